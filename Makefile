@@ -1,0 +1,91 @@
+# The front door to every task: people and CI go through here. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo setup test lint format coverage bench constraints clean
+
+help: ## List the tasks
+	@echo "usage: make TASK"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r task what; do \
+		printf '  %-12s %s\n' "$$task" "$$what"; done
+
+demo: $(VENV)/.runtime ## Watch a team of agents work (sets up what it needs by itself)
+	@$(BIN)/interlock demo
+
+setup: $(VENV)/.stamp ## Install Interlock and its development tools into .venv
+
+test: lint ## Everything CI checks: lint, all tests, full branch coverage of the core
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --include='src/interlock/core/*' --fail-under=100
+
+lint: $(VENV)/.stamp ## Style, types, import contracts, changelog fragments
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	@draft=$$($(BIN)/towncrier build --draft --version next 2>&1) || { echo "$$draft"; exit 1; }
+
+format: $(VENV)/.stamp ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+coverage: $(VENV)/.stamp ## Run the tests and show what they leave out (browse build/coverage/index.html)
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage html -q
+	$(BIN)/coverage report
+
+bench: $(VENV)/.stamp ## Measure
+	$(BIN)/python -m bench
+
+# A fresh environment, so that nothing is pinned that nothing needs.
+constraints: $(VENV)/.created ## Pin the newest versions of everything in constraints.txt
+	rm -rf build/pins && $(BIN)/python -m venv build/pins
+	build/pins/bin/python -m pip --disable-pip-version-check -qq install -e '.[dev]'
+	build/pins/bin/python -m pip freeze --exclude-editable > build/pins.txt
+	sed '/^[^#]/d' constraints.txt > build/constraints.txt && LC_ALL=C sort -f build/pins.txt >> build/constraints.txt
+	mv build/constraints.txt constraints.txt && rm -rf build/pins build/pins.txt
+
+clean: ## Remove .venv, caches and build output
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The venv comes from $(PYTHON) if that was given, else from the first Python on the path that is new enough. Running
+# a candidate is the only honest test: a name on the path may be a version manager's shim for something not installed.
+ifeq ($(origin PYTHON),file)
+PYTHON_CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3.14
+else
+PYTHON_CANDIDATES := $(PYTHON)
+endif
+
+$(VENV)/.created:
+	@found=; new_enough=; \
+	for python in $(PYTHON_CANDIDATES); do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			new_enough="$$python"; \
+			if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then found="$$python"; break; fi; \
+		fi; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$new_enough" ]; then \
+		echo "$$new_enough cannot make virtual environments: install its venv module (on Debian and Ubuntu: python3-venv)." >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+		echo "Interlock needs Python 3.11 or newer; tried: $(PYTHON_CANDIDATES)." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$found ($$("$$found" -c 'import platform; print(platform.python_version())'))"; \
+	"$$found" -m venv --clear $(VENV) && touch $@
+
+$(VENV)/.runtime: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing Interlock into $(VENV)"
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.stamp: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing Interlock and its development tools into $(VENV)"
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.runtime $@
