@@ -1,0 +1,262 @@
+"""A reply is assessed before its commit, never after: shape, scope, sizes, schema, its place in the bank.
+
+What passes becomes AttemptCommitted or QuestionAsked; what doesn't, AttemptRefused with every finding. An agent's reply
+is hostile input: it may be anything at all, of any size.
+"""
+
+from typing import Any
+
+from msgspec import Raw
+
+from interlock.errors import PathError, ReplyRefused, ValueRefused
+
+from . import paths
+from .context import Bank, View
+from .events import NULL, AttemptCommitted, AttemptRefused, Finding, QuestionAsked, Verdict
+from .job import DELETE, Question, Reply, Usage
+from .rules import Duty
+from .values import Limits, encode, encode_written
+
+FINDINGS_MAX = 20
+FINDING_CHARS_MAX = 500
+QUESTION_CHARS_MAX = 8_000
+CHOICES_MAX = 50
+EXCERPT_CHARS_MAX = 2_000
+READS_MAX = 1_000
+TOKENS_MAX = 2**53
+USD_MAX = 1e9
+
+
+class Submission:
+    """One reply on its way through the checks: what it writes as JSON, and what was found wrong with it."""
+
+    __slots__ = ("deletes", "findings", "output", "values", "writes")
+
+    def __init__(self) -> None:
+        self.writes: dict[str, Raw] = {}
+        self.deletes: list[str] = []
+        self.values: dict[str, Any] = {}
+        self.output = NULL
+        self.findings: list[Finding] = []
+
+    def refuse(self, code: str, message: str, path: str = "") -> None:
+        """Note one reason to refuse the reply, within bounds; it may quote the agent, so it may not even be Unicode."""
+        if len(self.findings) < FINDINGS_MAX:
+            message = message[:FINDING_CHARS_MAX].encode("utf-8", "replace").decode()
+            self.findings.append(Finding(code, message, path[: paths.PATH_CHARS_MAX]))
+
+
+def assess(  # noqa: PLR0913 - all that a verdict hangs on, by name
+    answer: Any,
+    *,
+    bank: Bank,
+    duty: Duty,
+    label: int,
+    index: int,
+    limits: Limits,
+    view: View,
+    at_us: int,
+    step: str,
+    attempt: int,
+) -> Verdict:
+    """The verdict on what an agent answered in one attempt of one step."""
+    submission = Submission()
+    reply = _as_reply(answer, submission)
+    reads = view.reads
+    if len(reads) > READS_MAX:
+        reads = ("*",)
+    usage = _usage(reply.usage, submission)
+    if reply.ask is not None:
+        question = _question(reply, submission)
+        if question is not None and not submission.findings:
+            return QuestionAsked(at_us, step, attempt, question, usage, reads)
+    _take_writes(reply.writes, duty, index, limits, submission)
+    _take_output(reply, limits, submission)
+    if not submission.findings:
+        _check_against_schema(duty, submission)
+    if not submission.findings:
+        for finding in bank.findings(label, submission.writes, submission.deletes):
+            submission.refuse(finding.code, finding.message, finding.path)
+    if submission.findings:
+        return AttemptRefused(
+            at_us, step, attempt, tuple(submission.findings), _kept(answer, reply, submission, limits), reads, usage
+        )
+    return AttemptCommitted(
+        at_us,
+        step,
+        attempt,
+        submission.writes,
+        tuple(submission.deletes),
+        reads,
+        view.coarse,
+        submission.output,
+        usage,
+        reply.confidence,
+    )
+
+
+_NOTHING = Reply()
+
+
+def _as_reply(answer: Any, submission: Submission) -> Reply:
+    if type(answer) is dict:
+        return Reply(writes=answer)
+    if isinstance(answer, Reply):
+        if answer.confidence is not None and not _is_share(answer.confidence):
+            submission.refuse("shape", "confidence is not a number from 0 to 1")
+        return answer
+    submission.refuse("shape", answer.message if isinstance(answer, ReplyRefused) else no_reply(answer))
+    return _NOTHING
+
+
+def no_reply(answer: Any) -> str:
+    """The sentence about an answer that is neither a dict nor a Reply."""
+    what = "nothing" if answer is None else f"a {type(answer).__name__}"
+    return f"the agent returned {what}; return a dict of writes or an interlock.Reply"
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) in {int, float} and 0 <= value <= 1
+
+
+def _usage(usage: Any, submission: Submission) -> Usage | None:
+    if usage is None:
+        return None
+    if type(usage) is Usage:  # a subclass may have fields that the journal couldn't read back
+        tokens_fine = all(
+            type(count) is int and 0 <= count <= TOKENS_MAX for count in (usage.input_tokens, usage.output_tokens)
+        )
+        usd = usage.usd
+        if tokens_fine and (usd is None or (type(usd) in {int, float} and 0 <= usd <= USD_MAX)):
+            return usage
+    submission.refuse("shape", "usage is not an interlock.Usage with counts and a price from 0 up")
+    return None
+
+
+def usage_of(answer: Any) -> Usage | None:
+    """The valid usage in an answer that will not be assessed any more."""
+    return _usage(answer.usage, Submission()) if isinstance(answer, Reply) else None
+
+
+def _question(reply: Reply, submission: Submission) -> Question | None:
+    ask = reply.ask
+    fine = (
+        isinstance(ask, Question)
+        and type(ask.text) is str
+        and 0 < len(ask.text) <= QUESTION_CHARS_MAX
+        and isinstance(ask.choices, tuple | list)
+        and len(ask.choices) <= CHOICES_MAX
+        and all(type(choice) is str and len(choice) <= FINDING_CHARS_MAX for choice in ask.choices)
+    )
+    if not fine or type(reply.writes) is not dict or reply.writes:
+        submission.refuse(
+            "shape",
+            f"ask is a Question with a text of 1 to {QUESTION_CHARS_MAX} characters and at most {CHOICES_MAX} choices,"
+            " and comes without writes",
+        )
+        return None
+    assert ask is not None
+    text, *choices = (part.encode("utf-8", "replace").decode() for part in (ask.text, *ask.choices))
+    return Question(text, tuple(choices))
+
+
+def _take_writes(writes: Any, duty: Duty, index: int, limits: Limits, submission: Submission) -> None:
+    if not isinstance(writes, dict):
+        submission.refuse("shape", f"writes is a {type(writes).__name__}, not a dict of dotted paths")
+        return
+    if len(writes) > limits.commit_fields_max:
+        submission.refuse("size", f"{len(writes):,} writes, more than {limits.commit_fields_max:,}")
+        return
+    can_write = _writable_by(duty, index).cover
+    total = 0
+    taken: dict[str, None] = {}
+    for key, value in writes.items():
+        path = _path(key, submission)
+        if path is None:
+            continue
+        if not can_write(path):
+            submission.refuse("scope", f"{duty.agent} may not write {path}", path)
+            continue
+        if path in taken:
+            submission.refuse("path", f"{path} is written twice", path)
+        elif value is DELETE:
+            submission.deletes.append(path)
+        else:
+            total += _take_value(path, value, limits, submission)
+        taken[path] = None
+    if total > limits.commit_bytes_max:
+        submission.refuse("size", f"the writes are {total:,} bytes of JSON, more than {limits.commit_bytes_max:,}")
+    if len(taken) > 1:
+        _check_apart(taken, submission)
+
+
+def _writable_by(duty: Duty, index: int) -> paths.Patterns:
+    if not duty.templated:
+        return duty.writable
+    return paths.Patterns(tuple(pattern.replace("{index}", str(index)) for pattern in duty.writable.patterns))
+
+
+def _path(key: Any, submission: Submission) -> str | None:
+    try:
+        return paths.canonical(key) if type(key) is str else paths.canonical("")
+    except PathError:
+        shown = repr(key[:80]) if type(key) is str else f"a {type(key).__name__}"
+        submission.refuse("path", f"{shown} is not a dotted path")
+        return None
+
+
+def _take_value(path: str, value: Any, limits: Limits, submission: Submission) -> int:
+    try:
+        raw = encode(value, limits)
+    except ValueRefused as error:
+        submission.refuse("value", f"{path}: {error.message}", path)
+        return 0
+    submission.writes[path] = Raw(raw)
+    submission.values[path] = value
+    return len(raw)
+
+
+def _check_apart(taken: dict[str, None], submission: Submission) -> None:
+    for path in taken:
+        inside = next((prefix for prefix in paths.prefixes(path) if prefix in taken), None)
+        if inside is not None:
+            submission.refuse("path", f"{path} and {inside} are both written; write one of them", path)
+
+
+def _take_output(reply: Reply, limits: Limits, submission: Submission) -> None:
+    if reply.output is not None:
+        try:
+            submission.output = Raw(encode(reply.output, limits))
+        except ValueRefused as error:
+            submission.refuse("value", f"output: {error.message}")
+
+
+def _check_against_schema(duty: Duty, submission: Submission) -> None:
+    for schema in duty.schemas:
+        for path, message in schema.findings(submission.values):
+            submission.refuse("schema", message, path)
+
+
+def _kept(answer: Any, reply: Reply, submission: Submission, limits: Limits) -> Raw:
+    """What a refused reply said: its writes where they are JSON, else an excerpt as a string."""
+    if submission.writes and len(submission.writes) == len(reply.writes):
+        raw = encode_written(submission.writes)
+        if len(raw) <= limits.value_bytes_max:
+            return Raw(raw)
+    return Raw(encode_written(excerpt(answer)))
+
+
+def excerpt(answer: Any) -> str:
+    """The beginning of anything as text, without ever building the whole of a built-in one."""
+    from reprlib import Repr  # noqa: PLC0415 - only a refused reply pays for the import
+
+    short: Any = Repr()
+    short.maxlevel, short.maxstring, short.maxother = 4, 300, 300
+    short.repr_bytes = short.repr_bytearray = lambda value, _level: repr(value[:300])
+    if isinstance(answer, Reply):
+        answer = answer.writes if answer.ask is None else answer.ask
+    try:
+        text: str = short.repr(answer)
+    except Exception as error:  # noqa: BLE001 - an agent's object may raise anything from its __repr__
+        text = f"<a {type(answer).__name__} whose repr fails: {type(error).__name__}>"
+    return text[:EXCERPT_CHARS_MAX].encode("utf-8", "replace").decode()

@@ -1,0 +1,66 @@
+"""Commands: what the run's state calls for, in the imperative. The shell carries them out and answers with events."""
+
+import msgspec
+from msgspec import Raw
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """A request to the shell. `number` is the step's place in the machine's tables."""
+
+
+class CallAgent(Command, frozen=True, tag=True):
+    """Call `agent` for a step; to be announced by AttemptStarted as soon as there is room for a call."""
+
+    number: int
+    step: str
+    agent: str
+    attempt: int
+    timeout_ms: int
+
+
+class StartTimer(Command, frozen=True, tag=True):
+    """Report BackoffEnded at due_us."""
+
+    number: int
+    step: str
+    due_us: int
+
+
+class ExpandStep(Command, frozen=True, tag=True):
+    """Record that a for_each step became these items."""
+
+    step: str
+    items: Raw
+
+
+class SkipStep(Command, frozen=True, tag=True):
+    """Record that a step's condition did not hold."""
+
+    step: str
+    reason: str
+
+
+class BuryStep(Command, frozen=True, tag=True):
+    """Record that a step is given up."""
+
+    step: str
+    reason: str
+
+
+class ParkRun(Command, frozen=True, tag=True):
+    """Record that only a person can move the run."""
+
+    reason: str
+
+
+class FinishRun(Command, frozen=True, tag=True):
+    """Record how the run ended."""
+
+    status: str
+    reason: str
+
+
+AnyCommand = CallAgent | StartTimer | ExpandStep | SkipStep | BuryStep | ParkRun | FinishRun
+
+# What takes time or room and so is the shell's to do; the rest is recorded at once.
+FOR_THE_SHELL = (CallAgent, StartTimer)

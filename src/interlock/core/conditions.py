@@ -1,0 +1,72 @@
+"""Whether a `when` condition holds."""
+
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from .context import Bank
+from .plan import Condition
+
+_ABSENT = object()
+_NUMBERS = frozenset({int, float})
+
+
+def holds(condition: Condition, bank: Bank, visible: int) -> bool:
+    """Whether the condition holds for what these ancestors committed."""
+    try:
+        found = bank.value(condition.path, visible)
+    except KeyError:
+        return condition.op in {"absent", "!=", "not in"}
+    return _compare(condition, found)
+
+
+def _compare(condition: Condition, found: Any) -> bool:
+    wanted = condition.value
+    match condition.op:
+        case "exists":
+            return True
+        case "absent":
+            return False
+        case "==":
+            return same(found, wanted)
+        case "!=":
+            return not same(found, wanted)
+        case "in":
+            return _contains(wanted, found)
+        case "not in":
+            return not _contains(wanted, found)
+        case "contains":
+            return _contains(found, wanted)
+        case "<":
+            return _ordered(found, wanted, lambda a, b: a < b)
+        case "<=":
+            return _ordered(found, wanted, lambda a, b: a <= b)
+        case ">":
+            return _ordered(found, wanted, lambda a, b: a > b)
+        case ">=":
+            return _ordered(found, wanted, lambda a, b: a >= b)
+        case _:
+            assert_never(condition.op)
+
+
+def same(one: Any, other: Any) -> bool:
+    """JSON equality: true is not 1; numbers compare by value."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if type(one) in _NUMBERS and type(other) in _NUMBERS:
+        return bool(one == other)
+    return type(one) is type(other) and bool(one == other)
+
+
+def _contains(container: Any, item: Any) -> bool:
+    if isinstance(container, str):
+        return isinstance(item, str) and item in container
+    if isinstance(container, list):
+        return any(same(element, item) for element in container)
+    return isinstance(container, dict) and isinstance(item, str) and item in container
+
+
+def _ordered(one: Any, other: Any, compare: Callable[[Any, Any], bool]) -> bool:
+    comparable = (type(one) in _NUMBERS and type(other) in _NUMBERS) or (type(one) is str and type(other) is str)
+    return comparable and compare(one, other)

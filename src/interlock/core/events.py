@@ -1,0 +1,178 @@
+"""Events: facts about one run, in the past tense. They are what the journal stores.
+
+Names, tags and meanings are compatibility data: a journal of today must be read by every later version. Times are
+microseconds since 1970 in UTC and never decrease within a run.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from .job import Question, Usage
+
+NULL = Raw(b"null")
+FORMAT_VERSION = 1
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reason why a reply was refused, written so that it can be fed back to the agent."""
+
+    code: str
+    message: str
+    path: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=False):
+    """A fact about one run, with the time at which it became one."""
+
+    at_us: int
+
+
+class RunStarted(Event, frozen=True, tag="run_started"):
+    """A run began: its request, and the hashes of the team and plan it is pinned to."""
+
+    request: Raw
+    team: str
+    plan: str
+    version: int = FORMAT_VERSION
+
+
+class AttemptStarted(Event, frozen=True, tag="attempt_started"):
+    """An agent is about to be called; `view` is the hash of exactly what it may see."""
+
+    step: str
+    attempt: int
+    agent: str
+    view: str
+
+
+class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
+    """A reply was accepted. Carries its writes, so that the commit is atomic with the journal append."""
+
+    step: str
+    attempt: int
+    writes: dict[str, Raw] = {}
+    deletes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    coarse: bool = False
+    output: Raw = NULL
+    usage: Usage | None = None
+    confidence: float | None = None
+
+
+class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
+    """A reply was refused. `reply` keeps its writes as JSON, or an excerpt as a string where they are not JSON."""
+
+    step: str
+    attempt: int
+    findings: tuple[Finding, ...]
+    reply: Raw = NULL
+    reads: tuple[str, ...] = ()
+    usage: Usage | None = None
+
+
+class AttemptFailed(Event, frozen=True, tag="attempt_failed"):
+    """A call ended without a reply: `kind` is error, timeout or crash (its process died)."""
+
+    step: str
+    attempt: int
+    kind: str
+    error: str
+    retryable: bool = True
+
+
+class AttemptInterrupted(Event, frozen=True, tag="attempt_interrupted"):
+    """A call was in flight when its driver died or stopped; found at resume."""
+
+    step: str
+    attempt: int
+
+
+class ReplyArrivedLate(Event, frozen=True, tag="reply_arrived_late"):
+    """An agent answered after its attempt was over. It is charged, never committed."""
+
+    step: str
+    attempt: int
+    usage: Usage | None = None
+
+
+class QuestionAsked(Event, frozen=True, tag="question_asked"):
+    """A step waits for a person."""
+
+    step: str
+    attempt: int
+    question: Question
+    usage: Usage | None = None
+    reads: tuple[str, ...] = ()
+
+
+class BackoffEnded(Event, frozen=True, tag="backoff_ended"):
+    """The wait after a failed attempt is over."""
+
+    step: str
+
+
+class StepExpanded(Event, frozen=True, tag="step_expanded"):
+    """A for_each step became one step per item; the items are frozen here."""
+
+    step: str
+    items: Raw
+
+
+class StepSkipped(Event, frozen=True, tag="step_skipped"):
+    """A step will not run, because its condition did not hold."""
+
+    step: str
+    reason: str
+
+
+class StepBuried(Event, frozen=True, tag="step_buried"):
+    """A step was given up: it is a dead letter."""
+
+    step: str
+    reason: str
+
+
+class RunParked(Event, frozen=True, tag="run_parked"):
+    """Only a person can move the run now."""
+
+    reason: str
+
+
+class RunCancelled(Event, frozen=True, tag="run_cancelled"):
+    """A person or program cancelled the run. Final."""
+
+    by: str
+    reason: str = ""
+
+
+class RunFinished(Event, frozen=True, tag="run_finished"):
+    """The run ended: `status` is succeeded or failed."""
+
+    status: str
+    reason: str = ""
+
+
+AnyEvent = (
+    RunStarted
+    | AttemptStarted
+    | AttemptCommitted
+    | AttemptRefused
+    | AttemptFailed
+    | AttemptInterrupted
+    | ReplyArrivedLate
+    | QuestionAsked
+    | BackoffEnded
+    | StepExpanded
+    | StepSkipped
+    | StepBuried
+    | RunParked
+    | RunCancelled
+    | RunFinished
+)
+
+Verdict = AttemptCommitted | AttemptRefused | QuestionAsked
+
+encode: Any = msgspec.json.Encoder().encode
+decode: Any = msgspec.json.Decoder(AnyEvent).decode

@@ -1,0 +1,69 @@
+"""The job an agent is handed for one step, and the reply it returns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class _Delete:
+    """The one value that deletes a path instead of writing it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "interlock.DELETE"
+
+
+DELETE = _Delete()
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent is handed for one attempt of one step.
+
+    view: the part of the context this step may see, a read-only mapping of dotted paths. feedback: why the last
+    attempt was refused, one sentence each; empty at first. idempotency_key: the same when a call lost in a crash is
+    issued again. item, index: of a `for_each` (index from 0); of `samples` the index alone (from 1).
+    """
+
+    view: Mapping[str, Any]
+    run_id: str
+    step: str
+    agent: str
+    action: str
+    attempt: int
+    idempotency_key: str
+    instructions: str = ""
+    feedback: tuple[str, ...] = ()
+    item: Any = None
+    index: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one call consumed. usd is None where tokens were used at an unknown price: unknown is never zero."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = None
+
+
+class Question(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A question to a person: `text`, and what the person may choose from (free text where empty)."""
+
+    text: str
+    choices: tuple[str, ...] = ()
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent returns. A plain dict is taken for its writes.
+
+    writes: dotted path -> JSON value, or DELETE. output: any JSON value to keep with the attempt, outside the context.
+    usage: what the call consumed. confidence: the agent's own estimate, 0 to 1. ask: a question to a person instead of
+    writes; the step waits for the answer without using up a retry.
+    """
+
+    writes: Mapping[str, Any] = {}
+    output: Any = None
+    usage: Usage | None = None
+    confidence: float | None = None
+    ask: Question | None = None

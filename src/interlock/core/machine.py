@@ -1,0 +1,473 @@
+"""One run as a machine without I/O: apply(event) folds a fact, decide() says what the state now calls for.
+
+decide() hands out each command once; `_due` holds only the steps that changed, so both cost O(what changed). A machine
+folded from the journal has handed out nothing, so its first decide() asks again for all that is still due.
+
+Steps are numbers: those of the plan, and after them the items of expanded for_each steps. `label[n]` is the number in
+the plan; for an item, that of its for_each step.
+"""
+
+from typing import Any, Literal, assert_never
+
+import msgspec
+from msgspec import Raw
+
+from . import commands as c
+from . import events as e
+from .assess import assess
+from .conditions import holds
+from .context import EVERYTHING, Bank, View
+from .job import Job, Usage
+from .plan import Step
+from .rules import Duty, Rules
+
+State = Literal["waiting", "ready", "running", "backing_off", "escalated", "committed", "dead", "skipped", "cancelled"]
+Status = Literal["running", "parked", "succeeded", "failed", "cancelled"]
+
+# What a step may become. Plain strings, not an Enum: a check costs a tenth.
+LEGAL: dict[State, frozenset[State]] = {
+    "waiting": frozenset({"ready", "skipped", "cancelled"}),
+    "ready": frozenset({"running", "skipped", "dead", "cancelled"}),
+    "running": frozenset({"committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
+    "backing_off": frozenset({"ready", "cancelled"}),
+    "escalated": frozenset({"cancelled"}),
+    "committed": frozenset(),
+    "dead": frozenset(),
+    "skipped": frozenset(),
+    "cancelled": frozenset(),
+}
+TERMINAL = frozenset({"committed", "dead", "skipped", "cancelled"})
+_DUE = frozenset({"ready", "backing_off"})
+_BUSY = frozenset({"ready", "running", "backing_off"})
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a run has consumed. usd is None as soon as one price is unknown."""
+
+    usd: float | None
+    tokens: int
+    calls: int
+
+
+class Machine:
+    """The state of one run, held to its rules."""
+
+    def __init__(self, rules: Rules) -> None:
+        plan = rules.plan
+        count = len(plan.steps)
+        self.rules, self.plan = rules, plan
+        self.bank = Bank(plan, rules.sharing.reducers, rules.limits)
+        self.seq = 0
+        self.at_us = 0
+        self.started_us = 0
+        self.status: Status = "running"
+        self.reason = ""
+        self.started = False
+        self.number = plan.number
+        self.label = list(range(count))
+        self.state: list[State] = ["waiting"] * count
+        self.attempts = [0] * count
+        self.feedback: dict[int, tuple[str, ...]] = {}
+        self.reasons: dict[int, str] = {}
+        self.items: dict[int, tuple[str, int, Any]] = {}
+        self._tries = [0] * count
+        self._failures = [0] * count
+        self._link = [0] * count
+        self._lost: dict[int, int] = {}
+        self._reissue: set[int] = set()
+        self._wake_us: dict[int, int] = {}
+        self._lacking = [len(needs) for needs in plan.needs]
+        self._items_left: dict[int, int] = {}
+        self._blocked: set[int] = set()
+        self._all_committed = True
+        self._due: dict[int, None] = {}
+        self._open = count - 1
+        self._busy = 0
+        self._calls = self._tokens = 0
+        self._usd = 0.0
+        self._price_unknown = False
+
+    # --- what an onlooker may ask ---
+
+    @property
+    def cost(self) -> Cost:
+        """What the run has consumed so far."""
+        return Cost(None if self._price_unknown else self._usd, self._tokens, self._calls)
+
+    @property
+    def context(self) -> View:
+        """Everything that was committed."""
+        return self.bank.whole(EVERYTHING)
+
+    def step(self, n: int) -> Step:
+        """The declaration of a step; that of the for_each step for an item."""
+        return self.plan.steps[self.label[n]]
+
+    def step_id(self, n: int) -> str:
+        """The id of a step or of an item."""
+        return self.items[n][0] if n in self.items else self.plan.steps[n].id
+
+    def duty(self, n: int) -> Duty:
+        """Who does a step now: its agent, or the fallback that the attempts have come to."""
+        return self.rules.duties[self.label[n]][self._link[n]]
+
+    def running(self) -> list[int]:
+        """The steps whose call is in flight; after a crash, those whose call was lost."""
+        return [n for n, state in enumerate(self.state) if state == "running" and n not in self._items_left]
+
+    # --- apply ---
+
+    def apply(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912 - the dispatcher: one case per event
+        """Fold one fact into the state."""
+        self.seq += 1
+        self.at_us = event.at_us
+        match event:
+            case e.AttemptStarted():
+                self._attempt_started(event)
+            case e.AttemptCommitted():
+                self._attempt_committed(event)
+            case e.AttemptRefused():
+                self._attempt_refused(event)
+            case e.AttemptFailed():
+                self._attempt_failed(event)
+            case e.BackoffEnded():
+                self._move(self.number[event.step], "ready")
+            case e.StepSkipped():
+                self._end(self.number[event.step], "skipped", event.reason)
+            case e.StepExpanded():
+                self._step_expanded(event)
+            case e.StepBuried():
+                self._end(self.number[event.step], "dead", event.reason)
+            case e.QuestionAsked():
+                self._question_asked(event)
+            case e.AttemptInterrupted():
+                self._attempt_interrupted(event)
+            case e.ReplyArrivedLate():
+                self._charge(event.usage)
+            case e.RunStarted():
+                self._run_started(event)
+            case e.RunParked():
+                self.status, self.reason = "parked", event.reason
+            case e.RunCancelled():
+                self._run_cancelled(event)
+            case e.RunFinished():
+                self.status, self.reason = ("failed" if event.status == "failed" else "succeeded"), event.reason
+            case _:
+                assert_never(event)
+
+    def _run_started(self, event: e.RunStarted) -> None:
+        self.started, self.started_us = True, event.at_us
+        self.bank.commit_request(event.request)
+        for n in range(1, len(self.state)):
+            if not self._lacking[n]:
+                self._move(n, "ready")
+
+    def _attempt_started(self, event: e.AttemptStarted) -> None:
+        n = self.number[event.step]
+        self._move(n, "running")
+        self.attempts[n] = event.attempt
+        self._calls += 1
+        if n in self._reissue:
+            self._reissue.remove(n)
+        else:
+            self._tries[n] += 1
+
+    def _attempt_committed(self, event: e.AttemptCommitted) -> None:
+        n = self.number[event.step]
+        assert self.attempts[n] == event.attempt, f"{event.step}: attempt {event.attempt} is not the running one"
+        item = self.items.get(n)
+        self.bank.commit(
+            self.label[n],
+            event.writes,
+            event.deletes,
+            writer=n,
+            index=item[1] if item else 0,
+            reads=event.reads,
+        )
+        self._charge(event.usage)
+        self._end(n, "committed", "")
+
+    def _attempt_refused(self, event: e.AttemptRefused) -> None:
+        n = self.number[event.step]
+        self.feedback[n] = tuple(finding.message for finding in event.findings)
+        self._charge(event.usage)
+        self._setback(n, "; ".join(self.feedback[n]), again=True)
+
+    def _attempt_failed(self, event: e.AttemptFailed) -> None:
+        n = self.number[event.step]
+        self._failures[n] += 1
+        wait_ms = self.duty(n).policy.backoff_after(self._failures[n])
+        self._setback(n, event.error, again=event.retryable, wait_ms=wait_ms)
+
+    def _setback(self, n: int, reason: str, *, again: bool, wait_ms: int = 0) -> None:
+        """An attempt did not commit: try again, after a wait, with the next agent of the chain, or not at all."""
+        self.reasons[n] = reason
+        if not again or self._tries[n] > self.duty(n).policy.retries:
+            self._link[n] += 1
+            self._tries[n] = self._failures[n] = wait_ms = 0
+        if wait_ms:
+            self._wake_us[n] = self.at_us + 1_000 * wait_ms
+            self._move(n, "backing_off")
+        else:
+            self._move(n, "ready")
+
+    def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
+        n = self.number[event.step]
+        self._lost[n] = self._lost.get(n, 0) + 1
+        if self._lost[n] > self.duty(n).policy.reissues_max:
+            self.reasons[n] = f"its call was lost {self._lost[n]} times: whatever it does kills the process"
+            self._link[n] = len(self.rules.duties[self.label[n]])
+        else:
+            self._reissue.add(n)
+        self._move(n, "ready")
+
+    def _question_asked(self, event: e.QuestionAsked) -> None:
+        n = self.number[event.step]
+        self.reasons[n] = event.question.text
+        self._charge(event.usage)
+        self._move(n, "escalated")
+
+    def _run_cancelled(self, event: e.RunCancelled) -> None:
+        self.status = "cancelled"
+        self.reason = f"cancelled by {event.by}" + (f": {event.reason}" if event.reason else "")
+        for n in range(1, len(self.state)):
+            if self.state[n] not in TERMINAL:
+                self._move(n, "cancelled")
+
+    def _step_expanded(self, event: e.StepExpanded) -> None:
+        group = self.number[event.step]
+        items = msgspec.json.decode(event.items, type=list[Raw])
+        self._move(group, "running")
+        self._busy -= 1  # its items are busy, not the group
+        self._items_left[group] = len(items)
+        if self.number is self.plan.number:
+            self.number = dict(self.number)
+        for index, item in enumerate(items):
+            self._add_item(group, index, item)
+        if not items:
+            self._end_group(group)
+
+    def _add_item(self, group: int, index: int, item: Raw) -> None:
+        n = len(self.state)
+        item_id = f"{self.plan.steps[group].id}-{index}"
+        self.items[n] = (item_id, index, item)
+        self.number[item_id] = n
+        self.label.append(group)
+        self.state.append("waiting")
+        for counters in (self.attempts, self._tries, self._failures, self._link):
+            counters.append(0)
+        self._open += 1
+        self._move(n, "ready")
+
+    def _charge(self, usage: Usage | None) -> None:
+        if usage is not None:
+            tokens = usage.input_tokens + usage.output_tokens
+            self._tokens += tokens
+            if usage.usd is not None:
+                self._usd += usage.usd
+            elif tokens:
+                self._price_unknown = True
+
+    # --- the end of a step, and what follows from it ---
+
+    def _end(self, n: int, state: State, reason: str) -> None:
+        self._move(n, state)
+        if reason:
+            self.reasons[n] = reason
+        if state != "committed":
+            self._all_committed = False
+        self._open -= 1
+        group = self.label[n]
+        if group == n:
+            self._release(n)
+        else:
+            self._items_left[group] -= 1
+            if not self._items_left[group]:
+                self._end_group(group)
+
+    def _end_group(self, group: int) -> None:
+        dead = [n for n in self.items if self.label[n] == group and self.state[n] == "dead"]
+        self._busy += 1
+        del self._items_left[group]
+        if dead:
+            self._end(group, "dead", f"{self.step_id(dead[0])}: {self.reasons[dead[0]]}")
+        else:
+            self._end(group, "committed", "")
+
+    def _release(self, n: int) -> None:
+        """Tell the dependents of a step that it has ended; some may end at once, too."""
+        ended = [n]
+        for done in ended:
+            for dependent in self.plan.dependents[done]:
+                self._lacking[dependent] -= 1
+                if not self._lacking[dependent] and self.state[dependent] == "waiting":
+                    reason = self._reason_to_skip(dependent)
+                    if reason:
+                        self._move(dependent, "skipped")
+                        self.reasons[dependent] = reason
+                        self._open -= 1
+                        ended.append(dependent)
+                    else:
+                        self._move(dependent, "ready")
+
+    def _reason_to_skip(self, n: int) -> str:
+        """Why a step whose needs have all ended must not run; the empty string if it may."""
+        if self._all_committed:
+            return ""
+        needs = self.plan.needs[n]
+        outcomes = {self.state[need] for need in needs}
+        if outcomes == {"committed"}:
+            return ""
+        lost = next((need for need in needs if self.state[need] == "dead" or need in self._blocked), None)
+        if lost is not None and self.step(n).join == "all":
+            self._blocked.add(n)
+            return f"it needs {self.step_id(lost)}, which is dead"
+        if outcomes == {"skipped"} and lost is None:
+            return "every step it needs was skipped"
+        return ""
+
+    def _move(self, n: int, to: State) -> None:
+        state = self.state[n]
+        assert to in LEGAL[state], f"{self.step_id(n)}: {state} -> {to}"
+        self.state[n] = to
+        self._busy += (to in _BUSY) - (state in _BUSY)
+        if to in _DUE:
+            self._due[n] = None
+        else:
+            self._due.pop(n, None)
+
+    # --- decide ---
+
+    def decide(self) -> list[c.AnyCommand]:
+        """What the state calls for now, each thing once."""
+        if self.status != "running" or not self.started:
+            return []
+        if self._due:
+            due, self._due = self._due, {}
+            return [self._command(n) for n in due]
+        if not self._open:
+            return [self._finish()]
+        if not self._busy:
+            return [c.ParkRun(self._question())]
+        return []
+
+    def _command(self, n: int) -> c.AnyCommand:
+        if self.state[n] == "backing_off":
+            return c.StartTimer(n, self.step_id(n), self._wake_us[n])
+        label = self.label[n]
+        if self._link[n] == len(self.rules.duties[label]):
+            return c.BuryStep(self.step_id(n), self.reasons[n])
+        step = self.plan.steps[label]
+        if label == n and not self.attempts[n]:
+            if step.when is not None and not holds(step.when, self.bank, self.plan.ancestors[n]):
+                return c.SkipStep(step.id, f"its condition did not hold: {step.when}")
+            if step.for_each is not None:
+                return self._expansion(n, step.for_each)
+        attempt = self.attempts[n] + (n not in self._reissue)
+        duty = self.duty(n)
+        return c.CallAgent(n, self.step_id(n), duty.agent, attempt, duty.policy.timeout_ms)
+
+    def _expansion(self, n: int, path: str) -> c.AnyCommand:
+        step_id, limits = self.step_id(n), self.rules.limits
+        try:
+            items = self.bank.value(path, self.plan.ancestors[n])
+        except KeyError:
+            return c.BuryStep(step_id, f"for_each: there is nothing at {path}")
+        if not isinstance(items, list):
+            return c.BuryStep(step_id, f"for_each: {path} holds no list")
+        if len(items) > limits.for_each_width_max or len(self.state) - 1 + len(items) > limits.steps_max:
+            return c.BuryStep(step_id, f"for_each: {path} holds {len(items):,} items, which is too many")
+        return c.ExpandStep(step_id, Raw(msgspec.json.encode(items)))
+
+    def _finish(self) -> c.FinishRun:
+        dead = next((n for n, state in enumerate(self.state) if state == "dead"), None)
+        if dead is None:
+            return c.FinishRun("succeeded", "")
+        return c.FinishRun("failed", f"{self.step_id(dead)}: {self.reasons[dead]}")
+
+    def _question(self) -> str:
+        asking = next(n for n, state in enumerate(self.state) if state == "escalated")
+        return f"{self.step_id(asking)} asks: {self.reasons[asking]}"
+
+    # --- a whole transition ---
+
+    def advance(self, facts: list[e.AnyEvent], at_us: int) -> list[c.CallAgent | c.StartTimer]:
+        """Fold facts, and with them all that they make true at once, which is added to `facts`.
+
+        Returns what the shell must carry out once all of `facts` is durable.
+        """
+        for fact in facts:
+            self.apply(fact)
+        return self.follow_up(facts, at_us)
+
+    def follow_up(self, facts: list[e.AnyEvent], at_us: int) -> list[c.CallAgent | c.StartTimer]:
+        """The second half of `advance`, for facts that are folded already."""
+        to_do: list[c.CallAgent | c.StartTimer] = []
+        while decided := self.decide():
+            for command in decided:
+                if isinstance(command, c.FOR_THE_SHELL):
+                    to_do.append(command)
+                else:
+                    fact = _record(command, at_us)
+                    self.apply(fact)
+                    facts.append(fact)
+        return to_do
+
+    def start(self, command: c.CallAgent, at_us: int) -> e.AttemptStarted:
+        """Announce a call: the fact that must be durable before it. Folds it, too."""
+        n = command.number
+        view_hash = self.bank.view_hash(self.label[n], self.duty(n).sight)
+        fact = e.AttemptStarted(at_us, command.step, command.attempt, command.agent, view_hash)
+        self.apply(fact)
+        return fact
+
+    def job(self, run_id: str, command: c.CallAgent) -> Job:
+        """What the agent is handed."""
+        n = command.number
+        step, item = self.step(n), self.items.get(n)
+        return Job(
+            view=self.bank.view(self.label[n], self.duty(n).sight),
+            run_id=run_id,
+            step=command.step,
+            agent=command.agent,
+            action=step.action,
+            attempt=command.attempt,
+            idempotency_key=f"{run_id}/{command.step}/{command.attempt}",
+            instructions=step.instructions,
+            feedback=self.feedback.get(n, ()),
+            item=msgspec.json.decode(item[2]) if item else None,
+            index=item[1] if item else self.plan.sample_index.get(command.step),
+        )
+
+    def judge(self, command: c.CallAgent, job: Job, answer: Any, at_us: int) -> e.Verdict:
+        """The verdict on what the agent answered."""
+        n = command.number
+        assert isinstance(job.view, View)
+        return assess(
+            answer,
+            bank=self.bank,
+            duty=self.duty(n),
+            label=self.label[n],
+            index=job.index or 0,
+            limits=self.rules.limits,
+            view=job.view,
+            at_us=at_us,
+            step=command.step,
+            attempt=command.attempt,
+        )
+
+
+def _record(command: c.ExpandStep | c.SkipStep | c.BuryStep | c.ParkRun | c.FinishRun, at_us: int) -> e.AnyEvent:
+    match command:
+        case c.ExpandStep():
+            return e.StepExpanded(at_us, command.step, command.items)
+        case c.SkipStep():
+            return e.StepSkipped(at_us, command.step, command.reason)
+        case c.BuryStep():
+            return e.StepBuried(at_us, command.step, command.reason)
+        case c.ParkRun():
+            return e.RunParked(at_us, command.reason)
+        case c.FinishRun():
+            return e.RunFinished(at_us, command.status, command.reason)
+        case _:
+            assert_never(command)

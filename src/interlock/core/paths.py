@@ -1,0 +1,173 @@
+"""Dotted paths into a context, and patterns over them.
+
+A path is segments joined by dots: `ticket.category`. A segment that is empty or holds `.`, `*`, `"` or NUL is written
+as a JSON string: `ticket."a.b"`. Each path has one spelling (`canonical`), so paths are compared as strings.
+
+A pattern is a path, which grants the subtree at it, or a path and `.*`, which grants every strict descendant; `*`
+alone grants all.
+"""
+
+from functools import lru_cache
+
+import msgspec
+
+from interlock.errors import PathError
+
+PATH_CHARS_MAX = 1_024
+SEGMENTS_MAX = 32
+_SPECIAL = frozenset('.*"\0')
+_decode_segment = msgspec.json.Decoder(str).decode
+_encode_segment = msgspec.json.Encoder().encode
+
+
+def parse(path: str) -> tuple[str, ...]:
+    """The segments of a path, unquoted. Raises PathError."""
+    if not isinstance(path, str) or not path or len(path) > PATH_CHARS_MAX:
+        raise PathError(f"{str(path)[:80]!r} is not a dotted path of 1 to {PATH_CHARS_MAX} characters")
+    if not path.isascii() and any("\ud800" <= character <= "\udfff" for character in path):
+        raise PathError(f"{path!r} has a lone surrogate, which is not Unicode")
+    if "\0" in path:
+        raise PathError(f"{path!r} has a NUL", fix="write the key as a JSON string, with \\u0000 in it")
+    segments = split(path)
+    if len(segments) > SEGMENTS_MAX:
+        raise PathError(f"{path!r} has more than {SEGMENTS_MAX} segments")
+    return segments
+
+
+def split(path: str) -> tuple[str, ...]:
+    """The segments of a path of any length: that of a leaf is as long as its keys are. Raises PathError."""
+    if '"' in path:
+        return tuple(_quoted_segments(path))
+    segments = path.split(".")
+    if "*" in path or not all(segments):
+        raise PathError(
+            f"{path!r} is not a dotted path: it has {'a *' if '*' in path else 'an empty segment'}",
+            fix="write a key that is empty or holds . or * in double quotes",
+        )
+    return tuple(segments)
+
+
+def _quoted_segments(path: str) -> list[str]:
+    segments, rest = [], path
+    while True:
+        if rest.startswith('"'):
+            end = _closing_quote(rest)
+            if end < 0:
+                raise PathError(f"{path!r} has an unclosed quote")
+            try:
+                segments.append(_decode_segment(rest[: end + 1].encode()))
+            except (msgspec.DecodeError, UnicodeEncodeError) as error:
+                raise PathError(f"{path!r} has a quoted segment that is not a JSON string") from error
+            rest = rest[end + 1 :]
+        else:
+            head, _, _ = rest.partition(".")
+            if not head or _SPECIAL & set(head):
+                raise PathError(f"{path!r} has a segment that needs double quotes")
+            segments.append(head)
+            rest = rest[len(head) :]
+        if not rest:
+            return segments
+        if not rest.startswith("."):
+            raise PathError(f"{path!r} lacks a dot after a quoted segment")
+        rest = rest[1:]
+
+
+def _closing_quote(text: str) -> int:
+    at = 1
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        if text[at] == '"':
+            return at
+        at += 1
+    return -1
+
+
+@lru_cache(16_384)
+def segment(key: str) -> str:
+    """How one key is written inside a path: as it is, or as a JSON string where it must be quoted."""
+    if key and not _SPECIAL & set(key):
+        return key
+    return _encode_segment(key).decode()
+
+
+def join(segments: tuple[str, ...]) -> str:
+    """The canonical path of these segments."""
+    return ".".join(segment(key) for key in segments)
+
+
+@lru_cache(65_536)
+def canonical(path: str) -> str:
+    """The one spelling of a path. Raises PathError."""
+    return join(parse(path))
+
+
+@lru_cache(65_536)
+def prefixes(path: str) -> tuple[str, ...]:
+    """Strict prefixes of a canonical path, longest first: `a.b.c` -> (`a.b`, `a`)."""
+    segments = path.split(".") if '"' not in path else [segment(key) for key in split(path)]
+    return tuple(".".join(segments[:n]) for n in range(len(segments) - 1, 0, -1))
+
+
+def parse_pattern(pattern: str) -> str:
+    """The one spelling of a pattern. Raises PathError."""
+    if pattern == "*":
+        return pattern
+    if isinstance(pattern, str) and pattern.endswith(".*"):
+        return canonical(pattern[:-2]) + ".*"
+    return canonical(pattern)
+
+
+def base(pattern: str) -> str:
+    """The path a pattern starts from: `a.*` -> `a`, `*` -> the empty string."""
+    return "" if pattern == "*" else pattern.removesuffix(".*")
+
+
+def is_open(pattern: str) -> bool:
+    """Whether a pattern grants the strict descendants of its base only."""
+    return pattern == "*" or pattern.endswith(".*")
+
+
+def inside(path: str, root: str) -> bool:
+    """Whether a path is `root` or below it; the empty root holds everything."""
+    return not root or path == root or path.startswith(root + ".")
+
+
+def covers(pattern: str, path: str) -> bool:
+    """Whether a pattern grants a path."""
+    if is_open(pattern):
+        root = base(pattern)
+        return not root or path.startswith(root + ".")
+    return inside(path, pattern)
+
+
+def intersection(one: str, other: str) -> str | None:
+    """The pattern that grants exactly what both grant; None where they share nothing.
+
+    Two patterns share a field exactly when the base of one is at or below the base of the other, since every base has
+    descendants.
+    """
+    if base(one) == base(other):
+        return one if is_open(one) else other
+    if inside(base(one), base(other)):
+        return one
+    if inside(base(other), base(one)):
+        return other
+    return None
+
+
+class Patterns:
+    """A set of patterns compiled to one set lookup and one `str.startswith(tuple)`."""
+
+    __slots__ = ("_exact", "_starts", "all", "patterns")
+
+    def __init__(self, patterns: tuple[str, ...]) -> None:
+        self.patterns = tuple(dict.fromkeys(patterns))
+        self.all = "*" in patterns
+        self._exact = frozenset(p for p in patterns if not is_open(p))
+        self._starts = ("",) if self.all else tuple(base(p) + "." for p in patterns)
+
+    def cover(self, path: str) -> bool:
+        """Whether one of the patterns grants this canonical path."""
+        return path in self._exact or path.startswith(self._starts)

@@ -1,0 +1,347 @@
+"""The plan: a DAG of steps, validated and compiled once, shared by every run that follows it.
+
+Steps are numbered from 1 in plan order: the topological order that keeps to the order of declaration. Number 0 is the
+request, an ancestor of every step. `ancestors[n]` is a bitset over these numbers. `base[n]` and `extra[n]` let a sum
+over ancestors be extended from that of the nearest ancestor: ancestors(n) = ancestors(base) + extra.
+
+`samples` become steps of their own here; `for_each` is one step here and becomes one per item while a run goes on.
+Its items all bear its number: they see what it sees, and whoever needs it sees them all.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from interlock.errors import PlanError, ValueRefused
+
+from . import paths
+from .policy import RETRIES_MAX, TIMEOUT_MS_MAX, duration_ms
+from .scope import texts
+from .values import DEFAULT_LIMITS, encode, hash_of
+
+SAMPLES_MAX = 100
+NEEDS_MAX = 1_000_000
+_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+INDEX = "{index}"
+_INDEX_THEN_DIGIT = re.compile(r"\{index\}.*(\d|\{index\})", re.DOTALL)
+
+Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in", "contains", "exists", "absent"]
+Join = Literal["all", "any_outcome"]
+
+
+class Condition(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`when`: a step runs only where the committed value at `path` compares so with `value`.
+
+    An absent path fulfils `absent` and `!=` and `not in` alone; values of different JSON types are unequal and have no
+    order, so `<` between a string and a number does not hold. Raises PathError; PlanError for an unknown operator, and
+    for a value that is not JSON: nothing committed could equal it.
+    """
+
+    path: str
+    op: Operator = "=="
+    value: Any = None
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "path", paths.canonical(self.path))
+        if self.op not in get_args(Operator):
+            fix = f"use one of: {', '.join(get_args(Operator))}"
+            raise PlanError(f"the condition on {self.path} has the operator {self.op!r}", fix=fix, place=("plan",))
+        try:
+            encode(self.value)
+        except ValueRefused as error:
+            message = f"the value of the condition on {self.path}: {error.message}"
+            raise PlanError(message, place=("plan",)) from error
+
+    def __str__(self) -> str:
+        tail = "" if self.op in {"exists", "absent"} else f" {msgspec.json.encode(self.value).decode()}"
+        return f"{self.path} {self.op}{tail}"
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One agent doing one action.
+
+    needs: ids of steps that must be done first. reads, writes: path patterns that narrow the agent's scope for this
+    step; in `writes`, `{step}` is the step's id and `{index}` its number. stale_ok: it may read what an unordered step
+    writes. samples: that many independent copies, named id-1, id-2, ... for_each: one copy per item of the list at
+    this path, named id-0, id-1, ... when: run only where this holds. join: `any_outcome` runs although a need died.
+    timeout, backoff: durations such as `2s`; with `retries` they override the agent's. schema: a JSON Schema over the
+    writes, beside the agent's.
+    """
+
+    id: str
+    agent: str
+    action: str
+    needs: Sequence[str] = ()
+    reads: Sequence[str] | None = None
+    writes: Sequence[str] | None = None
+    stale_ok: bool = False
+    instructions: str = ""
+    samples: int = 0
+    for_each: str | None = None
+    when: Condition | None = None
+    join: Join = "all"
+    timeout: str | None = None
+    retries: int | None = None
+    backoff: str | None = None
+    schema: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        set_field = msgspec.structs.force_setattr
+        for name in ("needs", "reads", "writes"):
+            if getattr(self, name) is not None:
+                set_field(self, name, texts(getattr(self, name), f"{name} of step {self.id}"))
+        for name in ("reads", "writes"):
+            if getattr(self, name) is not None:
+                set_field(self, name, tuple(map(paths.parse_pattern, getattr(self, name))))
+        if self.for_each is not None:
+            set_field(self, "for_each", paths.canonical(self.for_each))
+
+
+class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Steps that run in parallel, after the phase before and before the phase after."""
+
+    name: str
+    steps: Sequence[Step]
+
+
+class Plan:
+    """A validated plan. Raises PlanError: unknown or doubled ids, cycles, bad templates, too many steps.
+
+    steps[n] is the step with number n; steps[0] stands for the request. groups: declared id -> numbers of its copies;
+    declared_id: the way back, from the id of a copy.
+    """
+
+    def __init__(self, items: Iterable[Step | Phase], *, steps_max: int = DEFAULT_LIMITS.steps_max) -> None:
+        declared = _unroll_phases(items)
+        copies = [_copies(step) for step in declared]
+        if sum(map(len, copies)) > steps_max:
+            raise PlanError(f"the plan has {sum(map(len, copies)):,} steps, more than {steps_max:,}", place=("plan",))
+        self.declared = declared
+        self.hash = hash_of(declared)
+        self._compile(declared, copies)
+
+    def _compile(self, declared: Sequence[Step], copies: list[list[Step]]) -> None:
+        ids = _unique_ids(declared, copies)
+        flat = [copy for group in copies for copy in group]
+        positions = {group_id: tuple(ids[copy.id] for copy in copies[at]) for group_id, at in _named(declared).items()}
+        needs = _needs(flat, positions)
+        order = _plan_order(flat, needs)
+        number = {position: n for n, position in enumerate(order, 1)}
+        self.steps: tuple[Step, ...] = (REQUEST, *(flat[position] for position in order))
+        self.number = {step.id: n for n, step in enumerate(self.steps) if n}
+        self.declared_id = {copy.id: step.id for step, group in zip(declared, copies, strict=True) for copy in group}
+        self.groups = {group: tuple(number[p] for p in members) for group, members in positions.items()}
+        self.needs: list[tuple[int, ...]] = [(), *(tuple(number[p] for p in needs[position]) for position in order)]
+        sampled = [group for step, group in zip(declared, copies, strict=True) if step.samples]
+        self.sample_index = {copy.id: index for group in sampled for index, copy in enumerate(group, 1)}
+        self.dependents: list[list[int]] = [[] for _ in self.steps]
+        self.ancestors = [0] * len(self.steps)
+        self.base = [0] * len(self.steps)
+        self.extra: list[tuple[int, ...]] = [()] * len(self.steps)
+        for n in range(1, len(self.steps)):
+            self._link(n)
+
+    def _link(self, n: int) -> None:
+        seen = 1
+        for need in self.needs[n]:
+            seen |= self.ancestors[need] | 1 << need
+            self.dependents[need].append(n)
+        self.ancestors[n] = seen
+        self.base[n] = max(self.needs[n], key=lambda need: self.ancestors[need].bit_count(), default=0)
+        self.extra[n] = tuple(bits(seen & ~self.ancestors[self.base[n]]))
+
+    def related(self) -> list[int]:
+        """Per step the bitset of itself, its ancestors and its descendants: those it can't run at the same time as."""
+        descendants = [0] * len(self.steps)
+        for n in range(len(self.steps) - 1, 0, -1):
+            for need in self.needs[n]:
+                descendants[need] |= descendants[n] | 1 << n
+        return [self.ancestors[n] | descendants[n] | 1 << n for n in range(len(self.steps))]
+
+
+def bits(bitset: int) -> Iterable[int]:
+    """The numbers in a bitset, in rising order."""
+    while bitset:
+        low = bitset & -bitset
+        yield low.bit_length() - 1
+        bitset ^= low
+
+
+def _unroll_phases(items: Iterable[Step | Phase]) -> list[Step]:
+    """Phases as needs: each step of a phase needs every step of the phase before."""
+    steps: list[Step] = []
+    before: tuple[str, ...] = ()
+    for item in items:
+        if isinstance(item, Phase):
+            if not item.steps:
+                message = f"the phase {item.name} has no steps"
+                raise PlanError(message, fix="remove it or give it steps", place=("plan",))
+            _check_needs(len(before) * len(item.steps))
+            inner = [_a_step(step, f"the phase {item.name} holds steps") for step in item.steps]
+            steps += [
+                msgspec.structs.replace(step, needs=tuple(dict.fromkeys((*step.needs, *before)))) for step in inner
+            ]
+            before = tuple(step.id for step in inner)
+        else:
+            steps.append(_a_step(item, "a plan holds steps and phases"))
+    if not steps:
+        raise PlanError("the plan has no steps", fix="give it at least one", place=("plan",))
+    for step in steps:
+        _check_step(step)
+    return steps
+
+
+def _a_step(item: Any, wanted: str) -> Step:
+    if not isinstance(item, Step):
+        raise PlanError(f"{wanted}, not {type(item).__name__}", place=("plan",))
+    return item
+
+
+def _check_step(step: Step) -> None:
+    place = ("plan", step.id)
+    if not _ID.fullmatch(step.id):
+        raise PlanError(f"{step.id!r} is not a step id", fix="use letters, digits, _ and -, at most 80", place=place)
+    if step.samples and step.for_each:
+        raise PlanError(f"step {step.id} has both samples and for_each", fix="keep one", place=(*place, "samples"))
+    if not 0 <= step.samples <= SAMPLES_MAX:
+        message = f"step {step.id} wants {step.samples} samples; 1 to {SAMPLES_MAX} are possible"
+        raise PlanError(message, place=(*place, "samples"))
+    if step.retries is not None and not 0 <= step.retries <= RETRIES_MAX:
+        message = f"step {step.id} wants {step.retries} retries; 0 to {RETRIES_MAX} are possible"
+        raise PlanError(message, place=(*place, "retries"))
+    if step.join not in get_args(Join):
+        fix = f"use one of: {', '.join(get_args(Join))}"
+        raise PlanError(f"step {step.id} has the join {step.join!r}", fix=fix, place=(*place, "join"))
+    for name in ("timeout", "backoff"):
+        text = getattr(step, name)
+        if text is not None and not 0 < duration_ms(text) <= TIMEOUT_MS_MAX:
+            message = f"the {name} of step {step.id} is {text}; more than 0 and up to 7d is possible"
+            raise PlanError(message, place=(*place, name))
+    for pattern in step.writes or ():
+        _check_template(step, pattern)
+
+
+def _check_template(step: Step, pattern: str) -> None:
+    place = ("plan", step.id, "writes")
+    if INDEX in pattern and not step.samples and step.for_each is None:
+        message = f"step {step.id} writes {pattern}, but only samples and for_each have an {INDEX}"
+        raise PlanError(message, place=place)
+    # The race proof knows the paths of items by the last digits of a segment: those must be the index.
+    expanded = pattern.replace("{step}", f"{step.id}-{INDEX}") if step.for_each is not None else ""
+    if INDEX in expanded and any(map(_INDEX_THEN_DIGIT.search, paths.split(paths.base(expanded)))):
+        message = f"step {step.id} writes {pattern}: in one segment no digit may follow the index of an item"
+        raise PlanError(message, fix="put the digits before it, or into a segment of their own", place=place)
+
+
+def _copies(step: Step) -> list[Step]:
+    """The steps that a declared one stands for: itself, or its samples."""
+    if not step.samples:
+        # The copies of a for_each are named while a run goes on; their paths keep {index} until then.
+        name = f"{step.id}-{INDEX}" if step.for_each else step.id
+        return [_with_writes(step, step.id, name, INDEX)]
+    return [_with_writes(step, f"{step.id}-{n}", f"{step.id}-{n}", str(n)) for n in range(1, step.samples + 1)]
+
+
+def _with_writes(step: Step, id_: str, name: str, index: str) -> Step:
+    writes = step.writes
+    if writes is not None:
+        writes = tuple(pattern.replace("{step}", name).replace(INDEX, index) for pattern in writes)
+    return msgspec.structs.replace(step, id=id_, writes=writes)
+
+
+def _named(declared: Sequence[Step]) -> dict[str, int]:
+    return {step.id: at for at, step in enumerate(declared)}
+
+
+def _unique_ids(declared: Sequence[Step], copies: list[list[Step]]) -> dict[str, int]:
+    ids: dict[str, int] = {}
+    flat = [copy for group in copies for copy in group]
+    for position, step in enumerate(flat):
+        if ids.setdefault(step.id, position) != position:
+            raise PlanError(f"two steps have the id {step.id}", fix="rename one of them", place=("plan", step.id))
+    groups = _named(declared)
+    for step in declared:
+        if step.samples and step.id in ids:
+            raise PlanError(f"two steps have the id {step.id}", fix="rename one of them", place=("plan", step.id))
+    for step in (*flat, *declared):
+        head, _, tail = step.id.rpartition("-")
+        if tail.isdecimal() and head in groups and declared[groups[head]].for_each:
+            message = f"the id {step.id} is that of an item of the for_each step {head}"
+            raise PlanError(message, fix="rename one of them", place=("plan", step.id))
+    return ids
+
+
+def _needs(flat: list[Step], positions: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    single = {step.id: (position,) for position, step in enumerate(flat)} | dict(positions)
+    needs = []
+    total = 0
+    for step in flat:
+        unknown = [need for need in step.needs if need not in single]
+        if unknown:
+            message = f"step {step.id} needs {unknown[0]}, which is no step{hint(unknown[0], single)}"
+            raise PlanError(message, place=("plan", step.id, "needs"))
+        mine = tuple(dict.fromkeys(position for need in step.needs for position in single[need]))
+        total += len(mine)
+        _check_needs(total)
+        needs.append(mine)
+    return needs
+
+
+def _check_needs(total: int) -> None:
+    if total > NEEDS_MAX:
+        message = f"the plan has more than {NEEDS_MAX:,} needs"
+        raise PlanError(message, fix="join the steps of a wide phase in one step", place=("plan",))
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, where there is one."""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a mistyped one most likely means."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for the import
+
+    matches = get_close_matches(name, list(known), 1)
+    return matches[0] if matches else None
+
+
+def _plan_order(flat: list[Step], needs: list[tuple[int, ...]]) -> list[int]:
+    waiting = [len(mine) for mine in needs]
+    dependents: list[list[int]] = [[] for _ in flat]
+    for position, mine in enumerate(needs):
+        for need in mine:
+            dependents[need].append(position)
+    free = [position for position, count in enumerate(waiting) if not count]
+    heapify(free)
+    order = []
+    while free:
+        position = heappop(free)
+        order.append(position)
+        for dependent in dependents[position]:
+            waiting[dependent] -= 1
+            if not waiting[dependent]:
+                heappush(free, dependent)
+    if len(order) < len(flat):
+        circle = _cycle(flat, needs, set(order))
+        message = f"the plan has a cycle: {' needs '.join(circle)}"
+        raise PlanError(message, fix="remove one of these needs", place=("plan", circle[0], "needs"))
+    return order
+
+
+def _cycle(flat: list[Step], needs: list[tuple[int, ...]], done: set[int]) -> list[str]:
+    """Walk needs among the steps that never became free: the walk must come back to itself."""
+    position = next(p for p in range(len(flat)) if p not in done)
+    walk: list[int] = []
+    while position not in walk:
+        walk.append(position)
+        position = next(need for need in needs[position] if need not in done)
+    circle = [*walk[walk.index(position) :], position]
+    return [flat[p].id for p in circle]
+
+
+REQUEST = Step("", "", "")

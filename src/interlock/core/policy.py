@@ -1,0 +1,46 @@
+"""How often, how long and at what pace an agent is tried: declared data."""
+
+import re
+
+import msgspec
+
+from interlock.errors import PlanError
+
+TIMEOUT_SIMPLE_MS = 5_000
+TIMEOUT_COMPLEX_MS = 30_000
+TIMEOUT_MS_MAX = 7 * 86_400_000
+RETRIES_DEFAULT = 2
+RETRIES_MAX = 100
+BACKOFF_MS = 200
+BACKOFF_MS_MAX = 30_000
+REISSUES_MAX = 3
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)")
+
+
+class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one agent is tried for one step.
+
+    timeout_ms bounds one attempt. `retries` further attempts follow a refused or failed one; before attempt n after an
+    error or a timeout (never after a refusal, which carries feedback) the run waits backoff_ms * 2 ** (n - 1), at most
+    backoff_ms_max. A call lost in a crash is issued again at most reissues_max times.
+    """
+
+    timeout_ms: int = TIMEOUT_SIMPLE_MS
+    retries: int = RETRIES_DEFAULT
+    backoff_ms: int = BACKOFF_MS
+    backoff_ms_max: int = BACKOFF_MS_MAX
+    reissues_max: int = REISSUES_MAX
+
+    def backoff_after(self, failures: int) -> int:
+        """Milliseconds to wait after this many failed attempts in a row."""
+        return min(self.backoff_ms << min(failures - 1, 32), self.backoff_ms_max)
+
+
+def duration_ms(text: str) -> int:
+    """`2s`, `500ms`, `1.5m`, `1h`, `1d` in milliseconds. Raises PlanError."""
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise PlanError(f"{text!r} is not a duration", fix="write a number and a unit: 500ms, 2s, 1m, 1h, 1d")
+    return round(float(match[1]) * _UNITS_MS[match[2]])

@@ -1,0 +1,135 @@
+"""The race proof: no two steps that can run at the same time may write the same field.
+
+Steps are bits. For each pattern that a step may write, the steps that may write an overlapping pattern are one bitset,
+found by path; minus the steps it is ordered with (`Plan.related`), what remains are races. That is near-linear in the
+size of the plan, where comparing pairs is not.
+
+A pattern with `{index}` stands for many paths. It is compared with its digits blurred: `out.item-{index}` may meet
+`out.item-7`, never `out.other-7`. Since no digit may follow the index in its segment, equal paths are equal blurred.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+
+import msgspec
+
+from . import paths
+from .plan import INDEX, Plan, bits
+
+_LAST_DIGITS = re.compile(r"\d+(?=\D*$)")
+_INDEX = re.compile(r"\d*\{index\}")
+
+
+class Race(msgspec.Struct, frozen=True):
+    """Two unordered steps, and the pattern at which they meet. Items of one for_each meet as its first two."""
+
+    steps: tuple[str, str]
+    path: str
+
+
+class WriterIndex:
+    """Which steps may write a pattern: bitsets by path."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, int] = {}
+        self._below: dict[str, int] = {}
+
+    def add(self, pattern: str, step: int) -> None:
+        """Note that a step may write this pattern."""
+        root, bit = paths.base(pattern), 1 << step
+        self._at[root] = self._at.get(root, 0) | bit
+        for prefix in _above(root):
+            self._below[prefix] = self._below.get(prefix, 0) | bit
+
+    def meeting(self, pattern: str) -> int:
+        """The steps that may write a pattern overlapping this one."""
+        root = paths.base(pattern)
+        found = self._at.get(root, 0) | self._below.get(root, 0)
+        for prefix in _above(root):
+            found |= self._at.get(prefix, 0)
+        return found
+
+
+def _above(root: str) -> tuple[str, ...]:
+    return (*paths.prefixes(root), "") if root else ()
+
+
+class Writers:
+    """All writers of a plan, by exact and by blurred path. Fields with a reducer are left out: they can't race."""
+
+    def __init__(self, writes: Sequence[Sequence[str]], reducers: Mapping[str, object]) -> None:
+        self._exact, self._blurred, self._templates = WriterIndex(), WriterIndex(), WriterIndex()
+        self._reducers = tuple(reducers)
+        for step, patterns in enumerate(writes):
+            for pattern in patterns:
+                if not self.merged(pattern):
+                    self._add(pattern, step)
+
+    def _add(self, pattern: str, step: int) -> None:
+        self._exact.add(pattern, step)
+        self._blurred.add(_blur(pattern), step)
+        if INDEX in pattern:
+            self._templates.add(_blur(pattern), step)
+
+    def merged(self, pattern: str) -> bool:
+        """Whether all that a pattern grants lies in fields with a reducer."""
+        return any(paths.inside(paths.base(pattern), field) for field in self._reducers)
+
+    def meeting(self, pattern: str) -> int:
+        """The steps that may write something that this pattern grants."""
+        if INDEX in pattern:
+            return self._blurred.meeting(_blur(pattern))
+        return self._exact.meeting(pattern) | self._templates.meeting(_blur(pattern))
+
+
+def _blur(pattern: str) -> str:
+    """A pattern's base, blurred: patterns overlap or not by their bases alone."""
+    return "*" if pattern == "*" else paths.join(tuple(map(_blur_segment, paths.split(paths.base(pattern)))))
+
+
+def _blur_segment(segment: str) -> str:
+    return (_INDEX if INDEX in segment else _LAST_DIGITS).sub("#", segment)
+
+
+def races(plan: Plan, writes: Sequence[Sequence[str]], writers: Writers) -> Iterator[Race]:
+    """Pairs of unordered steps that may write the same field, in plan order; `writes` holds each step's patterns."""
+    related = plan.related()
+    for n, patterns in enumerate(writes):
+        mine = [pattern for pattern in patterns if not writers.merged(pattern)]
+        if plan.steps[n].for_each:
+            items = (f"{plan.steps[n].id}-0", f"{plan.steps[n].id}-1")
+            yield from (Race(items, pattern) for pattern in _shared_by_items(mine))
+        for pattern in mine:
+            for other in bits(writers.meeting(pattern) & ~related[n]):
+                if other > n:
+                    theirs = (theirs for theirs in writes[other] if not writers.merged(theirs))
+                    yield Race((plan.steps[n].id, plan.steps[other].id), _shared(pattern, theirs))
+
+
+def _shared_by_items(patterns: Sequence[str]) -> Iterator[str]:
+    """What two items of one for_each may both write: `a{index}` of item 11 is `a1{index}` of item 1."""
+    yield from (pattern for pattern in patterns if INDEX not in pattern)
+    for one, other in combinations((pattern for pattern in patterns if INDEX in pattern), 2):
+        if paths.intersection(_blur(one), _blur(other)) and not _differ_by_index(one, other):
+            yield one
+
+
+def _differ_by_index(one: str, other: str) -> bool:
+    """Whether two templates have the same segment with an index in the same place: of two items that one differs."""
+    pairs = zip(paths.split(paths.base(one)), paths.split(paths.base(other)), strict=False)
+    return any(mine == theirs and INDEX in mine for mine, theirs in pairs)
+
+
+def _shared(pattern: str, others: Iterable[str]) -> str:
+    met = (paths.intersection(pattern, other) for other in others)
+    return next((shared for shared in met if shared is not None), pattern)
+
+
+def unordered_reads(plan: Plan, reads: Sequence[Sequence[str]], writers: Writers) -> Iterator[Race]:
+    """Reads of what an unordered step may write; the reader comes first in `steps`."""
+    related = plan.related()
+    for n, patterns in enumerate(reads):
+        for pattern in patterns:
+            for other in bits(writers.meeting(pattern) & ~related[n]):
+                yield Race((plan.steps[n].id, plan.steps[other].id), pattern)

@@ -1,0 +1,69 @@
+"""Reducers: how the writes of several steps to one field are merged.
+
+Each write is a contribution. A view folds those of its ancestors, in plan order, onto the field's initial value.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from .values import encode_canonical
+
+# Bounds that keep a sum of 10,000 contributions inside 64 bits, or finite.
+ADDEND_MAX = 2**48
+FLOAT_ADDEND_MAX = 1e300
+
+
+class Reducer(msgspec.Struct, frozen=True):
+    """empty: the value without any write. problem: what is wrong with a contribution beside the others, or ''."""
+
+    empty: Callable[[], Any]
+    problem: Callable[[Any, Iterable[Any]], str]
+    fold: Callable[[Any, Iterable[Any]], Any]
+
+
+def _list_problem(_value: Any, others: Iterable[Any]) -> str:
+    del others
+    return ""
+
+
+def _append(initial: Any, given: Iterable[Any]) -> Any:
+    return [*initial, *given]
+
+
+def _number_problem(value: Any, others: Iterable[Any]) -> str:
+    del others
+    if type(value) not in {int, float}:
+        return "a number is needed"
+    return "" if abs(value) <= (ADDEND_MAX if type(value) is int else FLOAT_ADDEND_MAX) else "the number is too large"
+
+
+def _add(initial: Any, given: Iterable[Any]) -> Any:
+    return sum(given, initial)
+
+
+def _object_problem(value: Any, others: Iterable[Any]) -> str:
+    if type(value) is not dict:
+        return "an object is needed"
+    for other in others:
+        for key in value:
+            # Compared as JSON: for Python, true is 1.
+            if key in other and encode_canonical(value[key]) != encode_canonical(other[key]):
+                return f"the key {key!r} has another value already"
+    return ""
+
+
+def _merge(initial: Any, given: Iterable[Any]) -> Any:
+    merged = dict(initial)
+    for contribution in given:
+        merged |= contribution
+    return merged
+
+
+REDUCERS = {
+    "append": Reducer(list, _list_problem, _append),
+    "add": Reducer(int, _number_problem, _add),
+    "merge": Reducer(dict, _object_problem, _merge),
+}
+INITIAL_TYPES: dict[str, tuple[type, ...]] = {"append": (list,), "add": (int, float), "merge": (dict,)}

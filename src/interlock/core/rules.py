@@ -1,0 +1,291 @@
+"""The rules one run is held to: its plan, and for each step who may do it, what they may see and write, and how often.
+
+Compiled once per team and shared by all its runs. Compiling is proving: rules that let two agents own one field, or
+two unordered steps write one, don't come to exist.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any
+
+import msgspec
+
+from interlock.errors import OwnershipError, PathError, PlanError, RaceError, TeamError
+
+from . import paths
+from .plan import INDEX, Plan, Step, bits, hint
+from .policy import Policy, duration_ms
+from .races import Race, Writers, races, unordered_reads
+from .schema import WritesSchema
+from .scope import Scope, Sharing, Sight, overlaps
+from .values import DEFAULT_LIMITS, Limits
+
+# A wide plan without narrowed writes has a race for every pair of its steps: nobody reads them all.
+PROBLEMS_MAX = 100
+
+
+class Role(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An agent as declared, without its code. `version` changes the team's hash when the code changes its meaning."""
+
+    scope: Scope
+    policy: Policy = Policy()
+    schema: Mapping[str, Any] | None = None
+    fallback: str | None = None
+    version: str = ""
+
+
+class Duty(msgspec.Struct, frozen=True):
+    """One agent's part in one step: what it may see and write there, how it is tried, what its writes must look like.
+
+    templated: `writable` still holds `{index}`, to be filled in for each item of a for_each.
+    """
+
+    agent: str
+    sight: Sight
+    writable: paths.Patterns
+    policy: Policy
+    schemas: tuple[WritesSchema, ...]
+    templated: bool = False
+
+
+class Rules:
+    """duties[n]: who does the step with plan number n: its agent, then that agent's fallbacks.
+
+    Raises TeamError (or one of its kinds) with every problem found.
+    """
+
+    def __init__(
+        self, plan: Plan, roles: Mapping[str, Role], sharing: Sharing | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.plan, self.roles, self.limits = plan, dict(roles), limits
+        self.sharing = msgspec.structs.replace(sharing or Sharing(), stand_ins=stand_ins(self.roles))
+        self._sights = {name: Sight(role.scope.readable) for name, role in roles.items()}
+        problems = list(islice(chain(role_problems(self.roles, self.sharing), self._step_problems()), PROBLEMS_MAX))
+        if not problems:
+            self._schemas = {name: _compiled(role.schema) for name, role in roles.items()}
+            problems = list(islice(self._plan_problems(), PROBLEMS_MAX))
+        if problems:
+            raise TeamError.of(problems)
+        self.duties = [(), *(self._duties(step) for step in plan.steps[1:])]
+
+    # --- duties ---
+
+    def chain(self, agent: str) -> tuple[str, ...]:
+        """An agent and those that stand in for it, in the order in which they are tried."""
+        return (agent, *self.sharing.stand_ins.get(agent, ()))
+
+    def _duties(self, step: Step) -> tuple[Duty, ...]:
+        return tuple(self._duty(step, agent) for agent in self.chain(step.agent))
+
+    def _duty(self, step: Step, agent: str) -> Duty:
+        role = self.roles[agent]
+        given = {"timeout_ms": step.timeout, "backoff_ms": step.backoff}
+        changed: dict[str, Any] = {name: duration_ms(text) for name, text in given.items() if text is not None}
+        if step.retries is not None:
+            changed["retries"] = step.retries
+        policy = msgspec.structs.replace(role.policy, **changed) if changed else role.policy
+        schemas = (*self._schemas[agent], *_compiled(step.schema))
+        writable = role.scope.write_permissions if step.writes is None else step.writes
+        templated = any(INDEX in pattern for pattern in writable)
+        return Duty(agent, self._sight(step, agent), paths.Patterns(tuple(writable)), policy, schemas, templated)
+
+    def _sight(self, step: Step, agent: str) -> Sight:
+        """What an agent may read in a step: its scope, cut to the step's own reads."""
+        if step.reads is None:
+            return self._sights[agent]
+        readable = self.roles[agent].scope.readable
+        shared = (paths.intersection(read, pattern) for read in step.reads for pattern in readable)
+        return Sight([pattern for pattern in shared if pattern is not None], narrowed=True)
+
+    def may_write(self, step: Step) -> tuple[str, ...]:
+        """Every pattern that some agent of a step may write in it."""
+        if step.writes is not None:
+            return tuple(step.writes)
+        patterns = (p for agent in self.chain(step.agent) for p in self.roles[agent].scope.write_permissions)
+        return tuple(dict.fromkeys(patterns))
+
+    # --- proofs ---
+
+    def _step_problems(self) -> Iterator[TeamError]:
+        for step in self.plan.declared:
+            place = ("plan", step.id)
+            if step.agent not in self.roles:
+                message = f"step {step.id}: there is no agent {step.agent}{hint(step.agent, self.roles)}"
+                yield PlanError(message, place=(*place, "agent"))
+                continue
+            chain = [agent for agent in self.chain(step.agent) if agent in self.roles]
+            for agent in chain:
+                yield from self._agent_problems(step, agent)
+            yield from _schema_problems(step.schema, {agent: self.roles[agent] for agent in chain}, (*place, "schema"))
+
+    def _agent_problems(self, step: Step, agent: str) -> Iterator[TeamError]:
+        scope, place = self.roles[agent].scope, ("plan", step.id)
+        role = "" if agent == step.agent else f" (fallback of {step.agent})"
+        if step.action not in scope.allowed_actions:
+            allowed = ", ".join(scope.allowed_actions) or "nothing"
+            yield PlanError(
+                f"step {step.id}: {agent}{role} may not do {step.action}{hint(step.action, scope.allowed_actions)}",
+                fix=f"allowed_actions of {agent}: {allowed}",
+                place=(*place, "action"),
+                agents=(agent,),
+            )
+        for pattern in step.writes or ():
+            if not any(paths.intersection(pattern, allowed) == pattern for allowed in scope.write_permissions):
+                yield PlanError(
+                    f"step {step.id} writes {pattern}, which {agent}{role} may not write",
+                    fix=f"write_permissions of {agent}: {', '.join(scope.write_permissions) or 'nothing'}",
+                    place=(*place, "writes"),
+                    agents=(agent,),
+                )
+        for read in step.reads or ():
+            if not any(_grants(allowed, read) for allowed in scope.readable):
+                yield PlanError(
+                    f"step {step.id} reads {read}, which {agent}{role} may not read",
+                    fix=f"context_access of {agent}: {', '.join(scope.context_access) or 'nothing'}",
+                    place=(*place, "reads"),
+                    agents=(agent,),
+                )
+
+    def _unmet_schemas(self, step: Step) -> Iterator[TeamError]:
+        """Paths that an agent's schema requires, and that this step doesn't let it write: no reply could pass."""
+        if step.writes is None or any(INDEX in pattern for pattern in step.writes):
+            return
+        can_write = paths.Patterns(tuple(step.writes)).cover
+        for agent in self.chain(step.agent):
+            for schema in self._schemas[agent]:
+                for path in schema.required:
+                    if not can_write(path):
+                        message = f"step {step.id} does not let {agent} write {path}, which its schema requires"
+                        fix = f"add {path} to the step's writes, or move the schema from the agent to its other steps"
+                        yield PlanError(message, fix=fix, place=("plan", self.plan.declared_id[step.id], "writes"))
+
+    def _plan_problems(self) -> Iterator[TeamError]:
+        steps = self.plan.steps
+        writes: list[Sequence[str]] = [(), *(self.may_write(step) for step in steps[1:])]
+        writers = Writers(writes, self.sharing.reducers)
+        for race in races(self.plan, writes, writers):
+            one, other = race.steps
+            fix = self._race_fix(race)
+            message = f"steps {one} and {other} may run at the same time and may both write {race.path}"
+            involved = [self._declared(one), self._declared(other)]
+            agents = tuple(dict.fromkeys(step.agent for step in involved))
+            place = ("plan", involved[1].id, "writes")
+            yield RaceError(message, fix=fix, place=place, agents=agents, paths=(race.path,))
+        for race in unordered_reads(self.plan, [_declared_reads(step) for step in steps], Writers(writes, {})):
+            reader, writer = race.steps
+            message = f"step {reader} reads {race.path}, which step {writer} may write at the same time"
+            fix = f"let {reader} need {writer}, or mark it stale_ok: true to read what was there before"
+            yield PlanError(message, fix=fix, place=("plan", self.plan.declared_id[reader], "reads"))
+        yield from self._succession_problems(writes)
+        for step in steps[1:]:
+            yield from self._unmet_schemas(step)
+
+    def _race_fix(self, race: Race) -> str:
+        field = paths.base(race.path)
+        reducer = f", or declare a reducer for {field}" if field and INDEX not in field else ""
+        if race.steps[1] in self.plan.number:
+            return f"let one need the other, give them different writes{reducer}"
+        return f"put {INDEX} into all that it writes, always beside the same text{reducer}"
+
+    def _declared(self, id_: str) -> Step:
+        """The declared step that a copy comes from; an item of a for_each has no number of its own."""
+        declared = self.plan.declared_id.get(id_) or id_.rpartition("-")[0]
+        return next(step for step in self.plan.declared if step.id == declared)
+
+    def _succession_problems(self, writes: list[Sequence[str]]) -> Iterator[TeamError]:
+        for field, owners in self.sharing.succession.items():
+            unknown = [owner for owner in owners if owner not in self.roles]
+            if unknown:
+                message = (
+                    f"the succession of {field} names {unknown[0]}, which is no agent{hint(unknown[0], self.roles)}"
+                )
+                yield TeamError(message, place=("succession", field))
+                continue
+            earlier = 0
+            for owner in owners:
+                mine = self._writers_of(field, owner, writes)
+                late = [n for n in bits(mine) if earlier & ~self.plan.ancestors[n]]
+                if late:
+                    step = self.plan.steps[late[0]].id
+                    message = f"step {step} of {owner} may write {field} before its earlier owners are done with it"
+                    fix = f"let {step} need every step of {', '.join(owners[: owners.index(owner)])} that may write it"
+                    yield PlanError(message, fix=fix, place=("plan", self.plan.declared_id[step]))
+                earlier |= mine
+
+    def _writers_of(self, field: str, owner: str, writes: list[Sequence[str]]) -> int:
+        mask = 0
+        for n, step in enumerate(self.plan.steps):
+            if step.agent == owner and any(paths.intersection(field, pattern) for pattern in writes[n]):
+                mask |= 1 << n
+        return mask
+
+
+def _compiled(schema: Mapping[str, Any] | None) -> tuple[WritesSchema, ...]:
+    return () if schema is None else (WritesSchema(schema),)
+
+
+def deciding(step: Step) -> tuple[str, ...]:
+    """The fields that decide whether a step runs, and how often."""
+    condition = () if step.when is None else (step.when.path,)
+    return (*condition, *(() if step.for_each is None else (step.for_each,)))
+
+
+def _declared_reads(step: Step) -> tuple[str, ...]:
+    """What a step says that it depends on."""
+    return () if step.stale_ok else (*(step.reads or ()), *deciding(step))
+
+
+def _grants(allowed: str, read: str) -> bool:
+    return paths.base(allowed) == paths.base(read) or paths.intersection(read, allowed) == read
+
+
+def role_problems(roles: Mapping[str, Role], sharing: Sharing) -> Iterator[TeamError]:
+    """What is wrong with the agents whatever the plan: unknown fallbacks, circles of them, fields with two owners."""
+    for name, role in roles.items():
+        place = ("agents", name, "fallback")
+        if role.fallback is not None and role.fallback not in roles:
+            unknown = f"{role.fallback}, which is no agent{hint(role.fallback, roles)}"
+            yield TeamError(f"the fallback of {name} is {unknown}", place=place, agents=(name,))
+        elif name in sharing.stand_ins.get(name, ()):
+            yield TeamError(f"agent {name} falls back to itself", fix="end the chain", place=place, agents=(name,))
+        for pattern in role.scope.write_permissions:
+            if INDEX in pattern or "{step}" in pattern:
+                message = f"agent {name} may write {pattern}, but {{step}} and {INDEX} belong in the writes of a step"
+                fix = "grant all that the steps may write, such as options.*, and narrow it in the steps"
+                yield TeamError(message, fix=fix, place=("agents", name, "write_permissions"), agents=(name,))
+        yield from _schema_problems(role.schema, {name: role}, ("agents", name, "schema"))
+    for found in overlaps({name: role.scope for name, role in roles.items()}, sharing):
+        place = ("agents", found.agents[1], "write_permissions")
+        yield OwnershipError(found.message, fix=found.fix, place=place, agents=found.agents, paths=(found.shared,))
+
+
+def _schema_problems(
+    schema: Mapping[str, Any] | None, roles: Mapping[str, Role], place: tuple[str, ...]
+) -> Iterator[TeamError]:
+    """What is wrong with a schema that the replies of each of these agents must fit."""
+    if schema is None:
+        return
+    try:
+        named = WritesSchema(schema).paths
+    except (TeamError, PathError) as error:
+        yield PlanError(error.message, fix=error.fix, place=place)
+        return
+    for agent, role in roles.items():
+        can_write = paths.Patterns(tuple(role.scope.write_permissions)).cover
+        for path in named:
+            if not can_write(path):
+                yield PlanError(f"the schema names {path}, which {agent} may not write", place=place)
+
+
+def stand_ins(roles: Mapping[str, Role]) -> dict[str, tuple[str, ...]]:
+    """Per agent the chain of its fallbacks, as far as it leads; a circle ends where it would come back."""
+    chains = {}
+    for name, role in roles.items():
+        chain: list[str] = []
+        following = role.fallback
+        while following is not None and following in roles and following not in chain:
+            chain.append(following)
+            following = roles[following].fallback
+        if chain:
+            chains[name] = tuple(chain)
+    return chains

@@ -1,0 +1,223 @@
+"""A JSON Schema over the writes of a reply, compiled to msgspec types.
+
+    {required: [ticket.category], properties: {ticket.category: {enum: [billing, cards]}}}
+
+The keywords below are supported, and any other is refused when the team is loaded: a schema that is silently ignored
+is worse than none.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Literal, Union
+
+import msgspec
+
+from interlock.errors import PlanError
+
+from . import paths
+
+_NUMBER = {
+    "minimum": "ge",
+    "maximum": "le",
+    "exclusiveMinimum": "gt",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+}
+_TEXT = {"minLength": "min_length", "maxLength": "max_length", "pattern": "pattern"}
+_ARRAY = {"minItems": "min_length", "maxItems": "max_length"}
+_PLAIN: dict[str, Any] = {"boolean": bool, "null": None}
+_ANNOTATIONS = frozenset({"title", "description", "examples", "default", "$comment"})
+_OBJECT = frozenset({"properties", "required", "additionalProperties"})
+# Which keywords say something about which type.
+_KEYWORDS: dict[str, frozenset[str]] = {
+    "string": frozenset(_TEXT),
+    "integer": frozenset(_NUMBER),
+    "number": frozenset(_NUMBER),
+    "array": frozenset(_ARRAY) | {"items"},
+    "object": _OBJECT,
+}
+SCHEMA_DEPTH_MAX = 16
+_ABSENT = object()
+
+
+class WritesSchema:
+    """Checks the writes of a reply against a JSON Schema whose properties are dotted paths."""
+
+    __slots__ = ("_closed", "_types", "required")
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Raises PlanError for a keyword or a shape that is not supported."""
+        _known(schema, _OBJECT | _ANNOTATIONS | {"type"}, "the schema")
+        if schema.get("type", "object") != "object":
+            raise PlanError("the schema of a reply's writes is an object schema", fix="use properties and required")
+        properties = _mapping(schema.get("properties", {}), "properties")
+        self._types = {paths.canonical(path): _type(inner, path, 1) for path, inner in properties.items()}
+        self.required = tuple(paths.canonical(path) for path in _names(schema.get("required", [])))
+        self._closed = _is_closed(schema, "the writes")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that the schema speaks of."""
+        return tuple(dict.fromkeys((*self._types, *self.required)))
+
+    def findings(self, writes: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """What is wrong with the writes: pairs of path and sentence; empty when all is well."""
+        required = (path for path in self.required if _written(path, writes) is _ABSENT)
+        found = [(path, f"{path} is missing; the schema requires it") for path in required]
+        for path, kind in self._types.items():
+            value = _written(path, writes)
+            if value is not _ABSENT:
+                try:
+                    msgspec.convert(value, kind)
+                except msgspec.ValidationError as error:
+                    found.append((path, f"{path}: {error}"))
+        for path in writes:
+            if path not in self._types:
+                found += self._stray(path)
+        return found
+
+    def _stray(self, path: str) -> Iterator[tuple[str, str]]:
+        whole = next((prefix for prefix in paths.prefixes(path) if prefix in self._types), None)
+        if whole is not None:
+            yield path, f"{path} is a part of {whole}, which has a schema: write {whole} as a whole"
+        elif self._closed:
+            yield path, f"{path} is not in the schema"
+
+
+def _written(path: str, writes: Mapping[str, Any]) -> Any:
+    """What the writes put at a path, be it inside a value that is written further up."""
+    if path in writes:
+        return writes[path]
+    for prefix in paths.prefixes(path):
+        if prefix in writes:
+            return _inside(writes[prefix], paths.split(path)[len(paths.split(prefix)) :])
+    return _ABSENT
+
+
+def _inside(value: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            return _ABSENT
+        value = value[key]
+    return value
+
+
+def _type(schema: Any, at: str, depth: int) -> Any:
+    """The msgspec type of a schema. msgspec compiles it at its first use: here, not in the middle of a run."""
+    if depth > SCHEMA_DEPTH_MAX:
+        raise PlanError(f"the schema of {at} is nested deeper than {SCHEMA_DEPTH_MAX}")
+    try:
+        kind = _kind(_mapping(schema, at), at, depth)
+        with suppress(msgspec.ValidationError):
+            msgspec.convert(None, kind)
+    except (TypeError, ValueError, NotImplementedError, re.error) as error:
+        raise PlanError(f"the schema of {at}: {error}") from error
+    return kind
+
+
+def _kind(schema: Mapping[str, Any], at: str, depth: int) -> Any:
+    if "enum" in schema or "const" in schema:
+        return _choice(schema, at, depth)
+    kinds = schema.get("type")
+    if isinstance(kinds, list):
+        return _one_of(schema, kinds, at, depth)
+    match kinds:
+        case "string":
+            return _bounded(str, schema, _TEXT, at)
+        case "integer":
+            return _bounded(int, schema, _NUMBER, at)
+        case "number":
+            return _bounded(float, schema, _NUMBER, at)
+        case "array":
+            items: Any = _type(schema["items"], f"{at}[]", depth + 1) if "items" in schema else Any
+            return _bounded(list.__class_getitem__(items), schema, _ARRAY, at, {"items"})
+        case "object":
+            return _object(schema, at, depth)
+        case "boolean" | "null":
+            _known(schema, _ANNOTATIONS | {"type"}, at)
+            return _PLAIN[kinds]
+        case None if "type" not in schema:
+            _known(schema, _ANNOTATIONS | {"type"}, at)
+            return Any
+    raise PlanError(f"the schema of {at} has the type {kinds!r}, which JSON Schema doesn't have")
+
+
+def _one_of(schema: Mapping[str, Any], kinds: list[Any], at: str, depth: int) -> Any:
+    """Several types. As in JSON Schema, a keyword of one of them says nothing about the others."""
+    keywords = [_KEYWORDS.get(str(kind), frozenset()) | _ANNOTATIONS for kind in kinds]
+    _known(schema, frozenset({"type"}).union(*keywords), at)
+    types = [
+        _type({key: schema[key] for key in schema if key in known} | {"type": kind}, at, depth + 1)
+        for kind, known in zip(kinds, keywords, strict=True)
+    ]
+    return Union[tuple(types)]  # noqa: UP007 - built at run time
+
+
+def _choice(schema: Mapping[str, Any], at: str, depth: int) -> Any:
+    only = "enum" if "enum" in schema else "const"
+    _known(schema, _ANNOTATIONS | {"type", only}, at)
+    choices = schema["enum"] if only == "enum" else [schema["const"]]
+    if not isinstance(choices, list) or not choices or not all(type(c) in {str, int, type(None)} for c in choices):
+        raise PlanError(f"the schema of {at} has choices other than strings, integers and null")
+    if "type" in schema:
+        kind = _type({"type": schema["type"]}, at, depth + 1)
+        for choice in choices:
+            msgspec.convert(choice, kind)  # a choice of another type could never be made
+    return Literal[tuple(choices)]
+
+
+def _bounded(
+    kind: Any, schema: Mapping[str, Any], bounds: dict[str, str], at: str, also: set[str] | None = None
+) -> Any:
+    _known(schema, _ANNOTATIONS | {"type", *bounds, *(also or ())}, at)
+    given = {name: schema[keyword] for keyword, name in bounds.items() if keyword in schema}
+    return Annotated[kind, msgspec.Meta(**given)] if given else kind
+
+
+def _object(schema: Mapping[str, Any], at: str, depth: int) -> Any:
+    _known(schema, _OBJECT | _ANNOTATIONS | {"type"}, at)
+    properties, required = _mapping(schema.get("properties", {}), at), set(_names(schema.get("required", [])))
+    others = schema.get("additionalProperties", True)
+    if not properties and not required and others is not False:
+        values: Any = Any if others is True else _type(others, f"{at}.*", depth + 1)
+        return dict.__class_getitem__((str, values))
+    fields: list[Any] = []
+    renamed = {}
+    for number, name in enumerate([*properties, *sorted(required - set(properties))]):
+        kind = _type(properties.get(name, {}), f"{at}.{name}", depth + 1)
+        renamed[f"field_{number}"] = name
+        fields.append((f"field_{number}", kind) if name in required else (f"field_{number}", kind, None))
+    closed = _is_closed(schema, at)
+    return msgspec.defstruct("Shape", fields, rename=renamed, kw_only=True, forbid_unknown_fields=closed)
+
+
+def _is_closed(schema: Mapping[str, Any], at: str) -> bool:
+    others = schema.get("additionalProperties", True)
+    if not isinstance(others, bool):
+        raise PlanError(
+            f"the schema of {at} has additionalProperties of their own type beside named ones",
+            fix="use true or false, or name no properties",
+        )
+    return not others
+
+
+def _known(schema: Mapping[str, Any], keywords: frozenset[str] | set[str], at: str) -> None:
+    unknown = sorted(set(map(str, schema)) - keywords)
+    if unknown:
+        raise PlanError(
+            f"the schema of {at} uses {', '.join(unknown)}, which is not supported there",
+            fix=f"supported: {', '.join(sorted(keywords - _ANNOTATIONS))}",
+        )
+
+
+def _mapping(schema: Any, at: str) -> Mapping[str, Any]:
+    if not isinstance(schema, Mapping):
+        raise PlanError(f"the schema of {at} is not an object")
+    return schema
+
+
+def _names(names: Any) -> list[str]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise PlanError("required is not a list of names")
+    return names

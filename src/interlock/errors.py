@@ -1,0 +1,193 @@
+"""Every error Interlock raises, in one tree.
+
+The docstring of a class is its default message, `code` is stable, `fault` says whose it is: the caller's, an agent's
+or ours. A message says what was wrong and where; `fix` says how to mend it.
+"""
+
+from typing import ClassVar, Literal
+
+Fault = Literal["caller", "agent", "interlock"]
+
+DESCRIPTION_CHARS_MAX = 2_000
+
+
+class InterlockError(Exception):
+    """Something went wrong in Interlock."""
+
+    code: ClassVar[str] = "interlock"
+    fault: ClassVar[Fault] = "interlock"
+
+    def __init__(self, message: str = "", *, fix: str = "") -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.fix = fix
+        super().__init__(f"{self.message}; {fix}" if fix else self.message)
+
+
+class PathError(InterlockError):
+    """This is not a dotted path."""
+
+    code = "bad_path"
+    fault = "caller"
+
+
+class ValueRefused(InterlockError):
+    """This value is not plain JSON within the limits."""
+
+    code = "bad_value"
+    fault = "agent"
+
+
+class TeamError(InterlockError):
+    """The team is not valid.
+
+    place: the keys that lead to the fault in the team file, such as ("agents", "triage", "timeout"). agents, paths:
+    whom and which fields it is about, where that is known. problems: every fault found, where there are several;
+    otherwise this one alone.
+    """
+
+    code = "bad_team"
+    fault = "caller"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        fix: str = "",
+        place: tuple[str, ...] = (),
+        file: str = "",
+        line: int = 0,
+        agents: tuple[str, ...] = (),
+        paths: tuple[str, ...] = (),
+    ) -> None:
+        self.sentence, self.place, self.file, self.line = message or "the team is not valid", place, file, line
+        self.agents, self.paths = agents, paths
+        self.problems: tuple[TeamError, ...] = (self,)
+        where = f"{file}:{line}: " if line else f"{file}: " if file else ""
+        super().__init__(where + self.sentence, fix=fix)
+
+    @classmethod
+    def of(cls, problems: "list[TeamError]") -> "TeamError":
+        """One error for all that was found: the only one, or a summary that lists them, of their kind if it is one."""
+        if len(problems) == 1:
+            return problems[0]
+        kinds = {type(problem) for problem in problems}
+        kind = kinds.pop() if len(kinds) == 1 else TeamError
+        error = kind("\n".join([f"{len(problems)} problems:", *(f"  {problem}" for problem in problems)]))
+        error.problems = tuple(problems)
+        return error
+
+
+class PlanError(TeamError):
+    """The plan is not valid."""
+
+    code = "bad_plan"
+
+
+class OwnershipError(TeamError):
+    """Two agents may write the same field."""
+
+    code = "two_owners"
+
+
+class RaceError(TeamError):
+    """Two steps that may run at the same time may write the same field."""
+
+    code = "race"
+
+
+class InputError(InterlockError):
+    """The input can't be read."""
+
+    code = "bad_input"
+    fault = "caller"
+
+
+class MissingExtra(InterlockError):
+    """An optional part of Interlock is not installed."""
+
+    code = "missing_extra"
+    fault = "caller"
+
+
+class AgentError(InterlockError):
+    """The agent failed."""
+
+    code = "agent_failed"
+    fault = "agent"
+    retryable: ClassVar[bool] = True
+
+
+class AgentCrashed(AgentError):
+    """The agent's process died."""
+
+    code = "agent_crashed"
+
+
+class AgentRefused(AgentError):
+    """The agent can't be called again: asking once more would not help."""
+
+    code = "agent_refused"
+    retryable = False
+
+
+class ReplyRefused(AgentError):
+    """The agent's answer can't be read as a reply; that counts as a refused reply, and the message is fed back."""
+
+    code = "reply_refused"
+
+
+class JournalError(InterlockError):
+    """The journal can't be used."""
+
+    code = "journal"
+
+
+class JournalFull(JournalError):
+    """The disk under the journal is full; nothing was lost and the run can be resumed."""
+
+    code = "journal_full"
+
+
+class JournalTooNew(JournalError):
+    """This journal was written by a newer Interlock."""
+
+    code = "journal_too_new"
+    fault = "caller"
+
+
+class StaleDriver(JournalError):
+    """Another process drives this run now; this one must stop."""
+
+    code = "stale_driver"
+
+
+class RunNotFound(InterlockError):
+    """There is no such run in this journal."""
+
+    code = "no_such_run"
+    fault = "caller"
+
+
+class TeamChanged(InterlockError):
+    """This run was started under another version of its team."""
+
+    code = "team_changed"
+    fault = "caller"
+
+
+class RunInterrupted(InterlockError):
+    """The run was stopped before its end; it can be resumed."""
+
+    code = "interrupted"
+    fault = "caller"
+
+
+def describe(error: BaseException) -> str:
+    """What an agent raised, as bounded Unicode text; an error whose text can't be had is named by its type."""
+    name, is_ours = type(error).__name__, isinstance(error, AgentError)
+    try:
+        text = str(error.message if isinstance(error, AgentError) else error)
+    except BaseException:  # noqa: BLE001 - an agent's error may fail in its own __str__, with anything
+        text, is_ours = "(its text can't be read)", False
+    line = f"{name}: {text}" if text and not is_ours else text or name
+    return line[:DESCRIPTION_CHARS_MAX].encode("utf-8", "replace").decode()

@@ -1,0 +1,154 @@
+"""The journal's format. These bytes are compatibility data: a later version must read what this one wrote.
+
+Never change a line of GOLDEN; add one for a new event, or for a new field of an old one.
+"""
+
+from typing import get_args
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+import interlock.core.commands as c
+import interlock.core.events as e
+from interlock.core.job import Question, Usage
+
+GOLDEN = [
+    (
+        e.RunStarted(1, Raw(b'{"q":1}'), "team-hash", "plan-hash"),
+        b'{"t":"run_started","at_us":1,"request":{"q":1},"team":"team-hash","plan":"plan-hash"}',
+    ),
+    (
+        e.RunStarted(1, Raw(b"{}"), "t", "p", version=2),
+        b'{"t":"run_started","at_us":1,"request":{},"team":"t","plan":"p","version":2}',
+    ),
+    (
+        e.AttemptStarted(2, "a", 1, "ann", "view-hash"),
+        b'{"t":"attempt_started","at_us":2,"step":"a","attempt":1,"agent":"ann","view":"view-hash"}',
+    ),
+    (
+        e.AttemptCommitted(3, "a", 1),
+        b'{"t":"attempt_committed","at_us":3,"step":"a","attempt":1}',
+    ),
+    (
+        e.AttemptCommitted(
+            3, "a", 1, {"x.y": Raw(b"[1.0]")}, ("z",), ("q",), True, Raw(b'"done"'), Usage(1, 2, 0.5), 0.75
+        ),
+        (
+            b'{"t":"attempt_committed","at_us":3,"step":"a","attempt":1,"writes":{"x.y":[1.0]},"deletes":["z"],"reads":["q"],'
+            b'"coarse":true,"output":"done","usage":{"input_tokens":1,"output_tokens":2,"usd":0.5},"confidence":0.75}'
+        ),
+    ),
+    (
+        e.AttemptRefused(4, "a", 1, (e.Finding("scope", "ann may not write x", "x"), e.Finding("shape", "nothing"))),
+        (
+            b'{"t":"attempt_refused","at_us":4,"step":"a","attempt":1,"findings":['
+            b'{"code":"scope","message":"ann may not write x","path":"x"},{"code":"shape","message":"nothing"}]}'
+        ),
+    ),
+    (
+        e.AttemptRefused(4, "a", 1, (), Raw(b'"None"'), ("q",), Usage(1)),
+        (
+            b'{"t":"attempt_refused","at_us":4,"step":"a","attempt":1,"findings":[],"reply":"None","reads":["q"],'
+            b'"usage":{"input_tokens":1}}'
+        ),
+    ),
+    (
+        e.AttemptFailed(5, "a", 1, "timeout", "no answer within 5 s"),
+        b'{"t":"attempt_failed","at_us":5,"step":"a","attempt":1,"kind":"timeout","error":"no answer within 5 s"}',
+    ),
+    (
+        e.AttemptFailed(5, "a", 1, "error", "bad key", retryable=False),
+        b'{"t":"attempt_failed","at_us":5,"step":"a","attempt":1,"kind":"error","error":"bad key","retryable":false}',
+    ),
+    (
+        e.AttemptInterrupted(6, "a", 1),
+        b'{"t":"attempt_interrupted","at_us":6,"step":"a","attempt":1}',
+    ),
+    (
+        e.ReplyArrivedLate(7, "a", 1, Usage(0, 3)),
+        b'{"t":"reply_arrived_late","at_us":7,"step":"a","attempt":1,"usage":{"output_tokens":3}}',
+    ),
+    (
+        e.QuestionAsked(8, "a", 1, Question("Refund?", ("yes", "no")), Usage(), ("q",)),
+        (
+            b'{"t":"question_asked","at_us":8,"step":"a","attempt":1,"question":{"text":"Refund?","choices":["yes","no"]},'
+            b'"usage":{},"reads":["q"]}'
+        ),
+    ),
+    (
+        e.QuestionAsked(8, "a", 1, Question("Why?")),
+        b'{"t":"question_asked","at_us":8,"step":"a","attempt":1,"question":{"text":"Why?"}}',
+    ),
+    (
+        e.BackoffEnded(9, "a"),
+        b'{"t":"backoff_ended","at_us":9,"step":"a"}',
+    ),
+    (
+        e.StepExpanded(10, "a", Raw(b'[{"n":1},2]')),
+        b'{"t":"step_expanded","at_us":10,"step":"a","items":[{"n":1},2]}',
+    ),
+    (
+        e.StepSkipped(11, "a", "its condition did not hold"),
+        b'{"t":"step_skipped","at_us":11,"step":"a","reason":"its condition did not hold"}',
+    ),
+    (
+        e.StepBuried(12, "a", "it broke"),
+        b'{"t":"step_buried","at_us":12,"step":"a","reason":"it broke"}',
+    ),
+    (
+        e.RunParked(13, "a asks: Refund?"),
+        b'{"t":"run_parked","at_us":13,"reason":"a asks: Refund?"}',
+    ),
+    (
+        e.RunCancelled(14, "person:eve"),
+        b'{"t":"run_cancelled","at_us":14,"by":"person:eve"}',
+    ),
+    (
+        e.RunCancelled(14, "person:eve", "too dear"),
+        b'{"t":"run_cancelled","at_us":14,"by":"person:eve","reason":"too dear"}',
+    ),
+    (
+        e.RunFinished(15, "succeeded"),
+        b'{"t":"run_finished","at_us":15,"status":"succeeded"}',
+    ),
+    (
+        e.RunFinished(15, "failed", "a: it broke"),
+        b'{"t":"run_finished","at_us":15,"status":"failed","reason":"a: it broke"}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "encoded"), GOLDEN, ids=[type(event).__name__ for event, _ in GOLDEN])
+def test_the_format_of_an_event_does_not_change(event, encoded):
+    assert e.encode(event) == encoded
+    assert e.decode(encoded) == event
+    assert type(e.decode(encoded)) is type(event)
+
+
+def test_every_event_is_pinned():
+    assert {type(event) for event, _ in GOLDEN} == set(get_args(e.AnyEvent))
+
+
+def test_an_event_without_its_default_fields_reads_as_it_was_written():
+    event = e.decode(b'{"t":"attempt_committed","at_us":3,"step":"a","attempt":1}')
+
+    assert (event.writes, event.deletes, event.reads, event.coarse, bytes(event.output)) == ({}, (), (), False, b"null")
+
+
+def test_the_version_of_the_format_is_that_of_a_run_that_names_none():
+    assert e.decode(GOLDEN[0][1]).version == e.FORMAT_VERSION == 1
+
+
+@pytest.mark.parametrize("encoded", [b'{"t":"never_heard_of","at_us":1}', b'{"at_us":1}', b"[]", b'{"t":"run_parked"}'])
+def test_what_is_no_event_is_not_read(encoded):
+    with pytest.raises(msgspec.ValidationError):
+        e.decode(encoded)
+
+
+@pytest.mark.parametrize(
+    "fact", [*(event for event, _ in GOLDEN), c.CallAgent(1, "a", "ann", 1, 5_000), c.FinishRun("failed", "")]
+)
+def test_facts_and_commands_cannot_be_changed(fact):
+    with pytest.raises(AttributeError):
+        setattr(fact, fact.__struct_fields__[0], 0)

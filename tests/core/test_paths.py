@@ -1,0 +1,207 @@
+"""Paths have one spelling, and patterns grant exactly the paths they say."""
+
+from itertools import product
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from interlock.core import paths
+from interlock.errors import PathError
+
+unicode_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+awkward_text = st.text('ab.*"\\u0{}\n\0 é𝄞', max_size=6)
+segments = st.lists(unicode_text | awkward_text, min_size=1, max_size=6).map(tuple)
+
+
+# --- paths -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("ticket", ("ticket",)),
+        ("ticket.category", ("ticket", "category")),
+        ("options.draft-1_b", ("options", "draft-1_b")),
+        ("ключ.鍵 with spaces", ("ключ", "鍵 with spaces")),
+        ('ticket."a.b"', ("ticket", "a.b")),
+        ('"a.b".c', ("a.b", "c")),
+        ('""', ("",)),
+        ('"*"."\\""', ("*", '"')),
+        ('"\\u0061."', ("a.",)),
+        ("tab\there", ("tab\there",)),
+    ],
+)
+def test_a_path_is_segments_joined_by_dots(path, expected):
+    assert paths.parse(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("", "'' is not a dotted path of 1 to 1024 characters"),
+        (7, "'7' is not a dotted path"),
+        (None, "'None' is not a dotted path"),
+        ("x" * 1025, "is not a dotted path of 1 to 1024 characters"),
+        (".".join("x" * 33), "has more than 32 segments"),
+        ("a..b", "'a..b' is not a dotted path: it has an empty segment; write a key that is empty or holds"),
+        (".a", "an empty segment"),
+        ("a.", "an empty segment"),
+        ("a.*", "'a.*' is not a dotted path: it has a *; write a key that is empty or holds . or * in double quotes"),
+        ("a\0b", "'a\\x00b' has a NUL; write the key as a JSON string, with \\u0000 in it"),
+        ('"a\0b"', "has a NUL"),
+        ("a\ud800", "'a\\ud800' has a lone surrogate, which is not Unicode"),
+        ('"a\ud800"', "lone surrogate"),
+        ('"a', "'\"a' has an unclosed quote"),
+        ('"a\\"', "unclosed quote"),
+        ('"a\\x"', "has a quoted segment that is not a JSON string"),
+        ('"a\nb"', "has a quoted segment that is not a JSON string"),
+        ('"\\ud800"', "has a quoted segment that is not a JSON string"),
+        ('a"b', "'a\"b' has a segment that needs double quotes"),
+        ('"a".', "has a segment that needs double quotes"),
+        ('"a".*', "has a segment that needs double quotes"),
+        ('"a"b', "'\"a\"b' lacks a dot after a quoted segment"),
+    ],
+)
+def test_what_is_not_a_path_is_refused_and_shown(path, complaint):
+    with pytest.raises(PathError) as refused:
+        paths.parse(path)
+    assert complaint in str(refused.value)
+
+
+def test_a_path_may_be_as_long_as_the_limits():
+    assert paths.parse("x" * paths.PATH_CHARS_MAX) == ("x" * 1024,)
+    assert len(paths.parse(".".join("x" * paths.SEGMENTS_MAX))) == 32
+
+
+@pytest.mark.parametrize("path", [".".join("x" * 100), 'a."' + "b." * 2_000 + '"'])
+def test_the_path_of_a_leaf_may_be_longer_than_one_that_is_asked_for(path):
+    with pytest.raises(PathError):
+        paths.parse(path)
+    assert paths.join(paths.split(path)) == path
+    assert paths.prefixes(path)[-1] == path.split(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "spelling"),
+    [
+        ('"ticket"."category"', "ticket.category"),
+        ('a."b.c"', 'a."b.c"'),
+        ('"\\u0061\\u002e"', '"a."'),
+        ('"\\/."', '"/."'),
+        ('"é."', '"é."'),
+        ('"\\u00e9."', '"é."'),
+        ('"\\n"', "\n"),
+        ('"\\n."', '"\\n."'),
+        ('"\\u0000"', '"\\u0000"'),
+    ],
+)
+def test_each_path_has_one_spelling(path, spelling):
+    assert paths.canonical(path) == spelling
+
+
+@given(segments)
+def test_any_segments_survive_being_joined_and_parsed(keys):
+    path = paths.join(keys)
+    assume(len(path) <= paths.PATH_CHARS_MAX)
+    assert paths.parse(path) == keys
+    assert paths.split(path) == keys
+
+
+@given(awkward_text | unicode_text | segments.map(paths.join))
+def test_the_one_spelling_is_its_own_spelling(path):
+    try:
+        spelling = paths.canonical(path)
+    except PathError:
+        return
+    assert paths.canonical(spelling) == spelling
+    assert paths.parse(spelling) == paths.parse(path)
+    assert len(spelling) <= len(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a", ()),
+        ("a.b.c", ("a.b", "a")),
+        ('a."b.c".d', ('a."b.c"', "a")),
+        ('"a.b".c', ('"a.b"',)),
+    ],
+)
+def test_prefixes_are_the_ancestors_of_a_path_nearest_first(path, expected):
+    assert paths.prefixes(path) == expected
+
+
+@given(segments)
+def test_prefixes_are_joined_beginnings(keys):
+    assert paths.prefixes(paths.join(keys)) == tuple(paths.join(keys[:n]) for n in range(len(keys) - 1, 0, -1))
+
+
+# --- patterns ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "spelling", "base", "is_open"),
+    [
+        ("*", "*", "", True),
+        ("ticket", "ticket", "ticket", False),
+        ("ticket.*", "ticket.*", "ticket", True),
+        ('"ticket".*', "ticket.*", "ticket", True),
+        ('a."b.*"', 'a."b.*"', 'a."b.*"', False),
+        ('"*"', '"*"', '"*"', False),
+        ('"*".*', '"*".*', '"*"', True),
+    ],
+)
+def test_a_pattern_is_a_subtree_or_all_below_a_path(pattern, spelling, base, is_open):
+    assert paths.parse_pattern(pattern) == spelling
+    assert paths.base(spelling) == base
+    assert paths.is_open(spelling) is is_open
+
+
+@pytest.mark.parametrize("pattern", ["", ".*", "**", "*.a", "a.*.b", "a.b*", "a.*.*", "*.*", None, 7])
+def test_a_star_stands_alone_at_the_end_of_a_pattern(pattern):
+    with pytest.raises(PathError, match=r"not a dotted path"):
+        paths.parse_pattern(pattern)
+
+
+# Keys that share beginnings, as strings and as spellings: `a`, `ab`, `"a.b"`.
+KEYS = ("a", "ab", "a.b")
+PLACES = [keys for depth in (1, 2, 3) for keys in product(KEYS, repeat=depth)]
+PATTERNS = {"*": ((), True)} | {
+    paths.join(keys) + tail: (keys, bool(tail)) for keys in PLACES if len(keys) < 3 for tail in ("", ".*")
+}
+
+
+def granted(pattern):
+    """The places that a pattern grants, by the words of the definition."""
+    keys, below_only = PATTERNS[pattern]
+    return {place for place in PLACES if place[: len(keys)] == keys and not (below_only and place == keys)}
+
+
+def test_a_pattern_covers_what_it_grants():
+    for pattern, place in product(PATTERNS, PLACES):
+        assert paths.covers(pattern, paths.join(place)) == (place in granted(pattern))
+
+
+def test_a_path_is_inside_itself_and_inside_all_its_ancestors():
+    for place, root in product(PLACES, PLACES):
+        assert paths.inside(paths.join(place), paths.join(root)) == (place[: len(root)] == root)
+        assert paths.inside(paths.join(place), "")
+
+
+def test_the_intersection_of_two_patterns_grants_exactly_what_both_grant():
+    for one, other in product(PATTERNS, PATTERNS):
+        shared = paths.intersection(one, other)
+        assert (granted(shared) if shared else set()) == granted(one) & granted(other), (one, other)
+        assert shared in {one, other, None}
+
+
+@given(st.lists(st.sampled_from(sorted(PATTERNS)), max_size=4))
+def test_compiled_patterns_cover_what_one_of_them_grants(chosen):
+    compiled = paths.Patterns(tuple(chosen))
+    expected = set().union(*map(granted, chosen))
+    assert {place for place in PLACES if compiled.cover(paths.join(place))} == expected
+
+
+def test_compiled_patterns_are_kept_once_each_in_order():
+    assert paths.Patterns(("b", "a.*", "b")).patterns == ("b", "a.*")

@@ -1,0 +1,319 @@
+"""The promises, over any plan, any interleaving and crashes anywhere.
+
+Hypothesis draws a plan and what each attempt answers, then plays scheduler: it chooses which call ends next, which
+timer fires, and between which two writes of the journal the process dies. However it plays, every attempt must see the
+same bytes, and the run must come to the same end as when one call follows another and nothing goes wrong.
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+import interlock.core.commands as c
+import interlock.core.events as e
+from interlock.core import paths, values
+from interlock.core.context import Bank
+from interlock.core.job import DELETE, Job, Question, Reply
+from interlock.core.machine import TERMINAL, Machine
+from interlock.core.plan import Plan, Step
+from interlock.core.scope import Sight
+
+from .strategies import FAILURES, REDUCERS, Scenario, failure, json_objects, json_values, refused_answer, scenarios
+
+schedules = st.binary(min_size=20, max_size=150)
+REQUEST_US = 1_000_000
+EXAMPLES = 200
+SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+class NaiveContext:
+    """What a context should be, written as plainly as can be: the writes of ancestors replayed in plan order."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.commits: dict[tuple[int, int], dict[str, Any]] = {}
+        self.request = request
+
+    def tree(self, visible: int, patterns: Iterable[str] = ("*",)) -> dict[str, Any]:
+        tree: dict[str, Any] = {}
+        for (*inner, last), value in self._leaves(visible).items():
+            if any(paths.covers(pattern, paths.join((*inner, last))) for pattern in patterns):
+                node = tree
+                for key in inner:
+                    node = node.setdefault(key, {})
+                node.setdefault(last, deepcopy(value))
+        return tree
+
+    def leaves(self, visible: int) -> dict[str, Any]:
+        return {paths.join(leaf): value for leaf, value in self._leaves(visible).items()}
+
+    def _leaves(self, visible: int) -> dict[tuple[str, ...], Any]:
+        leaves: dict[tuple[str, ...], Any] = {}
+        for key, value in self.request.items():
+            self._write(leaves, (key,), value)
+        for (label, _), writes in sorted(self.commits.items(), key=lambda item: item[0]):
+            if visible >> label & 1:
+                for path, value in writes.items():
+                    self._commit(leaves, tuple(path.split(".")), value)
+        return leaves
+
+    def _commit(self, leaves: dict[tuple[str, ...], Any], path: tuple[str, ...], value: Any) -> None:
+        kind = REDUCERS.get(path[0])
+        if kind == "append":
+            leaves[path] = [*leaves.get(path, []), value]
+        elif kind == "add":
+            leaves[path] = leaves.get(path, 0) + value
+        elif kind == "merge":
+            leaves[path] = {**leaves.get(path, {}), **value}
+        else:
+            for old in [leaf for leaf in leaves if leaf[: len(path)] == path]:
+                del leaves[old]
+            if value is not DELETE:
+                self._write(leaves, path, value)
+
+    def _write(self, leaves: dict[tuple[str, ...], Any], path: tuple[str, ...], value: Any) -> None:
+        if isinstance(value, dict) and value and path[0] not in REDUCERS:
+            for key, inner in value.items():
+                self._write(leaves, (*path, key), inner)
+        else:
+            leaves[path] = value
+
+
+class Playing:
+    """One run of a scenario under a schedule: a shell without I/O, whose journal alone outlives a crash."""
+
+    def __init__(self, scenario: Scenario, schedule: bytes = b"") -> None:
+        self.scenario, self.choices = scenario, iter(schedule)
+        self.now_us = REQUEST_US
+        self.journal: list[bytes] = []
+        self.crashes = 0
+        self.naive = NaiveContext(scenario.request)
+        self.views: dict[tuple[str, int], str] = {}
+        self.keys: dict[tuple[str, int], str] = {}
+        self.committed: set[str] = set()
+        self.answers: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self.machine = Machine(scenario.rules)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.calls: list[c.CallAgent] = []
+        self.flights: list[tuple[c.CallAgent, Job, str]] = []
+        self.timers: list[c.StartTimer] = []
+
+    def play(self) -> "Playing":
+        self.recover()
+        while self.calls or self.flights or self.timers:
+            self.now_us += self.choose(5)
+            self.act(self.choose(len(self.flights) + len(self.timers) + len(self.calls)))
+        return self
+
+    def choose(self, count: int) -> int:
+        """One of `count` things; the first when the schedule has come to its end."""
+        return next(self.choices, 0) % count
+
+    def act(self, chosen: int) -> None:
+        if chosen < len(self.flights):
+            self.end_call(*self.flights.pop(chosen))
+            return
+        chosen -= len(self.flights)
+        if chosen < len(self.timers):
+            timer = self.timers.pop(chosen)
+            self.now_us = max(self.now_us, timer.due_us)
+            self.transition([e.BackoffEnded(self.now_us, timer.step)])
+        else:
+            self.start_call(self.calls.pop(chosen - len(self.timers)))
+
+    # --- what a driver does ---
+
+    def transition(self, facts: list[e.AnyEvent]) -> None:
+        to_do = self.machine.advance(facts, self.now_us)
+        if self.append(facts):
+            self.calls += [command for command in to_do if isinstance(command, c.CallAgent)]
+            self.timers += [command for command in to_do if isinstance(command, c.StartTimer)]
+
+    def append(self, facts: list[e.AnyEvent]) -> bool:
+        """Make facts durable; False where the process died before or after."""
+        fate = self.choose(8) if self.crashes < 12 else 0
+        if fate != 6:
+            self.journal += [e.encode(fact) for fact in facts]
+            for fact in facts:
+                self.note(fact)
+        if fate == 7:
+            assert state_of(self.fold()) == state_of(self.machine)
+        if fate >= 6:
+            self.crashes += 1
+            self.machine = self.fold()
+            self._forget()
+            self.recover()
+        return fate < 6
+
+    def fold(self) -> Machine:
+        machine = Machine(self.scenario.rules)
+        for encoded in self.journal:
+            machine.apply(e.decode(encoded))
+        return machine
+
+    def recover(self) -> None:
+        if not self.machine.started:
+            request = Raw(values.encode(self.scenario.request))
+            self.transition([e.RunStarted(self.now_us, request, "team", "plan")])
+            return
+        machine = self.machine
+        lost = [(machine.step_id(n), machine.attempts[n]) for n in machine.running()]
+        self.transition([e.AttemptInterrupted(self.now_us, step, attempt) for step, attempt in lost])
+
+    def note(self, fact: e.AnyEvent) -> None:
+        if isinstance(fact, e.AttemptStarted):
+            assert fact.step not in self.committed, "a committed step was called again"
+            assert self.views.setdefault((fact.step, fact.attempt), fact.view) == fact.view
+        elif isinstance(fact, e.AttemptCommitted):
+            self.committed.add(fact.step)
+            place, writes = self.answers[fact.step]
+            self.naive.commits[place] = writes
+
+    # --- calls ---
+
+    def start_call(self, command: c.CallAgent) -> None:
+        job = self.machine.job("run", command)
+        if self.append([self.machine.start(command, self.now_us)]):
+            key = (command.step, command.attempt)
+            assert self.keys.setdefault(key, job.idempotency_key) == job.idempotency_key
+            self.flights.append((command, job, self.check_view(command)))
+
+    def check_view(self, command: c.CallAgent) -> str:
+        """That the step sees its ancestors' writes and nothing else, in the order in which they were written."""
+        machine = self.machine
+        label, sight = machine.label[command.number], machine.duty(command.number).sight
+        shown = repr(machine.bank.view(label, sight).to_dict())
+        assert shown == repr(self.naive.tree(machine.plan.ancestors[label], sight.patterns))
+        return shown
+
+    def end_call(self, command: c.CallAgent, job: Job, shown: str) -> None:
+        assert self.check_view(command) == shown, "what others wrote meanwhile changed a view"
+        kind = self.scenario.outcome(job).kind
+        if kind in FAILURES:
+            fact: e.AnyEvent = failure(kind, job, self.now_us)
+        else:
+            fact = self.verdict(kind, command, job)
+        self.transition([fact])
+
+    def verdict(self, kind: str, command: c.CallAgent, job: Job) -> e.AnyEvent:
+        if kind == "commit":
+            answer = self.scenario.answer(job)
+            self.answers[job.step] = (self.machine.label[command.number], job.index or 0), answer.writes
+            return self.machine.judge(command, job, answer, self.now_us)
+        answer = Reply(ask=Question(f"{job.step}?")) if kind == "ask" else refused_answer(job)
+        fact = self.machine.judge(command, job, answer, self.now_us)
+        assert isinstance(fact, e.QuestionAsked if kind == "ask" else e.AttemptRefused)
+        return fact
+
+    def final_context(self) -> str:
+        return repr(self.machine.context.to_dict())
+
+    def states(self) -> dict[str, str]:
+        return {step: self.machine.state[n] for step, n in self.machine.number.items()}
+
+
+def state_of(machine: Machine) -> list[tuple[str, Any]]:
+    """All that a machine knows, but for what it has handed out and what it may forget."""
+    declared, derived = {"rules", "plan", "bank", "_plan", "_limits", "_reducers"}, {"_due", "_sums"}
+    known = {**vars(machine), **vars(machine.bank)}
+    return [(name, known[name]) for name in sorted(known.keys() - declared - derived)]
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=SLOW_TO_DRAW)
+@given(scenarios(), schedules)
+def test_every_interleaving_and_crash_comes_to_the_same_end(scenario, schedule):
+    expected = Playing(scenario).play()
+    actual = Playing(scenario, schedule).play()
+    note_what_happened(actual)
+
+    assert actual.views == expected.views
+    assert actual.final_context() == expected.final_context()
+    assert actual.states() == expected.states()
+    assert (actual.machine.status, actual.machine.reason) == (expected.machine.status, expected.machine.reason)
+    assert actual.machine.cost.usd == expected.machine.cost.usd
+    assert actual.machine.cost.tokens == expected.machine.cost.tokens
+    assert actual.machine.cost.calls >= expected.machine.cost.calls
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=SLOW_TO_DRAW)
+@given(scenarios(), schedules)
+def test_a_run_ends_and_its_journal_tells_all_of_it(scenario, schedule):
+    run = Playing(scenario, schedule).play()
+    machine = run.machine
+
+    assert state_of(run.fold()) == state_of(machine)
+    assert run.fold().decide() == []
+    assert run.final_context() == repr(run.naive.tree(-1))
+    started = [fact for fact in map(e.decode, run.journal) if isinstance(fact, e.AttemptStarted)]
+    assert machine.cost.calls == len(started)
+    unfinished = {state for state in run.states().values() if state not in TERMINAL}
+    if machine.status == "parked":
+        assert "escalated" in unfinished
+        assert machine.reason
+        assert unfinished <= {"escalated", "waiting", "running"}
+    else:
+        assert not unfinished
+        assert machine.status == ("failed" if "dead" in run.states().values() else "succeeded")
+        assert (machine.status == "failed") == bool(machine.reason)
+
+
+@settings(max_examples=EXAMPLES // 2, suppress_health_check=SLOW_TO_DRAW)
+@given(scenarios(), schedules, st.integers(0, 30))
+def test_a_cancelled_run_calls_nobody_and_commits_nothing_more(scenario, schedule, acts):
+    run = Playing(scenario, schedule)
+    run.recover()
+    while acts and (choice := len(run.flights) + len(run.timers) + len(run.calls)):
+        run.act(run.choose(choice))
+        acts -= 1
+    if run.machine.status not in {"running", "parked"}:
+        return
+    before = run.final_context()
+    cancelled = e.RunCancelled(run.now_us, "tester", "enough")
+    run.machine.apply(cancelled)
+
+    assert run.machine.advance([], run.now_us) == []
+    assert run.machine.running() == []
+    assert set(run.states().values()) <= TERMINAL
+    assert run.final_context() == before
+    assert run.machine.status == "cancelled"
+    run.journal.append(e.encode(cancelled))
+    assert state_of(run.fold()) == state_of(run.machine)
+
+
+@given(json_objects, st.lists(json_values, max_size=4))
+def test_the_hash_of_a_view_is_that_of_a_bank_that_never_knew_anything_else(request_, commits):
+    """However a chain of steps came to a context, its hash is that of the context alone."""
+    plan = chain_of(len(commits) + 1)
+    bank, naive = Bank(plan), NaiveContext({"a": request_})
+    bank.commit_request(values.encode({"a": request_}))
+    for n, tree in enumerate(commits, 1):
+        path = "a.b" if n % 2 and not bank.findings(n, {"a.b": b"1"}) else "a"
+        bank.commit(n, {path: Raw(values.encode(tree))})
+        naive.commits[n, 0] = {path: tree}
+    last = len(commits) + 1
+    leaves = {path: Raw(values.encode(leaf)) for path, leaf in naive.leaves(-1).items()}
+    fresh = Bank(plan)
+    fresh.commit(0, leaves)
+
+    for sight in (Sight(["*"]), Sight(["a.b"]), Sight(["a.*"], narrowed=True)):
+        assert bank.view_hash(last, sight) == fresh.view_hash(last, sight)
+        assert bank.view_hash(last, sight) == bank.view_hash(last, Sight(sight.patterns, narrowed=not sight.narrowed))
+        assert repr(bank.view(last, sight).to_dict()) == repr(naive.tree(-1, sight.patterns))
+
+
+def chain_of(count: int) -> Plan:
+    ids = [f"s{n}" for n in range(1, count + 1)]
+    return Plan([Step(step, "a", "act", needs=ids[n - 1 : n] if n else ()) for n, step in enumerate(ids)])
+
+
+def note_what_happened(run: Playing) -> None:
+    """Let `--hypothesis-show-statistics` tell whether the examples are worth their time."""
+    event(f"status {run.machine.status}")
+    event(f"crashed {min(run.crashes, 4)} times")
+    for kind in {type(e.decode(fact)).__name__ for fact in run.journal}:
+        event(f"saw {kind}")

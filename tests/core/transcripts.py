@@ -1,0 +1,130 @@
+"""A run told as a transcript: what is said to the machine, and what it answers, each as one short line."""
+
+from typing import Any
+
+from msgspec import Raw
+
+import interlock.core.commands as c
+import interlock.core.events as e
+from interlock.core import values
+from interlock.core.job import Job, Question, Reply
+from interlock.core.machine import Machine
+from interlock.core.plan import Phase, Plan, Step
+from interlock.core.policy import Policy
+from interlock.core.rules import Role, Rules
+from interlock.core.scope import Scope, Sharing
+from interlock.core.values import Limits
+
+ALL = Scope(["act"], ["*"], ["*"])
+ONCE = Policy(retries=0)
+
+
+def step(id_: str, **given: Any) -> Step:
+    return Step(id_, given.pop("agent", "ann"), "act", **given)
+
+
+class Transcript:
+    """Says events to a machine, one second apart, and tells what it makes of them."""
+
+    def __init__(
+        self,
+        *steps: Step | Phase,
+        roles: dict[str, Role] | None = None,
+        policy: Policy = ONCE,
+        request: Any = None,
+        reducers: dict[str, Any] | None = None,
+        limits: Limits = values.DEFAULT_LIMITS,
+    ) -> None:
+        plan = Plan(steps, steps_max=limits.steps_max)
+        self.rules = Rules(plan, roles or {"ann": Role(ALL, policy)}, Sharing(reducers=reducers or {}), limits)
+        self.request = {} if request is None else request
+        self.machine = Machine(self.rules)
+        self.journal: list[bytes] = []
+        self.at_us = 0
+        self.calls: dict[str, c.CallAgent] = {}
+        self.jobs: dict[str, Job] = {}
+
+    def begin(self) -> list[str]:
+        return self.say(e.RunStarted(0, Raw(values.encode(self.request)), "team", "plan"))
+
+    def say(self, *facts: e.AnyEvent) -> list[str]:
+        """Fold these; the facts that follow from them and then the commands, as lines."""
+        known = list(facts)
+        commands = self.machine.advance(known, self.at_us)
+        self.journal += map(e.encode, known)
+        self.calls |= {command.step: command for command in commands if isinstance(command, c.CallAgent)}
+        return [line(thing) for thing in (*known[len(facts) :], *commands)]
+
+    def start(self, *steps: str) -> list[e.AttemptStarted]:
+        """Carry out calls that were asked for."""
+        started = []
+        for step_id in steps:
+            command = self.calls[step_id]
+            started.append(self.machine.start(command, self.tick()))
+            self.journal.append(e.encode(started[-1]))
+            self.jobs[step_id] = self.machine.job("run", command)
+        return started
+
+    def judge(self, step_id: str, answer: Any) -> e.Verdict:
+        return self.machine.judge(self.calls[step_id], self.jobs[step_id], answer, self.tick())
+
+    def reply(self, step_id: str, answer: Any = None, **writes: Any) -> list[str]:
+        """Start the call of a step if need be, and end it with this answer; writes if none is given."""
+        if self.machine.state[self.machine.number[step_id]] == "ready":
+            self.start(step_id)
+        return self.say(self.judge(step_id, writes if answer is None else answer))
+
+    def refuse(self, step_id: str) -> list[str]:
+        return self.reply(step_id, {"": "no path"})
+
+    def ask(self, step_id: str, text: str = "Really?") -> list[str]:
+        return self.reply(step_id, Reply(ask=Question(text)))
+
+    def fail(self, step_id: str, kind: str = "error", *, retryable: bool = True) -> list[str]:
+        self.start(step_id)
+        attempt = self.calls[step_id].attempt
+        return self.say(e.AttemptFailed(self.tick(), step_id, attempt, kind, "it broke", retryable))
+
+    def crash(self) -> list[str]:
+        """Forget everything but the journal, fold it, and report the calls that were lost."""
+        self.machine = self.fold()
+        lost = [(self.machine.step_id(n), self.machine.attempts[n]) for n in self.machine.running()]
+        at_us = self.tick()
+        return self.say(*(e.AttemptInterrupted(at_us, step_id, attempt) for step_id, attempt in lost))
+
+    def fold(self) -> Machine:
+        machine = Machine(self.rules)
+        for encoded in self.journal:
+            machine.apply(e.decode(encoded))
+        return machine
+
+    def tick(self) -> int:
+        self.at_us += 1_000_000
+        return self.at_us
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {step_id: self.machine.state[n] for step_id, n in self.machine.number.items()}
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return self.machine.context.to_dict()
+
+
+def line(thing: Any) -> str:
+    match thing:
+        case c.CallAgent():
+            return f"call {thing.agent} for {thing.step} #{thing.attempt}"
+        case c.StartTimer():
+            return f"wake {thing.step} at {thing.due_us:,}"
+        case e.StepExpanded():
+            return f"expanded {thing.step} {bytes(thing.items).decode()}"
+        case e.StepSkipped():
+            return f"skipped {thing.step}: {thing.reason}"
+        case e.StepBuried():
+            return f"buried {thing.step}: {thing.reason}"
+        case e.RunParked():
+            return f"parked: {thing.reason}"
+        case e.RunFinished():
+            return f"{thing.status}: {thing.reason}" if thing.reason else thing.status
+    raise AssertionError(thing)
