@@ -1,0 +1,27 @@
+"""What the user declares: a Team of Agents with their scopes, and a plan; from Python or from `team.yaml`.
+
+Loading proves what can be proved before a run, and names every mistake with file, line and mend. The registry finds the
+code behind `use`; the Audit says what a person should know about a team, valid or not.
+"""
+
+from .agent import Agent, agent
+from .audit import Audit, Finding, audit
+from .document import difference
+from .model import Team
+from .registry import code_of, importable, resolve, resolve_all
+from .schema import team_file_schema
+
+__all__ = [
+    "Agent",
+    "Audit",
+    "Finding",
+    "Team",
+    "agent",
+    "audit",
+    "code_of",
+    "difference",
+    "importable",
+    "resolve",
+    "resolve_all",
+    "team_file_schema",
+]

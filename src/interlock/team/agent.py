@@ -1,0 +1,176 @@
+"""An agent as its user declares it: a scope, code that may come later, and how it is tried."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from interlock.core.plan import hint
+from interlock.core.policy import RETRIES_DEFAULT, TIMEOUT_COMPLEX_MS, TIMEOUT_SIMPLE_MS, Policy, duration_ms
+from interlock.core.rules import Role
+from interlock.core.scope import Scope
+from interlock.errors import TeamError
+
+from .tables import AGENT, NAME, SCOPE_KEYS
+
+Effort = Literal["simple", "complex"]
+Isolation = Literal["task", "process", "thread"]
+Work = TypeVar("Work", bound=Callable[..., Any])
+
+_DECLARATION = "__interlock_agent__"
+
+
+class _Who(msgspec.Struct, frozen=True):
+    """What every agent has; apart, so that everything but the name is given by keyword."""
+
+    name: str
+
+
+class Agent(_Who, frozen=True, kw_only=True):
+    """A named worker and its declaration.
+
+    use: the code, as a callable or as "module:function"; without any, the team can be audited, not run. scope: what it
+    may do, see and write. effort: `simple` gives an attempt 5 s (the default), `complex` 30 s; timeout: a duration such
+    as `2s` instead. retries: further attempts. backoff: the first wait after a failure (200 ms). fallback: the agent
+    that takes over. schema: a JSON Schema over the writes. isolation: `task`, `process` or `thread`. concurrency: how
+    many of its calls may be open at a time. version: change it when the code changes meaning.
+
+    Raises TeamError, with every problem found.
+    """
+
+    use: Callable[..., Any] | str | None = None
+    scope: Scope = Scope()
+    effort: Effort | None = None
+    timeout: str | None = None
+    retries: int = RETRIES_DEFAULT
+    backoff: str | None = None
+    fallback: str | None = None
+    schema: Mapping[str, Any] | None = None
+    isolation: Isolation | None = None
+    concurrency: int | None = None
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        problems = [*NAME.problems(self.name, ("name",))] or [*_problems(self)]
+        if problems:
+            raise TeamError.of(problems)
+
+    @property
+    def policy(self) -> Policy:
+        """How it is tried, for the core."""
+        timeout_ms = TIMEOUT_COMPLEX_MS if self.effort == "complex" else TIMEOUT_SIMPLE_MS
+        if self.timeout is not None:
+            timeout_ms = duration_ms(self.timeout)
+        backoff = {} if self.backoff is None else {"backoff_ms": duration_ms(self.backoff)}
+        return Policy(timeout_ms=timeout_ms, retries=self.retries, **backoff)
+
+    @property
+    def role(self) -> Role:
+        """Its declaration without its code, for the core."""
+        return Role(self.scope, self.policy, self.schema, self.fallback, self.version)
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """What the decorator left on a function: the agent, and which of its fields were given there."""
+
+    agent: Agent
+    given: frozenset[str]
+
+
+def agent(name: str, **declaration: Any) -> Callable[[Work], Work]:
+    """Declare a function to be the code of an agent; the function itself stays as it is.
+
+    declaration: the arguments of Agent. With a scope among them, the function can stand in a Team's list of agents.
+    Raises TeamError for what Agent would refuse.
+    """
+    if not isinstance(name, str):
+        raise TeamError("the decorator agent is given no name", fix='write @agent("name")')
+    unknown = [key for key in declaration if key not in _GIVABLE]
+    if unknown:
+        message = f"agent {name}: there is no argument {unknown[0]}{hint(unknown[0], _GIVABLE)}"
+        raise TeamError(message, fix=f"its arguments: {', '.join(_GIVABLE)}")
+
+    def declare(function: Work) -> Work:
+        declared = Declaration(Agent(name, use=function, **declaration), frozenset(declaration))
+        try:
+            setattr(function, _DECLARATION, declared)
+        except (AttributeError, TypeError):
+            message = f"agent {name}: a {type(function).__name__} can't be decorated"
+            raise TeamError(message, fix="wrap it in a function") from None
+        return function
+
+    return declare
+
+
+def declared_agent(function: Callable[..., Any]) -> Agent:
+    """The agent that a decorated function declares. Raises TeamError where it declares none, or no scope."""
+    declaration = declaration_of(function)
+    if declaration is None:
+        message = f"{described(function)} is no agent"
+        raise TeamError(message, fix='write Agent("name", use=...), or decorate it with @agent("name", scope=...)')
+    if "scope" not in declaration.given:
+        name = declaration.agent.name
+        message = f"agent {name} has no scope: its decorator gives it none"
+        raise TeamError(message, fix=f'write @agent("{name}", scope=Scope(...))', place=("agents", name))
+    return declaration.agent
+
+
+def declaration_of(function: Any) -> Declaration | None:
+    """What the decorator left on a function, if it is decorated."""
+    found = getattr(function, _DECLARATION, None)
+    return found if isinstance(found, Declaration) else None
+
+
+def contradictions(agent: Agent, function: Any) -> Iterator[TeamError]:
+    """Where an agent and the decorator of its code say different things."""
+    declaration = declaration_of(function)
+    if declaration is None:
+        return
+    place, other = ("agents", agent.name, "use"), declaration.agent
+    if other.name != agent.name:
+        message = f"agent {agent.name} uses {described(function)}, which is decorated as agent {other.name}"
+        yield TeamError(message, fix="give both the same name", place=place)
+        return
+    for key in sorted(declaration.given):
+        here, there = getattr(agent, key), getattr(other, key)
+        if here != there:
+            message = f"agent {agent.name} is declared twice: its {key} is {here!r}, and {there!r} in its decorator"
+            yield TeamError(message, fix=f"remove {key} from the decorator", place=place)
+
+
+def described(function: Any) -> str:
+    """A callable as "module:qualname"; an object that isn't a function by its type."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _problems(agent: Agent) -> Iterator[TeamError]:
+    place = ("agents", agent.name)
+    scope: Any = agent.scope
+    if not isinstance(scope, Scope):
+        message = f"agents.{agent.name}.scope is a {type(scope).__name__}, not a Scope"
+        yield TeamError(message, fix="write Scope(...)", place=place)
+        return
+    given = {key: getattr(agent, key) for key in AGENT.fields if key not in SCOPE_KEYS and _is_given(agent, key)}
+    given |= {key: getattr(scope, key) for key in SCOPE_KEYS}
+    if callable(agent.use):
+        del given["use"]
+        yield from _code_problems(agent, agent.use)
+    yield from AGENT.problems(given, place)
+
+
+def _is_given(agent: Agent, key: str) -> bool:
+    value = getattr(agent, key)
+    return value is not None and not (key == "version" and value == "")
+
+
+def _code_problems(agent: Agent, use: Any) -> Iterator[TeamError]:
+    if isinstance(use, type):
+        message = f"agent {agent.name} uses the class {described(use)}, not a function"
+        yield TeamError(
+            message, fix="give it a function, or an object that can be called", place=("agents", agent.name)
+        )
+    yield from contradictions(agent, use)
+
+
+_GIVABLE = tuple(field.name for field in msgspec.structs.fields(Agent) if field.name not in {"name", "use"})

@@ -1,0 +1,99 @@
+"""The document of a team: all that it declares, as canonical JSON, to be kept with each run and compared later."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from interlock.core.plan import Plan
+from interlock.core.scope import ReducerKind
+from interlock.core.values import Limits, content_hash, decode, encode_canonical
+
+from .agent import Agent, described
+from .tables import AGENT, SCOPE_KEYS
+
+SHOWN_CHARS_MAX = 80
+_ABSENT = object()
+
+
+class Declarations(msgspec.Struct, frozen=True):
+    """What a team consists of, as it was declared, proved or not."""
+
+    agents: Mapping[str, Agent]
+    plan: Plan | None = None
+    reducers: Mapping[str, ReducerKind] = {}
+    succession: Mapping[str, tuple[str, ...]] = {}
+    limits: Limits = Limits()
+    name: str = ""
+
+
+def document(declared: Declarations) -> bytes:
+    """All declarations as canonical JSON; callables appear as "module:qualname". What is not declared is left out."""
+    parts = {
+        "name": declared.name,
+        "agents": {name: _agent(agent) for name, agent in declared.agents.items()},
+        "plan": None if declared.plan is None else declared.plan.declared,
+        "reducers": declared.reducers,
+        "succession": declared.succession,
+        "limits": msgspec.to_builtins(declared.limits),
+    }
+    encoded: bytes = encode_canonical({key: part for key, part in parts.items() if part})
+    return encoded
+
+
+def hash_of_document(encoded: bytes) -> str:
+    """The hash of a document, in hex."""
+    return content_hash(encoded)
+
+
+def _agent(agent: Agent) -> dict[str, Any]:
+    declared = {key: getattr(agent.scope if key in SCOPE_KEYS else agent, key) for key in AGENT.fields}
+    declared["effort"] = agent.effort or "simple"
+    if callable(agent.use):
+        declared["use"] = described(agent.use)
+    return {key: value for key, value in declared.items() if value not in (None, "", ())}
+
+
+def difference(old: bytes, new: bytes) -> list[str]:
+    """What changed from one document to another, a line for each: `agents.triage.retries: 2 -> 3`."""
+    return [*_changes(_comparable(decode(old)), _comparable(decode(new)), "")]
+
+
+def _comparable(document: dict[str, Any]) -> dict[str, Any]:
+    """The steps of the plan by their ids, so that one more step isn't a change of all those after it."""
+    steps = document.get("plan")
+    if steps is None:
+        return document
+    return {**document, "plan": {step["id"]: step for step in steps}, "order of steps": [step["id"] for step in steps]}
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any], place: str) -> Iterator[str]:
+    for key in [*old, *(key for key in new if key not in old)]:
+        at = f"{place}.{key}" if place else key
+        before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
+        if key == "order of steps" and not place:
+            yield from _reordered(before, after)
+        elif isinstance(before, dict) and isinstance(after, dict):
+            yield from _changes(before, after, at)
+        elif isinstance(before, dict) and after is _ABSENT:
+            yield f"{at}: removed"
+        elif before is _ABSENT and isinstance(after, dict):
+            yield f"{at}: added"
+        elif before is _ABSENT or after is _ABSENT or encode_canonical(before) != encode_canonical(after):
+            yield f"{at}: {_shown(before)} -> {_shown(after)}"
+
+
+def _reordered(before: Any, after: Any) -> Iterator[str]:
+    """The order of declaration is the order in which reducers fold: a change of its own."""
+    if before is _ABSENT or after is _ABSENT:
+        return
+    old, new = [i for i in before if i in set(after)], [i for i in after if i in set(before)]
+    if old != new:
+        yield f"plan: the order of the steps: {_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "not set"
+    text = value if isinstance(value, str) else encode_canonical(value).decode()
+    return text if len(text) <= SHOWN_CHARS_MAX else text[: SHOWN_CHARS_MAX - 3] + "..."

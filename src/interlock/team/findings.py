@@ -1,0 +1,205 @@
+"""What the audit looks for: each check yields findings about one question.
+
+What concerns many agents in the same way is one finding, so that the list stays worth reading.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from interlock.core import paths
+from interlock.core.plan import Plan
+from interlock.core.policy import TIMEOUT_SIMPLE_MS
+from interlock.core.races import Writers, unordered_reads
+from interlock.core.rules import Rules, deciding
+
+from .agent import Agent
+from .audit import Finding, Subject
+
+TIMEOUT_LONG_MS = 600_000
+PAIRS_MAX = 50_000
+BLIND_FINDINGS_MAX = 50
+_ALL = "*"
+
+
+def scopes(subject: Subject) -> Iterator[Finding]:
+    """Does every agent have a scope, and one that says something?"""
+    for name, agent in subject.agents.items():
+        scope, at = agent.scope, subject.line(("agents", name))
+        if not (scope.allowed_actions or scope.context_access or scope.write_permissions):
+            fix = "give it allowed_actions, context_access and write_permissions"
+            yield Finding("no_scope", "warning", (name,), (), f"agent {name} has no scope: it can do nothing", fix, at)
+        elif not scope.allowed_actions:
+            message = f"agent {name} has no allowed actions: no step can give it work"
+            yield Finding("no_actions", "warning", (name,), (), message, "list them in allowed_actions", at)
+        yield from _unbounded(subject, name, agent)
+
+
+def _unbounded(subject: Subject, name: str, agent: Agent) -> Iterator[Finding]:
+    """A scope of `*` is none; as an action, `*` is only a name."""
+    cases = {
+        "allowed_actions": (
+            "literal_star",
+            f"* in the allowed actions of {name} stands for no other action",
+            "list them",
+        ),
+        "context_access": ("reads_everything", f"agent {name} may read everything", "name the fields that it needs"),
+        "write_permissions": (
+            "writes_everything",
+            f"agent {name} may write everything",
+            "name the fields that it owns",
+        ),
+    }
+    for key, (code, message, fix) in cases.items():
+        if _ALL in getattr(agent.scope, key):
+            line = subject.line(("agents", name, key))
+            yield Finding(code, "warning", (name,), () if key == "allowed_actions" else (_ALL,), message, fix, line)
+
+
+def timeouts(subject: Subject) -> Iterator[Finding]:
+    """Is it declared how long an attempt may take, and is that sensible?"""
+    agents = subject.agents
+    defaulted = tuple(name for name, agent in agents.items() if agent.timeout is None and agent.effort is None)
+    if defaulted:
+        message = f"no timeout is declared for {_listed(defaulted)}: an attempt gets {TIMEOUT_SIMPLE_MS // 1_000} s"
+        yield Finding("default_timeout", "info", defaulted, (), message, "declare effort or timeout")
+    for name, agent in agents.items():
+        if agent.policy.timeout_ms > TIMEOUT_LONG_MS:
+            message = f"an attempt of {name} may take {agent.timeout}: a stuck one is noticed only then"
+            line = subject.line(("agents", name, "timeout"))
+            yield Finding("long_timeout", "warning", (name,), (), message, "give it a shorter timeout", line)
+        if agent.isolation == "thread":
+            message = f"agent {name} runs in a thread: nothing can stop it when it times out"
+            fix = "write async def, or let it run in a process"
+            line = subject.line(("agents", name, "isolation"))
+            yield Finding("unstoppable", "warning", (name,), (), message, fix, line)
+
+
+def failures(subject: Subject) -> Iterator[Finding]:
+    """What happens when an agent fails for good?"""
+    standing_in = {agent.fallback for agent in subject.agents.values()}
+    alone = [n for n, agent in subject.agents.items() if agent.fallback is None and n not in standing_in]
+    fragile = [name for name in alone if subject.agents[name].retries == 0]
+    for name in fragile:
+        message = f"agent {name} has neither retries nor a fallback: its first failure ends the step"
+        line = subject.line(("agents", name))
+        yield Finding("single_try", "warning", (name,), (), message, "declare retries or a fallback", line)
+    rest = tuple(name for name in alone if name not in fragile)
+    if rest:
+        message = f"no fallback stands in for {_listed(rest)}: when the retries are used up, the step is a dead letter"
+        yield Finding("no_fallback", "info", rest, (), message, "declare a fallback where the work must go on")
+
+
+def people(subject: Subject) -> Iterator[Finding]:
+    """Is there a way to a person?"""
+    if subject.agents:
+        message = "no declaration leads to a person; an agent can ask one, with Reply(ask=Question(...))"
+        yield Finding("no_person", "info", (), (), message)
+
+
+def runnable(subject: Subject) -> Iterator[Finding]:
+    """Can it run?"""
+    if subject.unplanned:
+        yield Finding("no_plan", "info", (), (), "the team has no plan: it can be audited, not run", "give it a plan")
+    codeless = tuple(name for name, agent in subject.agents.items() if agent.use is None)
+    if codeless:
+        message = f"no code is declared for {_listed(codeless)}: the team can be audited, not run"
+        yield Finding("no_code", "info", codeless, (), message, "name it with use: module:function")
+
+
+def unused(subject: Subject) -> Iterator[Finding]:
+    """Which agents and actions does the plan leave idle?"""
+    if subject.plan is None:
+        return
+    wanted: dict[str, set[str]] = {name: set() for name in subject.agents}
+    for step in subject.plan.declared:
+        for name in _chain(subject, step.agent):
+            wanted[name].add(step.action)
+    for name in (name for name, actions in wanted.items() if not actions):
+        message = f"agent {name} has no step, and stands in for none that has"
+        yield Finding("unused_agent", "warning", (name,), (), message, "remove it", subject.line(("agents", name)))
+    idle = {
+        name: [action for action in subject.agents[name].scope.allowed_actions if action not in actions]
+        for name, actions in wanted.items()
+        if actions
+    }
+    named = tuple(name for name, actions in idle.items() if actions)
+    if named:
+        listed = "; ".join(f"{name}: {', '.join(idle[name])}" for name in named)
+        message = f"no step asks for these allowed actions: {listed}"
+        yield Finding("unused_actions", "info", named, (), message, "remove what is not needed")
+
+
+def _chain(subject: Subject, name: str) -> Iterator[str]:
+    """An agent and those that stand in for it."""
+    seen: set[str] = set()
+    following: str | None = name
+    while following in subject.agents and following not in seen:
+        assert following is not None
+        seen.add(following)
+        yield following
+        following = subject.agents[following].fallback
+
+
+def fields(subject: Subject) -> Iterator[Finding]:
+    """Which fields must the request bring, and which are the result?"""
+    reads = {pattern for agent in subject.agents.values() for pattern in agent.scope.context_access} - {_ALL}
+    writes = {pattern for agent in subject.agents.values() for pattern in agent.scope.write_permissions} - {_ALL}
+    looked_at = {path for step in (subject.plan.declared if subject.plan else ()) for path in deciding(step)}
+    brought = tuple(sorted(_apart(reads | looked_at, writes)))
+    if brought:
+        message = f"no agent writes {_listed(brought)}: the request has to bring it"
+        yield Finding("from_request", "info", (), brought, message)
+    left = tuple(sorted(_apart(writes, reads | looked_at)))
+    if left:
+        yield Finding("never_read", "info", (), left, f"no agent reads {_listed(left)}: a result, or forgotten")
+
+
+def _apart(patterns: Iterable[str], others: Iterable[str]) -> Iterator[str]:
+    """The patterns that share no field with any of the others."""
+    others = list(others)
+    return (pattern for pattern in patterns if all(paths.intersection(pattern, other) is None for other in others))
+
+
+def blind_reads(subject: Subject) -> Iterator[Finding]:
+    """Which steps may read a field that an unordered step may write? They see it as it was before."""
+    if subject.plan is None or subject.rules is None:
+        return
+    meetings: dict[tuple[str, str], set[str]] = {}
+    for reader, writer, pattern in islice(_meetings(subject.plan, subject.rules), PAIRS_MAX):
+        if reader != writer:
+            meetings.setdefault((reader, pattern), set()).add(writer)
+    agent_of = {step.id: step.agent for step in subject.plan.declared}
+    for (reader, pattern), writers in islice(meetings.items(), BLIND_FINDINGS_MAX):
+        others = _listed(sorted(writers))
+        message = f"step {reader} may read {pattern}, and {others} may write there at the same time: it won't see that"
+        fix = f"let {reader} need {others}, or narrow its reads"
+        agents = tuple(dict.fromkeys([agent_of[reader], *(agent_of[writer] for writer in sorted(writers))]))
+        yield Finding("blind_read", "warning", agents, (pattern,), message, fix, subject.line(("plan", reader)))
+
+
+def _meetings(plan: Plan, rules: Rules) -> Iterator[tuple[str, str, str]]:
+    """Reader, writer and pattern, by declared ids, of what the agents' broad scopes let happen."""
+    reads: list[tuple[str, ...]] = [()]
+    for step in plan.steps[1:]:
+        broad = step.reads is None and not step.stale_ok
+        reads.append(tuple(rules.roles[step.agent].scope.context_access) if broad else ())
+    writers = Writers([(), *(rules.may_write(step) for step in plan.steps[1:])], rules.sharing.reducers)
+    for race in unordered_reads(plan, reads, writers):
+        reader, writer = race.steps
+        yield plan.declared_id[reader], plan.declared_id[writer], race.path
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+    scopes,
+    timeouts,
+    failures,
+    people,
+    runnable,
+    unused,
+    fields,
+    blind_reads,
+)

@@ -1,0 +1,229 @@
+"""Load a team file: read it, hold it against the tables, build what it declares, prove it.
+
+All that is wrong is reported at once, each problem with file, line and key. A later stage judges only what the earlier
+ones left whole, so that one mistake isn't reported twice under other names.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from interlock.core import paths
+from interlock.core.plan import Condition, Phase, Plan, Step
+from interlock.core.rules import PROBLEMS_MAX, Rules
+from interlock.core.scope import Scope, Sharing
+from interlock.core.values import Limits
+from interlock.errors import InterlockError, TeamError
+
+from .agent import Agent
+from .model import Team
+from .shapes import Place, placed
+from .source import Source, read
+from .tables import AGENT, LIMITS, SCOPE_KEYS, STEP, TEAM
+
+TEAM_FILE = "team.yaml"
+
+Built = TypeVar("Built")
+
+
+class Draft(msgspec.Struct):
+    """What could be made of a team file, and all that is wrong with it. A team without problems is whole and proved."""
+
+    file: str
+    agents: dict[str, Agent] = {}
+    plan: Plan | None = None
+    team: Team | None = None
+    source: Source | None = None
+    problems: list[TeamError] = []
+
+
+def load(path: str | Path) -> Team:
+    """The team of a file, or of the `team.yaml` in a folder. Raises TeamError with every problem found."""
+    draft = draft_of(path)
+    if draft.problems:
+        raise TeamError.of(draft.problems)
+    assert draft.team is not None
+    return draft.team
+
+
+def draft_of(path: str | Path) -> Draft:
+    """Make what can be made of a team file; never raises for what is in it."""
+    try:
+        source = _with_agents_on_top(read(_file(Path(path))))
+        source = msgspec.structs.replace(source, steps={step["id"]: place for place, step in _steps(source.data)})
+    except TeamError as error:
+        return Draft(error.file or str(path), problems=[error])
+    draft = Draft(source.file, source=source)
+    problems = [*islice(TEAM.problems(source.data, ()), PROBLEMS_MAX), *_doubled_ids(source)]
+    later = _build(draft, _Whole(source.data, problems))
+    draft.problems = _located([*problems, *(placed(p, source.in_file(p.place)) for p in later)], source)
+    return draft
+
+
+def _file(path: Path) -> Path:
+    if path.is_dir():
+        path /= TEAM_FILE
+        if not path.exists():
+            raise TeamError(f"the folder has no {TEAM_FILE}", fix="name a team file", file=str(path.parent))
+    return path
+
+
+def _with_agents_on_top(source: Source) -> Source:
+    """A bare scope file maps agents to their scopes; read it as a team file that has nothing but agents."""
+    data = source.data
+    bare = (
+        isinstance(data, dict)
+        and data
+        and "agents" not in data
+        and all(isinstance(value, dict) and not value.keys().isdisjoint(SCOPE_KEYS) for value in data.values())
+    )
+    if not bare:
+        return source
+    return Source(source.file, {"agents": data}, {("agents", *place): line for place, line in source.lines.items()})
+
+
+class _Whole:
+    """The sections of the file that nothing is wrong with that another judgement could build on."""
+
+    def __init__(self, data: Any, problems: list[TeamError]) -> None:
+        self._data = data if isinstance(data, dict) else {}
+        self._broken: set[str] = set()
+        for problem in problems:
+            if _is_lone(problem.place):
+                self._data = _without(self._data, problem.place)
+            else:
+                self._broken.add(problem.place[0] if problem.place else "agents")
+
+    def has(self, *sections: str) -> bool:
+        """Whether none of these sections is broken."""
+        return self._broken.isdisjoint(sections)
+
+    def section(self, name: str) -> Any:
+        """A section without its lone mistakes; an empty one where there is none."""
+        return self._data.get(name, {})
+
+
+def _is_lone(place: Place) -> bool:
+    """Whether nothing else is judged by the value at a place."""
+    match place:
+        case ("agents", _, key, *_):
+            record = AGENT
+        case ("plan", _, "steps", _, key, *_) | ("plan", _, key, *_):
+            record = STEP
+        case ("limits", key, *_):
+            record = LIMITS
+        case (key, *_):
+            record = TEAM
+        case _:
+            return False
+    return key in record.later or (key in record.fields and record.fields[key].lone)
+
+
+def _without(data: Any, place: Place) -> Any:
+    """A copy of the data without what stands at a place; a broken list is left out whole."""
+    key, *rest = place
+    if isinstance(data, list):
+        return [_without(item, tuple(rest)) if str(n) == key and rest else item for n, item in enumerate(data)]
+    if not isinstance(data, dict) or key not in data:
+        return data
+    if rest and isinstance(data[key], dict | list):
+        return {**data, key: _without(data[key], tuple(rest))}
+    return {name: value for name, value in data.items() if name != key}
+
+
+def _build(draft: Draft, whole: _Whole) -> list[TeamError]:
+    """Fill the draft; what goes wrong."""
+    found: list[TeamError] = []
+    limits = Limits(**whole.section("limits")) if whole.has("limits") else Limits()
+    if whole.has("plan") and whole.section("plan"):
+        draft.plan = _attempt(lambda: _plan(whole.section("plan"), limits), found)
+    if not whole.has("agents", "reducers", "succession"):
+        return found
+    built = [_attempt(partial(_agent, name, declared), found) for name, declared in whole.section("agents").items()]
+    draft.agents = {agent.name: agent for agent in built if agent is not None}
+    if None not in built:
+        draft.team = _attempt(lambda: _team(draft, whole, limits), found)
+    if draft.plan is not None:
+        _attempt(lambda: draft.team.rules if draft.team else _rules(draft, whole), found)
+    return found
+
+
+def _attempt(build: Callable[[], Built], found: list[TeamError]) -> Built | None:
+    try:
+        return build()
+    except TeamError as error:
+        found += error.problems
+    except InterlockError as error:
+        found.append(TeamError(error.message, fix=error.fix))
+    return None
+
+
+def _team(draft: Draft, whole: _Whole, limits: Limits) -> Team:
+    sections = {name: whole.section(name) for name in ("reducers", "succession")}
+    team = Team([*draft.agents.values()], draft.plan, limits=limits, name=whole.section("name") or "", **sections)
+    assert draft.source is not None
+    return team.located(draft.source)
+
+
+def _rules(draft: Draft, whole: _Whole) -> Rules:
+    """The proof over agents that are no team: it adds what is wrong with the plan."""
+    assert draft.plan is not None
+    reducers, succession = (
+        {paths.canonical(path): value for path, value in whole.section(name).items()}
+        for name in ("reducers", "succession")
+    )
+    return Rules(draft.plan, {name: agent.role for name, agent in draft.agents.items()}, Sharing(reducers, succession))
+
+
+def _agent(name: str, declared: Mapping[str, Any]) -> Agent:
+    scope = Scope(**{key: declared.get(key, ()) for key in SCOPE_KEYS})
+    return Agent(name, scope=scope, **{key: value for key, value in declared.items() if key not in SCOPE_KEYS})
+
+
+def _plan(items: list[Any], limits: Limits) -> Plan:
+    return Plan(
+        [Phase(item["phase"], [*map(_step, item["steps"])]) if "phase" in item else _step(item) for item in items],
+        steps_max=limits.steps_max,
+    )
+
+
+def _step(declared: Mapping[str, Any]) -> Step:
+    condition = {"when": Condition(**declared["when"])} if "when" in declared else {}
+    return Step(**{**declared, **condition})
+
+
+# --- where ---
+
+
+def _steps(data: Any) -> Iterator[tuple[Place, Any]]:
+    """Every entry of the plan that has an id, with its place, in whatever state the file is."""
+    plan = data.get("plan") if isinstance(data, dict) else None
+    for number, item in enumerate(plan if isinstance(plan, list) else []):
+        inner = item.get("steps") if isinstance(item, dict) else None
+        for at, step in enumerate(inner if isinstance(inner, list) else []):
+            if isinstance(step, dict) and isinstance(step.get("id"), str):
+                yield ("plan", str(number), "steps", str(at)), step
+        if isinstance(item, dict) and isinstance(item.get("id"), str):
+            yield ("plan", str(number)), item
+
+
+def _doubled_ids(source: Source) -> Iterator[TeamError]:
+    first: dict[str, Place] = {}
+    for place, step in _steps(source.data):
+        earlier = first.setdefault(step["id"], place)
+        if earlier != place:
+            message = f"two steps have the id {step['id']}, first in line {source.line((*earlier, 'id'))}"
+            yield TeamError(message, fix="rename one of them", place=(*place, "id"))
+
+
+def _located(problems: list[TeamError], source: Source) -> list[TeamError]:
+    """The same problems with file and line, each once, in the order of their lines."""
+    found: dict[tuple[Place, str], TeamError] = {}
+    for problem in problems:
+        where = placed(problem, problem.place, file=source.file, line=source.line(problem.place))
+        found.setdefault((problem.place, problem.sentence), where)
+    return sorted(found.values(), key=lambda problem: problem.line)

@@ -1,0 +1,156 @@
+"""A team: the declared agents, how their work is planned, and the proof that they can't get into each other's way."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from interlock.core import paths
+from interlock.core.plan import Plan, hint
+from interlock.core.rules import PROBLEMS_MAX, Rules, role_problems, stand_ins
+from interlock.core.scope import ReducerKind, Sharing
+from interlock.core.values import Limits
+from interlock.errors import TeamError
+
+from .agent import Agent, declared_agent
+from .document import Declarations, document, hash_of_document
+from .shapes import placed
+from .tables import TEAM
+
+if TYPE_CHECKING:
+    from .source import Source  # the loader's half of this room, which PyYAML comes with
+
+
+class Team:
+    """Agents with their scopes and policies, and a plan.
+
+    agents: Agents, or functions decorated with a scope. plan: without one the team can be audited, not run. reducers:
+    path -> `append`, `add` or `merge`, for fields with several writers at a time. succession: path -> its owners, one
+    after another. limits: bounds on what a run may hold.
+
+    folder: the absolute folder of the team file, which is on the import path for `use`; None for a team of Python.
+
+    That no two agents own one field is proved here; what a plan adds, by `rules`. Raises TeamError with every problem
+    found.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[Agent | Callable[..., Any]],
+        plan: Plan | None = None,
+        *,
+        reducers: Mapping[str, ReducerKind] | None = None,
+        succession: Mapping[str, Sequence[str]] | None = None,
+        limits: Limits | None = None,
+        name: str = "",
+    ) -> None:
+        if plan is not None and not isinstance(plan, Plan):
+            raise TeamError(
+                f"the plan is a {type(plan).__name__}, not a Plan", fix="write Plan([...])", place=("plan",)
+            )
+        self.plan, self.limits, self.name = plan, limits or Limits(), name
+        self.agents = _by_name(agents)
+        self._source: Source | None = None
+        self.folder: Path | None = None
+        given = {"name": name, "reducers": reducers, "succession": succession, "limits": _plain(limits)}
+        problems = [p for key, value in given.items() if value for p in TEAM.fields[key].shape.problems(value, (key,))]
+        if problems:
+            raise TeamError.of(problems)
+        self.reducers = {paths.canonical(path): kind for path, kind in (reducers or {}).items()}
+        self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
+        problems = [*islice(self._problems(), PROBLEMS_MAX)]
+        if problems:
+            raise TeamError.of(problems)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Team":
+        """The team of a file, or of the `team.yaml` in a folder. Raises TeamError: file, line, key and the mend."""
+        from .load import load  # noqa: PLC0415 - a team declared in Python pays nothing for the loader
+
+        return load(path)
+
+    def located(self, source: "Source") -> "Team":
+        """The same team, knowing where it was declared."""
+        self._source, self.folder = source, Path(source.file).resolve().parent
+        return self
+
+    def _problems(self) -> Iterator[TeamError]:
+        for field, owners in self.succession.items():
+            for owner in owners:
+                if owner not in self.agents:
+                    message = f"the succession of {field} names {owner}, which is no agent{hint(owner, self.agents)}"
+                    yield TeamError(message, place=("succession", field), paths=(field,))
+        yield from role_problems(self.roles, self.sharing)
+
+    def __repr__(self) -> str:
+        where = f" from {self.source}" if self.source else ""
+        return f"<Team {self.name or 'without a name'}{where}: {', '.join(self.agents)}>"
+
+    # --- what the runtime needs ---
+
+    @cached_property
+    def roles(self) -> dict[str, Any]:
+        """The agents without their code, by name."""
+        return {name: agent.role for name, agent in self.agents.items()}
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        """Which fields may have several owners."""
+        return Sharing(self.reducers, self.succession, stand_ins(self.roles))
+
+    @cached_property
+    def rules(self) -> Rules:
+        """What every run is held to, compiled and proved once. Raises TeamError: no plan, or one with a problem."""
+        if self.plan is None:
+            raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
+        return Rules(self.plan, self.roles, self.sharing, self.limits)
+
+    @property
+    def declared(self) -> Declarations:
+        """All that the team declares."""
+        return Declarations(self.agents, self.plan, self.reducers, self.succession, self.limits, self.name)
+
+    @cached_property
+    def document(self) -> bytes:
+        """All that the team declares, as canonical JSON: what two versions are compared by."""
+        return document(self.declared)
+
+    @cached_property
+    def hash(self) -> str:
+        """The hash of the document: of what is declared, not of the code and not of the place."""
+        return hash_of_document(self.document)
+
+    # --- where it was declared ---
+
+    @property
+    def source(self) -> str:
+        """The path of the team file, as it was given; empty for a team declared in Python."""
+        return self._source.file if self._source else ""
+
+    def line(self, place: tuple[str, ...]) -> int:
+        """The line of ("agents", name, key) or ("plan", step id, key) in the team file; 0 for a team of Python."""
+        return self._source.line(self._source.in_file(place)) if self._source else 0
+
+    def locate(self, problem: TeamError) -> TeamError:
+        """The same problem with the file and line of its place."""
+        return placed(problem, problem.place, file=self.source, line=self.line(problem.place))
+
+
+def _plain(limits: Any) -> Any:
+    return msgspec.structs.asdict(limits) if isinstance(limits, Limits) else limits
+
+
+def _by_name(agents: Sequence[Agent | Callable[..., Any]]) -> dict[str, Agent]:
+    if isinstance(agents, str | Mapping | Agent) or not isinstance(agents, Sequence):
+        raise TeamError(f"the agents are a {type(agents).__name__}, not a list", fix="write [...] around them")
+    named: dict[str, Agent] = {}
+    for item in agents:
+        found = item if isinstance(item, Agent) else declared_agent(item)
+        if named.setdefault(found.name, found) is not found:
+            raise TeamError(f"two agents are called {found.name}", fix="rename one", place=("agents", found.name))
+    if not named:
+        raise TeamError("the team has no agents", fix="give it at least one", place=("agents",))
+    return named

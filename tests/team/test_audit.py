@@ -1,0 +1,189 @@
+"""What the audit finds, and that it never imports the code of the team."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import interlock as il
+from interlock.team import Agent, Team, audit
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def findings(folder, text):
+    file = folder / "team.yaml"
+    file.write_text(dedent(text))
+    return audit(file)
+
+
+def codes(found):
+    return [finding.code for finding in found.findings]
+
+
+def one(found, code):
+    (finding,) = [finding for finding in found.findings if finding.code == code]
+    return finding
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/team.yaml")), ids=lambda file: file.parent.name)
+def test_the_examples_have_no_errors_and_no_warnings(file):
+    found = audit(file)
+    assert found.ok
+    assert {finding.severity for finding in found.findings} == {"info"}
+
+
+def test_a_scope_file_is_audited(tmp_path):
+    found = findings(
+        tmp_path,
+        """\
+        agents:
+          none: {}
+          idle: {context_access: [a]}
+          greedy:
+            allowed_actions: ["*"]
+            context_access: ["*"]
+            write_permissions: ["*"]
+        """,
+    )
+    assert found.ok
+    got = {(f.code, f.agents, f.line) for f in found.findings if f.severity == "warning"}
+    assert got == {
+        ("no_scope", ("none",), 2),
+        ("no_actions", ("idle",), 3),
+        ("literal_star", ("greedy",), 5),
+        ("reads_everything", ("greedy",), 6),
+        ("writes_everything", ("greedy",), 7),
+    }
+    assert one(found, "no_plan").message == "the team has no plan: it can be audited, not run"
+    assert one(found, "no_code").agents == ("none", "idle", "greedy")
+
+
+def test_two_owners_are_an_error_and_the_rest_is_audited_all_the_same(tmp_path):
+    found = findings(
+        tmp_path,
+        """\
+        agents:
+          a: {allowed_actions: [x], write_permissions: [t]}
+          b:
+            allowed_actions: [x]
+            write_permissions: [t.x]
+            retries: 0
+        """,
+    )
+    assert not found.ok
+    assert found.findings[0].code == "two_owners"
+    assert (found.findings[0].agents, found.findings[0].paths, found.findings[0].line) == (("a", "b"), ("t.x",), 5)
+    assert one(found, "single_try").line == 3
+
+
+def test_a_race_is_an_error_in_its_line(tmp_path):
+    found = findings(
+        tmp_path,
+        """\
+        agents: {a: {allowed_actions: [x], write_permissions: [t]}}
+        plan:
+          - {id: s, agent: a, action: x}
+          - {id: t, agent: a, action: x}
+        """,
+    )
+    assert (found.findings[0].code, found.findings[0].agents, found.findings[0].line) == ("race", ("a",), 4)
+    assert "no_plan" not in codes(found)
+
+
+def test_a_file_that_is_no_team_and_none_at_all_are_errors(tmp_path):
+    assert codes(findings(tmp_path, "agents: [")) == ["bad_team"]
+    assert codes(audit(tmp_path / "none.yaml")) == ["bad_team"]
+    assert findings(tmp_path, "agents: {a: {}}\nbudget: 1\n").findings[0].line == 2
+
+
+def test_timeouts_and_ends(tmp_path):
+    found = findings(
+        tmp_path,
+        """\
+        agents:
+          quick: {allowed_actions: [x], effort: simple, fallback: rules}
+          slow:
+            allowed_actions: [x]
+            timeout: 2h
+          rules: {allowed_actions: [x], retries: 0, isolation: thread}
+        """,
+    )
+    assert one(found, "default_timeout").agents == ("rules",)
+    assert (one(found, "long_timeout").agents, one(found, "long_timeout").line) == (("slow",), 5)
+    assert one(found, "unstoppable").agents == ("rules",)
+    assert one(found, "no_fallback").agents == ("slow",)
+    assert "single_try" not in codes(found)
+    assert "Reply(ask=Question(...))" in one(found, "no_person").message
+
+
+def test_what_the_plan_leaves_idle(tmp_path):
+    found = findings(
+        tmp_path,
+        """\
+        agents:
+          a: {allowed_actions: [x, y], context_access: [seed], write_permissions: [out], fallback: b}
+          b: {allowed_actions: [x], write_permissions: [out]}
+          c: {allowed_actions: [x]}
+        plan: [{id: s, agent: a, action: x}]
+        """,
+    )
+    assert (one(found, "unused_agent").agents, one(found, "unused_agent").line) == (("c",), 4)
+    assert one(found, "unused_actions").message == "no step asks for these allowed actions: a: y"
+    assert one(found, "from_request").paths == ("seed",)
+    assert one(found, "never_read").paths == ("out",)
+
+
+BLIND = """\
+agents:
+  a: {allowed_actions: [x], context_access: [seed], write_permissions: [ticket.a]}
+  b: {allowed_actions: [x], context_access: [ticket], write_permissions: [out]}
+plan:
+  - {id: writes, agent: a, action: x}
+  - {id: reads, agent: b, action: x%s}
+"""
+
+
+def test_a_broad_scope_over_what_runs_meanwhile_is_a_warning(tmp_path):
+    finding = one(findings(tmp_path, BLIND % ""), "blind_read")
+    assert (finding.severity, finding.agents, finding.paths, finding.line) == ("warning", ("b", "a"), ("ticket",), 6)
+    assert finding.message.startswith("step reads may read ticket, and writes may write there at the same time")
+
+
+@pytest.mark.parametrize("mend", [", needs: [writes]", ", reads: [ticket.b]", ", stale_ok: true"])
+def test_it_is_mended_by_need_narrower_reads_or_leave(tmp_path, mend):
+    assert "blind_read" not in codes(findings(tmp_path, BLIND % mend))
+
+
+def test_a_condition_over_what_runs_meanwhile_is_an_error(tmp_path):
+    text = BLIND % ", reads: [ticket.b], when: {path: ticket.a, op: exists}"
+    assert "reads ticket.a" in one(findings(tmp_path, text), "bad_plan").message
+
+
+def test_copies_of_one_step_are_meant_not_to_see_each_other(tmp_path):
+    text = """\
+    agents: {a: {allowed_actions: [x], context_access: [out], write_permissions: [out]}}
+    plan: [{id: s, agent: a, action: x, samples: 3, writes: ["out.{step}"]}]
+    """
+    assert "blind_read" not in codes(findings(tmp_path, text))
+
+
+def test_the_code_is_never_imported(tmp_path):
+    (tmp_path / "agents.py").write_text("raise SystemExit('imported')")
+    found = findings(tmp_path, "agents: {a: {allowed_actions: [x], use: agents:work}}")
+    assert found.ok
+    assert "no_code" not in codes(found)
+
+
+def test_a_team_of_python_is_audited_without_lines():
+    scope = il.Scope(["x"], [], ["out"])
+    plan = il.Plan([il.Step("s", "a", "x"), il.Step("t", "a", "x")])
+    found = audit(Team([Agent("a", scope=scope)], plan))
+    assert (found.findings[0].code, found.findings[0].line) == ("race", 0)
+    assert audit(Team([Agent("a", scope=scope)])).ok
+
+
+def test_it_comes_as_plain_data(tmp_path):
+    document = findings(tmp_path, "agents: {a: {}}").to_dict()
+    assert document["ok"] is True
+    assert [*document["findings"][0]] == ["code", "severity", "agents", "paths", "message", "fix", "line"]

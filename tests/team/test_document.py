@@ -1,0 +1,84 @@
+"""What a team declares, as a document: what it is hashed and compared by."""
+
+import json
+from pathlib import Path
+
+import interlock as il
+from interlock.team import Agent, Team, difference
+
+
+def work(job):
+    return {}
+
+
+def team(plan=("a", "b"), writes=("x",), **agent):
+    declared = Agent("one", scope=il.Scope(["act"], ["seed"], writes), **agent)
+    return Team([declared], il.Plan([il.Step(step, "one", "act", writes=["x"]) for step in plan]) if plan else None)
+
+
+def changes(old, new):
+    return difference(old.document, new.document)
+
+
+def test_the_document_is_json_that_names_callables():
+    declared = json.loads(team(use=work).document)
+    assert declared["agents"]["one"] == {
+        "allowed_actions": ["act"],
+        "context_access": ["seed"],
+        "effort": "simple",
+        "retries": 2,
+        "use": f"{__name__}:work",
+        "write_permissions": ["x"],
+    }
+    assert [step["id"] for step in declared["plan"]] == ["a", "b"]
+
+
+def test_an_object_is_named_by_its_type():
+    class Worker:
+        def __call__(self, job):
+            return {}
+
+    assert b"Worker" in team(use=Worker()).document
+
+
+def test_the_hash_is_that_of_the_declarations_not_of_the_place(tmp_path: Path):
+    text = "agents: {a: {allowed_actions: [x], use: m:f}}"
+    hashes = set()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "team.yaml").write_text(text + "\n" if folder == "one" else f"# {folder}\n{text}")
+        hashes.add(Team.load(tmp_path / folder).hash)
+    in_python = Team([Agent("a", use="m:f", scope=il.Scope(["x"]))])
+    assert hashes == {in_python.hash}
+
+
+def test_the_hash_covers_the_version_and_the_plan():
+    assert len({team().hash, team(version="2").hash, team(plan=("a",)).hash, team(plan=None).hash}) == 4
+
+
+def test_the_order_of_agents_does_not_matter_and_that_of_steps_does():
+    one, two = Agent("one"), Agent("two")
+    assert Team([one, two]).hash == Team([two, one]).hash
+    assert team(plan=("a", "b")).hash != team(plan=("b", "a")).hash
+
+
+def test_nothing_changed():
+    assert changes(team(), team()) == []
+
+
+def test_changes_are_named_by_their_place():
+    assert changes(team(retries=2), team(retries=3)) == ["agents.one.retries: 2 -> 3"]
+    assert changes(team(), team(timeout="2s")) == ["agents.one.timeout: not set -> 2s"]
+    assert changes(team(), team(writes=("x", "y"))) == ['agents.one.write_permissions: ["x"] -> ["x","y"]']
+    assert changes(team(plan=("a", "b")), team(plan=("b",))) == ["plan.a: removed"]
+    assert changes(team(plan=("a",)), team(plan=("c", "a"))) == ["plan.c: added"]
+    assert changes(team(), team(plan=None)) == ["plan: removed"]
+    assert changes(team(plan=("a", "b")), team(plan=("b", "a"))) == [
+        'plan: the order of the steps: ["a","b"] -> ["b","a"]'
+    ]
+    assert changes(team(), team(schema={"required": ["x"]})) == ["agents.one.schema: added"]
+
+
+def test_long_values_are_cut():
+    (line,) = changes(team(), team(version="v" * 500))
+    assert len(line) < 150
