@@ -321,7 +321,8 @@ class Machine:
         lost = next((need for need in needs if self.state[need] == "dead" or need in self._blocked), None)
         if lost is not None and self.step(n).join == "all":
             self._blocked.add(n)
-            return f"it needs {self.step_id(lost)}, which is dead"
+            fate = "is dead" if self.state[lost] == "dead" else "can't run"
+            return f"it needs {self.step_id(lost)}, which {fate}"
         if outcomes == {"skipped"} and lost is None:
             return "every step it needs was skipped"
         return ""

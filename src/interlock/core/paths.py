@@ -7,6 +7,7 @@ A pattern is a path, which grants the subtree at it, or a path and `.*`, which g
 alone grants all.
 """
 
+import re
 from functools import lru_cache
 
 import msgspec
@@ -15,7 +16,7 @@ from interlock.errors import PathError
 
 PATH_CHARS_MAX = 1_024
 SEGMENTS_MAX = 32
-_SPECIAL = frozenset('.*"\0')
+_SPECIAL = re.compile(r'[.*"\0]')
 _decode_segment = msgspec.json.Decoder(str).decode
 _encode_segment = msgspec.json.Encoder().encode
 
@@ -61,7 +62,7 @@ def _quoted_segments(path: str) -> list[str]:
             rest = rest[end + 1 :]
         else:
             head, _, _ = rest.partition(".")
-            if not head or _SPECIAL & set(head):
+            if not head or _SPECIAL.search(head):
                 raise PathError(f"{path!r} has a segment that needs double quotes")
             segments.append(head)
             rest = rest[len(head) :]
@@ -84,10 +85,9 @@ def _closing_quote(text: str) -> int:
     return -1
 
 
-@lru_cache(16_384)
 def segment(key: str) -> str:
     """How one key is written inside a path: as it is, or as a JSON string where it must be quoted."""
-    if key and not _SPECIAL & set(key):
+    if key and _SPECIAL.search(key) is None:
         return key
     return _encode_segment(key).decode()
 
@@ -103,11 +103,18 @@ def canonical(path: str) -> str:
     return join(parse(path))
 
 
-@lru_cache(65_536)
 def prefixes(path: str) -> tuple[str, ...]:
     """Strict prefixes of a canonical path, longest first: `a.b.c` -> (`a.b`, `a`)."""
+    # A leaf under a key of a megabyte must not stay in memory after its run.
+    return _cached_prefixes(path) if len(path) <= PATH_CHARS_MAX else _prefixes(path)
+
+
+def _prefixes(path: str) -> tuple[str, ...]:
     segments = path.split(".") if '"' not in path else [segment(key) for key in split(path)]
     return tuple(".".join(segments[:n]) for n in range(len(segments) - 1, 0, -1))
+
+
+_cached_prefixes = lru_cache(65_536)(_prefixes)
 
 
 def parse_pattern(pattern: str) -> str:
