@@ -1,0 +1,203 @@
+"""A journal in memory: for tests, for simulation, and for runs that need not survive their process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+import msgspec
+
+from interlock.core.events import AnyEvent, decode, encode
+from interlock.core.values import content_hash
+from interlock.errors import JournalError, RunNotFound, StaleDriver
+from interlock.ports import Batch, Opening, Request, RunRow
+
+from .projection import status_after
+
+_OPEN = frozenset({"running", "parked"})
+
+
+class MemoryStore:
+    """What a journal file would hold. Several MemoryJournals on one store are like several processes on one file."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, list[bytes]] = {}
+        self.rows: dict[str, RunRow] = {}
+        self.owners: dict[str, MemoryJournal] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.batches: dict[str, Batch] = {}
+        self.batch_owners: dict[str, MemoryJournal] = {}
+        self.batch_rows: dict[str, dict[int, bytes]] = {}
+        self.requests: dict[str, Request] = {}
+
+
+class MemoryJournal:
+    """A handle on a store of its own, or on a shared one."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.closed = False
+        self.alive = True
+        self.hear: Callable[[Request], None] | None = None
+
+    def append(
+        self,
+        run_id: str,
+        expected_seq: int,
+        events: Sequence[AnyEvent],
+        *,
+        opening: Opening | None = None,
+        settles: Sequence[str] = (),
+    ) -> asyncio.Future[None]:
+        """See ports.Journal. What it returns is done already."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._append(run_id, expected_seq, events, opening, settles)
+        except JournalError as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+        return done
+
+    def _append(
+        self,
+        run_id: str,
+        expected_seq: int,
+        events: Sequence[AnyEvent],
+        opening: Opening | None,
+        settles: Sequence[str],
+    ) -> None:
+        self._check_open()
+        assert events, "an append has events"
+        store = self.store
+        data = [encode(event) for event in events]
+        owner = store.owners.get(run_id)
+        stored = store.events[run_id] if owner is not None else []
+        if owner is not (self if opening is None else None) or len(stored) != expected_seq:
+            raise StaleDriver(f"run {run_id} is driven by another process now")
+        if opening is not None:
+            self._open_run(run_id, opening, events[0].at_us, stored)
+        stored += data
+        status = status_after(events)
+        if status is not None:
+            row = store.rows[run_id]
+            store.rows[run_id] = msgspec.structs.replace(row, status=status[0], reason=status[1], ended_us=status[2])
+        for request_id in settles:
+            store.requests.pop(request_id, None)
+
+    def _open_run(self, run_id: str, opening: Opening, at_us: int, stored: list[bytes]) -> None:
+        store = self.store
+        store.rows[run_id] = RunRow(
+            run_id, "running", "", opening.team, opening.plan, opening.source, opening.batch, opening.row, at_us, 0
+        )
+        store.owners[run_id] = self
+        if opening.batch:
+            store.batch_rows.get(opening.batch, {}).pop(opening.row, None)
+        store.events[run_id] = stored
+
+    async def load(self, run_id: str) -> list[AnyEvent]:
+        """See ports.Journal."""
+        await self.run(run_id)
+        return [decode(data) for data in self.store.events[run_id]]
+
+    async def run(self, run_id: str) -> RunRow:
+        """See ports.Journal."""
+        self._check_open()
+        if run_id not in self.store.rows:
+            raise RunNotFound(f"there is no run {run_id} in this journal")
+        return self.store.rows[run_id]
+
+    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50) -> list[RunRow]:
+        """See ports.Journal."""
+        self._check_open()
+        rows = reversed(self.store.rows.values())
+        found = [row for row in rows if status in {"", row.status} and batch in {"", row.batch}]
+        return found[: limit or None]
+
+    async def claim(self, run_id: str = "", *, team: str = "") -> list[RunRow]:
+        """See ports.Journal."""
+        self._check_open()
+        store = self.store
+        if run_id:
+            row = await self.run(run_id)
+            wanted = [row] if row.status == "parked" or self._is_free(store.owners[run_id]) else []
+        else:
+            running = [row for row in store.rows.values() if row.status == "running" and team in {"", row.team}]
+            wanted = [row for row in running if self._is_free(store.owners[row.run_id])]
+            for batch_id, owner in store.batch_owners.items():
+                if self._is_free(owner) and team in {"", store.batches[batch_id].team}:
+                    store.batch_owners[batch_id] = self
+        claimed = [row for row in wanted if row.status in _OPEN]
+        store.owners |= {row.run_id: self for row in claimed}
+        return claimed
+
+    def _is_free(self, owner: "MemoryJournal") -> bool:
+        return owner is self or not owner.alive
+
+    async def put_blob(self, data: bytes) -> str:
+        """See ports.Journal."""
+        self._check_open()
+        key = content_hash(data)
+        self.store.blobs[key] = data
+        return key
+
+    async def blob(self, key: str) -> bytes:
+        """See ports.Journal."""
+        self._check_open()
+        if key not in self.store.blobs:
+            raise JournalError(f"this journal has no content with the hash {key[:16]}...")
+        return self.store.blobs[key]
+
+    async def open_batch(self, batch: Batch, requests: Iterable[bytes]) -> None:
+        """See ports.Journal."""
+        self._check_open()
+        if batch.batch_id in self.store.batches:
+            raise JournalError(f"there is a batch {batch.batch_id} in this journal already")
+        self.store.batch_rows[batch.batch_id] = dict(enumerate(requests))
+        self.store.batches[batch.batch_id] = batch
+        self.store.batch_owners[batch.batch_id] = self
+
+    async def batch(self, batch_id: str) -> Batch:
+        """See ports.Journal."""
+        self._check_open()
+        if batch_id not in self.store.batches:
+            raise RunNotFound(f"there is no batch {batch_id} in this journal")
+        return self.store.batches[batch_id]
+
+    async def batches(self) -> list[Batch]:
+        """See ports.Journal."""
+        self._check_open()
+        store = self.store
+        return [b for key, b in store.batches.items() if store.batch_owners[key] is self and store.batch_rows[key]]
+
+    async def pending(self, batch_id: str) -> AsyncIterator[tuple[int, bytes]]:
+        """See ports.Journal."""
+        self._check_open()
+        rows = self.store.batch_rows.get(batch_id, {})
+        for row in sorted(rows):
+            if row in rows:
+                yield row, rows[row]
+
+    async def ask(self, request: Request) -> None:
+        """See ports.Journal."""
+        await self.run(request.run_id)
+        if self.store.requests.setdefault(request.request_id, request) is request:
+            owner = self.store.owners[request.run_id]
+            if owner.hear is not None:
+                asyncio.get_running_loop().call_soon(owner.hear, request)
+
+    async def requests(self, run_id: str) -> list[Request]:
+        """See ports.Journal."""
+        self._check_open()
+        return [request for request in self.store.requests.values() if request.run_id == run_id]
+
+    def listen(self, hear: Callable[[Request], None]) -> None:
+        """See ports.Journal."""
+        self._check_open()
+        self.hear = hear
+
+    async def close(self) -> None:
+        """See ports.Journal."""
+        self.closed, self.alive, self.hear = True, False, None
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise JournalError("the journal is closed")

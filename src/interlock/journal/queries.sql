@@ -1,0 +1,81 @@
+-- name: append
+INSERT INTO event (run, seq, data) VALUES (?, ?, ?);
+
+-- name: place: where a run's stream ends, and who owns it
+SELECT number, owner, (SELECT max(seq) FROM event WHERE run = number) FROM run WHERE run_id = ?;
+
+-- name: open_run
+INSERT INTO run (run_id, status, reason, team, plan, source, batch, batch_row, owner, started_us, ended_us)
+VALUES (?, 'running', '', ?, ?, ?, ?, ?, ?, ?, 0);
+
+-- name: take_batch_row
+DELETE FROM batch_row WHERE batch = ? AND batch_row = ?;
+
+-- name: set_status
+UPDATE run SET status = ?, reason = ?, ended_us = ? WHERE number = ?;
+
+-- name: load
+SELECT data FROM event WHERE run = (SELECT number FROM run WHERE run_id = ?) ORDER BY seq;
+
+-- name: run
+SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us FROM run WHERE run_id = ?;
+
+-- name: runs
+SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us FROM run
+WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR batch = ?2) ORDER BY number DESC LIMIT ?3;
+
+-- name: owners: whoever owns something that is not finished
+SELECT DISTINCT owner FROM run WHERE status = 'running'
+UNION SELECT owner FROM batch WHERE EXISTS (SELECT 1 FROM batch_row WHERE batch = batch_id);
+
+-- name: owner_of
+SELECT owner, status FROM run WHERE run_id = ?;
+
+-- name: take_runs
+UPDATE run SET owner = ?2 WHERE owner = ?1 AND status = 'running' AND (?3 = '' OR team = ?3)
+RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us;
+
+-- name: take_run
+UPDATE run SET owner = ?2 WHERE run_id = ?1
+RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us;
+
+-- name: take_batches
+UPDATE batch SET owner = ?2 WHERE owner = ?1 AND (?3 = '' OR team = ?3);
+
+-- name: put_blob
+INSERT OR IGNORE INTO blob (hash, data) VALUES (?, ?);
+
+-- name: blob
+SELECT data FROM blob WHERE hash = ?;
+
+-- name: open_batch
+INSERT INTO batch (batch_id, team, source, origin, started_us, row_count, owner) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: add_batch_row
+INSERT INTO batch_row (batch, batch_row, request) VALUES (?, ?, ?);
+
+-- name: batch
+SELECT batch_id, team, source, origin, started_us, row_count FROM batch WHERE batch_id = ?;
+
+-- name: batches: of one owner, with rows left
+SELECT batch_id, team, source, origin, started_us, row_count FROM batch
+WHERE owner = ? AND EXISTS (SELECT 1 FROM batch_row WHERE batch = batch_id) ORDER BY started_us;
+
+-- name: pending
+SELECT batch_row, request FROM batch_row WHERE batch = ? AND batch_row > ? ORDER BY batch_row LIMIT ?;
+
+-- name: ask
+INSERT OR IGNORE INTO request (request_id, run_id, kind, by, reason)
+SELECT ?1, run_id, ?3, ?4, ?5 FROM run WHERE run_id = ?2;
+
+-- name: requests_for
+SELECT request_id, run_id, kind, by, reason FROM request WHERE run_id = ?;
+
+-- name: requests_to: an owner
+SELECT request_id, request.run_id, kind, by, request.reason FROM request JOIN run USING (run_id) WHERE owner = ?;
+
+-- name: settle
+DELETE FROM request WHERE request_id = ?;
+
+-- name: register
+INSERT INTO driver (process, started_us) VALUES (?, CAST(unixepoch('subsec') * 1000000 AS INTEGER)) RETURNING epoch;

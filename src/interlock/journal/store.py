@@ -1,0 +1,388 @@
+"""The SQLite file of a journal, used from one thread: every statement and every transaction is here.
+
+Appends are checked against a cache of where each stream ends. It holds as long as no other connection has written,
+which SQLite tells inside the transaction (`data_version`); the unique key on (run, seq) stands behind it.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from interlock.core.values import content_hash
+from interlock.errors import JournalError, JournalFull, JournalTooNew, RunNotFound, StaleDriver
+from interlock.ports import Batch, Opening, Request, RunRow
+
+from .ownership import DriverLocks
+from .queries import queries, script
+
+# What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
+MIGRATIONS = (script("schema.sql"),)
+APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
+BUSY_MS_MAX = 30_000
+# A small write-ahead log keeps a live journal near the size of its payload.
+CHECKPOINT_PAGES = 100
+PENDING_CHUNK = 200
+# A driver whose number is held by somebody else takes the next one.
+EPOCH_TRIES_MAX = 1_000
+# What the system says where SQLite only says that a write failed.
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+Result = TypeVar("Result")
+
+
+class Append(msgspec.Struct, gc=False):
+    """One append on its way to disk: encoded events, and what they change in the projections."""
+
+    run_id: str
+    expected_seq: int
+    events: list[bytes]
+    status: tuple[str, str, int] | None
+    opening: Opening | None
+    at_us: int
+    settles: Sequence[str]
+
+
+class _Place(msgspec.Struct):
+    """Where a run's stream ends, and who owns it."""
+
+    number: int
+    owner: int
+    next_seq: int
+
+
+class SqliteStore:
+    """One connection to a journal file. Raises JournalError where the file can't be opened or is no journal."""
+
+    def __init__(self, path: Path) -> None:
+        with _clear_errors(path):
+            # All who open this file, under whatever name, must see the same lock files.
+            self.path = _real(path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.db = apsw.Connection(str(self.path))
+        self.epoch = 0
+        self._locks = DriverLocks(self.path)
+        self._places: dict[str, _Place] = {}
+        self._data_version = -1
+        self._unheard = False
+        self._sql = queries()
+        try:
+            with _clear_errors(self.path, self.db):
+                self._prepare()
+        except BaseException:
+            self.db.close()
+            raise
+
+    def _prepare(self) -> None:
+        execute = self.db.execute
+        execute(f"PRAGMA busy_timeout={BUSY_MS_MAX}").fetchall()
+        begun = execute("PRAGMA user_version").get or execute("SELECT count(*) FROM sqlite_schema").get
+        if begun and execute("PRAGMA application_id").get != APPLICATION_ID:
+            raise JournalError(f"{self.path} is a SQLite database, but no Interlock journal", fix="name another file")
+        self._refuse_newer()
+        execute("PRAGMA journal_mode=WAL").fetchall()
+        execute("PRAGMA synchronous=FULL")
+        execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}").fetchall()
+        if execute("PRAGMA user_version").get < len(MIGRATIONS):
+            with self._transaction():
+                self._migrate()
+
+    def _migrate(self) -> None:
+        for number, statements in enumerate(MIGRATIONS, 1):
+            if self.db.execute("PRAGMA user_version").get < number:
+                self.db.execute(statements)
+                self.db.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={number}")
+
+    def _refuse_newer(self) -> None:
+        version, known = self.db.execute("PRAGMA user_version").get, len(MIGRATIONS)
+        if version > known:
+            message = f"the journal {self.path} has format {version}, and this Interlock knows formats up to {known}"
+            raise JournalTooNew(message, fix="update Interlock")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        epoch = self.epoch
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            self._notice_others()
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            self._places.clear()
+            if self.epoch != epoch:
+                # The row of this driver goes with the transaction, and its number will be another's.
+                self._locks.drop(self.epoch)
+                self.epoch = epoch
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+
+    def _notice_others(self) -> None:
+        """Forget what another connection may have changed; it may even have brought the journal to a newer format.
+
+        Inside a transaction nobody else can write, so what this finds still holds at its end.
+        """
+        version = self.db.execute("PRAGMA data_version").get
+        if version != self._data_version:
+            self._places.clear()
+            self._refuse_newer()
+            self._data_version = version
+            self._unheard = True
+
+    def _run_query(self, name: str, *values: Any) -> list[Any]:
+        return self.db.execute(self._sql[name], values).fetchall()
+
+    def carry_out(self, work: Callable[[], Result]) -> Result:
+        """Do something in a transaction of its own, with errors that say what to do."""
+        with _clear_errors(self.path, self.db), self._transaction():
+            return work()
+
+    def read(self, work: Callable[[], Result]) -> Result:
+        """Ask one question, whoever is writing at the moment."""
+        with _clear_errors(self.path, self.db):
+            return work()
+
+    def close(self) -> None:
+        """Close the connection, then give up ownership."""
+        with _clear_errors(self.path, self.db):
+            try:
+                self.db.close()
+            finally:
+                self._locks.drop_all()
+
+    # --- appending ---
+
+    def append(self, group: Sequence[Append]) -> list[Exception | None]:
+        """Write many appends in one transaction. The outcome of each: None, or why it did not happen."""
+        try:
+            return self.carry_out(lambda: self._append(group))
+        except JournalError as error:
+            # One each: they will be raised in as many places.
+            return [copy(error) for _ in group]
+        except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the append it is about
+            if len(group) == 1:
+                return [error]
+            # Something is wrong with one of them, which must not keep the others from disk.
+            return [outcome for item in group for outcome in self.append([item])]
+
+    def _append(self, group: Sequence[Append]) -> list[Exception | None]:
+        self._become_driver()
+        outcomes: list[Exception | None] = []
+        rows: list[tuple[int, int, bytes]] = []
+        statuses: list[tuple[str, str, int, int]] = []
+        ended: list[str] = []
+        for item in group:
+            place = self._place(item)
+            if place is None or place.owner != self.epoch or place.next_seq != item.expected_seq:
+                outcomes.append(StaleDriver(f"run {item.run_id} is driven by another process now"))
+                continue
+            rows += [(place.number, seq, data) for seq, data in enumerate(item.events, place.next_seq)]
+            place.next_seq += len(item.events)
+            if item.status is not None:
+                statuses.append((*item.status, place.number))
+                ended.append(item.run_id)
+            for request_id in item.settles:
+                self._run_query("settle", request_id)
+            outcomes.append(None)
+        self.db.executemany(self._sql["append"], rows)
+        if statuses:
+            self.db.executemany(self._sql["set_status"], statuses)
+        # Only now: another append of this group may be for the same run.
+        for run_id in ended:
+            self._places.pop(run_id, None)
+        return outcomes
+
+    def _become_driver(self) -> None:
+        if self.epoch:
+            return
+        process = f"{os.uname().nodename}:{os.getpid()}"
+        for _ in range(EPOCH_TRIES_MAX):
+            ((epoch,),) = self._run_query("register", process)
+            if self._locks.take(epoch):
+                self.epoch = epoch
+                self._locks.sweep()
+                return
+        raise JournalError(f"other processes hold the locks of all new drivers of {self.path}", fix="stop them")
+
+    def _place(self, item: Append) -> _Place | None:
+        """Where this append may go, as far as its run is concerned; None where it may go nowhere."""
+        place = self._places.get(item.run_id)
+        if place is None:
+            found = self._run_query("place", item.run_id)
+            if found:
+                number, owner, last_seq = found[0]
+                place = _Place(number, owner, last_seq + 1)
+            elif item.opening is not None and not item.expected_seq:
+                place = self._places[item.run_id] = self._open_run(item, item.opening)
+                return place
+            else:
+                return None
+            self._places[item.run_id] = place
+        return place if item.opening is None else None
+
+    def _open_run(self, item: Append, opening: Opening) -> _Place:
+        self._run_query(
+            "open_run",
+            item.run_id,
+            opening.team,
+            opening.plan,
+            opening.source,
+            opening.batch,
+            opening.row,
+            self.epoch,
+            item.at_us,
+        )
+        number = self.db.last_insert_rowid()
+        if opening.batch:
+            self._run_query("take_batch_row", opening.batch, opening.row)
+        return _Place(number, self.epoch, 0)
+
+    # --- reading and ownership; each is called inside carry_out, or inside read where it is one question ---
+
+    def load(self, run_id: str) -> list[bytes]:
+        """The events of a run, encoded."""
+        found = [data for (data,) in self._run_query("load", run_id)]
+        if not found:
+            raise _no_run(run_id)
+        return found
+
+    def run(self, run_id: str) -> RunRow:
+        """One run."""
+        found = self._run_query("run", run_id)
+        if not found:
+            raise _no_run(run_id)
+        return RunRow(*found[0])
+
+    def runs(self, status: str, batch: str, limit: int) -> list[RunRow]:
+        """The newest runs first."""
+        return [RunRow(*row) for row in self._run_query("runs", status, batch, limit or -1)]
+
+    def claim(self, run_id: str, team: str) -> list[RunRow]:
+        """Take over what nobody alive owns: one run, which may be parked, or everything (of one team)."""
+        self._become_driver()
+        self._places.clear()
+        if run_id:
+            return self._claim_one(run_id)
+        for (owner,) in self._run_query("owners"):
+            if self._locks.take(owner):
+                self._run_query("take_runs", owner, self.epoch, team)
+                self._run_query("take_batches", owner, self.epoch, team)
+                self._locks.drop(owner)
+        rows = [RunRow(*row) for row in self._run_query("take_runs", self.epoch, self.epoch, team)]
+        return sorted(rows, key=lambda row: (row.started_us, row.run_id))
+
+    def _claim_one(self, run_id: str) -> list[RunRow]:
+        found = self._run_query("owner_of", run_id)
+        if not found:
+            raise _no_run(run_id)
+        owner, status = found[0]
+        if status not in {"running", "parked"}:
+            return []
+        if status == "running" and owner != self.epoch:
+            if not self._locks.take(owner):
+                return []
+            # Only this run is taken; the lock file stays away, so the owner's other runs are still nobody's.
+            self._locks.drop(owner)
+        return [RunRow(*row) for row in self._run_query("take_run", run_id, self.epoch)]
+
+    def put_blob(self, data: bytes) -> str:
+        """Keep content under its hash."""
+        key = content_hash(data)
+        self._run_query("put_blob", key, data)
+        return key
+
+    def blob(self, key: str) -> bytes:
+        """Content by its hash."""
+        found = self._run_query("blob", key)
+        if not found:
+            raise JournalError(f"{self.path} has no content with the hash {key[:16]}...")
+        data: bytes = found[0][0]
+        return data
+
+    def open_batch(self, batch: Batch, requests: Iterable[bytes]) -> None:
+        """Store a batch and its rows."""
+        self._become_driver()
+        self._run_query(
+            "open_batch",
+            batch.batch_id,
+            batch.team,
+            batch.source,
+            batch.origin,
+            batch.started_us,
+            batch.rows,
+            self.epoch,
+        )
+        rows = ((batch.batch_id, row, request) for row, request in enumerate(requests))
+        self.db.executemany(self._sql["add_batch_row"], rows)
+
+    def batch(self, batch_id: str) -> Batch:
+        """One batch."""
+        found = self._run_query("batch", batch_id)
+        if not found:
+            raise RunNotFound(f"there is no batch {batch_id} in {self.path}")
+        return Batch(*found[0])
+
+    def batches(self) -> list[Batch]:
+        """Own batches with rows left."""
+        return [Batch(*row) for row in self._run_query("batches", self.epoch)]
+
+    def pending(self, batch_id: str, after: int) -> list[tuple[int, bytes]]:
+        """The next rows of a batch without a run."""
+        return self._run_query("pending", batch_id, after, PENDING_CHUNK)
+
+    def ask(self, request: Request) -> None:
+        """Leave a request for a run's driver."""
+        self.run(request.run_id)
+        self._run_query("ask", request.request_id, request.run_id, request.kind, request.by, request.reason)
+
+    def requests(self, run_id: str) -> list[Request]:
+        """The unanswered requests for a run."""
+        return [Request(*row) for row in self._run_query("requests_for", run_id)]
+
+    def news(self) -> list[Request]:
+        """The unanswered requests for all runs this handle owns, if anything was written elsewhere since the last look.
+
+        Called outside of transactions.
+        """
+        with _clear_errors(self.path, self.db):
+            self._notice_others()
+            if not self._unheard or not self.epoch:
+                return []
+            found = [Request(*row) for row in self._run_query("requests_to", self.epoch)]
+        self._unheard = False
+        return found
+
+
+def _real(path: Path) -> Path:
+    try:
+        str(path).encode()
+        return Path(os.path.realpath(path))
+    except ValueError as error:
+        raise JournalError(f"{str(path)!r} can't be the name of a journal: {error}") from None
+
+
+def _no_run(run_id: str) -> RunNotFound:
+    return RunNotFound(f"there is no run {run_id} in this journal", fix="list the runs with: interlock runs")
+
+
+@contextmanager
+def _clear_errors(path: Path, db: apsw.Connection | None = None) -> Iterator[None]:
+    """SQLite's errors as ours, with the mend."""
+    try:
+        yield
+    except (apsw.FullError, apsw.IOError) as error:
+        if isinstance(error, apsw.IOError) and (db is None or db.system_errno not in NO_SPACE):
+            raise JournalError(f"the journal {path} can't be used: {error}") from error
+        raise JournalFull(f"no space left for the journal {path}", fix="free some, then: interlock resume") from error
+    except apsw.BusyError as error:
+        raise JournalError(f"another process has held the journal {path} for {BUSY_MS_MAX / 1_000:g} s") from error
+    except apsw.NotADBError as error:
+        raise JournalError(f"{path} is not a SQLite database", fix="name another file with --journal") from error
+    except (apsw.Error, OSError) as error:
+        raise JournalError(f"the journal {path} can't be used: {error}") from error

@@ -1,0 +1,152 @@
+"""The seams: what the engine needs from a journal and from an agent, and the records that cross them.
+
+Implementations are chosen in `wiring` alone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from interlock.core.events import AnyEvent
+from interlock.core.job import Job
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What a journal keeps of a new run beside its events.
+
+    team, plan: hashes of the blobs it is pinned to. source: the team file it was started from, so that it can be
+    resumed by name alone. batch, row: where its request came from (row from 0).
+    """
+
+    team: str
+    plan: str
+    source: str = ""
+    batch: str = ""
+    row: int = 0
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """A run as lists show it: a projection of its events. ended_us is 0 while it goes on."""
+
+    run_id: str
+    status: str
+    reason: str
+    team: str
+    plan: str
+    source: str
+    batch: str
+    row: int
+    started_us: int
+    ended_us: int
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Many requests for one team, stored before the first of them runs. `origin` says where they came from."""
+
+    batch_id: str
+    team: str
+    source: str
+    origin: str
+    started_us: int
+    rows: int
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What another process asks of the driver of a run. The only kind so far is `cancel`."""
+
+    request_id: str
+    run_id: str
+    kind: str
+    by: str
+    reason: str = ""
+
+
+class Journal(Protocol):
+    """Durable events, one ordered stream per run.
+
+    Only the driver of a run appends to it. A journal handle becomes a driver with its first append or claim; it owns
+    the runs it opens and claims until it is closed or its process dies.
+    """
+
+    def append(
+        self,
+        run_id: str,
+        expected_seq: int,
+        events: Sequence[AnyEvent],
+        *,
+        opening: Opening | None = None,
+        settles: Sequence[str] = (),
+    ) -> "asyncio.Future[None]":
+        """Add events to a run; the future is done when they are durable, all or none. It may be done already.
+
+        expected_seq: how many events the run has; `opening` comes with the first. settles: ids of requests that these
+        events answer. Raises StaleDriver if the run has other events or another owner, JournalFull if the disk is full.
+        """
+
+    async def load(self, run_id: str) -> list[AnyEvent]:
+        """All events of a run. Raises RunNotFound."""
+
+    async def run(self, run_id: str) -> RunRow:
+        """One run. Raises RunNotFound."""
+
+    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50) -> list[RunRow]:
+        """The newest runs first, at most `limit`; 0 for all."""
+
+    async def claim(self, run_id: str = "", *, team: str = "") -> list[RunRow]:
+        """Become the owner of one run, parked or running, or of all running runs and batches, of one team if named.
+
+        Takes only what nobody alive owns, and returns that together with what this handle owned already.
+        """
+
+    async def put_blob(self, data: bytes) -> str:
+        """Keep content under its hash, once; returns the hash."""
+
+    async def blob(self, key: str) -> bytes:
+        """The content with this hash. Raises JournalError."""
+
+    async def open_batch(self, batch: Batch, requests: Iterable[bytes]) -> None:
+        """Store a batch with all its requests; this handle owns it."""
+
+    async def batch(self, batch_id: str) -> Batch:
+        """One batch. Raises RunNotFound."""
+
+    async def batches(self) -> list[Batch]:
+        """The batches this handle owns that have rows without a run."""
+
+    def pending(self, batch_id: str) -> AsyncIterator[tuple[int, bytes]]:
+        """The rows of a batch that have no run yet, in order: (row, request as JSON)."""
+
+    async def ask(self, request: Request) -> None:
+        """Leave a request for the driver of a run. Asking twice with one id is asking once. Raises RunNotFound."""
+
+    async def requests(self, run_id: str) -> list[Request]:
+        """The unanswered requests for a run."""
+
+    def listen(self, hear: Callable[[Request], None]) -> None:
+        """Call `hear` in the event loop for requests that come in for runs this handle owns."""
+
+    async def close(self) -> None:
+        """Give up ownership and close. Pending appends are finished first."""
+
+
+class Adapter(Protocol):
+    """An agent as the engine calls it.
+
+    `slots` bounds the calls in flight at once; None leaves that to the engine. A call must end soon after it is
+    cancelled; its work must have stopped by then.
+    """
+
+    slots: int | None
+
+    async def call(self, job: Job, began: Callable[[], None]) -> Any:
+        """The agent's answer, not yet assessed.
+
+        Calls `began` when the agent's own work begins: its timeout runs from there, and what comes before must bound
+        itself. Raises AgentError for failures that say whether trying again helps, ReplyRefused for an answer that is
+        no reply.
+        """
+
+    async def close(self) -> None:
+        """Stop whatever is kept warm between calls."""

@@ -1,0 +1,628 @@
+"""What every journal promises. A journal passes by a subclass of `JournalContract` that says how to open it.
+
+Handles opened on one store stand for processes on one journal: what one may do, and what another then may not.
+"""
+
+import asyncio
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+import interlock.core.events as e
+from interlock.errors import JournalError, RunNotFound, StaleDriver
+from interlock.ports import Batch, Journal, Opening, Request
+
+TEAM, PLAN = "t" * 64, "p" * 64
+OPENING = Opening(TEAM, PLAN, "team.yaml")
+STARTED = e.RunStarted(1_000, Raw(b'{"q":1}'), TEAM, PLAN)
+ENDED = e.RunFinished(9_000, "succeeded")
+PARKED = e.RunParked(5_000, "a person is asked")
+CANCEL = Request("cancel-r", "r", "cancel", "ann", "wrong customer")
+
+
+def in_loop(test):
+    """A test that is a coroutine, run in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+def attempt(number: int, step: str = "s") -> e.AttemptStarted:
+    """An event that can be told from the others."""
+    return e.AttemptStarted(1_000 + number, step, number, "worker", "a" * 64)
+
+
+async def open_run(journal: Journal, run_id: str = "r", *more: e.AnyEvent, opening: Opening = OPENING) -> None:
+    """A run with its first event, and more."""
+    await journal.append(run_id, 0, [STARTED, *more], opening=opening)
+
+
+async def open_batch(journal: Journal, rows: int, batch_id: str = "b", team: str = TEAM) -> Batch:
+    """A batch whose requests are 0, 1, 2, ..."""
+    batch = Batch(batch_id, team, "team.yaml", "rows.jsonl", 1_000, rows)
+    await journal.open_batch(batch, [b"%d" % row for row in range(rows)])
+    return batch
+
+
+def row_of(batch_id: str, row: int, team: str = TEAM) -> Opening:
+    return Opening(team, PLAN, "team.yaml", batch_id, row)
+
+
+async def pending(journal: Journal, batch_id: str = "b") -> list[tuple[int, bytes]]:
+    return [item async for item in journal.pending(batch_id)]
+
+
+def ids(rows: Sequence[Any]) -> list[str]:
+    return [row.run_id for row in rows]
+
+
+async def refused(error: type[Exception], journal: Journal, *append: Any, **options: Any) -> None:
+    """An append is refused, and nothing of it is written."""
+    run_id = append[0]
+    before = await journal.load(run_id) if run_id in ids(await journal.runs(limit=0)) else None
+    with pytest.raises(error):
+        await journal.append(*append, **options)
+    if before is None:
+        with pytest.raises(RunNotFound):
+            await journal.run(run_id)
+    else:
+        assert await journal.load(run_id) == before
+
+
+class Opened:
+    """The handles that a test opens on one store. `lose` makes one look dead to the others while it goes on."""
+
+    def __init__(self) -> None:
+        self.handles: list[Any] = []
+
+    def open(self) -> Any:
+        """Another handle on the same store, as another process would have it."""
+        handle = self.new_handle()
+        self.handles.append(handle)
+        return handle
+
+    def new_handle(self) -> Any:
+        raise NotImplementedError
+
+    def lose(self, handle: Any) -> None:
+        raise NotImplementedError
+
+    async def close_all(self) -> None:
+        for handle in self.handles:
+            await handle.close()
+
+
+class JournalContract:
+    """Subclasses give the fixture `opened`: an `Opened` of their kind."""
+
+    # --- appending and loading ---
+
+    @in_loop
+    async def test_events_come_back_in_order_and_as_they_were(self, opened):
+        journal = opened.open()
+        committed = e.AttemptCommitted(
+            3_000,
+            "s",
+            1,
+            {"a.b": Raw(b'{"z":1,"a":[1.0,-0.0,"\xc3\xa9"]}')},
+            ("c",),
+            ("q",),
+            usage=None,
+            confidence=0.5,
+        )
+        await open_run(journal, "r", attempt(1))
+        await journal.append("r", 2, [committed])
+        await journal.append("r", 3, [attempt(2), ENDED])
+
+        loaded = await journal.load("r")
+
+        assert loaded == [STARTED, attempt(1), committed, attempt(2), ENDED]
+        assert bytes(loaded[2].writes["a.b"]) == bytes(committed.writes["a.b"])
+
+    @in_loop
+    async def test_streams_of_several_runs_are_kept_apart(self, opened):
+        journal = opened.open()
+        await open_run(journal, "one")
+        await open_run(journal, "two")
+        await journal.append("one", 1, [attempt(1)])
+        await journal.append("two", 1, [attempt(2)])
+
+        assert await journal.load("one") == [STARTED, attempt(1)]
+        assert await journal.load("two") == [STARTED, attempt(2)]
+
+    @in_loop
+    async def test_another_handle_sees_what_was_appended(self, opened):
+        writer, reader = opened.open(), opened.open()
+        await open_run(writer)
+        assert await reader.load("r") == [STARTED]
+        await writer.append("r", 1, [ENDED])
+        assert await reader.load("r") == [STARTED, ENDED]
+        assert await reader.run("r") == await writer.run("r")
+
+    @in_loop
+    async def test_appends_made_without_waiting_keep_their_order(self, opened):
+        journal = opened.open()
+        appends = [journal.append("r", 0, [STARTED], opening=OPENING)]
+        appends += [journal.append("r", number, [attempt(number)]) for number in range(1, 20)]
+        await asyncio.gather(*appends)
+        assert await journal.load("r") == [STARTED, *[attempt(number) for number in range(1, 20)]]
+
+    @pytest.mark.parametrize("seq", [0, 1, 3, 100, -1])
+    @in_loop
+    async def test_an_append_to_another_place_than_the_end_is_refused(self, opened, seq):
+        journal = opened.open()
+        await open_run(journal, "r", attempt(1))
+        await refused(StaleDriver, journal, "r", seq, [attempt(9), ENDED])
+        assert (await journal.run("r")).status == "running"
+        await journal.append("r", 2, [attempt(2)])
+        assert await journal.load("r") == [STARTED, attempt(1), attempt(2)]
+
+    @in_loop
+    async def test_a_refused_append_settles_nothing(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await journal.ask(CANCEL)
+        await refused(StaleDriver, journal, "r", 2, [attempt(9)], settles=[CANCEL.request_id])
+        assert await journal.requests("r") == [CANCEL]
+
+    @pytest.mark.parametrize("seq", [0, 1])
+    @in_loop
+    async def test_a_run_is_opened_once(self, opened, seq):
+        one, other = opened.open(), opened.open()
+        await open_run(one)
+        await refused(StaleDriver, one, "r", seq, [STARTED], opening=OPENING)
+        await refused(StaleDriver, other, "r", seq, [STARTED], opening=OPENING)
+        # The end of the stream has to be looked up again after another handle wrote; that must not let it in.
+        await open_run(other, "s")
+        await refused(StaleDriver, one, "r", seq, [STARTED], opening=OPENING)
+
+    @in_loop
+    async def test_of_two_openings_at_once_one_wins(self, opened):
+        journal = opened.open()
+        outcomes = await asyncio.gather(
+            *[journal.append("r", 0, [STARTED], opening=OPENING) for _ in range(2)], return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [type(None), StaleDriver]
+        assert await journal.load("r") == [STARTED]
+
+    @in_loop
+    async def test_a_run_begins_with_an_opening(self, opened):
+        await refused(StaleDriver, opened.open(), "r", 0, [STARTED])
+
+    @in_loop
+    async def test_a_run_begins_at_seq_0(self, opened):
+        await refused(StaleDriver, opened.open(), "r", 1, [STARTED], opening=OPENING)
+
+    @in_loop
+    async def test_an_append_has_events(self, opened):
+        journal = opened.open()
+        await refused(AssertionError, journal, "r", 0, [], opening=OPENING)
+        await open_run(journal)
+        await refused(AssertionError, journal, "r", 1, [])
+
+    @in_loop
+    async def test_an_event_that_cannot_be_encoded_leaves_nothing_behind(self, opened):
+        journal = opened.open()
+        bad = e.RunCancelled(2_000, "\ud800")
+        await refused(UnicodeEncodeError, journal, "r", 0, [STARTED, bad], opening=OPENING)
+        await open_run(journal)
+        await refused(UnicodeEncodeError, journal, "r", 1, [attempt(1), bad])
+        await journal.append("r", 1, [attempt(1)])
+
+    @in_loop
+    async def test_two_ends_at_once_hurt_nobody_else(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await open_run(journal, "bystander")
+        outcomes = await asyncio.gather(
+            journal.append("r", 1, [ENDED]),
+            journal.append("r", 1, [e.RunCancelled(9_000, "ann")]),
+            journal.append("bystander", 1, [attempt(1)]),
+            return_exceptions=True,
+        )
+        assert [type(outcome) for outcome in outcomes] == [type(None), StaleDriver, type(None)]
+        assert (await journal.run("r")).status == "succeeded"
+
+    @in_loop
+    async def test_200_runs_at_once_keep_their_streams(self, opened):
+        journal = opened.open()
+
+        async def drive(run_id: str) -> None:
+            await open_run(journal, run_id)
+            for number in range(1, 11):
+                await journal.append(run_id, number, [attempt(number, run_id)])
+            await journal.append(run_id, 11, [ENDED])
+
+        await asyncio.gather(*[drive(f"r{k}") for k in range(200)])
+
+        rows = await journal.runs(limit=0)
+        assert sorted(ids(rows)) == sorted(f"r{k}" for k in range(200))
+        assert {row.status for row in rows} == {"succeeded"}
+        for row in rows:
+            expected = [STARTED, *[attempt(number, row.run_id) for number in range(1, 11)], ENDED]
+            assert await journal.load(row.run_id) == expected
+
+    @in_loop
+    async def test_a_waiter_that_gives_up_disturbs_nobody(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        given_up = journal.append("r", 1, [attempt(1)])
+        given_up.cancel()
+        await journal.append("r", 2, [attempt(2)])
+        assert await journal.load("r") == [STARTED, attempt(1), attempt(2)]
+
+    @in_loop
+    async def test_what_is_unknown_is_not_found(self, opened):
+        journal = opened.open()
+        for asked in (journal.load("r"), journal.run("r"), journal.batch("b"), journal.claim("r")):
+            with pytest.raises(RunNotFound):
+                await asked
+        with pytest.raises(JournalError):
+            await journal.blob("0" * 64)
+        assert await journal.requests("r") == []
+        assert await pending(journal) == []
+
+    # --- what lists show ---
+
+    @in_loop
+    async def test_a_new_run_is_running(self, opened):
+        journal = opened.open()
+        await journal.append("r", 0, [STARTED], opening=Opening(TEAM, PLAN, "x/team.yaml", "b", 7))
+        row = await journal.run("r")
+        assert msgspec.structs.astuple(row) == ("r", "running", "", TEAM, PLAN, "x/team.yaml", "b", 7, 1_000, 0)
+
+    @pytest.mark.parametrize(
+        ("event", "status", "reason", "ended_us"),
+        [
+            (e.RunFinished(9_000, "succeeded"), "succeeded", "", 9_000),
+            (e.RunFinished(9_000, "failed", "s is dead"), "failed", "s is dead", 9_000),
+            (e.RunCancelled(9_000, "ann"), "cancelled", "cancelled by ann", 9_000),
+            (e.RunCancelled(9_000, "ann", "wrong"), "cancelled", "cancelled by ann: wrong", 9_000),
+            (e.RunParked(9_000, "a person is asked"), "parked", "a person is asked", 0),
+        ],
+    )
+    @pytest.mark.parametrize("more", [[], [e.ReplyArrivedLate(9_500, "s", 1)]], ids=["last", "not last"])
+    @in_loop
+    async def test_lists_follow_the_events(self, opened, event, status, reason, ended_us, more):
+        journal = opened.open()
+        await open_run(journal)
+        await journal.append("r", 1, [attempt(1), event, *more])
+        row = await journal.run("r")
+        assert (row.status, row.reason, row.started_us, row.ended_us) == (status, reason, 1_000, ended_us)
+        assert await journal.runs() == [row]
+
+    @in_loop
+    async def test_a_run_may_end_as_it_begins(self, opened):
+        journal = opened.open()
+        await open_run(journal, "r", ENDED)
+        row = await journal.run("r")
+        assert (row.status, row.ended_us) == ("succeeded", 9_000)
+
+    @in_loop
+    async def test_a_parked_run_may_be_cancelled(self, opened):
+        journal = opened.open()
+        await open_run(journal, "r", PARKED)
+        await journal.append("r", 2, [e.RunCancelled(9_000, "ann")])
+        row = await journal.run("r")
+        assert (row.status, row.ended_us) == ("cancelled", 9_000)
+
+    @in_loop
+    async def test_runs_are_listed_newest_first_by_status_and_batch(self, opened):
+        journal = opened.open()
+        await open_batch(journal, 3)
+        for row in range(3):
+            await open_run(journal, f"b-{row}", opening=row_of("b", row))
+        await open_run(journal, "alone")
+        await journal.append("b-1", 1, [ENDED])
+
+        assert ids(await journal.runs()) == ["alone", "b-2", "b-1", "b-0"]
+        assert ids(await journal.runs(limit=2)) == ["alone", "b-2"]
+        assert ids(await journal.runs(status="running")) == ["alone", "b-2", "b-0"]
+        assert ids(await journal.runs(batch="b")) == ["b-2", "b-1", "b-0"]
+        assert ids(await journal.runs(status="succeeded", batch="b")) == ["b-1"]
+        assert ids(await journal.runs(status="running", batch="b", limit=1)) == ["b-2"]
+        assert await journal.runs(status="parked") == []
+
+    @in_loop
+    async def test_a_list_is_bounded_unless_asked_for_whole(self, opened):
+        journal = opened.open()
+        await asyncio.gather(*[open_run(journal, f"r{k}") for k in range(60)])
+        assert len(await journal.runs()) == 50
+        assert len(await journal.runs(limit=0)) == 60
+
+    # --- ownership ---
+
+    @in_loop
+    async def test_a_live_owner_keeps_its_runs_and_batches(self, opened):
+        owner, other = opened.open(), opened.open()
+        await open_run(owner)
+        await open_batch(owner, 1)
+        assert await other.claim() == []
+        assert await other.claim("r") == []
+        assert await other.batches() == []
+        await refused(StaleDriver, other, "r", 1, [attempt(1)])
+        await owner.append("r", 1, [attempt(1)])
+
+    @in_loop
+    async def test_what_a_dead_owner_left_can_be_claimed(self, opened):
+        owner, heir = opened.open(), opened.open()
+        for run_id, *more in (["r"], ["s"], ["done", ENDED], ["parked", PARKED]):
+            await open_run(owner, run_id, *more)
+        batch = await open_batch(owner, 2)
+        await owner.close()
+
+        claimed = await heir.claim()
+
+        assert ids(claimed) == ["r", "s"]
+        assert claimed[0] == await heir.run("r")
+        assert await heir.batches() == [batch]
+        await heir.append("r", 1, [attempt(1)])
+
+    @in_loop
+    async def test_a_stale_writer_is_fenced_out(self, opened):
+        first, second = opened.open(), opened.open()
+        await open_run(first, "r", attempt(1))
+        opened.lose(first)
+        assert ids(await second.claim()) == ["r"]
+
+        await refused(StaleDriver, first, "r", 2, [attempt(2)])
+        await second.append("r", 2, [attempt(3)])
+        await refused(StaleDriver, first, "r", 2, [attempt(2)])
+        await refused(StaleDriver, first, "r", 3, [attempt(2)])
+        assert await second.load("r") == [STARTED, attempt(1), attempt(3)]
+
+    @in_loop
+    async def test_own_runs_are_claimed_too(self, opened):
+        journal, dead = opened.open(), opened.open()
+        await open_run(journal, "mine")
+        await open_run(dead, "left")
+        await dead.close()
+        assert sorted(ids(await journal.claim())) == ["left", "mine"]
+        assert sorted(ids(await journal.claim())) == ["left", "mine"]
+        assert ids(await journal.claim("mine")) == ["mine"]
+        await journal.append("mine", 1, [attempt(1)])
+
+    @in_loop
+    async def test_one_run_can_be_claimed_by_itself(self, opened):
+        owner, heir, other = opened.open(), opened.open(), opened.open()
+        await open_run(owner, "r")
+        await open_run(owner, "s")
+        await open_batch(owner, 1)
+        await owner.close()
+
+        assert ids(await heir.claim("r")) == ["r"]
+        assert await heir.batches() == []
+        assert await other.claim("r") == []
+        assert ids(await other.claim()) == ["s"]
+
+    @in_loop
+    async def test_a_parked_run_is_claimed_by_id_even_from_the_living(self, opened):
+        owner, heir = opened.open(), opened.open()
+        await open_run(owner, "r", PARKED)
+        assert await heir.claim() == []
+        (row,) = await heir.claim("r")
+        assert row.status == "parked"
+        await refused(StaleDriver, owner, "r", 2, [attempt(1)])
+        await heir.append("r", 2, [attempt(1)])
+
+    @in_loop
+    async def test_a_run_that_ended_is_not_claimed(self, opened):
+        owner, heir = opened.open(), opened.open()
+        await open_run(owner, "r", ENDED)
+        await owner.close()
+        assert await heir.claim("r") == []
+        assert await heir.claim() == []
+        await refused(StaleDriver, heir, "r", 2, [attempt(1)])
+
+    @in_loop
+    async def test_claims_can_be_for_one_team(self, opened):
+        owner, heir, other = opened.open(), opened.open(), opened.open()
+        await open_run(owner, "r")
+        await open_run(owner, "s", opening=Opening("u" * 64, PLAN))
+        await open_batch(owner, 1, "of-t")
+        await open_batch(owner, 1, "of-u", team="u" * 64)
+        await owner.close()
+
+        assert ids(await heir.claim(team="u" * 64)) == ["s"]
+        assert [batch.batch_id for batch in await heir.batches()] == ["of-u"]
+        assert ids(await heir.claim(team="u" * 64)) == ["s"]
+        assert await heir.claim(team="x" * 64) == []
+        assert ids(await other.claim()) == ["r"]
+        assert [batch.batch_id for batch in await other.batches()] == ["of-t"]
+
+    @in_loop
+    async def test_a_claimed_run_is_the_heirs_until_it_dies_too(self, opened):
+        handles = [opened.open() for _ in range(3)]
+        await open_run(handles[0])
+        for dead, heir in itertools.pairwise(handles):
+            assert await heir.claim() == []
+            await dead.close()
+            assert ids(await heir.claim()) == ["r"]
+
+    # --- batches ---
+
+    @in_loop
+    async def test_a_batch_is_kept_with_its_rows(self, opened):
+        journal = opened.open()
+        batch = await open_batch(journal, 3)
+        assert await journal.batch("b") == batch
+        assert await journal.batches() == [batch]
+        assert await pending(journal) == [(0, b"0"), (1, b"1"), (2, b"2")]
+
+    @in_loop
+    async def test_a_batch_is_opened_once(self, opened):
+        journal = opened.open()
+        await open_batch(journal, 2)
+        with pytest.raises(JournalError):
+            await open_batch(journal, 3)
+        assert await pending(journal) == [(0, b"0"), (1, b"1")]
+
+    @in_loop
+    async def test_a_batch_whose_rows_cannot_be_read_is_not_opened(self, opened):
+        journal = opened.open()
+
+        def rows():
+            yield b"0"
+            raise ValueError("line 2")
+
+        with pytest.raises(ValueError, match="line 2"):
+            await journal.open_batch(Batch("b", TEAM, "", "", 1_000, 2), rows())
+        with pytest.raises(RunNotFound):
+            await journal.batch("b")
+        assert await pending(journal) == []
+
+    @in_loop
+    async def test_a_row_leaves_with_the_opening_of_its_run(self, opened):
+        journal = opened.open()
+        await open_batch(journal, 3)
+        await refused(StaleDriver, journal, "b-1", 1, [STARTED], opening=row_of("b", 1))
+        assert len(await pending(journal)) == 3
+        await open_run(journal, "b-1", opening=row_of("b", 1))
+        assert await pending(journal) == [(0, b"0"), (2, b"2")]
+
+    @in_loop
+    async def test_a_batch_without_rows_left_is_nothing_to_resume(self, opened):
+        journal = opened.open()
+        batch = await open_batch(journal, 1)
+        await open_run(journal, "b-0", opening=row_of("b", 0))
+        assert await journal.batches() == []
+        assert await pending(journal) == []
+        assert await journal.batch("b") == batch
+
+    @in_loop
+    async def test_rows_can_leave_while_they_are_iterated(self, opened):
+        journal = opened.open()
+        await open_batch(journal, 250)
+        seen = []
+        async for row, request in journal.pending("b"):
+            seen.append(row)
+            assert request == b"%d" % row
+            await open_run(journal, f"b-{row}", opening=row_of("b", row))
+            if row == 10:
+                # Another task is ahead: what it took must not come up again.
+                await open_run(journal, "b-230", opening=row_of("b", 230))
+        assert seen == [row for row in range(250) if row != 230]
+        assert await pending(journal) == []
+
+    # --- requests ---
+
+    @in_loop
+    async def test_asking_twice_is_asking_once(self, opened):
+        driver, other = opened.open(), opened.open()
+        await open_run(driver)
+        await other.ask(CANCEL)
+        await other.ask(CANCEL)
+        await other.ask(msgspec.structs.replace(CANCEL, by="bob"))
+        assert await driver.requests("r") == [CANCEL]
+        assert await driver.requests("s") == []
+
+    @in_loop
+    async def test_an_answered_request_is_gone(self, opened):
+        driver, other = opened.open(), opened.open()
+        await open_run(driver)
+        second = msgspec.structs.replace(CANCEL, request_id="again")
+        await other.ask(CANCEL)
+        await other.ask(second)
+        await driver.append("r", 1, [attempt(1)], settles=[CANCEL.request_id])
+        assert await driver.requests("r") == [second]
+        await driver.append("r", 2, [attempt(2)], settles=[CANCEL.request_id, "unheard of"])
+        assert await other.requests("r") == [second]
+
+    @in_loop
+    async def test_a_request_needs_a_run(self, opened):
+        journal = opened.open()
+        with pytest.raises(RunNotFound):
+            await journal.ask(CANCEL)
+        assert await journal.requests("r") == []
+
+    @in_loop
+    async def test_a_driver_hears_requests_for_its_runs_only(self, opened):
+        driver, other, asker = opened.open(), opened.open(), opened.open()
+        await open_run(driver)
+        await open_run(other, "s")
+        heard: asyncio.Queue[Request] = asyncio.Queue()
+        other_heard: asyncio.Queue[Request] = asyncio.Queue()
+        driver.listen(heard.put_nowait)
+        other.listen(other_heard.put_nowait)
+
+        await asker.ask(CANCEL)
+        assert await heard.get() == CANCEL
+
+        # Had the other one heard that too, it would have been before this.
+        cancel_other = Request("cancel-s", "s", "cancel", "ann")
+        await asker.ask(cancel_other)
+        assert await other_heard.get() == cancel_other
+
+    @in_loop
+    async def test_a_busy_driver_hears_too(self, opened):
+        driver, asker = opened.open(), opened.open()
+        await open_run(driver)
+        heard = asyncio.Event()
+        driver.listen(lambda request: heard.set())
+        asked = asyncio.gather(asker.ask(CANCEL))
+        number = 0
+        async with asyncio.timeout(10):
+            while not heard.is_set():
+                number += 1
+                await driver.append("r", number, [attempt(number)])
+                await asyncio.sleep(0)
+        await asked
+
+    # --- blobs ---
+
+    @in_loop
+    async def test_content_is_kept_once_under_its_hash(self, opened):
+        one, other = opened.open(), opened.open()
+        key = await one.put_blob(b"team \x00\xff")
+        assert await other.put_blob(b"team \x00\xff") == key
+        assert await one.put_blob(b"") != key
+        assert await other.blob(key) == b"team \x00\xff"
+        assert await other.blob(await one.put_blob(b"")) == b""
+        # Compatibility data: BLAKE2b-256 of the content, in hex.
+        assert await one.put_blob(b"abcdef") == "755b8c020bf6b81a3e1d069e177e19e3892c256595c1a94ddb5a902b9e3c6212"
+
+    # --- closing ---
+
+    @in_loop
+    async def test_a_closed_journal_says_so(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await journal.close()
+        await journal.close()
+        for use in (
+            lambda: journal.append("r", 1, [attempt(1)]),
+            lambda: journal.load("r"),
+            lambda: journal.run("r"),
+            journal.runs,
+            journal.claim,
+            lambda: journal.claim("r"),
+            lambda: journal.put_blob(b""),
+            lambda: journal.blob("0" * 64),
+            lambda: open_batch(journal, 1),
+            lambda: journal.batch("b"),
+            journal.batches,
+            lambda: pending(journal),
+            lambda: journal.ask(CANCEL),
+            lambda: journal.requests("r"),
+        ):
+            with pytest.raises(JournalError, match="the journal is closed"):
+                await use()
+        with pytest.raises(JournalError, match="the journal is closed"):
+            journal.listen(print)
+
+    @in_loop
+    async def test_closing_finishes_what_is_pending(self, opened):
+        journal, other = opened.open(), opened.open()
+        appends = [journal.append("r", 0, [STARTED], opening=OPENING)]
+        appends += [journal.append("r", number, [attempt(number)]) for number in range(1, 50)]
+        await asyncio.gather(journal.close(), journal.close())
+        await asyncio.gather(*appends)
+        assert len(await other.load("r")) == 50
