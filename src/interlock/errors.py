@@ -18,7 +18,7 @@ class InterlockError(Exception):
     fault: ClassVar[Fault] = "interlock"
 
     def __init__(self, message: str = "", *, fix: str = "") -> None:
-        self.message = message or (type(self).__doc__ or "").strip()
+        self.message = message or (type(self).__doc__ or "").strip().rstrip(".")
         self.fix = fix
         super().__init__(f"{self.message}; {fix}" if fix else self.message)
 
@@ -93,6 +93,13 @@ class RaceError(TeamError):
     """Two steps that may run at the same time may write the same field."""
 
     code = "race"
+
+
+class UsageError(InterlockError):
+    """il.run is for programs without an event loop, and one is running here."""
+
+    code = "bad_usage"
+    fault = "caller"
 
 
 class InputError(InterlockError):

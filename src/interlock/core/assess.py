@@ -72,7 +72,7 @@ def assess(  # noqa: PLR0913 - all that a verdict hangs on, by name
             return QuestionAsked(at_us, step, attempt, question, usage, reads)
     _take_writes(reply.writes, duty, index, limits, submission)
     _take_output(reply, limits, submission)
-    if not submission.findings:
+    if duty.schemas and not submission.findings:
         _check_against_schema(duty, submission)
     if not submission.findings:
         for finding in bank.findings(label, submission.writes, submission.deletes):
@@ -101,7 +101,7 @@ _NOTHING = Reply()
 def _as_reply(answer: Any, submission: Submission) -> Reply:
     if type(answer) is dict:
         return Reply(writes=answer)
-    if isinstance(answer, Reply):
+    if type(answer) is Reply:
         if answer.confidence is not None and not _is_share(answer.confidence):
             submission.refuse("shape", "confidence is not a number from 0 to 1")
         return answer
@@ -135,7 +135,7 @@ def _usage(usage: Any, submission: Submission) -> Usage | None:
 
 def usage_of(answer: Any) -> Usage | None:
     """The valid usage in an answer that will not be assessed any more."""
-    return _usage(answer.usage, Submission()) if isinstance(answer, Reply) else None
+    return _usage(answer.usage, Submission()) if type(answer) is Reply else None
 
 
 def _question(reply: Reply, submission: Submission) -> Question | None:
@@ -253,7 +253,7 @@ def excerpt(answer: Any) -> str:
     short: Any = Repr()
     short.maxlevel, short.maxstring, short.maxother = 4, 300, 300
     short.repr_bytes = short.repr_bytearray = lambda value, _level: repr(value[:300])
-    if isinstance(answer, Reply):
+    if type(answer) is Reply:
         answer = answer.writes if answer.ask is None else answer.ask
     try:
         text: str = short.repr(answer)

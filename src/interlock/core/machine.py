@@ -356,7 +356,8 @@ class Machine:
         if self.state[n] == "backing_off":
             return c.StartTimer(n, self.step_id(n), self._wake_us[n])
         label = self.label[n]
-        if self._link[n] == len(self.rules.duties[label]):
+        duties, link = self.rules.duties[label], self._link[n]
+        if link == len(duties):
             return c.BuryStep(self.step_id(n), self.reasons[n])
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
@@ -365,8 +366,7 @@ class Machine:
             if step.for_each is not None:
                 return self._expansion(n, step.for_each)
         attempt = self.attempts[n] + (n not in self._reissue)
-        duty = self.duty(n)
-        return c.CallAgent(n, self.step_id(n), duty.agent, attempt, duty.policy.timeout_ms)
+        return c.CallAgent(n, self.step_id(n), duties[link].agent, attempt, duties[link].policy.timeout_ms)
 
     def _expansion(self, n: int, path: str) -> c.AnyCommand:
         step_id, limits = self.step_id(n), self.rules.limits

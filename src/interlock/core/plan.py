@@ -296,6 +296,11 @@ def _check_needs(total: int) -> None:
         raise PlanError(message, fix="join the steps of a wide phase in one step", place=("plan",))
 
 
+def is_id(text: object) -> bool:
+    """Whether this may be the id of a step, or of a run: letters, digits, `_` and `-`, at most 80."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known one, where there is one."""
     near = nearest(name, known)

@@ -13,7 +13,8 @@ RETRIES_DEFAULT = 2
 RETRIES_MAX = 100
 BACKOFF_MS = 200
 BACKOFF_MS_MAX = 30_000
-REISSUES_MAX = 3
+# Enough for a day of hurried deploys; a call that kills its process each time still ends.
+REISSUES_MAX = 5
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)")

@@ -1,0 +1,49 @@
+"""Interlock orchestrates teams of AI agents.
+
+It decides who runs when, what each may see, what each may write, and whether an answer is good enough to be committed.
+
+The house, from the top; imports point down only:
+
+    cli        the command line: parse, call, render
+    wiring     chooses the implementations: which journal, which adapter
+    engine     drives runs in this process: tasks, timeouts, bounded calls, stop and resume
+    journal    durable events: SQLite, memory
+    agents     makes functions callable by the engine: in the loop, in killable processes, in threads
+    team       what the user declares: team.yaml or Python, checked and proved
+    ports      the seams between the engine, journals and agents
+    core       the pure machine: plan, rules, context bank, events; no clock, no I/O
+"""
+
+from importlib.metadata import version
+
+from interlock.core.job import DELETE, Job, Question, Reply, Usage
+from interlock.core.plan import Condition, Phase, Plan, Step
+from interlock.core.scope import Scope
+from interlock.core.values import Limits
+from interlock.engine.run import Run
+from interlock.errors import InterlockError
+from interlock.team import Agent, Team, agent
+from interlock.wiring import Orchestrator, run
+
+__version__ = version("interlock")
+
+__all__ = [
+    "DELETE",
+    "Agent",
+    "Condition",
+    "InterlockError",
+    "Job",
+    "Limits",
+    "Orchestrator",
+    "Phase",
+    "Plan",
+    "Question",
+    "Reply",
+    "Run",
+    "Scope",
+    "Step",
+    "Team",
+    "Usage",
+    "agent",
+    "run",
+]

@@ -1,0 +1,198 @@
+"""Agents in processes of their own: the only way to stop a function that doesn't cooperate.
+
+Workers are kept warm and take one call at a time over a pair of pipes: a length, then JSON. A worker is hostile: what
+it sends is bounded before it is read. When a call is cancelled or its worker misbehaves, the worker is killed with
+all that it started, and the next call gets a fresh one.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from interlock.core.job import Job
+from interlock.core.values import DEFAULT_LIMITS, Limits
+from interlock.errors import AgentCrashed, AgentRefused
+
+from .wire import LENGTH_BYTES, Load, Loaded, Setup, WorkerReply, answer_of, job_message, reply_bytes_max
+
+LOAD_SECONDS_MAX = 60.0
+END_SECONDS_MAX = 5.0
+PIPE_BYTES = 1 << 20
+
+Message = TypeVar("Message")
+
+
+class ProcessPool:
+    """Warm worker processes for the agents of one team. folder: goes first on their import path."""
+
+    def __init__(self, folder: str = "", *, limits: Limits = DEFAULT_LIMITS, idle_max: int | None = None) -> None:
+        self._folder, self._limits = folder, limits
+        self.idle_max = idle_max or max(2, os.cpu_count() or 1)
+        self._idle: list[Worker] = []
+        self._workers: set[Worker] = set()
+
+    async def lease(self, reference: str) -> "Worker":
+        """A worker that has loaded this agent. Raises AgentRefused where it can't be loaded."""
+        self._forget_dead()
+        worker = self._take(reference) or await self._start()
+        try:
+            async with asyncio.timeout(LOAD_SECONDS_MAX):
+                await worker.load(reference)
+        except TimeoutError as error:
+            worker.kill()
+            raise AgentRefused(f"{reference} could not be imported within {LOAD_SECONDS_MAX:g} s") from error
+        except BaseException:
+            worker.kill()
+            raise
+        return worker
+
+    async def _start(self) -> "Worker":
+        worker = await Worker.start(self._folder, self._limits)
+        self._workers.add(worker)
+        return worker
+
+    def _forget_dead(self) -> None:
+        """An agent may have left something behind that ends its process later."""
+        self._workers = {worker for worker in self._workers if worker.process.returncode is None}
+        self._idle = [worker for worker in self._idle if worker in self._workers]
+
+    def _take(self, reference: str) -> "Worker | None":
+        if not self._idle:
+            return None
+        known = [worker for worker in self._idle if reference in worker.loaded]
+        worker = known[-1] if known else self._idle[-1]
+        self._idle.remove(worker)
+        return worker
+
+    def give_back(self, worker: "Worker") -> None:
+        """Keep a worker for the next call, unless enough are kept."""
+        if len(self._idle) < self.idle_max:
+            self._idle.append(worker)
+        else:
+            worker.kill()
+
+    async def close(self) -> None:
+        """Stop all workers and wait until they have ended."""
+        workers, self._workers, self._idle = self._workers, set(), []
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            await worker.ended()
+
+
+class ProcessAdapter:
+    """Calls `module:function` in a worker of a pool; slots: in how many at once, as many as are kept by default."""
+
+    def __init__(self, pool: ProcessPool, reference: str, slots: int | None = None) -> None:
+        self._pool, self._reference = pool, reference
+        self.slots: int | None = slots or pool.idle_max
+
+    async def call(self, job: Job, began: Callable[[], None]) -> Any:
+        """The function's answer. Raises AgentCrashed when its process dies, AgentError when it raises."""
+        worker = await self._pool.lease(self._reference)
+        try:
+            began()
+            reply = await worker.ask(self._reference, job)
+        except BaseException:
+            worker.kill()
+            raise
+        self._pool.give_back(worker)
+        return answer_of(reply)
+
+    async def close(self) -> None:
+        """Stop the pool's workers."""
+        await self._pool.close()
+
+
+class Worker:
+    """One worker process. loaded: the agents it has imported."""
+
+    def __init__(self, process: asyncio.subprocess.Process, limits: Limits) -> None:
+        self.process = process
+        self.loaded: set[str] = set()
+        self._reply_bytes_max = reply_bytes_max(limits)
+        self._pipes: Any = process._transport  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way to it
+
+    @classmethod
+    async def start(cls, folder: str, limits: Limits) -> "Worker":
+        """Start a process that waits for work. It imports from where this process does."""
+        # -P keeps the working folder off the import path; a session of its own lets all that it starts be killed.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "interlock.agents.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=PIPE_BYTES,
+        )
+        worker = cls(process, limits)
+        import_path = [str(entry or Path.cwd()) for entry in sys.path]
+        worker._send(msgspec.json.encode(Setup(os.getpid(), folder, import_path, limits)))
+        return worker
+
+    async def load(self, reference: str) -> None:
+        """Import an agent, once."""
+        if reference not in self.loaded:
+            loaded = await self._exchange(msgspec.json.encode(Load(reference)), Loaded)
+            if loaded.error:
+                raise AgentRefused(loaded.error)
+            self.loaded.add(reference)
+
+    async def ask(self, reference: str, job: Job) -> WorkerReply:
+        """Hand over a job, receive its reply."""
+        return await self._exchange(job_message(reference, job), WorkerReply)
+
+    async def _exchange(self, payload: bytes, kind: type[Message]) -> Message:
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            self._send(payload)
+            await stdin.drain()
+            size = int.from_bytes(await stdout.readexactly(LENGTH_BYTES), "big")
+            if size > self._reply_bytes_max:
+                raise AgentCrashed(f"its process sent {size:,} bytes, more than {self._reply_bytes_max:,}")
+            return msgspec.json.decode(await stdout.readexactly(size), type=kind)
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise AgentCrashed(f"its process died: {await self._cause()}") from error
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise AgentCrashed("its process sent something that is no reply") from error
+
+    def _send(self, payload: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(len(payload).to_bytes(LENGTH_BYTES, "big") + payload)
+
+    async def ended(self) -> None:
+        """Wait until a process that was killed has ended, and asyncio has let go of it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS_MAX):
+                await self.process.wait()
+                while not self._pipes.is_closing():  # noqa: ASYNC110 - asyncio has no event for it
+                    await asyncio.sleep(0.001)
+
+    async def _cause(self) -> str:
+        self.kill()  # it may have closed its pipe and live on
+        code = await self.process.wait()
+        if code >= 0:
+            return f"exit code {code}"
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+        return f"killed by signal {-code}"
+
+    def kill(self) -> None:
+        """Stop the process and all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        # A daemon that left the session may hold the pipes open for ever, so they are closed from this side.
+        for pipe, close in ((self._pipes.get_pipe_transport(0), "abort"), (self._pipes.get_pipe_transport(1), "close")):
+            if not pipe.is_closing():
+                getattr(pipe, close)()

@@ -1,0 +1,99 @@
+"""What travels between the engine and a worker process, as JSON: its setup, an agent to load, a job; and the reply."""
+
+from typing import Any
+
+import msgspec
+
+from interlock.core.context import View
+from interlock.core.job import DELETE, Job, Question, Reply, Usage
+from interlock.core.values import Limits
+from interlock.errors import AgentError, AgentRefused, ReplyRefused
+
+LENGTH_BYTES = 8
+
+
+def reply_bytes_max(limits: Limits) -> int:
+    """How large a reply may be on its way: its writes, its output, and what stands around them."""
+    return limits.commit_bytes_max + 2 * limits.value_bytes_max
+
+
+class Setup(msgspec.Struct, tag="setup"):
+    """The first message: whose worker it is (a process id), where it imports from, and what a reply may hold.
+
+    folder: the team's, empty for none.
+    """
+
+    parent: int
+    folder: str
+    import_path: list[str]
+    limits: Limits
+
+
+class Load(msgspec.Struct, tag="load"):
+    """Import an agent."""
+
+    reference: str
+
+
+class Loaded(msgspec.Struct, omit_defaults=True):
+    """The agent is imported, or `error` says why not."""
+
+    error: str = ""
+
+
+class WorkerJob(msgspec.Struct, tag="job"):
+    """A job whose view is spelled out: the agent sees the same, and counts as having read all of it."""
+
+    reference: str
+    view: dict[str, Any]
+    run_id: str
+    step: str
+    agent: str
+    action: str
+    attempt: int
+    idempotency_key: str
+    instructions: str
+    feedback: tuple[str, ...]
+    item: Any
+    index: int | None
+
+    def job(self) -> Job:
+        """The job as the agent gets it."""
+        return Job(view=View.of(self.view), **{name: getattr(self, name) for name in _SHARED})
+
+
+_SHARED = tuple(name for name in Job.__struct_fields__ if name != "view")
+
+
+def job_message(reference: str, job: Job) -> bytes:
+    """A job on its way to a worker."""
+    assert isinstance(job.view, View)
+    shared = {name: getattr(job, name) for name in _SHARED}
+    return msgspec.json.encode(WorkerJob(reference=reference, view=job.view.to_dict(), **shared))
+
+
+class WorkerReply(msgspec.Struct, omit_defaults=True):
+    """A worker's answer.
+
+    error: what the agent raised; final: trying again would not help; refused: why what it returned is no reply.
+    """
+
+    writes: dict[str, Any] = {}
+    deletes: tuple[str, ...] = ()
+    output: Any = None
+    usage: Usage | None = None
+    confidence: Any = None
+    ask: Question | None = None
+    error: str = ""
+    final: bool = False
+    refused: str = ""
+
+
+def answer_of(reply: WorkerReply) -> Reply:
+    """What the engine assesses. Raises AgentError for what the agent raised, ReplyRefused for what is no reply."""
+    if reply.error:
+        raise AgentRefused(reply.error) if reply.final else AgentError(reply.error)
+    if reply.refused:
+        raise ReplyRefused(reply.refused)
+    writes = reply.writes | dict.fromkeys(reply.deletes, DELETE)
+    return Reply(writes=writes, output=reply.output, usage=reply.usage, confidence=reply.confidence, ask=reply.ask)

@@ -1,0 +1,166 @@
+"""The worker process: imports agents and calls them, one job at a time, until its input ends.
+
+Started by ProcessPool. Agents may print: their output goes to standard error, away from the pipe that carries replies.
+"""
+
+import asyncio
+import inspect
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from interlock.core.assess import no_reply, usage_of
+from interlock.core.job import DELETE, Job, Question, Reply
+from interlock.core.values import Limits, encode
+from interlock.errors import AgentError, InterlockError, ReplyRefused, ValueRefused, describe
+from interlock.team.registry import resolve
+
+from .wire import LENGTH_BYTES, Load, Loaded, Setup, WorkerJob, WorkerReply, reply_bytes_max
+
+ORPHAN_POLL_SECONDS = 1.0
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    requests, replies = _take_pipes()
+    setup = _receive(requests)
+    if not isinstance(setup, Setup):
+        return
+    threading.Thread(target=_die_with_parent, args=(setup.parent,), daemon=True).start()
+    sys.path[:] = setup.import_path
+    folder = Path(setup.folder) if setup.folder else None
+    functions: dict[str, Callable[[Job], Any]] = {}
+    while (message := _receive(requests)) is not None:
+        if isinstance(message, Load):
+            _send(replies, _load(message.reference, folder, functions))
+        elif isinstance(message, WorkerJob):
+            _send(replies, _call(functions[message.reference], message, setup.limits))
+    _end()
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes for ourselves; the agent gets an empty input, and standard error as its output."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a worker is killed, never finalised
+    return requests, replies
+
+
+def _die_with_parent(parent: int) -> None:
+    """A busy worker would not notice that its input has ended because the engine was killed."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_POLL_SECONDS)
+    _end()
+
+
+def _end() -> None:
+    """Take along whatever the agents have started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _receive(requests: BinaryIO) -> Setup | Load | WorkerJob | None:
+    head = requests.read(LENGTH_BYTES)
+    if len(head) < LENGTH_BYTES:
+        return None
+    return msgspec.json.decode(requests.read(int.from_bytes(head, "big")), type=Setup | Load | WorkerJob)
+
+
+def _send(replies: BinaryIO, payload: bytes) -> None:
+    replies.write(len(payload).to_bytes(LENGTH_BYTES, "big") + payload)
+    replies.flush()
+
+
+def _load(reference: str, folder: Path | None, functions: dict[str, Callable[[Job], Any]]) -> bytes:
+    loaded = Loaded()
+    try:
+        functions[reference] = resolve(reference, folder)
+    except InterlockError as error:
+        loaded = Loaded(describe(AgentError(error.message)))
+    return msgspec.json.encode(loaded)
+
+
+def _call(function: Callable[[Job], Any], message: WorkerJob, limits: Limits) -> bytes:
+    try:
+        answer = function(message.job())
+        if inspect.isawaitable(answer):
+            answer = asyncio.run(_finish(answer))
+        return _payload(_reply(answer, limits), limits)
+    except ReplyRefused as refused:
+        return msgspec.json.encode(WorkerReply(refused=describe(refused)))
+    except BaseException as error:  # noqa: BLE001 - an agent may raise anything; the engine is told
+        final = isinstance(error, AgentError) and not error.retryable
+        return msgspec.json.encode(WorkerReply(error=describe(error), final=final))
+
+
+async def _finish(answer: Any) -> Any:
+    return await answer
+
+
+def _payload(reply: WorkerReply, limits: Limits) -> bytes:
+    payload, most = msgspec.json.encode(reply), reply_bytes_max(limits)
+    if len(payload) > most:
+        raise ReplyRefused(f"the reply is {len(payload):,} bytes of JSON, more than {most:,}")
+    return payload
+
+
+def _reply(answer: Any, limits: Limits) -> WorkerReply:
+    """An answer as it travels: only plain JSON, so that nothing changes its type on the way. Raises ReplyRefused."""
+    reply = Reply(writes=answer) if type(answer) is dict else answer
+    if not isinstance(reply, Reply):
+        raise ReplyRefused(no_reply(answer))
+    if type(reply.writes) is not dict:
+        raise ReplyRefused(f"writes is a {type(reply.writes).__name__}, not a dict of dotted paths")
+    if reply.usage is not None and usage_of(reply) is None:
+        raise ReplyRefused("usage is not an interlock.Usage with counts and a price from 0 up")
+    writes: dict[str, Any] = {}
+    deletes: list[str] = []
+    for path, value in reply.writes.items():
+        if type(path) is not str:
+            raise ReplyRefused(f"a {type(path).__name__} is not a dotted path")
+        _encoded("a path", path, limits)
+        if value is DELETE:
+            deletes.append(path)
+        else:
+            writes[path] = _encoded(path, value, limits)
+    return WorkerReply(
+        writes,
+        tuple(deletes),
+        _encoded("output", reply.output, limits),
+        reply.usage,
+        _encoded("confidence", reply.confidence, limits),
+        _question(reply.ask, limits),
+    )
+
+
+def _encoded(name: str, value: Any, limits: Limits) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(encode(value, limits))
+    except ValueRefused as error:
+        raise ReplyRefused(f"{name[:200]}: {error.message}") from None
+
+
+def _question(ask: Any, limits: Limits) -> Question | None:
+    if ask is None:
+        return None
+    if not isinstance(ask, Question) or type(ask.text) is not str or not isinstance(ask.choices, tuple | list):
+        raise ReplyRefused("ask is not an interlock.Question with a text and choices")
+    for text in (ask.text, *ask.choices):
+        if type(text) is not str:
+            raise ReplyRefused(f"a choice of the question is a {type(text).__name__}, not text")
+        _encoded("ask", text, limits)
+    return ask
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,385 @@
+"""Drives one run: folds what arrives, makes it durable in one append, then carries out what the machine commands.
+
+Nothing is carried out before the append is durable. If the append fails, the machine is ahead of the journal and is
+thrown away with the driver. While an append is under way, outcomes of calls gather and share the next one.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.core.assess import usage_of
+from interlock.core.commands import CallAgent, StartTimer
+from interlock.core.job import Job
+from interlock.core.machine import Machine
+from interlock.errors import AgentCrashed, AgentError, ReplyRefused, describe
+from interlock.ports import Adapter, Journal, Opening, Request
+
+from . import tasks
+from .slots import Slots
+
+# How long an agent may go on after its cancellation before it is named in the log.
+STUBBORN_SECONDS = 1.0
+
+log = logging.getLogger("interlock")
+
+Observer = Callable[[str, Sequence[e.AnyEvent]], None]
+Commands = list[CallAgent | StartTimer]
+
+
+class Shell(msgspec.Struct):
+    """What all drivers of an engine share."""
+
+    journal: Journal
+    adapters: Mapping[str, Adapter]
+    slots: Slots
+    now_us: Callable[[], int]
+    observers: list[Observer]
+    stopping: bool = False
+    # Calls that were cancelled and have not ended yet; and per agent, how many took longer than STUBBORN_SECONDS.
+    ending: set[asyncio.Task[None]] = set()
+    stubborn: dict[str, int] = {}
+
+
+class Call:
+    """One call in flight. deadline: loop time at which it times out; None until its work has begun."""
+
+    __slots__ = ("command", "deadline", "has_slot", "job", "over", "task")
+
+    def __init__(self, command: CallAgent, job: Job) -> None:
+        self.command, self.job = command, job
+        self.over = False
+        self.has_slot = True
+        self.deadline: float | None = None
+        self.task: asyncio.Task[None]
+
+    def leave(self, slots: Slots) -> None:
+        """Give its room back, once."""
+        if self.has_slot:
+            self.has_slot = False
+            slots.give_back(self.command.agent)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What an agent answered; judged only when its turn to be folded has come."""
+
+    call: Call
+    answer: Any
+
+
+class Driver:
+    """Drives one run until it ends, is parked, or the shell stops.
+
+    Each arrival is a turn: a transition, its append, what it commands. While other calls are in flight, a turn waits
+    for the end of the loop's round, since they may end in it, too; otherwise it runs in whatever task brings the news,
+    so that a chain costs no extra round. While an append is under way, news waits for it.
+    """
+
+    def __init__(self, shell: Shell, run_id: str, machine: Machine) -> None:
+        self._shell, self._run_id, self.machine = shell, run_id, machine
+        self._loop = asyncio.get_running_loop()
+        # Agents' tasks start from this context, not from that of the agent whose reply made them ready.
+        self._context = contextvars.copy_context()
+        self._calls: dict[int, Call] = {}
+        self._arrived: list[e.AnyEvent | _Answer] = []
+        self._granted: list[CallAgent] = []
+        self._settles: list[str] = []
+        self._timers: list[asyncio.TimerHandle] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._opening: Opening | None = None
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._busy = True  # until it is driven
+        self._turn_is_near = False
+
+    async def drive(self, facts: list[e.AnyEvent], opening: Opening | None = None) -> Machine:
+        """Append and fold `facts`, then go on until nothing more can be done here."""
+        try:
+            if opening is None:
+                for request in await self._shell.journal.requests(self._run_id):
+                    self.deliver(request)
+            self._opening, self._busy = opening, False
+            self._arrived += facts
+            self._turn()
+            await self._ended
+        finally:
+            self._ended.cancel()
+            self._abandon()
+        return self.machine
+
+    @property
+    def _over(self) -> bool:
+        return self._ended.done()
+
+    # --- a turn ---
+
+    def _turn(self) -> None:
+        """Fold what arrived, append it, carry out what it commands; again, as long as there is news."""
+        if self._busy or self._ended.done():
+            return
+        self._busy = True
+        try:
+            while True:
+                facts, commands, durable = self._transition()
+                if durable is not None and not durable.done():
+                    durable.add_done_callback(partial(self._appended, facts, commands))
+                    return
+                if durable is not None:
+                    durable.result()
+                self._carry_out(facts, commands)
+                if self._ended.done() or not (self._arrived or self._granted):
+                    break
+        except Exception as error:  # noqa: BLE001 - a turn may run in an agent's task; the error belongs to the driver
+            self.fail(error)
+        self._busy = False
+
+    def _appended(self, facts: list[e.AnyEvent], commands: Commands, durable: "asyncio.Future[None]") -> None:
+        """The append that a turn had to wait for has ended."""
+        self._busy = False
+        if self._over and not durable.cancelled():
+            durable.exception()  # nobody is left whom it concerns
+            return
+        try:
+            durable.result()
+            self._carry_out(facts, commands)
+        except Exception as failure:  # noqa: BLE001 - this runs in a callback; the error belongs to the driver
+            self.fail(failure)
+        if self._arrived or self._granted:
+            self._turn()
+
+    def _carry_out(self, facts: list[e.AnyEvent], commands: Commands) -> None:
+        """The facts are durable: tell the observers, and do what is commanded."""
+        if facts:
+            self._tell_observers(facts)
+        if self.machine.status != "running" or self._stopped(commands):
+            self._ended.set_result(None)
+            return
+        for command in commands:
+            if isinstance(command, StartTimer):
+                self._start_timer(command)
+            else:
+                self._call(command)
+
+    def _tell_observers(self, facts: list[e.AnyEvent]) -> None:
+        for observe in self._shell.observers:
+            try:
+                observe(self._run_id, facts)
+            except Exception:
+                log.exception("an observer of run %s failed; the run goes on", self._run_id)
+
+    def fail(self, error: Exception) -> None:
+        """End with an error; what is in flight is cancelled."""
+        if not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _stopped(self, commands: Commands) -> bool:
+        """Whether the shell stops and everything in flight here has come in."""
+        if not self._shell.stopping or self._calls or self._arrived:
+            return False
+        return not any(isinstance(command, CallAgent) for command in commands)
+
+    # --- one transition: fold what arrived, and announce the calls there is room for ---
+
+    def _transition(self) -> "tuple[list[e.AnyEvent], Commands, asyncio.Future[None] | None]":
+        """The facts, what to do once they are durable, and the append they are in (None without facts)."""
+        machine, shell = self.machine, self._shell
+        seq, at_us = machine.seq, max(shell.now_us(), machine.at_us)
+        facts = self._folded(at_us)
+        commands = self._announced(machine.follow_up(facts, at_us), facts, at_us)
+        if not facts:
+            return facts, commands, None
+        settles, self._settles = self._settles, []
+        opening, self._opening = self._opening, None
+        return facts, commands, shell.journal.append(self._run_id, seq, facts, opening=opening, settles=settles)
+
+    def _folded(self, at_us: int) -> list[e.AnyEvent]:
+        """What arrived, folded as facts. An answer is judged when its turn has come, not when it came in."""
+        machine = self.machine
+        arrived, self._arrived = self._arrived, []
+        facts: list[e.AnyEvent] = []
+        for item in arrived:
+            if machine.status != "running":
+                break
+            if isinstance(item, _Answer):
+                fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
+            else:
+                fact = item if item.at_us >= machine.at_us else msgspec.structs.replace(item, at_us=machine.at_us)
+            machine.apply(fact)
+            facts.append(fact)
+        return facts
+
+    def _announced(self, commands: Commands, facts: list[e.AnyEvent], at_us: int) -> Commands:
+        """The timers, and those calls for which there is room; their announcement joins the facts."""
+        shell, machine = self._shell, self.machine
+        ready: Commands = []
+        granted, self._granted = self._granted, []
+        for command in commands:
+            if isinstance(command, StartTimer):
+                ready.append(command)
+            elif shell.slots.take(command.agent):
+                granted.append(command)
+            else:
+                shell.slots.wait(command.agent, partial(self._grant, command))
+        for call in granted:
+            if machine.status == "running" and not shell.stopping:
+                facts.append(machine.start(call, at_us))
+                ready.append(call)
+            else:
+                shell.slots.give_back(call.agent)
+        return ready
+
+    def _grant(self, command: CallAgent) -> bool:
+        if self._over or self._shell.stopping or self.machine.status != "running":
+            return False
+        self._granted.append(command)
+        self._turn_soon()
+        return True
+
+    def _start_timer(self, timer: StartTimer) -> None:
+        delay = max(0, timer.due_us - self._shell.now_us()) / 1e6
+        self._timers.append(self._loop.call_later(delay, self._timer_fired, timer))
+
+    def _timer_fired(self, timer: StartTimer) -> None:
+        self._arrive(e.BackoffEnded(self._shell.now_us(), timer.step))
+
+    # --- calls ---
+
+    def _call(self, command: CallAgent) -> None:
+        """Start the call in a task of its own: contextvars, cancellation and a hang of one agent stay its own."""
+        call = Call(command, self.machine.job(self._run_id, command))
+        self._calls[command.number] = call
+        call.task = tasks.spawn(self._attempt(call), self._context.copy())
+
+    async def _attempt(self, call: Call) -> None:
+        command = call.command
+        outcome: e.AnyEvent | _Answer
+        try:
+            answer = await self._shell.adapters[command.agent].call(call.job, lambda: self._began(call))
+            outcome = _Answer(call, answer)
+        except ReplyRefused as refused:
+            outcome = _Answer(call, ReplyRefused(describe(refused)))
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and asyncio.current_task(self._loop) is not call.task:
+                raise  # not the agent's: the loop was closed over this task
+            outcome = _failure(error, command, self._shell.now_us())
+        call.leave(self._shell.slots)
+        if call.over:
+            self._late(command, outcome)
+        else:
+            call.over = True
+            del self._calls[command.number]
+            self._arrive(outcome)
+
+    def _began(self, call: Call) -> None:
+        """The timeout of a call runs from here. One alarm serves all calls: most end long before it rings."""
+        call.deadline = self._loop.time() + call.command.timeout_ms / 1_000
+        if self._alarm is None or self._alarm.when() > call.deadline:
+            self._set_alarm(call.deadline)
+
+    def _set_alarm(self, when: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(when, self._alarm_rang)
+
+    def _alarm_rang(self) -> None:
+        self._alarm = None
+        now = self._loop.time()
+        for call in list(self._calls.values()):
+            if call.deadline is not None and call.deadline <= now:
+                self._time_out(call)
+        deadlines = [call.deadline for call in self._calls.values() if call.deadline is not None]
+        if deadlines:
+            self._set_alarm(min(deadlines))
+
+    def _time_out(self, call: Call) -> None:
+        """The attempt is over now, whether or not the agent obeys the cancellation."""
+        command = call.command
+        del self._calls[command.number]
+        self._give_up(call)
+        error = f"timed out after {command.timeout_ms / 1_000:g} s"
+        self._arrive(e.AttemptFailed(self._shell.now_us(), command.step, command.attempt, "timeout", error))
+
+    def _give_up(self, call: Call) -> None:
+        """Stop a call whose outcome doesn't count any more."""
+        call.over = True
+        call.task.cancel()
+        self._shell.ending.add(call.task)
+        call.task.add_done_callback(self._shell.ending.discard)
+        self._loop.call_later(STUBBORN_SECONDS, self._name_stubborn, call)
+
+    def _name_stubborn(self, call: Call) -> None:
+        """An agent that ignores its cancellation is named, and keeps no room that others could use."""
+        if call.task.done():
+            return
+        agent, stubborn = call.command.agent, self._shell.stubborn
+        stubborn[agent] = stubborn.get(agent, 0) + 1
+        log.warning(
+            "agent %s goes on after its cancellation (run %s, step %s); its reply will be ignored. "
+            "Only isolation: process can stop it",
+            agent,
+            self._run_id,
+            call.command.step,
+        )
+        call.leave(self._shell.slots)
+
+    def _late(self, command: CallAgent, outcome: e.AnyEvent | _Answer) -> None:
+        if isinstance(outcome, _Answer) and not self._over:
+            usage = usage_of(outcome.answer)
+            self._arrive(e.ReplyArrivedLate(self._shell.now_us(), command.step, command.attempt, usage))
+
+    # --- news ---
+
+    def deliver(self, request: Request) -> None:
+        """Another process asks something of this run."""
+        if request.kind == "cancel" and request.request_id not in self._settles and not self._over:
+            self._settles.append(request.request_id)
+            self._arrive(e.RunCancelled(self._shell.now_us(), request.by, request.reason))
+
+    async def ended(self) -> None:
+        """Wait until the driver is done, however that comes about."""
+        await asyncio.wait([self._ended])
+
+    def look_up(self) -> None:
+        """The shell has begun to stop: see what that means here."""
+        self._turn()
+
+    def _arrive(self, item: e.AnyEvent | _Answer) -> None:
+        self._arrived.append(item)
+        if self._calls:
+            self._turn_soon()
+        else:
+            self._turn()
+
+    def _turn_soon(self) -> None:
+        """One turn for all that comes in during this round of the loop, so that it shares one append."""
+        if not self._turn_is_near and not self._busy:
+            self._turn_is_near = True
+            self._loop.call_soon(self._near_turn, context=self._context)
+
+    def _near_turn(self) -> None:
+        self._turn_is_near = False
+        if self._arrived or self._granted:
+            self._turn()
+
+    def _abandon(self) -> None:
+        """No driver, no calls and no timers: what is in flight is cancelled."""
+        for timer in (*self._timers, self._alarm):
+            if timer is not None:
+                timer.cancel()
+        for call in self._calls.values():
+            self._give_up(call)
+        self._calls.clear()
+        for command in self._granted:
+            self._shell.slots.give_back(command.agent)
+        self._granted.clear()
+
+
+def _failure(error: BaseException, command: CallAgent, at_us: int) -> e.AttemptFailed:
+    kind = "crash" if isinstance(error, AgentCrashed) else "error"
+    retryable = bool(error.retryable) if isinstance(error, AgentError) else True
+    return e.AttemptFailed(at_us, command.step, command.attempt, kind, describe(error), retryable)

@@ -1,0 +1,301 @@
+"""Drives many runs of one team on one journal, within bounds, and stops in good order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.core.machine import Machine
+from interlock.core.paths import parse
+from interlock.core.plan import is_id
+from interlock.core.reducers import INITIAL_TYPES
+from interlock.core.values import encode
+from interlock.errors import InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged, ValueRefused
+from interlock.ids import new_id, row_run_id
+from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow
+from interlock.team import Team, difference
+
+from . import clock, tasks
+from .driver import STUBBORN_SECONDS, Driver, Observer, Shell
+from .run import Run
+from .slots import Slots
+from .watchdog import Watchdog
+
+CALLS_MAX = 256
+RUNS_MAX = 256
+GRACE_SECONDS = 10.0
+CANCEL_WAIT_SECONDS = 10.0
+CANCEL_POLL_SECONDS = 0.05
+
+_ABSENT = object()
+
+
+class Engine:
+    """Runs a team. Use it as an async context manager.
+
+    calls_max, runs_max: calls and runs in flight at once. watch: name agents that block the loop, from a thread.
+    """
+
+    def __init__(
+        self,
+        team: Team,
+        adapters: Mapping[str, Adapter],
+        journal: Journal,
+        *,
+        calls_max: int = CALLS_MAX,
+        runs_max: int = RUNS_MAX,
+        observers: Sequence[Observer] = (),
+        watch: bool = True,
+        now_us: Callable[[], int] = clock.now_us,
+    ) -> None:
+        self.team, self.journal = team, journal
+        self._rules = team.rules
+        self._source = str(Path(team.source).resolve()) if team.source else ""
+        self._shell = Shell(journal, adapters, Slots(calls_max, _bounds(team, adapters)), now_us, list(observers))
+        self._room = asyncio.Semaphore(runs_max)
+        self._runs_max, self._now_us = runs_max, now_us
+        self._drivers: dict[str, Driver] = {}
+        self._watchdog = Watchdog() if watch else None
+        self._team_hash = ""
+
+    async def __aenter__(self) -> Self:
+        self._team_hash = await self.journal.put_blob(self.team.document)
+        self.journal.listen(self._hear)
+        if self._watchdog is not None:
+            self._watchdog.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        self._shell.stopping = True
+        for run_id, driver in self._drivers.items():
+            driver.fail(RunInterrupted(f"run {run_id} was stopped: its engine was closed", fix="resume it"))
+        while self._drivers:  # noqa: ASYNC110 - their tasks end as soon as they have their turn
+            await asyncio.sleep(0)
+        if self._shell.ending:
+            await asyncio.wait(self._shell.ending, timeout=STUBBORN_SECONDS)
+        for adapter in self._shell.adapters.values():
+            await adapter.close()
+        await self.journal.close()
+
+    # --- runs ---
+
+    async def run(self, request: Mapping[str, Any], *, run_id: str | None = None) -> Run:
+        """Run the team for one request, to its end or until only a person can move it.
+
+        request: the initial context, plain JSON. Raises InputError where it isn't, RunInterrupted when the engine stops
+        first.
+        """
+        raw = self.request(request)
+        if run_id is not None and not is_id(run_id):
+            raise InputError(f"{run_id!r:.100} is not a run id", fix="use letters, digits, _ and -, at most 80")
+        async with self._room:
+            machine_id = run_id or new_id(self._now_us())
+            return await self._start(machine_id, raw, Opening(self._team_hash, self._rules.plan.hash, self._source))
+
+    def request(self, request: Any) -> bytes:
+        """A request as the JSON it is stored as. Raises InputError."""
+        if not isinstance(request, Mapping):
+            raise InputError(f"a request is an object, not {type(request).__name__}", fix='such as {"ticket": {...}}')
+        try:
+            raw = encode(dict(request), self._rules.limits, self._rules.limits.context_bytes_max)
+        except ValueRefused as error:
+            raise InputError(f"the request can't be used: {error.message}") from error
+        whole = dict(request)
+        for field, kind in self._rules.sharing.reducers.items():
+            value = _at(whole, field)
+            if value is not _ABSENT and type(value) not in INITIAL_TYPES[kind]:
+                raise InputError(f"the request has a {type(value).__name__} at {field}, whose reducer is {kind}")
+        return raw
+
+    async def _start(self, run_id: str, raw: bytes, opening: Opening) -> Run:
+        if self._shell.stopping:
+            raise RunInterrupted(f"run {run_id} was not started: the engine is stopping")
+        started = e.RunStarted(self._now_us(), msgspec.Raw(raw), opening.team, opening.plan)
+        return await self._drive(run_id, Machine(self._rules), [started], opening, opening.row)
+
+    async def _drive(
+        self, run_id: str, machine: Machine, facts: list[e.AnyEvent], opening: Opening | None, row: int
+    ) -> Run:
+        if run_id in self._drivers:
+            raise StaleDriver(f"run {run_id} is being driven already")
+        driver = self._drivers[run_id] = Driver(self._shell, run_id, machine)
+        try:
+            await driver.drive(facts, opening)
+        finally:
+            del self._drivers[run_id]
+        if machine.status == "running":
+            raise RunInterrupted(f"run {run_id} was stopped before its end", fix="go on with: interlock resume")
+        return Run.of(run_id, machine, row)
+
+    # --- batches ---
+
+    async def open_batch(self, requests: Sequence[bytes], origin: str) -> Batch:
+        """Store many requests, each as `request` gives it, before the first of them runs."""
+        now = self._now_us()
+        batch = Batch(new_id(now), self._team_hash, self._source, origin, now, len(requests))
+        await self.journal.open_batch(batch, requests)
+        return batch
+
+    async def run_batch(self, batch: Batch, width: int | None = None) -> AsyncIterator[Run]:
+        """Run the rows of a batch that have no run yet, at most `width` at once; yields runs as they end.
+
+        Ends early, without an error, when the engine stops.
+        """
+        plan_hash = self._rules.plan.hash
+
+        async def start(row: int, raw: bytes) -> Run | None:
+            opening = Opening(self._team_hash, plan_hash, self._source, batch.batch_id, row)
+            with suppress(RunInterrupted):
+                return await self._start(row_run_id(batch.batch_id, row), raw, opening)
+            return None
+
+        async for run in tasks.each(
+            self._until_stop(self.journal.pending(batch.batch_id)), lambda i: start(*i), width or self._runs_max
+        ):
+            if run is not None:
+                yield run
+
+    async def _until_stop(self, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for item in items:
+            if self._shell.stopping:
+                return
+            yield item
+
+    # --- resuming ---
+
+    async def resume(self, width: int | None = None) -> AsyncIterator[Run]:
+        """Go on with every run and batch of this team in the journal that nobody drives; yields runs as they end.
+
+        Raises TeamChanged at the end if there are runs of this team file that were started under another version of it.
+        """
+        rows = await self.journal.claim(team=self._team_hash)
+
+        async def unfinished() -> AsyncIterator[RunRow]:
+            for row in rows:
+                if row.run_id not in self._drivers:
+                    yield row
+
+        async for run in tasks.each(self._until_stop(unfinished()), self._resume_quietly, width or self._runs_max):
+            if run is not None:
+                yield run
+        for batch in await self.journal.batches():
+            if batch.team == self._team_hash:
+                async for run in self.run_batch(batch, width):
+                    yield run
+        await self._refuse_changed()
+
+    async def _resume_quietly(self, row: RunRow) -> Run | None:
+        with suppress(RunInterrupted):
+            return await self._resume_row(row)
+        return None
+
+    async def resume_run(self, run_id: str) -> Run:
+        """Go on with one run that nobody drives. A run that has ended or waits for a person is returned as it is.
+
+        Raises RunNotFound, TeamChanged, StaleDriver (another process drives it) or RunInterrupted.
+        """
+        row = await self.journal.run(run_id)
+        if row.team != self._team_hash:
+            raise await self._changed(row)
+        if row.status == "running":
+            claimed = await self.journal.claim(run_id)
+            if not claimed:
+                raise StaleDriver(f"run {run_id} is driven by another process", fix="wait for it, or stop that process")
+        return await self._resume_row(row)
+
+    async def _resume_row(self, row: RunRow) -> Run:
+        machine = Machine(self._rules)
+        for event in await self.journal.load(row.run_id):
+            machine.apply(event)
+        if machine.status != "running":
+            return Run.of(row.run_id, machine, row.row)
+        now = max(self._now_us(), machine.at_us)
+        lost: list[e.AnyEvent] = [
+            e.AttemptInterrupted(now, machine.step_id(n), machine.attempts[n]) for n in machine.running()
+        ]
+        return await self._drive(row.run_id, machine, lost, None, row.row)
+
+    async def _refuse_changed(self) -> None:
+        for row in await self.journal.runs(status="running", limit=0):
+            if row.source == self._source and row.team != self._team_hash and self._source:
+                raise await self._changed(row)
+
+    async def _changed(self, row: RunRow) -> TeamChanged:
+        differences = difference(await self.journal.blob(row.team), self.team.document)
+        what = "; ".join(differences) or "it is another team"
+        return TeamChanged(
+            f"run {row.run_id} was started under another version of this team: {what}",
+            fix="resume it with the team as it was, or cancel it",
+        )
+
+    # --- cancelling and stopping ---
+
+    async def cancel(self, run_id: str, *, by: str = "program", reason: str = "") -> RunRow:
+        """Cancel a run, whoever drives it; see `cancel`."""
+        driver = self._drivers.get(run_id)
+        if driver is None:
+            return await cancel(self.journal, run_id, by=by, reason=reason)
+        driver.deliver(Request(f"cancel-{run_id}", run_id, "cancel", by, reason))
+        await driver.ended()
+        return await self.journal.run(run_id)
+
+    def _hear(self, request: Request) -> None:
+        driver = self._drivers.get(request.run_id)
+        if driver is not None:
+            driver.deliver(request)
+
+    def stop(self) -> None:
+        """Take no more work; calls in flight may finish. Every method that runs something then ends early."""
+        self._shell.stopping = True
+        for driver in self._drivers.values():
+            driver.look_up()
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs are being driven."""
+        return len(self._drivers)
+
+
+def _bounds(team: Team, adapters: Mapping[str, Adapter]) -> dict[str, int]:
+    """How many calls of each agent may be in flight: what it declares, and what its adapter can do."""
+    given = {name: (adapter.slots, team.agents[name].concurrency) for name, adapter in adapters.items()}
+    return {name: min(b for b in bounds if b is not None) for name, bounds in given.items() if any(bounds)}
+
+
+def _at(tree: Any, path: str) -> Any:
+    for key in parse(path):
+        if not isinstance(tree, Mapping) or key not in tree:
+            return _ABSENT
+        tree = tree[key]
+    return tree
+
+
+async def cancel(journal: Journal, run_id: str, *, by: str, reason: str = "") -> RunRow:
+    """Cancel a run, whoever drives it; returns it as it is afterwards. A run that has ended stays as it is.
+
+    Nobody drives it: it is cancelled here. Somebody does: it is asked to, and given ten seconds.
+    """
+    row = await journal.run(run_id)
+    if row.status not in {"running", "parked"}:
+        return row
+    request = Request(f"cancel-{run_id}", run_id, "cancel", by, reason)
+    await journal.ask(request)
+    for _ in range(round(CANCEL_WAIT_SECONDS / CANCEL_POLL_SECONDS)):
+        if await journal.claim(run_id):
+            events = await journal.load(run_id)
+            cancelled = e.RunCancelled(max(clock.now_us(), events[-1].at_us), by, reason)
+            await journal.append(run_id, len(events), [cancelled], settles=[request.request_id])
+        row = await journal.run(run_id)
+        if row.status not in {"running", "parked"}:
+            return row
+        await asyncio.sleep(CANCEL_POLL_SECONDS)
+    raise JournalError(f"the process that drives run {run_id} has not answered; it will cancel the run when it does")

@@ -1,0 +1,111 @@
+"""The only place that chooses implementations: which journal, which adapter for which agent."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from interlock.agents.function import FunctionAdapter, ThreadAdapter
+from interlock.agents.process import ProcessAdapter, ProcessPool
+from interlock.core.events import AnyEvent
+from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
+from interlock.engine.run import Run
+from interlock.errors import JournalError, TeamError, UsageError
+from interlock.journal.memory import MemoryJournal
+from interlock.journal.sqlite import SqliteJournal
+from interlock.ports import Adapter, Journal
+from interlock.team import Agent, Team
+from interlock.team.registry import importable, resolve_all
+
+DEFAULT_JOURNAL = ".interlock/journal.db"
+
+log = logging.getLogger("interlock")
+
+
+class Orchestrator(Engine):
+    """Runs a team; use it as an async context manager.
+
+        async with il.Orchestrator(team, journal="runs.db") as orchestrator:
+            run = await orchestrator.run({"ticket": {...}})
+
+    journal: a file, ":memory:", or a Journal. calls_max, runs_max: calls and runs in flight at once. on_event: called
+    with (run id, events) whenever events have become durable. Raises TeamError for a team that can't be run.
+    """
+
+    def __init__(
+        self,
+        team: Team,
+        journal: str | Path | Journal = DEFAULT_JOURNAL,
+        *,
+        calls_max: int = CALLS_MAX,
+        runs_max: int = RUNS_MAX,
+        on_event: Callable[[str, Sequence[AnyEvent]], None] | None = None,
+    ) -> None:
+        callables, _ = adapters(team), team.rules  # what can't be run must not leave a journal behind
+        stored = open_journal(journal) if isinstance(journal, str | Path) else journal
+        observers = [on_event] if on_event is not None else []
+        super().__init__(team, callables, stored, calls_max=calls_max, runs_max=runs_max, observers=observers)
+
+
+def run(team: Team, request: Mapping[str, Any], *, journal: str | Path | Journal = ":memory:") -> Run:
+    """Run a team for one request, without writing async code. The journal is in memory unless you name one.
+
+    Raises UsageError where an event loop runs already: there, await Orchestrator.run.
+    """
+    if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the public one raises instead of answering
+        raise UsageError(fix="await Orchestrator(team).run(request)")
+
+    async def main() -> Run:
+        async with Orchestrator(team, journal) as orchestrator:
+            return await orchestrator.run(request)
+
+    return asyncio.run(main())
+
+
+def open_journal(name: str | Path) -> Journal:
+    """The journal with this name: `:memory:` or a file. Raises JournalError."""
+    if str(name) == ":memory:":
+        return MemoryJournal()
+    if "://" in str(name):
+        raise JournalError(f"{name}: this version keeps journals in files only", fix="name a file, such as runs.db")
+    return SqliteJournal(name)
+
+
+def adapters(team: Team) -> dict[str, Adapter]:
+    """An adapter for each agent of a team. Raises TeamError, naming every agent that can't be called."""
+    pool = ProcessPool(str(team.folder) if team.folder else "", limits=team.limits)
+    made: dict[str, Adapter] = {}
+    problems: list[TeamError] = []
+    for name, function in resolve_all(team).items():
+        try:
+            made[name] = _adapter(team.agents[name], function, pool)
+        except TeamError as error:
+            problems.append(team.locate(error))
+    if problems:
+        raise TeamError.of(problems)
+    return made
+
+
+def _adapter(agent: Agent, function: Callable[..., Any], pool: ProcessPool) -> Adapter:
+    place = ("agents", agent.name, "isolation")
+    reference = agent.use if isinstance(agent.use, str) else importable(function)
+    isolation = agent.isolation or ("task" if is_async(function) else "process" if reference else "thread")
+    if isolation == "process":
+        if reference is None:
+            message = f"agent {agent.name} can't run in a process of its own: no other process can import its function"
+            raise TeamError(message, fix="define it at the top level of a module", place=place)
+        return ProcessAdapter(pool, reference, agent.concurrency)
+    if isolation == "thread":
+        log.warning("agent %s runs in a thread: nothing can stop it when it times out", agent.name)
+        return ThreadAdapter(function)
+    if not is_async(function):
+        message = f"agent {agent.name} is no async function, so it can't run as a task"
+        raise TeamError(message, fix="write async def, or leave isolation out", place=place)
+    return FunctionAdapter(function)
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling this gives something to await."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - asks what kind of callable it is, not whether it is one
