@@ -32,6 +32,7 @@ def test_codes_are_what_they_were():
         "OwnershipError": "two_owners",
         "RaceError": "race",
         "InputError": "bad_input",
+        "UsageError": "bad_usage",
         "MissingExtra": "missing_extra",
         "AgentError": "agent_failed",
         "AgentCrashed": "agent_crashed",
@@ -67,7 +68,7 @@ def test_a_message_ends_with_the_mend():
     error = JournalFull("no space left for runs.db", fix="free some")
     assert (error.message, error.fix) == ("no space left for runs.db", "free some")
     assert str(error) == "no space left for runs.db; free some"
-    assert str(JournalFull()) == "The disk under the journal is full; nothing was lost and the run can be resumed."
+    assert str(JournalFull()) == "The disk under the journal is full; nothing was lost and the run can be resumed"
 
 
 def test_a_team_error_says_where():

@@ -14,8 +14,6 @@ The house, from the top; imports point down only:
     core       the pure machine: plan, rules, context bank, events; no clock, no I/O
 """
 
-from importlib.metadata import version
-
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.core.plan import Condition, Phase, Plan, Step
 from interlock.core.scope import Scope
@@ -24,8 +22,6 @@ from interlock.engine.run import Run
 from interlock.errors import InterlockError
 from interlock.team import Agent, Team, agent
 from interlock.wiring import Orchestrator, run
-
-__version__ = version("interlock")
 
 __all__ = [
     "DELETE",
@@ -47,3 +43,12 @@ __all__ = [
     "agent",
     "run",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """The version is looked up when it is asked for: that costs more than all of Interlock's own modules."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("interlock")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,6 @@ from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
 from interlock.engine.run import Run
 from interlock.errors import JournalError, TeamError, UsageError
 from interlock.journal.memory import MemoryJournal
-from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Adapter, Journal
 from interlock.team import Agent, Team
 from interlock.team.registry import importable, resolve_all
@@ -70,6 +69,9 @@ def open_journal(name: str | Path) -> Journal:
         return MemoryJournal()
     if "://" in str(name):
         raise JournalError(f"{name}: this version keeps journals in files only", fix="name a file, such as runs.db")
+    # SQLite is a tenth of the time that `import interlock` takes, and not everybody who imports it opens a journal.
+    from interlock.journal.sqlite import SqliteJournal
+
     return SqliteJournal(name)
 
 

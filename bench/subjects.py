@@ -1,0 +1,43 @@
+"""The teams that are run: their agents do next to nothing, so what is measured is what is around them."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import interlock as il
+
+GROWTH_BYTES = 5 * 1_024
+
+_chance = random.Random(7)
+
+
+async def work(job: il.Job) -> dict[str, Any]:
+    """Read one field, write one field."""
+    return {f"out.{job.step}": job.view["seed"] + 1}
+
+
+async def grow(job: il.Job) -> dict[str, Any]:
+    """Write 5 KB that no compression and no shared content makes smaller."""
+    return {f"out.{job.step}": _chance.randbytes(GROWTH_BYTES // 2).hex()}
+
+
+def chain(steps: int, use: Callable[[il.Job], Awaitable[Any]] = work) -> il.Team:
+    """Steps one after another."""
+    return _team(use, [_step(f"s{n}", [f"s{n - 1}"] if n else []) for n in range(steps)])
+
+
+def fan(width: int) -> il.Team:
+    """Steps side by side, and one that needs them all."""
+    wide = [_step(f"s{n}", []) for n in range(width)]
+    return _team(work, [*wide, _step("join", [step.id for step in wide])])
+
+
+def _step(name: str, needs: Sequence[str]) -> il.Step:
+    return il.Step(name, agent="worker", action="work", needs=needs, writes=[f"out.{name}"])
+
+
+def _team(use: Callable[[il.Job], Awaitable[Any]], steps: list[il.Step]) -> il.Team:
+    scope = il.Scope(allowed_actions=["work"], context_access=["seed", "out.*"], write_permissions=["out.*"])
+    team = il.Team([il.Agent("worker", use=use, scope=scope)], il.Plan(steps))
+    assert team.rules.plan is team.plan  # proved here, once for all runs, and not while the clock runs
+    return team

@@ -1,0 +1,32 @@
+"""One module a workload: its docstring says what is measured and how.
+
+`measure(settings)` gives the Result. Where the work is done in this process, `prepare(settings)` gives what does
+it once: that is what is profiled.
+"""
+
+from types import ModuleType
+
+from . import (
+    chain_durable,
+    chain_memory,
+    crash_recovery,
+    fan_out,
+    growing_state,
+    import_size,
+    many_runs,
+    support_desk,
+)
+
+WORKLOADS: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        chain_memory,
+        chain_durable,
+        fan_out,
+        many_runs,
+        growing_state,
+        crash_recovery,
+        import_size,
+        support_desk,
+    )
+}

@@ -1,0 +1,137 @@
+"""The commands that drive nothing: `runs`, `show`, `cancel`, `audit`, `schema`."""
+
+import asyncio
+import getpass
+import sys
+from typing import Any
+
+import msgspec
+
+from interlock.engine import clock
+from interlock.engine.engine import cancel as cancel_run
+from interlock.errors import InterlockError
+from interlock.ports import RunRow
+from interlock.team import audit as audit_team
+from interlock.team import team_file_schema
+
+from . import config, exits, history, teams
+from .config import Settings
+from .journals import find_run, reading
+from .text import shown_team
+
+COMPLETIONS_MAX = 50
+
+
+def runs(settings: Settings, status: str, batch: str, limit: int, *, json: bool) -> int:
+    """List runs."""
+
+    async def look() -> list[RunRow]:
+        async with reading(settings) as journal:
+            return await journal.runs(status=status, batch=batch, limit=limit)
+
+    rows = asyncio.run(look())
+    if json:
+        return _print({"runs": [_row(row) for row in rows]})
+    from .paint_lists import show_runs
+
+    show_runs(rows, clock.now_us())
+    return exits.DONE
+
+
+def show(settings: Settings, name: str, *, json: bool) -> int:
+    """Show one run, from the journal alone."""
+
+    async def look() -> history.Story:
+        async with reading(settings) as journal:
+            row = await find_run(journal, name)
+            rules = teams.rules_of(await journal.blob(row.team))
+            return history.story(row, rules, await journal.load(row.run_id))
+
+    told = asyncio.run(look())
+    if json:
+        return _print(told.to_dict())
+    from .paint_run import show_story
+
+    show_story(told, settings)
+    return exits.DONE
+
+
+def cancel(settings: Settings, name: str, reason: str, *, json: bool) -> int:
+    """Cancel one run."""
+
+    async def ask() -> tuple[RunRow, RunRow]:
+        async with reading(settings) as journal:
+            before = await find_run(journal, name)
+            return before, await cancel_run(journal, before.run_id, by=f"person:{_user()}", reason=reason)
+
+    before, after = asyncio.run(ask())
+    if json:
+        _print(_row(after))
+    elif after.status == "cancelled":
+        sys.stdout.write(f"run {after.run_id} is cancelled\n")
+    if after.status == "cancelled":
+        return exits.DONE
+    exits.say(f"run {after.run_id} can't be cancelled any more: it has {before.status}")
+    return exits.FAILED
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for this user id
+        return "unknown"
+
+
+def audit(name: str, *, json: bool) -> int:
+    """Audit a team file."""
+    found = audit_team(name)
+    if json:
+        _print(found.to_dict())
+    else:
+        from .paint_lists import show_audit
+
+        show_audit(found, name)
+    return exits.DONE if found.ok else exits.USAGE
+
+
+def schema() -> int:
+    """Print the JSON Schema of team files."""
+    encoded = msgspec.json.format(msgspec.json.encode(team_file_schema()), indent=2)
+    sys.stdout.buffer.write(encoded + b"\n")
+    return exits.DONE
+
+
+def recent_runs(incomplete: str) -> list[tuple[str, str]]:
+    """Ids of the newest runs that begin so, for the shell's completion; it must never fail or make a journal."""
+
+    async def look() -> list[RunRow]:
+        async with reading(config.settings()) as journal:
+            return await journal.runs(limit=COMPLETIONS_MAX)
+
+    try:
+        rows = asyncio.run(look())
+    except InterlockError:
+        return []
+    return [(row.run_id, f"{row.status} {shown_team(row.source)}") for row in rows if row.run_id.startswith(incomplete)]
+
+
+def _row(row: RunRow) -> dict[str, Any]:
+    """A run as `runs --json` prints it."""
+    ended = history.timestamp(row.ended_us) if row.ended_us else None
+    return {
+        "run_id": row.run_id,
+        "status": row.status,
+        "reason": row.reason,
+        "team": row.source,
+        "team_hash": row.team,
+        "batch": row.batch,
+        "input": row.row,
+        "started": history.timestamp(row.started_us),
+        "ended": ended,
+        "duration_ms": (row.ended_us - row.started_us) / 1_000 if row.ended_us else None,
+    }
+
+
+def _print(document: dict[str, Any]) -> int:
+    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+    return exits.DONE

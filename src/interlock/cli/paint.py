@@ -1,0 +1,42 @@
+"""What all that is drawn for people has in common: the console, marks and colours."""
+
+import os
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console, Group
+from rich.text import Text
+
+MARKS = {
+    "succeeded": ("✓", "green"),
+    "committed": ("✓", "green"),
+    "parked": ("?", "yellow"),
+    "escalated": ("?", "yellow"),
+    "failed": ("✗", "red"),
+    "dead": ("✗", "red"),
+    "running": ("▸", "cyan"),
+    "backing_off": ("↻", "yellow"),
+    "ready": ("▹", "cyan"),
+    "waiting": ("·", "dim"),
+    "skipped": ("-", "dim"),
+    "cancelled": ("-", "dim"),
+}
+UNLIMITED_COLUMNS = 10_000
+WIDE_COLUMNS = 110
+
+
+def console() -> Console:
+    """Standard output; where it is no terminal nothing is wrapped or cut, so that it can be searched."""
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else UNLIMITED_COLUMNS
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def marked(status: str, label: str = "") -> Text:
+    """A status with its mark, in its colour."""
+    mark, style = MARKS[status]
+    return Text(f"{mark} {label or status.replace('_', ' ')}", style)
+
+
+def next_commands(commands: Iterable[str]) -> Group:
+    """What the user may type next."""
+    return Group(Text("\nnext", "bold"), *(Text(f"  {command}", "cyan") for command in commands))

@@ -1,0 +1,105 @@
+"""Lists, drawn: runs, and the findings of an audit."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from interlock.ports import RunRow
+from interlock.team import Audit
+
+from .paint import MARKS, WIDE_COLUMNS, console, marked
+from .text import ago, duration, line, plain, plural, shown_team
+
+_SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def show_runs(rows: Sequence[RunRow], now_us: int) -> None:
+    """The runs as a table."""
+    out = console()
+    if not rows:
+        out.print(Text("no runs", "dim"))
+        return
+    if not out.is_terminal:
+        _write_runs(rows)
+        return
+    with_team = out.width >= WIDE_COLUMNS or len({row.source for row in rows}) > 1
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column("run", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("started", no_wrap=True)
+    table.add_column("took", no_wrap=True, justify="right")
+    if with_team:
+        table.add_column("team", no_wrap=True, overflow="ellipsis", max_width=32 if out.is_terminal else None)
+    table.add_column("reason", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        team = [shown_team(row.source)] if with_team else []
+        table.add_row(row.run_id, marked(row.status), _started(row, now_us, out), _took(row), *team, line(row.reason))
+    out.print(table)
+
+
+def _write_runs(rows: Sequence[RunRow]) -> None:
+    """The same for a file or another program: whole, and quick for any number of runs."""
+    cells = [("run", "status", "started", "took", "team", "reason")]
+    cells += [
+        (row.run_id, row.status, _local(row.started_us), _took(row), shown_team(row.source), line(row.reason))
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for record in cells:
+        padded = (f"{cell:<{width}}" for cell, width in zip(record, widths, strict=True))
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
+def _started(row: RunRow, now_us: int, out: Console) -> str:
+    """How long ago; where there is room, the local time as well."""
+    if out.width < WIDE_COLUMNS:
+        return ago(row.started_us, now_us)
+    return f"{_local(row.started_us)} ({ago(row.started_us, now_us)})"
+
+
+def _local(at_us: int) -> str:
+    return f"{datetime.fromtimestamp(at_us / 1e6).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _took(row: RunRow) -> str:
+    return duration((row.ended_us - row.started_us) / 1e6) if row.ended_us else ""
+
+
+# --- the audit ---
+
+
+def show_audit(found: Audit, name: str) -> None:
+    """What the audit found, as a table."""
+    out = console()
+    if found.findings:
+        out.print(_findings(found, wide=out.width >= WIDE_COLUMNS))
+    out.print(_verdict(found, name))
+
+
+def _findings(found: Audit, *, wide: bool) -> Table:
+    """A row for each finding; where there is no room for a column of its own, the fix stands below."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column("severity", no_wrap=True)
+    table.add_column("line", justify="right", style="dim", no_wrap=True)
+    table.add_column("what", ratio=3, overflow="fold")
+    if wide:
+        table.add_column("fix", ratio=2, overflow="fold", style="green")
+    for finding in found.findings:
+        severity = Text(finding.severity, _SEVERITIES[finding.severity])
+        what, fix = Text(plain(finding.message)), Text(plain(finding.fix), "green")
+        below = [] if wide or not finding.fix else [Text("\nfix: ", "green"), fix]
+        table.add_row(severity, str(finding.line or ""), Text.assemble(what, *below), *([fix] if wide else []))
+    return table
+
+
+def _verdict(found: Audit, name: str) -> Text:
+    counts = {kind: sum(finding.severity == kind for finding in found.findings) for kind in _SEVERITIES}
+    said = ", ".join(plural(number, kind) for kind, number in counts.items() if number and kind != "info")
+    mark = MARKS["succeeded" if found.ok else "failed"]
+    text = Text.assemble((f"{mark[0]} {plain(name)}", mark[1]), f": {'sound' if found.ok else 'not valid'}")
+    return text.append(f" ({said})" if said else "", "dim")

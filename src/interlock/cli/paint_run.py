@@ -1,0 +1,173 @@
+"""One run, drawn: its steps as a tree, its attempts, its context."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.highlighter import JSONHighlighter
+from rich.padding import Padding
+from rich.text import Text
+from rich.tree import Tree
+
+from .config import Settings
+from .history import Attempt, StepStory, Story
+from .paint import MARKS, console, marked, next_commands
+from .text import count, duration, line, money, plain, plural, shown_team
+
+ITEMS_SHOWN = 20
+NAME_COLUMNS_MAX = 32
+BRANCH_COLUMNS = 4
+CONTEXT_LINES_MAX = 80
+CONTEXT_COLUMNS_MAX = 500
+INLINE_COLUMNS_MAX = 100
+INDENT = 2
+
+
+def show_story(story: Story, settings: Settings) -> None:
+    """One run: its head, its steps as a tree, its context, and what to do next."""
+    out = console()
+    out.print(_head(story))
+    out.print(_steps(story))
+    out.print(Text("\ncontext", "bold"))
+    out.print(Padding(_context(story, out.width, cut=out.is_terminal), (0, 0, 0, 2), expand=False))
+    if story.status == "running":
+        out.print(next_commands([settings.command(f"resume {story.row.run_id}")]))
+
+
+def _head(story: Story) -> RenderableType:
+    cost = story.cost
+    facts = [
+        duration((story.last_us - story.started_us) / 1e6),
+        plural(cost.calls, "call"),
+        *([f"{count(cost.tokens)} tokens", money(cost.usd)] if cost.tokens or cost.usd else []),
+        *([shown_team(story.row.source)] if story.row.source else []),
+    ]
+    head = Text.assemble(("run ", "dim"), (story.row.run_id, "bold"), "  ", marked(story.status))
+    head.append("  " + " · ".join(facts), "dim")
+    if not story.reason:
+        return head
+    return Group(head, Text(plain(story.reason), MARKS[story.status][1]))
+
+
+def _steps(story: Story) -> Tree:
+    """Steps in plan order; those of one stage, which may run at the same time, under one branch."""
+    tree = Tree(Text("steps", "bold"), guide_style="dim", highlight=False)
+    attempts: dict[str, list[Attempt]] = {}
+    for attempt in story.attempts:
+        attempts.setdefault(attempt.step, []).append(attempt)
+    stages: dict[int, list[StepStory]] = {}
+    for step in story.steps:
+        stages.setdefault(step.stage, []).append(step)
+    before: set[str] = set()
+    alone = {stage for stage, members in stages.items() if sum(not step.item_of for step in members) == 1}
+    width = max(len(step.id) + BRANCH_COLUMNS * (step.stage not in alone) for step in story.steps if not step.item_of)
+    width = min(NAME_COLUMNS_MAX, width)
+    for stage, members in sorted(stages.items()):
+        whole = [step for step in members if not step.item_of]
+        branch = tree if stage in alone else tree.add(Text(f"{len(whole)} in parallel", "dim"))
+        columns = width - BRANCH_COLUMNS * (stage not in alone)
+        for step in whole:
+            items = [item for item in members if item.item_of == step.id]
+            node = branch.add(_step_line(step, attempts.get(step.id, []), columns, before, len(items)))
+            _add_details(node, attempts.get(step.id, []))
+            _add_items(node, items, attempts)
+        before = {step.id for step in whole}
+    return tree
+
+
+def _step_line(step: StepStory, attempts: Sequence[Attempt], width: int, before: set[str], items: int) -> Text:
+    mark, style = MARKS[step.state]
+    text = Text.assemble((f"{mark} {plain(step.id):<{width}}", style), "  ", plain(f"{step.agent}.{step.action}"))
+    text.append("  " + _outcome(step, attempts), "dim" if step.state == "committed" else style)
+    text.append(f"  {plural(items, 'item')}" if items else "", "dim")
+    if set(step.needs) != before and step.needs:
+        text.append(f"  after {', '.join(step.needs)}", "dim")
+    return text
+
+
+def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
+    """A few words on how a step ended, or what it is at."""
+    if step.state == "committed" and attempts:
+        took = duration((attempts[-1].ended_us - attempts[0].at_us) / 1e6)
+        return took if len(attempts) == 1 else f"{took} · {len(attempts)} attempts"
+    state = step.state.replace("_", " ")
+    told = step.state in {"running", "backing_off", "ready"} or (attempts and step.reason in _said(attempts[-1]))
+    return state if told or not step.reason else f"{state}: {line(step.reason)}"
+
+
+def _add_details(node: Tree, attempts: Sequence[Attempt]) -> None:
+    """The single attempts, where there is more to say than that the only one was committed."""
+    if len(attempts) == 1 and attempts[0].outcome == "committed":
+        return
+    for attempt in attempts:
+        node.add(_attempt_line(attempt))
+
+
+def _attempt_line(attempt: Attempt) -> Text:
+    style = {"committed": "green", "running": "cyan", "asked": "yellow"}.get(attempt.outcome, "red")
+    took = "" if attempt.duration_ms is None else f" after {duration(attempt.duration_ms / 1_000)}"
+    text = Text.assemble((f"{attempt.attempt} ", "dim"), (attempt.outcome + took, style), f"  {attempt.agent}")
+    said = line(_said(attempt))
+    late = "its reply came later and was not used" if attempt.late else ""
+    return text.append("".join(f"  {part}" for part in (said, late) if part))
+
+
+def _said(attempt: Attempt) -> str:
+    """Why an attempt was not committed."""
+    question = attempt.question.text if attempt.question else ""
+    return "; ".join(finding.message for finding in attempt.findings) or attempt.error or question
+
+
+def _add_items(node: Tree, items: Sequence[StepStory], attempts: dict[str, list[Attempt]]) -> None:
+    """The items of a for_each; of many, those that need a look come first."""
+    chosen = sorted(items, key=lambda item: item.state == "committed")[:ITEMS_SHOWN]
+    width = max((len(item.id) for item in chosen), default=0)
+    for item in chosen:
+        mine = attempts.get(item.id, [])
+        mark, style = MARKS[item.state]
+        inner = node.add(Text.assemble((f"{mark} {item.id:<{width}}", style), "  ", (_outcome(item, mine), "dim")))
+        _add_details(inner, mine)
+    if len(items) > len(chosen):
+        node.add(Text(f"and {len(items) - len(chosen):,} more", "dim"))
+
+
+# --- the context ---
+
+
+def _context(story: Story, width: int, *, cut: bool) -> Text:
+    """The context as JSON; on a terminal the middle of a long one is left out: results come last."""
+    lines = [plain(text) for text in json_lines(story.context, min(width - 2 * INDENT, INLINE_COLUMNS_MAX))]
+    if cut:
+        lines = [text if len(text) <= CONTEXT_COLUMNS_MAX else text[:CONTEXT_COLUMNS_MAX] + " ..." for text in lines]
+    left_out = len(lines) - CONTEXT_LINES_MAX if cut else 0
+    if left_out > 0:
+        half = CONTEXT_LINES_MAX // 2
+        lines = [*lines[:half], f"... {plural(left_out, 'more line')}: add --json for all of it", *lines[-half:]]
+    text = Text("\n".join(lines))
+    JSONHighlighter().highlight(text)
+    return text
+
+
+def json_lines(value: Any, columns: int, indent: int = 0, before: str = "", after: str = "") -> Iterator[str]:
+    """A JSON value over several lines, where whatever fits into the columns stands on one."""
+    pad, encoded = " " * indent, msgspec.json.encode(value).decode()
+    if not isinstance(value, dict | list) or not value or len(pad + before + encoded + after) <= columns:
+        inline = encoded if not isinstance(value, dict | list) else _inline(value)
+        yield pad + before + inline + after
+        return
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    yield pad + before + opening
+    members = list(value.items()) if isinstance(value, dict) else [(None, item) for item in value]
+    for number, (key, inner) in enumerate(members, 1):
+        name = "" if key is None else msgspec.json.encode(key).decode() + ": "
+        yield from json_lines(inner, columns, indent + INDENT, name, "," if number < len(members) else "")
+    yield pad + closing + after
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{msgspec.json.encode(key).decode()}: {_inline(v)}" for key, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return msgspec.json.encode(value).decode()

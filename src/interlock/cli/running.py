@@ -1,0 +1,141 @@
+"""`run`: one request or many, driven to their ends with Ctrl-C watched and progress shown."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import aclosing, contextmanager, redirect_stdout, suppress
+from typing import Any
+
+import msgspec
+
+from interlock.engine import clock
+from interlock.engine.engine import Engine
+from interlock.engine.run import Run
+from interlock.errors import InputError, RunInterrupted
+from interlock.ids import new_id
+from interlock.team import Team
+from interlock.wiring import Orchestrator
+
+from . import exits
+from .config import Settings
+from .history import Story, story
+from .inputs import Given
+from .interrupts import Cancelled, Interrupts
+from .notices import Notices
+from .rows import Row
+from .screens import Screen, screen
+from .tally import Tally
+
+
+class How(msgspec.Struct, frozen=True):
+    """How runs are driven and shown."""
+
+    settings: Settings
+    grace_seconds: float
+    json: bool
+
+
+def start(team: Team, given: Given, how: How) -> int:
+    """Run a team for all that was given; returns the exit code."""
+    return asyncio.run(_one(team, given.rows[0], how) if len(given.rows) == 1 else _batch(team, given, how))
+
+
+def open_engine(team: Team, settings: Settings, shown: Screen) -> Orchestrator:
+    """The engine for a team, on the journal of the settings."""
+    bounds = {} if settings.concurrency is None else dict.fromkeys(("calls_max", "runs_max"), settings.concurrency)
+    return Orchestrator(team, settings.journal, on_event=shown.happened, **bounds)
+
+
+def _checked(engine: Engine, row: Row) -> bytes:
+    try:
+        return engine.request(row.request)
+    except InputError as error:
+        raise InputError(f"{row.place}: {error.message}", fix=error.fix) from error
+
+
+@contextmanager
+def quiet_agents(shown: Screen) -> Iterator[None]:
+    """What agents print and what Interlock warns of must not get between the results: both go to standard error."""
+    with redirect_stdout(sys.stderr), Notices(shown.say):
+        yield
+
+
+# --- one ---
+
+
+async def _one(team: Team, row: Row, how: How) -> int:
+    shown = screen(Tally(1), json=how.json, single=True)
+    with quiet_agents(shown):
+        async with open_engine(team, how.settings, shown) as engine:
+            _checked(engine, row)
+            run_id = new_id(clock.now_us())
+            told = await drive_one(engine, engine.run(row.request, run_id=run_id), run_id, how, shown)
+    return show_one(told, how)
+
+
+async def drive_one(engine: Engine, work: Coroutine[Any, Any, Run], run_id: str, how: How, shown: Screen) -> Story:
+    """Drive one run; returns its story. Raises RunInterrupted if it was stopped before its end."""
+    with shown, Interrupts(engine, how.grace_seconds, shown.say) as interrupts:
+        try:
+            await shown.ended(await interrupts.watch(work))
+        except (Cancelled, RunInterrupted):
+            fix = f"go on with: {how.settings.command(f'resume {run_id}')}"
+            raise RunInterrupted(f"run {run_id} was stopped before its end", fix=fix) from None
+    if shown.gone:
+        raise BrokenPipeError
+    return story(await engine.journal.run(run_id), engine.team.rules, await engine.journal.load(run_id))
+
+
+def show_one(told: Story, how: How) -> int:
+    """Show one run, unless its line of JSON is out already; returns the exit code."""
+    if not how.json:
+        from .paint_run import show_story
+
+        show_story(told, how.settings)
+    return exits.of_statuses([told.status])
+
+
+# --- many ---
+
+
+async def _batch(team: Team, given: Given, how: How) -> int:
+    tally = Tally(len(given.rows))
+    shown = screen(tally, json=how.json)
+    with quiet_agents(shown):
+        async with open_engine(team, how.settings, shown) as engine:
+            batch = await engine.open_batch([_checked(engine, row) for row in given.rows], given.origin)
+            began = clock.monotonic()
+            with shown:
+                await drive_many(engine, engine.run_batch(batch), how, shown, tally)
+    return show_many(tally, clock.monotonic() - began, batch.batch_id, how)
+
+
+async def drive_many(engine: Engine, runs: AsyncIterator[Run], how: How, shown: Screen, tally: Tally) -> bool:
+    """Drive runs and count them as they end; returns whether they were stopped before that."""
+
+    async def follow() -> None:
+        async with aclosing(runs):  # type: ignore[type-var]
+            async for run in runs:
+                tally.add(run)
+                await shown.ended(run)
+                if shown.gone:
+                    interrupts.stop()
+
+    with Interrupts(engine, how.grace_seconds, shown.say) as interrupts, suppress(Cancelled):
+        await interrupts.watch(follow())
+    if shown.gone:
+        raise BrokenPipeError
+    return interrupts.stopped
+
+
+def show_many(tally: Tally, seconds: float, batch_id: str, how: How) -> int:
+    """Sum up; returns the exit code."""
+    left = max(0, tally.total - tally.done)
+    if not how.json:
+        from .paint_batch import show_summary
+
+        show_summary(tally, seconds, batch_id, how.settings, left=left)
+    if left and not sys.stdout.isatty():  # who sees the summary has read it there
+        words = how.settings.command(f"resume {batch_id}".rstrip())
+        exits.say(f"interrupted: {tally.done:,} of {tally.total:,} runs done; go on with: {words}")
+    return exits.INTERRUPTED if left else tally.exit_code

@@ -1,0 +1,122 @@
+"""What is shown while runs go on: JSON lines, a progress bar, or plain lines. Only the bar needs rich."""
+
+import asyncio
+import os
+import select
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.engine import clock
+from interlock.engine.run import Run
+
+from . import exits
+from .tally import Tally
+from .text import count, duration, interactive, line
+
+LINE_SECONDS = 5.0
+REFRESH_PER_SECOND = 8
+RUNNING_SHOWN = 4
+
+
+class Screen(AbstractContextManager[Any], Protocol):
+    """Shows runs as they end. gone: nobody reads what it writes any more."""
+
+    gone: bool
+
+    async def ended(self, run: Run) -> None:
+        """A run has ended, and is counted."""
+
+    def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
+        """Something has become durable."""
+
+    def say(self, text: str) -> None:
+        """A line to the person, beside what is shown."""
+
+
+def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:
+    """The right one for where the output goes."""
+    if json:
+        return JsonLines()
+    if not interactive():
+        return PlainLines(tally)
+    from .bar import BatchBar, StepsLine
+
+    return StepsLine() if single else BatchBar(tally)
+
+
+class _Screen:
+    gone = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
+        """Not shown."""
+
+    def say(self, text: str) -> None:
+        """A line on standard error."""
+        exits.say(text)
+
+
+class JsonLines(_Screen):
+    """A line of JSON for each run, written as it ends."""
+
+    def __init__(self) -> None:
+        self._descriptor = sys.stdout.fileno()
+
+    async def ended(self, run: Run) -> None:
+        """Write the run. A reader that is slow must not hold up the event loop, so its wait is left to a thread."""
+        data = msgspec.json.encode(run.to_dict()) + b"\n"
+        if self.gone:
+            return
+        try:
+            if len(data) <= select.PIPE_BUF and self._ready():
+                os.write(self._descriptor, data)
+            else:
+                await asyncio.to_thread(self._write, data)
+        except BrokenPipeError:
+            self.gone = True
+
+    def _ready(self) -> bool:
+        """Whether a write of PIPE_BUF bytes would go through at once."""
+        return bool(select.select([], [self._descriptor], [], 0)[1])
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+class PlainLines(_Screen):
+    """A line on standard error every few seconds."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._began = self._last = clock.monotonic()
+
+    async def ended(self, run: Run) -> None:
+        """Say how far it is, if that was a while ago."""
+        now = clock.monotonic()
+        if now - self._last >= LINE_SECONDS:
+            self._last = now
+            tally = self._tally
+            others = ", ".join(f"{number:,} {status}" for status, number in sorted(tally.statuses.items()))
+            self.say(f"{tally.done:,} of {tally.total:,} runs after {duration(now - self._began)}: {others}")
+
+
+def step_line(states: dict[str, str]) -> str:
+    """What a single run is at: `3 steps done, running: write-brief, write-formal`."""
+    running = [step for step, state in states.items() if state == "running"]
+    names = ", ".join(map(line, running[:RUNNING_SHOWN])) + (" ..." if len(running) > RUNNING_SHOWN else "")
+    done = f"{count(sum(state == 'done' for state in states.values()))} steps done"
+    return f"{done}, running: {names}" if names else done

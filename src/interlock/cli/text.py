@@ -1,0 +1,92 @@
+"""How values are written for people. Texts of agents and users are hostile: none may move a cursor or set a colour."""
+
+import os
+import sys
+from typing import TextIO
+
+_ESCAPED = [*range(9), *range(11, 32), *range(127, 160), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_VISIBLE = {code: f"\\u{code:04x}" for code in _ESCAPED}
+_SECOND_US, _MINUTE_S, _HOUR_S, _DAY_S = 1_000_000, 60, 3_600, 86_400
+_MILLION, _TEN_THOUSAND = 1_000_000, 10_000
+
+
+def plain(text: str) -> str:
+    """A text that a terminal shows as it is: what would control the terminal is made visible."""
+    return text.translate(_VISIBLE)
+
+
+def line(text: str) -> str:
+    """A text on one line."""
+    return plain(" ".join(text.split()))
+
+
+def colourful(stream: TextIO) -> bool:
+    """Whether colours are wanted on a stream (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def red(text: str, stream: TextIO) -> str:
+    """The text in bold red, where colours are wanted."""
+    return f"\x1b[1;31m{text}\x1b[0m" if colourful(stream) else text
+
+
+def duration(seconds: float) -> str:
+    """`12 ms`, `3.4 s`, `2 m 05 s`, `3 h 20 m`, `4 d 2 h`."""
+    if seconds < 1:
+        return f"{max(0.0, seconds) * 1_000:.0f} ms"
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S} m {whole % _MINUTE_S:02} s"
+    if whole < _DAY_S:
+        return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S:02} m"
+    return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
+
+
+def ago(then_us: int, now_us: int) -> str:
+    """`just now`, `40 s ago`, `3 m ago`, `2 h ago`, `5 d ago`."""
+    seconds = (now_us - then_us) // _SECOND_US
+    if seconds < 2:  # noqa: PLR2004 - a moment
+        return "just now"
+    units = ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "m"), (1, "s"))
+    size, unit = next((size, unit) for size, unit in units if seconds >= size)
+    return f"{seconds // size} {unit} ago"
+
+
+def count(number: int) -> str:
+    """`9,876`, `12.3 k`, `4.5 M`."""
+    if number < _TEN_THOUSAND:
+        return f"{number:,}"
+    return f"{number / 1_000:.1f} k" if number < _MILLION else f"{number / _MILLION:.1f} M"
+
+
+def money(usd: float | None) -> str:
+    """Dollars, with as many digits as a small sum needs."""
+    if usd is None:
+        return "unknown"
+    return f"${usd:.2f}" if usd >= 1 or not usd else f"${usd:.4f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`, `3 batches`."""
+    ending = "es" if noun.endswith(("ch", "s")) else "s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{ending}"
+
+
+def shown_path(path: str) -> str:
+    """A path as a person in this folder would write it."""
+    inside = path.removeprefix(os.getcwd() + os.sep)  # noqa: PTH109 - the prefix as text is wanted
+    return plain(inside)
+
+
+def shown_team(source: str) -> str:
+    """The team file of a run: its folder is enough where the file has the usual name."""
+    short = shown_path(source).removesuffix(f"{os.sep}team.yaml")
+    home = os.path.expanduser("~") + os.sep  # noqa: PTH111 - the prefix as text is wanted
+    return ("~" + os.sep + short.removeprefix(home) if short.startswith(home) else short) or "(Python)"
+
+
+def interactive(stream: TextIO = sys.stderr) -> bool:
+    """Whether a person watches a stream."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,97 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FIGURES = {
+    "chain_memory": {"step"},
+    "chain_durable": {"step"},
+    "fan_out": {"agent"},
+    "many_runs": {"steps a second"},
+    "growing_state": {"live", "closed"},
+    "crash_recovery": {"restart to done", "committed steps called again"},
+    "import_size": {"import"},
+}
+
+
+def bench(*arguments, folder, **environment):
+    command = [sys.executable, "-m", "bench", "--folder", str(folder), *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def tiny(*workloads, folder, **environment):
+    small = ("--json", "--quick", "--repetitions", "1", "--scale", "0.02")
+    return [json.loads(line) for line in bench(*workloads, *small, folder=folder, **environment).splitlines()]
+
+
+@pytest.mark.parametrize("workload", FIGURES)
+def test_prints_one_json_line(workload, tmp_path):
+    (result,) = tiny(workload, folder=tmp_path)
+
+    assert result["workload"] == workload
+    assert {figure["name"] for figure in result["figures"]} == FIGURES[workload]
+    assert all(figure["ok"] is None for figure in result["figures"]), "goals hold at full scale only"
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+def test_repeats_no_committed_step_after_a_kill(tmp_path):
+    (result,) = tiny("crash_recovery", folder=tmp_path)
+
+    (trial,) = result["details"]["trials"]
+    assert trial["called_before"] > 0
+    assert trial["called_after"] > 0
+    assert trial["committed_called_again"] == 0
+
+
+@pytest.mark.slow
+def test_runs_the_support_desk_on_its_own_input(tmp_path):
+    (result,) = tiny("support_desk", folder=tmp_path)
+
+    assert "own input" in result["note"]
+    assert {figure["name"] for figure in result["figures"]} >= {"succeeded", "parked", "peak memory"}
+
+
+@pytest.mark.slow
+def test_measures_the_support_desk_against_labels(tmp_path):
+    data, scratch = tmp_path / "data", tmp_path / "scratch"
+    data.mkdir()
+    messages = ["How do I locate my card?,card_arrival", "Where is my new card?,card_arrival", "Hello,change_pin"]
+    for name in ("train", "test"):
+        (data / f"{name}.csv").write_text("\n".join(["text,category", *messages]) + "\n", encoding="utf-8")
+
+    result = json.loads(bench("support_desk", "--json", folder=scratch, INTERLOCK_BENCH_BANKING77=str(data)))
+
+    (accuracy,) = [figure for figure in result["figures"] if figure["name"] == "test: accuracy"]
+    assert 0 <= accuracy["value"] <= 1
+    assert accuracy["reference_name"] == "always card_arrival"
+    assert accuracy["reference"] == pytest.approx(2 / 3)
+
+
+def test_says_what_could_not_be_measured_and_goes_on(tmp_path):
+    (result,) = tiny("support_desk", folder=tmp_path / "scratch", INTERLOCK_BENCH_BANKING77=str(tmp_path / "none"))
+
+    assert result["figures"] == []
+    assert result["note"].startswith("not measured: ")
+
+
+def test_ends_with_a_table(tmp_path):
+    small = ("--quick", "--repetitions", "1", "--scale", "0.02")
+
+    *_, header, rule, row = bench("chain_memory", *small, folder=tmp_path).splitlines()
+
+    assert header.split() == ["workload", "figure", "result", "reference", "ratio", "goal"]
+    assert set(rule) == {"-", " "}
+    assert row.split()[:2] == ["chain_memory", "step"]
+
+
+def test_profiles_what_runs_in_this_process(tmp_path):
+    text = bench("--profile", "chain_memory", "--repetitions", "1", "--scale", "0.02", folder=tmp_path)
+
+    assert "--- event loop" in text
+    assert "machine.py" in text

@@ -1,0 +1,149 @@
+"""The story of a run, told from its events."""
+
+import msgspec
+
+from interlock.cli import history
+from interlock.core import events as e
+from interlock.core.job import Question, Usage
+from interlock.core.plan import Plan, Step
+from interlock.core.rules import Role, Rules
+from interlock.core.scope import Scope
+from interlock.ports import RunRow
+
+MS = 1_000
+
+
+def raw(value):
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def started(at, step, attempt=1, agent="a"):
+    return e.AttemptStarted(at, step, attempt, agent, "v" * 8)
+
+
+def committed(at, step, attempt=1, **more):
+    return e.AttemptCommitted(at, step, attempt, **more)
+
+
+def printed(told):
+    """A document as it comes out of --json."""
+    return msgspec.json.decode(msgspec.json.encode(told.to_dict()))
+
+
+def outcomes(events):
+    return [(a.step, a.attempt, a.outcome, a.duration_ms) for a in history.attempts(events)]
+
+
+def test_each_outcome_ends_its_attempt():
+    finding = e.Finding("scope", "a may not write x", "x")
+    events = [
+        started(0, "s"),
+        e.AttemptRefused(2 * MS, "s", 1, (finding,), raw({"x": 1}), usage=Usage(input_tokens=3)),
+        started(3 * MS, "s", 2),
+        e.AttemptFailed(5 * MS, "s", 2, "timeout", "timed out after 2 s"),
+        e.BackoffEnded(6 * MS, "s"),
+        started(6 * MS, "s", 3, "b"),
+        e.AttemptFailed(7 * MS, "s", 3, "crash", "its process died"),
+        started(8 * MS, "s", 4, "b"),
+        e.AttemptFailed(9 * MS, "s", 4, "error", "ValueError: no"),
+        started(10 * MS, "s", 5, "b"),
+        committed(11 * MS, "s", 5, writes={"x": raw([1])}, output=raw("why"), confidence=0.5, deletes=("y",)),
+    ]
+    assert outcomes(events) == [
+        ("s", 1, "refused", 2.0),
+        ("s", 2, "timed out", 2.0),
+        ("s", 3, "crashed", 1.0),
+        ("s", 4, "failed", 1.0),
+        ("s", 5, "committed", 1.0),
+    ]
+    refused, timed_out, _, _, done = map(printed, history.attempts(events))
+    assert refused["findings"] == [{"code": "scope", "message": "a may not write x", "path": "x"}]
+    assert (refused["reply"], refused["usage"]) == ({"x": 1}, {"input_tokens": 3})
+    assert timed_out["error"] == "timed out after 2 s"
+    assert (done["writes"], done["output"], done["confidence"], done["deletes"]) == ({"x": [1]}, "why", 0.5, ["y"])
+    assert (done["agent"], done["view"], done["at"]) == ("b", "vvvvvvvv", "1970-01-01T00:00:00.010000Z")
+
+
+def test_a_call_lost_in_a_crash_and_the_one_that_replaced_it_are_two():
+    events = [started(0, "s"), e.AttemptInterrupted(5 * MS, "s", 1), started(6 * MS, "s"), committed(7 * MS, "s")]
+    assert outcomes(events) == [("s", 1, "interrupted", 5.0), ("s", 1, "committed", 1.0)]
+
+
+def test_a_late_reply_belongs_to_its_attempt():
+    events = [
+        started(0, "s"),
+        e.AttemptFailed(5 * MS, "s", 1, "timeout", "timed out"),
+        started(6 * MS, "s", 2),
+        e.ReplyArrivedLate(7 * MS, "s", 1, Usage(output_tokens=4)),
+    ]
+    first, second = history.attempts(events)
+    assert (first.outcome, first.late, first.usage) == ("timed out", True, Usage(output_tokens=4))
+    assert (second.outcome, second.late, second.duration_ms) == ("running", False, None)
+    assert second.to_dict()["duration_ms"] is None
+
+
+def test_a_question_and_a_cancelled_run_end_what_was_going_on():
+    events = [
+        started(0, "s"),
+        started(0, "t"),
+        e.QuestionAsked(1 * MS, "s", 1, Question("may I?", ("yes", "no"))),
+        e.RunCancelled(3 * MS, "person:ann"),
+    ]
+    assert outcomes(events) == [("s", 1, "asked", 1.0), ("t", 1, "cancelled", 3.0)]
+    assert printed(history.attempts(events)[0])["question"] == {"text": "may I?", "choices": ["yes", "no"]}
+
+
+def rules(*steps):
+    scope = Scope(allowed_actions=["do"], context_access=["in"], write_permissions=["out.*"])
+    return Rules(Plan(steps), {"a": Role(scope)})
+
+
+def a_row(**more):
+    fields = {"run_id": "r", "status": "running", "reason": "", "team": "t", "plan": "p", "source": "team.yaml"}
+    return RunRow(**(fields | {"batch": "b", "row": 7, "started_us": 0, "ended_us": 0} | more))
+
+
+def test_the_story_of_a_whole_run():
+    plan = rules(
+        Step("one", "a", "do", writes=["out.one"]),
+        Step("many", "a", "do", for_each="in.list", writes=["out.n{index}"]),
+        Step("last", "a", "do", needs=["one", "many"], writes=["out.last"]),
+    )
+    events = [
+        e.RunStarted(0, raw({"in": {"list": ["x", "y"]}}), "t", "p"),
+        e.StepExpanded(0, "many", raw(["x", "y"])),
+        started(0, "one"),
+        started(0, "many-0"),
+        started(0, "many-1"),
+        committed(1 * MS, "one", writes={"out.one": raw(1)}, usage=Usage(input_tokens=5, usd=0.5)),
+        committed(2 * MS, "many-1", writes={"out.n1": raw("Y")}),
+        committed(3 * MS, "many-0", writes={"out.n0": raw("X")}),
+        started(3 * MS, "last"),
+    ]
+    told = printed(history.story(a_row(), plan, events))
+    assert told["plan"] == [
+        {"id": "one", "agent": "a", "action": "do", "needs": [], "state": "committed"},
+        {"id": "many", "agent": "a", "action": "do", "needs": [], "state": "committed"},
+        {"id": "many-0", "agent": "a", "action": "do", "needs": [], "state": "committed", "item_of": "many"},
+        {"id": "many-1", "agent": "a", "action": "do", "needs": [], "state": "committed", "item_of": "many"},
+        {"id": "last", "agent": "a", "action": "do", "needs": ["one", "many"], "state": "running"},
+    ]
+    assert told["context"] == {"in": {"list": ["x", "y"]}, "out": {"one": 1, "n0": "X", "n1": "Y"}}
+    assert told["cost"] == {"usd": 0.5, "tokens": 5, "calls": 4}
+    assert [attempt["step"] for attempt in told["attempts"]] == ["one", "many-0", "many-1", "last"]
+    assert (told["run_id"], told["status"], told["team"], told["input"]) == ("r", "running", "team.yaml", 7)
+    assert told["duration_ms"] == 3.0
+    assert [step.stage for step in history.story(a_row(), plan, events).steps] == [0, 0, 0, 0, 1]
+
+
+def test_why_a_step_is_dead_is_told():
+    events = [
+        e.RunStarted(0, raw({}), "t", "p"),
+        started(0, "one"),
+        e.AttemptFailed(1, "one", 1, "error", "no luck", retryable=False),
+        e.StepBuried(1, "one", "no luck"),
+        e.RunFinished(1, "failed", "one: no luck"),
+    ]
+    told = printed(history.story(a_row(status="failed"), rules(Step("one", "a", "do")), events))
+    assert told["plan"][0] | {"state": "dead", "reason": "no luck"} == told["plan"][0]
+    assert (told["status"], told["reason"]) == ("failed", "one: no luck")

@@ -1,0 +1,40 @@
+"""How values are written for people."""
+
+import pytest
+
+from interlock.cli import text
+
+
+def test_nothing_controls_the_terminal():
+    hostile = "a\x1b]0;owned\x07b\r\x9b2J\u202ec\td\n"
+    assert text.plain(hostile) == "a\\u001b]0;owned\\u0007b\\u000d\\u009b2J\\u202ec\td\n"
+    assert text.line("a\n  b\x00") == "a b\\u0000"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-1, "0 ms"), (0.0124, "12 ms"), (3.44, "3.4 s"), (125, "2 m 05 s"), (12_000, "3 h 20 m"), (360_000, "4 d 4 h")],
+)
+def test_durations(seconds, shown):
+    assert text.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(-5, "just now"), (1, "just now"), (40, "40 s ago"), (200, "3 m ago"), (9_000, "2 h ago")]
+)
+def test_times_past(seconds, shown):
+    assert text.ago(0, seconds * 1_000_000) == shown
+
+
+def test_numbers():
+    assert [text.count(n) for n in (0, 9_876, 12_345, 4_500_000)] == ["0", "9,876", "12.3 k", "4.5 M"]
+    assert [text.money(n) for n in (None, 0.0, 0.00312, 12.345)] == ["unknown", "$0.00", "$0.0031", "$12.35"]
+    assert [text.plural(1, "run"), text.plural(2, "run"), text.plural(0, "batch")] == ["1 run", "2 runs", "0 batches"]
+
+
+def test_a_team_goes_by_its_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert text.shown_team(str(tmp_path / "desk" / "team.yaml")) == "desk"
+    assert text.shown_team(str(tmp_path / "desk" / "other.yaml")) == "desk/other.yaml"
+    assert text.shown_team(str(tmp_path / "team.yaml")) == "team.yaml"
+    assert text.shown_team("") == "(Python)"

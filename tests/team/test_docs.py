@@ -1,0 +1,15 @@
+"""docs/team-file.md speaks of every key there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from interlock.team.tables import AGENT, LIMITS, PHASE, STEP, TEAM
+
+TEXT = Path(__file__).parents[2].joinpath("docs/team-file.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("record", [AGENT, STEP, LIMITS, TEAM, PHASE], ids=lambda record: record.what)
+def test_every_key_is_documented(record):
+    assert [key for key in record.fields if not re.search(rf"[`\s]{key}[`:\s]", TEXT)] == []
