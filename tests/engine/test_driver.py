@@ -170,7 +170,7 @@ def test_an_agent_that_never_ends_does_not_keep_its_room_for_ever():
         async with engine(fan(1, timeout="1s", retries=1, concurrency=1), deaf_once) as running:
             ended = await running.run({})
             await asyncio.sleep(200)
-            assert running._shell.slots._in_flight in {0, 1}
+            assert running._shell.slots.in_flight in {0, 1}
             return ended
 
     assert virtual.run(main()).status == "succeeded"
@@ -187,7 +187,7 @@ def test_room_is_given_back_once_even_by_an_agent_that_ends_late():
         async with engine(fan(3, timeout="1s"), deaf, calls_max=2) as running:
             await running.run({})
             await asyncio.sleep(100)
-            return running._shell.slots._in_flight
+            return running._shell.slots.in_flight
 
     assert virtual.run(main()) == 0
 
@@ -317,7 +317,7 @@ def test_an_agent_that_raises_anything_fails_that_attempt_only(fault, told):
             ended = await running.run({}, run_id="run")
             events = await running.journal.load("run")
             failed = [event for event in events if isinstance(event, AttemptFailed)]
-            assert running._shell.slots._in_flight == 0
+            assert running._shell.slots.in_flight == 0
             return ended, [(event.step, event.kind, event.error) for event in failed], virtual.seconds()
 
     ended, failed, took = virtual.run(main())
@@ -470,7 +470,7 @@ def test_an_observer_may_stop_the_engine():
         async with engine(chain(4), ann, observers=[observe]) as running:
             failed = await end(asyncio.get_running_loop().create_task(running.run({}, run_id="run")))
             events = await story(running, "run")
-            assert running._shell.slots._in_flight == 0
+            assert running._shell.slots.in_flight == 0
         return failed, ann.calls, events
 
     failed, calls, events = virtual.run(main())
@@ -534,7 +534,7 @@ def test_a_caller_that_gives_up_takes_its_calls_along():
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(running.run({}, run_id="run"), 1)
             await virtual.settle()
-            assert (ann.in_flight, running.in_flight, running._shell.slots._in_flight) == (0, 0, 0)
+            assert (ann.in_flight, running.in_flight, running._shell.slots.in_flight) == (0, 0, 0)
             ended = await running.resume_run("run")
             return ended, await started(running, "run")
 

@@ -124,7 +124,7 @@ def test_nothing_is_left_in_memory_of_runs_that_ended():
         async with engine(fan(3), ann, calls_max=2, runs_max=5) as running:
             await asyncio.gather(*(running.run({}) for _ in range(200)))
             slots, shell = running._shell.slots, running._shell
-            assert (running._drivers, slots._queues, slots._in_flight) == ({}, {}, 0)
+            assert (running._drivers, slots._queues, slots.in_flight) == ({}, {}, 0)
             assert (shell.stubborn, shell.ending) == ({}, set())
             assert len(asyncio.all_tasks()) == 1
             assert not [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()]
@@ -324,7 +324,7 @@ def test_stop_in_the_middle_of_a_crowded_engine_loses_nothing():
             running.stop()
             failures = [await end(task) for task in tasks]
             assert [type(failure) for failure in failures] == [type(None)] + 3 * [RunInterrupted]
-            assert running._shell.slots._in_flight == 0
+            assert running._shell.slots.in_flight == 0
         assert len(ann.calls) == 12
         async with engine(fan(10), ann, journal=MemoryJournal(store), calls_max=3) as running:
             assert [ended.status async for ended in running.resume()] == ["succeeded"] * 3
@@ -487,7 +487,7 @@ def test_cancel_from_the_same_engine():
             assert (row.status, row.reason) == ("cancelled", "cancelled by person:kim: too slow")
             ended = await task
             await asyncio.sleep(0)
-            assert (ann.in_flight, running._shell.slots._in_flight) == (0, 0)
+            assert (ann.in_flight, running._shell.slots.in_flight) == (0, 0)
             return ended, ann.calls, virtual.seconds(), (await story(running, "run"))[-1]
 
     ended, calls, took, last = virtual.run(main())
@@ -520,7 +520,7 @@ def test_cancel_while_calls_wait_for_room_is_told_only_when_durable(calls_max):
             assert told == journal.durable
             assert isinstance(told[-1], RunCancelled)
             await asyncio.sleep(10)
-            assert running._shell.slots._in_flight == 0
+            assert running._shell.slots.in_flight == 0
 
     virtual.run(main())
 

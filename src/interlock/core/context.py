@@ -80,8 +80,10 @@ class Bank:
             added += len(raw)
             if self._reducers:
                 found += self._reducer_findings(path, raw)
-            if '"' in path or "." in path:
-                found += self._shadow_findings(path)
+            value = self._value_above(path)
+            if value:
+                message = f"{path} can't be written: {value} holds a value that is not an object"
+                found.append(Finding("not_an_object", message, path))
         for path in deletes:
             if self._reducers and self._near_reducer(path):
                 found.append(Finding("reducer", f"{path} can't be deleted: it belongs to a field with a reducer", path))
@@ -96,12 +98,13 @@ class Bank:
     def _field_count(self, writes: Mapping[str, bytes]) -> int:
         return sum(1 for path, raw in writes.items() for _ in self._leaves(path, bytes(raw)))
 
-    def _shadow_findings(self, path: str) -> Iterator[Finding]:
+    def _value_above(self, path: str) -> str:
+        """The path above this one at which a scalar or a list stands, so that nothing can be below it; '' if none."""
         for prefix in paths.prefixes(path):
             chain = self._chains.get(prefix)
             if chain is not None and chain[-1].raw not in {None, b"{}"} and prefix not in self._reducers:
-                message = f"{path} can't be written: {prefix} holds a value that is not an object"
-                yield Finding("not_an_object", message, path)
+                return prefix
+        return ""
 
     def _near_reducer(self, path: str) -> bool:
         return any(paths.inside(path, field) or paths.inside(field, path) for field in self._reducers)
@@ -263,8 +266,7 @@ class Bank:
                 for path, delta in self._deltas[ancestor]:
                     if can_read(path):
                         total += delta
-            total %= _MODULUS
-            sums[n] = total
+            sums[n] = total = total % _MODULUS
         return total
 
     def _narrow_sum(self, label: int, sight: Sight) -> int:

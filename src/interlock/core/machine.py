@@ -73,6 +73,8 @@ class Machine:
         self._tries = [0] * count
         self._failures = [0] * count
         self._link = [0] * count
+        self._duty = list(rules.first_duties)
+        self._given_up: set[int] = set()
         self._lost: dict[int, int] = {}
         self._reissue: set[int] = set()
         self._wake_us: dict[int, int] = {}
@@ -109,7 +111,7 @@ class Machine:
 
     def duty(self, n: int) -> Duty:
         """Who does a step now: its agent, or the fallback that the attempts have come to."""
-        return self.rules.duties[self.label[n]][self._link[n]]
+        return self._duty[n]
 
     def running(self) -> list[int]:
         """The steps whose call is in flight; after a crash, those whose call was lost."""
@@ -203,7 +205,7 @@ class Machine:
         """An attempt did not commit: try again, after a wait, with the next agent of the chain, or not at all."""
         self.reasons[n] = reason
         if not again or self._tries[n] > self.duty(n).policy.retries:
-            self._link[n] += 1
+            self._hand_on(n, self._link[n] + 1)
             self._tries[n] = self._failures[n] = wait_ms = 0
         if wait_ms:
             self._wake_us[n] = self.at_us + 1_000 * wait_ms
@@ -211,12 +213,20 @@ class Machine:
         else:
             self._move(n, "ready")
 
+    def _hand_on(self, n: int, link: int) -> None:
+        """From now on the agent at this place of the chain does the step; past its end, nobody."""
+        duties = self.rules.duties[self.label[n]]
+        if link == len(duties):
+            self._given_up.add(n)
+        else:
+            self._link[n], self._duty[n] = link, duties[link]
+
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
         n = self.number[event.step]
         self._lost[n] = self._lost.get(n, 0) + 1
         if self._lost[n] > self.duty(n).policy.reissues_max:
             self.reasons[n] = f"its call was lost {self._lost[n]} times: whatever it does kills the process"
-            self._link[n] = len(self.rules.duties[self.label[n]])
+            self._given_up.add(n)
         else:
             self._reissue.add(n)
         self._move(n, "ready")
@@ -256,6 +266,7 @@ class Machine:
         self.state.append("waiting")
         for counters in (self.attempts, self._tries, self._failures, self._link):
             counters.append(0)
+        self._duty.append(self.rules.duties[group][0])
         self._open += 1
         self._move(n, "ready")
 
@@ -356,8 +367,7 @@ class Machine:
         if self.state[n] == "backing_off":
             return c.StartTimer(n, self.step_id(n), self._wake_us[n])
         label = self.label[n]
-        duties, link = self.rules.duties[label], self._link[n]
-        if link == len(duties):
+        if n in self._given_up:
             return c.BuryStep(self.step_id(n), self.reasons[n])
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
@@ -365,8 +375,8 @@ class Machine:
                 return c.SkipStep(step.id, f"its condition did not hold: {step.when}")
             if step.for_each is not None:
                 return self._expansion(n, step.for_each)
-        attempt = self.attempts[n] + (n not in self._reissue)
-        return c.CallAgent(n, self.step_id(n), duties[link].agent, attempt, duties[link].policy.timeout_ms)
+        attempt, duty = self.attempts[n] + (n not in self._reissue), self._duty[n]
+        return c.CallAgent(n, self.step_id(n), duty.agent, attempt, duty.policy.timeout_ms)
 
     def _expansion(self, n: int, path: str) -> c.AnyCommand:
         step_id, limits = self.step_id(n), self.rules.limits

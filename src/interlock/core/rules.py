@@ -49,7 +49,10 @@ class Duty(msgspec.Struct, frozen=True):
 
 
 class Rules:
-    """duties[n]: who does the step with plan number n: its agent, then that agent's fallbacks.
+    """The rules, compiled.
+
+    duties[n]: who does the step with plan number n: its agent, then that agent's fallbacks. first_duties[n]: the first
+    of them; nobody does number 0, the request, so that one means nothing.
 
     Raises TeamError (or one of its kinds) with every problem found.
     """
@@ -67,6 +70,7 @@ class Rules:
         if problems:
             raise TeamError.of(problems)
         self.duties = [(), *(self._duties(step) for step in plan.steps[1:])]
+        self.first_duties = [(duties or self.duties[1])[0] for duties in self.duties]
 
     # --- duties ---
 

@@ -188,6 +188,7 @@ class Driver:
     def _transition(self) -> "tuple[list[e.AnyEvent], Commands, asyncio.Future[None] | None]":
         """The facts, what to do once they are durable, and the append they are in (None without facts)."""
         machine, shell = self.machine, self._shell
+        # A clock may be set back; the time in a run never is.
         seq, at_us = machine.seq, max(shell.now_us(), machine.at_us)
         facts = self._folded(at_us)
         commands = self._announced(machine.follow_up(facts, at_us), facts, at_us)

@@ -5,20 +5,23 @@ from collections.abc import Callable, Mapping
 
 
 class Slots:
-    """Counts calls in flight. bounds: agent -> how many calls of it; an agent without a bound shares `total` alone."""
+    """Counts the room that is left. bounds: agent -> how many calls of it; one without a bound shares `total` alone."""
 
     def __init__(self, total: int, bounds: Mapping[str, int]) -> None:
-        self._total = total
-        self._bounds = dict(bounds)
-        self._in_flight = 0
-        self._of_agent = dict.fromkeys(bounds, 0)
+        self._total = self._free = total
+        self._free_of = dict(bounds)
         self._queues: dict[str, deque[Callable[[], bool]]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls have room now."""
+        return self._total - self._free
 
     def take(self, agent: str) -> bool:
         """Take room for a call of this agent, if there is some and nobody waits for it already."""
         if agent in self._queues or not self._has_room(agent):
             return False
-        self._occupy(agent)
+        self._add(agent, -1)
         return True
 
     def wait(self, agent: str, granted: Callable[[], bool]) -> None:
@@ -27,7 +30,7 @@ class Slots:
 
     def give_back(self, agent: str) -> None:
         """A call has ended."""
-        self._release(agent)
+        self._add(agent, 1)
         if self._queues:
             self._grant()
 
@@ -41,20 +44,14 @@ class Slots:
                 granted = queue.popleft()
                 if queue:
                     self._queues[agent] = queue
-                self._occupy(agent)
+                self._add(agent, -1)
                 if not granted():
-                    self._release(agent)
+                    self._add(agent, 1)
 
-    def _release(self, agent: str) -> None:
-        self._in_flight -= 1
-        if agent in self._of_agent:
-            self._of_agent[agent] -= 1
-
-    def _occupy(self, agent: str) -> None:
-        self._in_flight += 1
-        if agent in self._of_agent:
-            self._of_agent[agent] += 1
+    def _add(self, agent: str, room: int) -> None:
+        self._free += room
+        if agent in self._free_of:
+            self._free_of[agent] += room
 
     def _has_room(self, agent: str) -> bool:
-        bound = self._bounds.get(agent)
-        return self._in_flight < self._total and (bound is None or self._of_agent[agent] < bound)
+        return self._free > 0 and self._free_of.get(agent, 1) > 0

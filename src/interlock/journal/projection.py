@@ -9,6 +9,8 @@ STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled})
 
 def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
     """(status, reason, ended_us) where these events change it: the last word counts."""
+    if STATUS_EVENTS.isdisjoint(map(type, events)):
+        return None
     for event in reversed(events):
         if type(event) not in STATUS_EVENTS:
             continue
