@@ -94,8 +94,10 @@ class Journal(Protocol):
     async def runs(self, *, status: str = "", batch: str = "", limit: int = 50) -> list[RunRow]:
         """The newest runs first, at most `limit`; 0 for all."""
 
-    async def claim(self, run_id: str = "", *, team: str = "") -> list[RunRow]:
-        """Become the owner of one run, parked or running, or of all running runs and batches, of one team if named.
+    async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
+        """Become the owner of one run, parked or running, or of all running runs and batches.
+
+        team, source: only those of the team with this hash, or from this team file.
 
         Takes only what nobody alive owns, and returns that together with what this handle owned already.
         """

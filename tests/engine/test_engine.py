@@ -717,3 +717,16 @@ def test_a_run_id_is_checked(run_id):
 
     with pytest.raises(InputError, match="is not a run id"):
         virtual.run(main())
+
+
+def test_resume_leaves_alone_what_another_file_with_the_same_declarations_started():
+    async def main():
+        store, ann = MemoryStore(), Ann(every=5)
+        async with killed(fan(1), ann, store, after=1) as running:
+            running._source = "/elsewhere/team.yaml"
+            spawn(end(spawn(running.run({}, run_id="theirs"))))
+        async with engine(fan(1), ann, journal=MemoryJournal(store)) as running:
+            assert [ended async for ended in running.resume()] == []
+        return store.rows["theirs"].status
+
+    assert virtual.run(main()) == "running"

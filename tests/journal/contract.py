@@ -434,6 +434,8 @@ class JournalContract:
         assert ids(await heir.claim(team="u" * 64)) == ["s"]
         assert [batch.batch_id for batch in await heir.batches()] == ["of-u"]
         assert ids(await heir.claim(team="u" * 64)) == ["s"]
+        assert await heir.claim(team="u" * 64, source="elsewhere.yaml") == []
+        assert ids(await heir.claim(team="u" * 64, source="")) == ["s"]
         assert await heir.claim(team="x" * 64) == []
         assert ids(await other.claim()) == ["r"]
         assert [batch.batch_id for batch in await other.batches()] == ["of-t"]

@@ -177,7 +177,7 @@ class Engine:
 
         Raises TeamChanged at the end if there are runs of this team file that were started under another version of it.
         """
-        rows = await self.journal.claim(team=self._team_hash)
+        rows = await self.journal.claim(team=self._team_hash, source=self._source)
 
         async def unfinished() -> AsyncIterator[RunRow]:
             for row in rows:
@@ -188,7 +188,7 @@ class Engine:
             if run is not None:
                 yield run
         for batch in await self.journal.batches():
-            if batch.team == self._team_hash:
+            if (batch.team, batch.source) == (self._team_hash, self._source):
                 async for run in self.run_batch(batch, width):
                     yield run
         await self._refuse_changed()

@@ -112,7 +112,7 @@ class MemoryJournal:
         found = [row for row in rows if status in {"", row.status} and batch in {"", row.batch}]
         return found[: limit or None]
 
-    async def claim(self, run_id: str = "", *, team: str = "") -> list[RunRow]:
+    async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
         """See ports.Journal."""
         self._check_open()
         store = self.store
@@ -120,10 +120,10 @@ class MemoryJournal:
             row = await self.run(run_id)
             wanted = [row] if row.status == "parked" or self._is_free(store.owners[run_id]) else []
         else:
-            running = [row for row in store.rows.values() if row.status == "running" and team in {"", row.team}]
+            running = [row for row in store.rows.values() if row.status == "running" and _is_of(row, team, source)]
             wanted = [row for row in running if self._is_free(store.owners[row.run_id])]
             for batch_id, owner in store.batch_owners.items():
-                if self._is_free(owner) and team in {"", store.batches[batch_id].team}:
+                if self._is_free(owner) and _is_of(store.batches[batch_id], team, source):
                     store.batch_owners[batch_id] = self
         claimed = [row for row in wanted if row.status in _OPEN]
         store.owners |= {row.run_id: self for row in claimed}
@@ -201,3 +201,7 @@ class MemoryJournal:
     def _check_open(self) -> None:
         if self.closed:
             raise JournalError("the journal is closed")
+
+
+def _is_of(what: RunRow | Batch, team: str, source: str | None) -> bool:
+    return team in {"", what.team} and source in {None, what.source}

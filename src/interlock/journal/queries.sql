@@ -32,7 +32,7 @@ UNION SELECT owner FROM batch WHERE EXISTS (SELECT 1 FROM batch_row WHERE batch 
 SELECT owner, status FROM run WHERE run_id = ?;
 
 -- name: take_runs
-UPDATE run SET owner = ?2 WHERE owner = ?1 AND status = 'running' AND (?3 = '' OR team = ?3)
+UPDATE run SET owner = ?2 WHERE owner = ?1 AND status = 'running' AND (?3 = '' OR team = ?3) AND (?4 IS NULL OR source = ?4)
 RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us;
 
 -- name: take_run
@@ -40,7 +40,7 @@ UPDATE run SET owner = ?2 WHERE run_id = ?1
 RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us;
 
 -- name: take_batches
-UPDATE batch SET owner = ?2 WHERE owner = ?1 AND (?3 = '' OR team = ?3);
+UPDATE batch SET owner = ?2 WHERE owner = ?1 AND (?3 = '' OR team = ?3) AND (?4 IS NULL OR source = ?4);
 
 -- name: put_blob
 INSERT OR IGNORE INTO blob (hash, data) VALUES (?, ?);

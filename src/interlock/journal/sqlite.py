@@ -80,9 +80,9 @@ class SqliteJournal:
         """See ports.Journal."""
         return await self._read(lambda: self._store.runs(status, batch, limit))
 
-    async def claim(self, run_id: str = "", *, team: str = "") -> list[RunRow]:
+    async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
         """See ports.Journal."""
-        return await self._change(lambda: self._store.claim(run_id, team))
+        return await self._change(lambda: self._store.claim(run_id, team, source))
 
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""

@@ -263,18 +263,18 @@ class SqliteStore:
         """The newest runs first."""
         return [RunRow(*row) for row in self._run_query("runs", status, batch, limit or -1)]
 
-    def claim(self, run_id: str, team: str) -> list[RunRow]:
-        """Take over what nobody alive owns: one run, which may be parked, or everything (of one team)."""
+    def claim(self, run_id: str, team: str, source: str | None) -> list[RunRow]:
+        """Take over what nobody alive owns: one run, which may be parked, or everything (of one team, of one file)."""
         self._become_driver()
         self._places.clear()
         if run_id:
             return self._claim_one(run_id)
         for (owner,) in self._run_query("owners"):
             if self._locks.take(owner):
-                self._run_query("take_runs", owner, self.epoch, team)
-                self._run_query("take_batches", owner, self.epoch, team)
+                self._run_query("take_runs", owner, self.epoch, team, source)
+                self._run_query("take_batches", owner, self.epoch, team, source)
                 self._locks.drop(owner)
-        rows = [RunRow(*row) for row in self._run_query("take_runs", self.epoch, self.epoch, team)]
+        rows = [RunRow(*row) for row in self._run_query("take_runs", self.epoch, self.epoch, team, source)]
         return sorted(rows, key=lambda row: (row.started_us, row.run_id))
 
     def _claim_one(self, run_id: str) -> list[RunRow]:
