@@ -189,12 +189,29 @@ class RunInterrupted(InterlockError):
     fault = "caller"
 
 
+# Where code lies that the user didn't write: libraries, Python's own, Interlock's.
+_NOT_THE_USERS = ("site-packages", "/lib/python", "<frozen ", __file__.replace("\\", "/").rpartition("/")[0])
+
+
 def describe(error: BaseException) -> str:
-    """What an agent raised, as bounded Unicode text; an error whose text can't be had is named by its type."""
+    """What an agent raised and where, as bounded Unicode text; one whose text can't be had is named by its type."""
     name, is_ours = type(error).__name__, isinstance(error, AgentError)
     try:
         text = str(error.message if isinstance(error, AgentError) else error)
     except BaseException:  # noqa: BLE001 - an agent's error may fail in its own __str__, with anything
         text, is_ours = "(its text can't be read)", False
     line = f"{name}: {text}" if text and not is_ours else text or name
-    return line[:DESCRIPTION_CHARS_MAX].encode("utf-8", "replace").decode()
+    line = line[:DESCRIPTION_CHARS_MAX] + ("" if is_ours else _raised_in(error))
+    return line.encode("utf-8", "replace").decode()
+
+
+def _raised_in(error: BaseException) -> str:
+    """The innermost line of the user's own code that an error came through: ` (agents.py:4 in triage)`."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if not any(part in code.co_filename for part in _NOT_THE_USERS):
+            file = code.co_filename.replace("\\", "/").rpartition("/")[2]
+            place = f" ({file[:80]}:{trace.tb_lineno} in {code.co_name[:80]})"
+        trace = trace.tb_next
+    return place

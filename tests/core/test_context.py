@@ -8,7 +8,6 @@ from interlock.core.context import EVERYTHING, Bank, Change, Origin, View
 from interlock.core.plan import Plan, Step
 from interlock.core.scope import Sight
 from interlock.core.values import Limits
-from interlock.errors import PathError
 
 # a and b run at the same time; c comes after a, d after both, e after d.
 NEEDS = {"a": [], "b": [], "c": ["a"], "d": ["a", "b"], "e": ["d"]}
@@ -33,7 +32,7 @@ def write(bank, step, writes=None, deletes=(), **given):
 
 
 def refusals(bank, writes, deletes=()):
-    return [f"{found.code} {found.path}" for found in bank.findings(A, raw(writes), deletes)]
+    return [f"{found.code} {found.path}" for found in bank.findings(raw(writes), deletes)]
 
 
 def seen(bank, step, *patterns):
@@ -119,8 +118,16 @@ def test_paths_are_read_in_any_spelling():
 
     assert view['"a.b".""'] == view['"a\\u002eb".""'] == 1
     assert list(view) == ['"a.b".""']
-    with pytest.raises(PathError):
+    with pytest.raises(KeyError, match="empty segment"):
         view["a..b"]
+    assert "a..b" not in view
+    assert view.get("", 7) == 7
+
+
+def test_a_view_that_is_shown_is_read_as_a_whole():
+    view = bank_of({"a": {"b": 1}}).view(A, EVERYTHING)
+    assert f"{view}" == "View({'a': {'b': 1}})"
+    assert (view.coarse, view.reads) == (True, ("*",))
 
 
 def test_keys_come_in_the_order_in_which_they_were_written():

@@ -5,11 +5,12 @@ import pytest
 
 import interlock.core.events as e
 from interlock.core.job import Reply, Usage
-from interlock.core.machine import LEGAL, TERMINAL, Cost, Machine
+from interlock.core.machine import Cost, Machine
 from interlock.core.plan import Condition, Phase
 from interlock.core.policy import Policy
 from interlock.core.rules import Role
 from interlock.core.scope import Scope
+from interlock.core.states import LEGAL, TERMINAL
 from interlock.core.values import Limits
 
 from .transcripts import ALL, ONCE, Transcript, step
@@ -344,7 +345,10 @@ def test_a_condition_sees_what_ancestors_wrote_and_nothing_else():
     run.begin()
     run.reply("b", y=1)
 
-    assert run.reply("a", x=1) == ["skipped d: its condition did not hold: y == 1", "call ann for c #1"]
+    assert run.reply("a", x=1) == [
+        "skipped d: its condition did not hold: y == 1 (there is nothing there)",
+        "call ann for c #1",
+    ]
 
 
 def test_a_skipped_need_counts_as_done_where_another_was_committed():
@@ -458,7 +462,7 @@ def test_an_item_may_not_write_what_belongs_to_another():
     run = fan()
     run.begin()
 
-    assert run.reply("a-0", {"out.a-1": 0})[0] == "buried a-0: ann may not write out.a-1"
+    assert run.reply("a-0", {"out.a-1": 0})[0] == "buried a-0: ann may not write out.a-1; it may write out.a-0"
 
 
 def test_a_changed_list_does_not_change_the_items_that_were_frozen():

@@ -381,3 +381,16 @@ def test_a_hint_names_the_nearest_known_name(name, expected):
 def test_things_that_merely_look_like_steps_are_not_steps():
     with pytest.raises(PlanError, match="not SimpleNamespace"):
         Plan([SimpleNamespace(id="a", needs=())])
+
+
+def test_a_condition_may_be_written_as_in_a_team_file():
+    assert Step("s", "a", "act", when={"path": "x", "value": 1}).when == Condition("x", "==", 1)
+    with pytest.raises(PlanError, match="when of step s: "):
+        Step("s", "a", "act", when={"paht": "x"})
+
+
+@pytest.mark.parametrize("wrong", [{"retries": "3"}, {"samples": "x"}, {"schema": 3}, {"timeout": 2}, {"when": "x"}])
+def test_a_field_of_the_wrong_type_is_named(wrong):
+    (name,) = wrong
+    with pytest.raises(PlanError, match=f"{name} of step s is a (str|int)"):
+        Step("s", "a", "act", **wrong)

@@ -18,9 +18,10 @@ import interlock.core.events as e
 from interlock.core import paths, values
 from interlock.core.context import Bank
 from interlock.core.job import DELETE, Job, Question, Reply
-from interlock.core.machine import TERMINAL, Machine
+from interlock.core.machine import Machine
 from interlock.core.plan import Plan, Step
 from interlock.core.scope import Sight
+from interlock.core.states import TERMINAL
 
 from .strategies import FAILURES, REDUCERS, Scenario, failure, json_objects, json_values, refused_answer, scenarios
 
@@ -292,7 +293,7 @@ def test_the_hash_of_a_view_is_that_of_a_bank_that_never_knew_anything_else(requ
     bank, naive = Bank(plan), NaiveContext({"a": request_})
     bank.commit_request(values.encode({"a": request_}))
     for n, tree in enumerate(commits, 1):
-        path = "a.b" if n % 2 and not bank.findings(n, {"a.b": b"1"}) else "a"
+        path = "a.b" if n % 2 and not bank.findings({"a.b": b"1"}) else "a"
         bank.commit(n, {path: Raw(values.encode(tree))})
         naive.commits[n, 0] = {path: tree}
     last = len(commits) + 1

@@ -23,6 +23,7 @@ QUESTION_CHARS_MAX = 8_000
 CHOICES_MAX = 50
 EXCERPT_CHARS_MAX = 2_000
 READS_MAX = 1_000
+PATTERNS_SHOWN = 5
 TOKENS_MAX = 2**53
 USD_MAX = 1e9
 
@@ -51,7 +52,6 @@ def assess(  # noqa: PLR0913 - all that a verdict hangs on, by name
     *,
     bank: Bank,
     duty: Duty,
-    label: int,
     index: int,
     limits: Limits,
     view: View,
@@ -75,7 +75,7 @@ def assess(  # noqa: PLR0913 - all that a verdict hangs on, by name
     if duty.schemas and not submission.findings:
         _check_against_schema(duty, submission)
     if not submission.findings:
-        for finding in bank.findings(label, submission.writes, submission.deletes):
+        for finding in bank.findings(submission.writes, submission.deletes):
             submission.refuse(finding.code, finding.message, finding.path)
     if submission.findings:
         return AttemptRefused(
@@ -175,7 +175,7 @@ def _take_writes(writes: Any, duty: Duty, index: int, limits: Limits, submission
         if path is None:
             continue
         if not can_write(path):
-            submission.refuse("scope", f"{duty.agent} may not write {path}", path)
+            submission.refuse("scope", f"{duty.agent} may not write {path}{_granted(duty, index)}", path)
             continue
         if path in taken:
             submission.refuse("path", f"{path} is written twice", path)
@@ -188,6 +188,12 @@ def _take_writes(writes: Any, duty: Duty, index: int, limits: Limits, submission
         submission.refuse("size", f"the writes are {total:,} bytes of JSON, more than {limits.commit_bytes_max:,}")
     if len(taken) > 1:
         _check_apart(taken, submission)
+
+
+def _granted(duty: Duty, index: int) -> str:
+    patterns = _writable_by(duty, index).patterns
+    more = ", ..." if len(patterns) > PATTERNS_SHOWN else ""
+    return f"; it may write {', '.join(patterns[:PATTERNS_SHOWN]) or 'nothing'}{more}"
 
 
 def _writable_by(duty: Duty, index: int) -> paths.Patterns:

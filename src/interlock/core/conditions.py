@@ -6,7 +6,6 @@ from typing import Any, assert_never
 from .context import Bank
 from .plan import Condition
 
-_ABSENT = object()
 _NUMBERS = frozenset({int, float})
 
 

@@ -15,9 +15,11 @@ from typing import Any
 
 import msgspec
 
+from interlock.errors import PathError
+
 from . import paths
 from .events import Finding
-from .plan import REQUEST, Plan
+from .plan import Plan, Step
 from .reducers import REDUCERS
 from .scope import ReducerKind, Sight
 from .values import DEFAULT_LIMITS, DIGEST_BYTES, Limits, content_hash, decode, encode_written, leaf_digest
@@ -72,7 +74,7 @@ class Bank:
 
     # --- writing ---
 
-    def findings(self, label: int, writes: Mapping[str, bytes], deletes: Iterable[str] = ()) -> list[Finding]:
+    def findings(self, writes: Mapping[str, bytes], deletes: Iterable[str] = ()) -> list[Finding]:
         """Why this commit can't be taken as it is; empty when it can."""
         found: list[Finding] = []
         added = 0
@@ -363,7 +365,10 @@ class View(Mapping[str, Any]):
     def __getitem__(self, path: str) -> Any:
         """The value at a dotted path. Raises KeyError where nothing is there, or nothing this step may read."""
         if not self._bank.is_leaf(path):  # whose path is canonical, and may be longer than a path one can declare
-            path = paths.canonical(path)
+            try:
+                path = paths.canonical(path)
+            except PathError as error:
+                raise KeyError(str(error)) from None
         self._reads[path] = None
         value = self._leaf(path)
         if value is _ABSENT:
@@ -383,7 +388,7 @@ class View(Mapping[str, Any]):
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return f"View({self._tree('')!r})"
+        return f"View({self.to_dict()!r})"
 
     def to_dict(self) -> dict[str, Any]:
         """All that may be seen, as a nested dict of the reader's own."""
@@ -438,5 +443,4 @@ class View(Mapping[str, Any]):
         return shown
 
 
-_NO_PLAN = Plan.__new__(Plan)
-_NO_PLAN.steps, _NO_PLAN.ancestors = (REQUEST,), [0]
+_NO_PLAN = Plan([Step("none", "none", "none")])

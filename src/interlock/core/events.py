@@ -146,6 +146,11 @@ class RunCancelled(Event, frozen=True, tag="run_cancelled"):
     by: str
     reason: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """Why the run has ended, for people."""
+        return f"cancelled by {self.by}" + (f": {self.reason}" if self.reason else "")
+
 
 class RunFinished(Event, frozen=True, tag="run_finished"):
     """The run ended: `status` is succeeded or failed."""

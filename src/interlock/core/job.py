@@ -39,6 +39,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     index: int | None = None
 
 
+def idempotency_key(run_id: str, step: str, attempt: int) -> str:
+    """The key of one attempt: the same when a call that was lost in a crash is issued again."""
+    return f"{run_id}/{step}/{attempt}"
+
+
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What one call consumed. usd is None where tokens were used at an unknown price: unknown is never zero."""
 

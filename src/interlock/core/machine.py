@@ -7,7 +7,7 @@ Steps are numbers: those of the plan, and after them the items of expanded for_e
 the plan; for an item, that of its for_each step.
 """
 
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import msgspec
 from msgspec import Raw
@@ -17,28 +17,10 @@ from . import events as e
 from .assess import assess
 from .conditions import holds
 from .context import EVERYTHING, Bank, View
-from .job import Job, Usage
+from .job import Job, Usage, idempotency_key
 from .plan import Step
 from .rules import Duty, Rules
-
-State = Literal["waiting", "ready", "running", "backing_off", "escalated", "committed", "dead", "skipped", "cancelled"]
-Status = Literal["running", "parked", "succeeded", "failed", "cancelled"]
-
-# What a step may become. Plain strings, not an Enum: a check costs a tenth.
-LEGAL: dict[State, frozenset[State]] = {
-    "waiting": frozenset({"ready", "skipped", "cancelled"}),
-    "ready": frozenset({"running", "skipped", "dead", "cancelled"}),
-    "running": frozenset({"committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
-    "backing_off": frozenset({"ready", "cancelled"}),
-    "escalated": frozenset({"cancelled"}),
-    "committed": frozenset(),
-    "dead": frozenset(),
-    "skipped": frozenset(),
-    "cancelled": frozenset(),
-}
-TERMINAL = frozenset({"committed", "dead", "skipped", "cancelled"})
-_DUE = frozenset({"ready", "backing_off"})
-_BUSY = frozenset({"ready", "running", "backing_off"})
+from .states import BUSY, DUE, LEGAL, TERMINAL, State, Status
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -239,7 +221,7 @@ class Machine:
 
     def _run_cancelled(self, event: e.RunCancelled) -> None:
         self.status = "cancelled"
-        self.reason = f"cancelled by {event.by}" + (f": {event.reason}" if event.reason else "")
+        self.reason = event.sentence
         for n in range(1, len(self.state)):
             if self.state[n] not in TERMINAL:
                 self._move(n, "cancelled")
@@ -342,8 +324,8 @@ class Machine:
         state = self.state[n]
         assert to in LEGAL[state], f"{self.step_id(n)}: {state} -> {to}"
         self.state[n] = to
-        self._busy += (to in _BUSY) - (state in _BUSY)
-        if to in _DUE:
+        self._busy += (to in BUSY) - (state in BUSY)
+        if to in DUE:
             self._due[n] = None
         else:
             self._due.pop(n, None)
@@ -372,11 +354,19 @@ class Machine:
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
             if step.when is not None and not holds(step.when, self.bank, self.plan.ancestors[n]):
-                return c.SkipStep(step.id, f"its condition did not hold: {step.when}")
+                return c.SkipStep(step.id, f"its condition did not hold: {step.when}{self._found(n, step.when.path)}")
             if step.for_each is not None:
                 return self._expansion(n, step.for_each)
         attempt, duty = self.attempts[n] + (n not in self._reissue), self._duty[n]
         return c.CallAgent(n, self.step_id(n), duty.agent, attempt, duty.policy.timeout_ms)
+
+    def _found(self, n: int, path: str) -> str:
+        """That a condition looked at nothing: most often a mistyped path."""
+        try:
+            self.bank.value(path, self.plan.ancestors[n])
+        except KeyError:
+            return " (there is nothing there)"
+        return ""
 
     def _expansion(self, n: int, path: str) -> c.AnyCommand:
         step_id, limits = self.step_id(n), self.rules.limits
@@ -443,7 +433,7 @@ class Machine:
             agent=command.agent,
             action=step.action,
             attempt=command.attempt,
-            idempotency_key=f"{run_id}/{command.step}/{command.attempt}",
+            idempotency_key=idempotency_key(run_id, command.step, command.attempt),
             instructions=step.instructions,
             feedback=self.feedback.get(n, ()),
             item=msgspec.json.decode(item[2]) if item else None,
@@ -458,7 +448,6 @@ class Machine:
             answer,
             bank=self.bank,
             duty=self.duty(n),
-            label=self.label[n],
             index=job.index or 0,
             limits=self.rules.limits,
             view=job.view,

@@ -8,6 +8,7 @@ alone grants all.
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -167,14 +168,48 @@ def intersection(one: str, other: str) -> str | None:
 class Patterns:
     """A set of patterns compiled to one set lookup and one `str.startswith(tuple)`."""
 
-    __slots__ = ("_exact", "_starts", "all", "patterns")
+    __slots__ = ("_exact", "_starts", "patterns")
 
     def __init__(self, patterns: tuple[str, ...]) -> None:
         self.patterns = tuple(dict.fromkeys(patterns))
-        self.all = "*" in patterns
         self._exact = frozenset(p for p in patterns if not is_open(p))
-        self._starts = ("",) if self.all else tuple(base(p) + "." for p in patterns)
+        self._starts = ("",) if "*" in patterns else tuple(base(p) + "." for p in patterns)
 
     def cover(self, path: str) -> bool:
         """Whether one of the patterns grants this canonical path."""
         return path in self._exact or path.startswith(self._starts)
+
+
+class PatternIndex:
+    """Which of many numbered holders hold a pattern that overlaps with a given one: bitsets by path."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, int] = {}
+        self._below: dict[str, int] = {}
+
+    def add(self, pattern: str, holder: int) -> None:
+        """Note that this holder holds this pattern."""
+        root, bit = base(pattern), 1 << holder
+        self._at[root] = self._at.get(root, 0) | bit
+        for prefix in _above(root):
+            self._below[prefix] = self._below.get(prefix, 0) | bit
+
+    def meeting(self, pattern: str) -> int:
+        """The bitset of the holders of patterns that overlap with this one."""
+        root = base(pattern)
+        found = self._at.get(root, 0) | self._below.get(root, 0)
+        for prefix in _above(root):
+            found |= self._at.get(prefix, 0)
+        return found
+
+
+def _above(root: str) -> tuple[str, ...]:
+    return (*prefixes(root), "") if root else ()
+
+
+def bits(bitset: int) -> Iterable[int]:
+    """The numbers in a bitset, in rising order."""
+    while bitset:
+        low = bitset & -bitset
+        yield low.bit_length() - 1
+        bitset ^= low

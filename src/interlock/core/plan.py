@@ -18,6 +18,7 @@ import msgspec
 from interlock.errors import PlanError, ValueRefused
 
 from . import paths
+from .paths import bits
 from .policy import RETRIES_MAX, TIMEOUT_MS_MAX, duration_ms
 from .scope import texts
 from .values import DEFAULT_LIMITS, encode, hash_of
@@ -98,6 +99,37 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
                 set_field(self, name, tuple(map(paths.parse_pattern, getattr(self, name))))
         if self.for_each is not None:
             set_field(self, "for_each", paths.canonical(self.for_each))
+        when: Any = self.when
+        if isinstance(when, Mapping):
+            set_field(self, "when", _condition(when, self.id))
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                found = type(getattr(self, name)).__name__
+                raise PlanError(f"{name} of step {self.id} is a {found}", place=("plan", self.id, name))
+
+
+def _condition(when: Mapping[str, Any], step: str) -> Condition:
+    """A condition that was written as a mapping, as in a team file."""
+    try:
+        return Condition(**when)
+    except TypeError as error:
+        message = f"when of step {step}: {error}"
+        raise PlanError(message, fix="give it a path, an op and a value", place=("plan", step, "when")) from error
+
+
+_NONE = type(None)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "agent": (str,),
+    "action": (str,),
+    "instructions": (str,),
+    "samples": (int,),
+    "retries": (int, _NONE),
+    "timeout": (str, _NONE),
+    "backoff": (str, _NONE),
+    "when": (Condition, _NONE),
+    "schema": (Mapping, _NONE),
+}
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,14 +192,6 @@ class Plan:
             for need in self.needs[n]:
                 descendants[need] |= descendants[n] | 1 << n
         return [self.ancestors[n] | descendants[n] | 1 << n for n in range(len(self.steps))]
-
-
-def bits(bitset: int) -> Iterable[int]:
-    """The numbers in a bitset, in rising order."""
-    while bitset:
-        low = bitset & -bitset
-        yield low.bit_length() - 1
-        bitset ^= low
 
 
 def _unroll_phases(items: Iterable[Step | Phase]) -> list[Step]:

@@ -15,7 +15,8 @@ from itertools import combinations
 import msgspec
 
 from . import paths
-from .plan import INDEX, Plan, bits
+from .paths import bits
+from .plan import INDEX, Plan
 
 _LAST_DIGITS = re.compile(r"\d+(?=\D*$)")
 _INDEX = re.compile(r"\d*\{index\}")
@@ -28,38 +29,11 @@ class Race(msgspec.Struct, frozen=True):
     path: str
 
 
-class WriterIndex:
-    """Which steps may write a pattern: bitsets by path."""
-
-    def __init__(self) -> None:
-        self._at: dict[str, int] = {}
-        self._below: dict[str, int] = {}
-
-    def add(self, pattern: str, step: int) -> None:
-        """Note that a step may write this pattern."""
-        root, bit = paths.base(pattern), 1 << step
-        self._at[root] = self._at.get(root, 0) | bit
-        for prefix in _above(root):
-            self._below[prefix] = self._below.get(prefix, 0) | bit
-
-    def meeting(self, pattern: str) -> int:
-        """The steps that may write a pattern overlapping this one."""
-        root = paths.base(pattern)
-        found = self._at.get(root, 0) | self._below.get(root, 0)
-        for prefix in _above(root):
-            found |= self._at.get(prefix, 0)
-        return found
-
-
-def _above(root: str) -> tuple[str, ...]:
-    return (*paths.prefixes(root), "") if root else ()
-
-
 class Writers:
     """All writers of a plan, by exact and by blurred path. Fields with a reducer are left out: they can't race."""
 
     def __init__(self, writes: Sequence[Sequence[str]], reducers: Mapping[str, object]) -> None:
-        self._exact, self._blurred, self._templates = WriterIndex(), WriterIndex(), WriterIndex()
+        self._exact, self._blurred, self._templates = paths.PatternIndex(), paths.PatternIndex(), paths.PatternIndex()
         self._reducers = tuple(reducers)
         for step, patterns in enumerate(writes):
             for pattern in patterns:

@@ -13,7 +13,8 @@ import msgspec
 from interlock.errors import OwnershipError, PathError, PlanError, RaceError, TeamError
 
 from . import paths
-from .plan import INDEX, Plan, Step, bits, hint
+from .paths import bits
+from .plan import INDEX, Plan, Step, hint
 from .policy import Policy, duration_ms
 from .races import Race, Writers, races, unordered_reads
 from .schema import WritesSchema
@@ -198,13 +199,6 @@ class Rules:
 
     def _succession_problems(self, writes: list[Sequence[str]]) -> Iterator[TeamError]:
         for field, owners in self.sharing.succession.items():
-            unknown = [owner for owner in owners if owner not in self.roles]
-            if unknown:
-                message = (
-                    f"the succession of {field} names {unknown[0]}, which is no agent{hint(unknown[0], self.roles)}"
-                )
-                yield TeamError(message, place=("succession", field))
-                continue
             earlier = 0
             for owner in owners:
                 mine = self._writers_of(field, owner, writes)
@@ -244,7 +238,15 @@ def _grants(allowed: str, read: str) -> bool:
 
 
 def role_problems(roles: Mapping[str, Role], sharing: Sharing) -> Iterator[TeamError]:
-    """What is wrong with the agents whatever the plan: unknown fallbacks, circles of them, fields with two owners."""
+    """What is wrong with the agents whatever the plan: successions and fallbacks that name no agent, ...
+
+    ... circles of fallbacks, fields with two owners.
+    """
+    for field, owners in sharing.succession.items():
+        for owner in owners:
+            if owner not in roles:
+                message = f"the succession of {field} names {owner}, which is no agent{hint(owner, roles)}"
+                yield TeamError(message, place=("succession", field), paths=(field,))
     for name, role in roles.items():
         place = ("agents", name, "fallback")
         if role.fallback is not None and role.fallback not in roles:

@@ -120,41 +120,17 @@ class Sharing(msgspec.Struct, frozen=True, omit_defaults=True):
         return any({one, other} <= set(owners) for owners in successions)
 
 
-class _Owned:
-    """Who may write what, by path: so that only patterns that meet are compared."""
-
-    def __init__(self) -> None:
-        self._at: dict[str, list[tuple[str, str]]] = {}
-        self._below: dict[str, list[tuple[str, str]]] = {}
-
-    def add(self, owner: str, pattern: str) -> None:
-        root = paths.base(pattern)
-        self._at.setdefault(root, []).append((owner, pattern))
-        for above in _above(root):
-            self._below.setdefault(above, []).append((owner, pattern))
-
-    def meeting(self, pattern: str) -> Iterator[tuple[str, str]]:
-        """Owners and their patterns that share a field with this one."""
-        root = paths.base(pattern)
-        for above in _above(root):
-            yield from self._at.get(above, ())
-        yield from self._at.get(root, ())
-        yield from self._below.get(root, ())
-
-
-def _above(root: str) -> tuple[str, ...]:
-    return (*paths.prefixes(root), "") if root else ()
-
-
 def overlaps(scopes: Mapping[str, Scope], sharing: Sharing) -> Iterator[Overlap]:
     """The ownership proof: every pair of agents that may write the same field without leave to share it."""
-    owned = _Owned()
+    index = paths.PatternIndex()
+    owned: list[tuple[str, str]] = []
     for other, scope in scopes.items():
         patterns = tuple(dict.fromkeys(scope.write_permissions))
         for second in patterns:
-            for one, first in owned.meeting(second):
+            for one, first in (owned[n] for n in paths.bits(index.meeting(second))):
                 shared = paths.intersection(first, second)
                 if shared is not None and not sharing.permits(one, other, shared):
                     yield Overlap((one, other), (first, second), shared)
         for pattern in patterns:
-            owned.add(other, pattern)
+            index.add(pattern, len(owned))
+            owned.append((other, pattern))

@@ -140,9 +140,8 @@ def leaf_digest(path: str, raw: bytes, order: int | None = None) -> int:
 
     The parts are joined by NUL, which JSON never holds, so no two leaves join to the same bytes.
     """
-    canonical = raw if b"{" not in raw else canonical_bytes(raw)
     place = b"" if order is None else b"%d\0" % order
-    text = b"%b\0%b%b" % (path.encode(), place, canonical)
+    text = b"%b\0%b%b" % (path.encode(), place, canonical_bytes(raw))
     return int.from_bytes(blake2b(text, digest_size=DIGEST_BYTES).digest(), "big")
 
 
