@@ -1,6 +1,11 @@
 """python -m bench [WORKLOAD ...] [--json] [--quick] [--profile WORKLOAD]
 
-One JSON line per workload, and a table at the end. The exit code is 0 even if a goal is missed: this measures.
+One JSON line per workload; then a table, and a line that says how many goals fall short. The exit code is 0 even if a
+goal is missed: this measures.
+
+The environment variable INTERLOCK_BENCH_BANKING77 names a folder that holds train.csv and test.csv of Banking77
+(columns text and category): support_desk then sorts those 13,083 messages, and says how many it sorted right. Without
+it, it runs on the forty of the example.
 """
 
 import argparse
@@ -12,8 +17,9 @@ import msgspec
 from .figures import NotMeasured, Result, Settings
 from .folders import ROOT, fresh_folder
 from .profiling import profile
-from .report import table
+from .report import closing, table
 from .workloads import WORKLOADS
+from .workloads.support_desk import VARIABLE
 
 REPETITIONS = 15
 REPETITIONS_QUICK = 5
@@ -30,7 +36,7 @@ def main() -> int:
             return _profile(options.profile, settings)
         results = [_measure(name, settings) for name in options.workloads or WORKLOADS]
     if not options.json:
-        print(f"\n{table(results)}")
+        print(f"\n{table(results)}\n\n{closing(results)}")
     return 0
 
 
@@ -56,7 +62,12 @@ def _profile(name: str, settings: Settings) -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="What Interlock costs, measured.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="What Interlock costs, measured.",
+        epilog=f"{VARIABLE}, an environment variable, names a folder that holds train.csv and test.csv of Banking77 "
+        "(columns text and category), for support_desk to sort; without it, it runs on the example's own messages.",
+    )
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument("--json", action="store_true", help="the JSON lines alone, without the table")
     parser.add_argument("--quick", action="store_true", help="few repetitions, and nothing that takes minutes")

@@ -17,7 +17,7 @@ from bench.subjects import chain
 
 
 class Worker:
-    """A no-op agent that writes down each call first, and kills its process at one of them."""
+    """An agent that writes down the key of each call, then answers with it; at one of them it kills its process."""
 
     def __init__(self, log: Path, kill_at: int) -> None:
         self._log = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -30,7 +30,7 @@ class Worker:
         if self._calls == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         await asyncio.sleep(0)
-        return {f"out.{job.step}": job.view["seed"] + 1}
+        return {f"out.{job.step}": job.idempotency_key}
 
 
 async def main(folder: Path, runs: int, steps: int, kill_at: int) -> None:

@@ -94,13 +94,24 @@ class Pairs(msgspec.Struct):
     def ratio(self) -> float:
         return median(self.ratios)
 
+    def figure(self, name: str, unit: str, reference_name: str, goal: Goal) -> Figure:
+        """The medians, with the goal they have to meet."""
+        return Figure(
+            name=name,
+            value=self.work,
+            unit=unit,
+            reference=self.reference,
+            reference_name=reference_name,
+            ratio=self.ratio,
+            goal=goal,
+        )
+
     def details(self) -> dict[str, object]:
         """The single measurements, rounded."""
         return {
             "works": [round(value, 1) for value in self.works],
             "references": [round(value, 1) for value in self.references],
             "ratios": [round(value, 2) for value in self.ratios],
-            "best_ratio": round(min(self.works) / min(self.references), 2),
         }
 
 

@@ -1,4 +1,4 @@
-"""The table at the end."""
+"""The table at the end, and the line that closes it."""
 
 from collections.abc import Sequence
 
@@ -16,6 +16,16 @@ def table(results: Sequence[Result]) -> str:
     lines.insert(1, "  ".join("-" * width for width in widths).rstrip())
     notes = [f"{result.workload}: {result.note}" for result in results if result.note]
     return "\n".join([*lines, *notes])
+
+
+def closing(results: Sequence[Result]) -> str:
+    """How many goals fall short, and which."""
+    judged = [(result, figure) for result in results for figure in result.figures if figure.ok is not None]
+    if not judged:
+        return "No goal was judged."
+    short = [f"{result.workload}: {figure.name}" for result, figure in judged if not figure.ok]
+    count = f"{len(short)} of {len(judged)} goals {'falls' if len(short) == 1 else 'fall'} short"
+    return f"{count}: {', '.join(short)}." if short else f"{count}."
 
 
 def _row(result: Result, figure: Figure) -> tuple[str, ...]:

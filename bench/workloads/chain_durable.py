@@ -7,7 +7,7 @@ same folder: each step needs one, so a ratio of 1 can't be beaten.
 from collections.abc import Callable
 from time import perf_counter
 
-from bench.figures import Figure, Goal, Result, Settings, interleave
+from bench.figures import Goal, Result, Settings, interleave
 from bench.folders import fresh_folder
 from bench.references import commit_us
 from bench.subjects import chain
@@ -20,15 +20,7 @@ RATIO_MAX = 2.5
 def measure(settings: Settings) -> Result:
     steps = settings.size(STEPS)
     pairs = interleave(settings.repetitions, prepare(settings), lambda: commit_us(settings.folder, steps))
-    figure = Figure(
-        name="step",
-        value=pairs.work,
-        unit="us",
-        reference=pairs.reference,
-        reference_name="durable commit",
-        ratio=pairs.ratio,
-        goal=Goal("ratio", at_most=RATIO_MAX),
-    )
+    figure = pairs.figure("step", "us", "durable commit", Goal("ratio", at_most=RATIO_MAX))
     return Result("chain_durable", [figure], {"steps": steps, **pairs.details()})
 
 

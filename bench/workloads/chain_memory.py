@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import thread_time
 
 import interlock as il
-from bench.figures import Figure, Goal, Result, Settings, interleave
+from bench.figures import Goal, Result, Settings, interleave
 from bench.references import task_us
 from bench.subjects import chain
 
@@ -22,15 +22,7 @@ def measure(settings: Settings) -> Result:
     steps = settings.size(STEPS)
     team = chain(steps)
     pairs = interleave(settings.repetitions, lambda: step_us(team), lambda: task_us(steps))
-    figure = Figure(
-        name="step",
-        value=pairs.work,
-        unit="us",
-        reference=pairs.reference,
-        reference_name="asyncio task",
-        ratio=pairs.ratio,
-        goal=Goal("ratio", at_most=RATIO_MAX),
-    )
+    figure = pairs.figure("step", "us", "asyncio task", Goal("ratio", at_most=RATIO_MAX))
     return Result("chain_memory", [figure], {"steps": steps, **pairs.details()})
 
 
@@ -39,11 +31,11 @@ def prepare(settings: Settings) -> Callable[[], object]:
     return lambda: step_us(team)
 
 
-def step_us(team: il.Team, journal: str = ":memory:", clock: Callable[[], float] = thread_time) -> float:
-    """Microseconds a step of one run."""
+def step_us(team: il.Team, journal: str = ":memory:", clock: Callable[[], float] = thread_time, **bounds: int) -> float:
+    """Microseconds a step of one run; `bounds` are the orchestrator's."""
 
     async def one_run() -> float:
-        async with il.Orchestrator(team, journal) as orchestrator:
+        async with il.Orchestrator(team, journal, **bounds) as orchestrator:
             started = clock()
             run = await orchestrator.run({"seed": 1})
             took = clock() - started

@@ -2,8 +2,9 @@
 
 A process opens a batch and runs it until one of its agents kills it with SIGKILL. A second process resumes; timed is
 all of it, from the start of Python to its exit. Every call of an agent is written to a file of its own, opened with
-O_APPEND, that knows nothing of the journal; what was committed at the kill is read from a copy of the journal. A call
-that was in flight at the kill is repeated with its key and doesn't count as a committed step.
+O_APPEND, that knows nothing of the journal. What an agent answers is the key of its call, so that the values committed
+at the kill, read from a copy of the journal, say which calls they came from. A call that was in flight at the kill is
+repeated with its key and doesn't count as a committed step.
 
 The reference is a process that runs the same batch from the start to the end: recovery should not take longer.
 """
@@ -14,10 +15,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
-from bench.figures import Figure, Goal, NotMeasured, Result, Settings
+import msgspec
+
+from bench.figures import Figure, Goal, NotMeasured, Pairs, Result, Settings
 from bench.folders import ROOT, fresh_folder
 from interlock.core.events import AttemptCommitted
 from interlock.journal.sqlite import SqliteJournal
@@ -43,15 +45,7 @@ def measure(settings: Settings) -> Result:
     seconds = [trial["seconds"] for trial in trials]
     again = sum(trial["committed_called_again"] for trial in trials)
     figures = [
-        Figure(
-            name="restart to done",
-            value=median(seconds),
-            unit="s",
-            reference=median(whole),
-            reference_name="the whole batch",
-            ratio=median(mine / all_ for mine, all_ in zip(seconds, whole, strict=True)),
-            goal=Goal("value", at_most=SECONDS_MAX),
-        ),
+        Pairs(seconds, whole).figure("restart to done", "s", "the whole batch", Goal("value", at_most=SECONDS_MAX)),
         Figure(name="committed steps called again", value=again, unit="steps", goal=Goal("value", at_most=0)),
     ]
     return Result("crash_recovery", figures, {"runs": runs, "steps_per_run": STEPS, "trials": trials})
@@ -90,7 +84,7 @@ def _calls(folder: Path) -> list[str]:
 
 
 def _committed(folder: Path) -> list[str]:
-    """Which attempts were committed, by their keys; from a copy, so that looking changes nothing."""
+    """The keys of the calls whose answers were committed; from a copy, so that looking changes nothing."""
     with fresh_folder(folder) as copy:
         for file in folder.glob("journal.db*"):
             if file.is_file():
@@ -103,6 +97,6 @@ async def _committed_in(path: Path) -> list[str]:
     keys = []
     for row in await journal.runs(limit=0):
         committed = [event for event in await journal.load(row.run_id) if isinstance(event, AttemptCommitted)]
-        keys += [f"{row.run_id}/{event.step}/{event.attempt}" for event in committed]
+        keys += [msgspec.json.decode(value) for event in committed for value in event.writes.values()]
     await journal.close()
     return keys

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import interlock as il
-from bench.figures import Figure, Goal, Result, Settings, interleave
+from bench.figures import Goal, Result, Settings, interleave
 from bench.folders import fresh_folder
 from bench.references import commit_us
 from bench.subjects import chain
@@ -28,15 +28,7 @@ def measure(settings: Settings) -> Result:
 
     pairs = interleave(settings.repetitions, work, commits_per_second)
     by_default = interleave(settings.repetitions, lambda: work({}), commits_per_second)
-    figure = Figure(
-        name="steps a second",
-        value=pairs.work,
-        unit="1/s",
-        reference=pairs.reference,
-        reference_name="durable commits",
-        ratio=pairs.ratio,
-        goal=Goal("value", at_least=STEPS_PER_SECOND_MIN),
-    )
+    figure = pairs.figure("steps a second", "1/s", "durable commits", Goal("value", at_least=STEPS_PER_SECOND_MIN))
     details = {"runs": settings.size(RUNS), "steps_per_run": STEPS, "by_default": round(by_default.work)}
     return Result("many_runs", [figure], {**details, **pairs.details()})
 

@@ -33,16 +33,12 @@ async def resolution(job: il.Job) -> il.Reply:
     category = job.view["ticket.category"]
     if category in ANSWERS:
         return il.Reply(writes={"ticket.response": letter(job, ANSWERS[category])})
-    if job.feedback:
-        return il.Reply(writes={"ticket.response": letter(job, job.feedback[-1])})
     return il.Reply(ask=il.Question(f"There is no answer for {category}. What shall we tell the customer?"))
 
 
 @il.agent("escalation")
 async def escalation(job: il.Job) -> il.Reply:
-    """Hand the ticket to a person and say why; the run is parked until they answer."""
-    if job.feedback:  # they have: their answer is why this attempt was started
-        return il.Reply(writes={"ticket.decision": job.feedback[-1]})
+    """Hand the ticket to a person and say why: the run is parked with the question."""
     return il.Reply(ask=il.Question(question(job)))
 
 

@@ -19,13 +19,15 @@ from interlock.core.plan import Condition, Phase, Plan, Step
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.engine.run import Run
-from interlock.errors import InterlockError
+from interlock.errors import AgentError, AgentRefused, InterlockError
 from interlock.team import Agent, Team, agent
 from interlock.wiring import Orchestrator, run
 
 __all__ = [
     "DELETE",
     "Agent",
+    "AgentError",
+    "AgentRefused",
     "Condition",
     "InterlockError",
     "Job",

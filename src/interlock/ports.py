@@ -16,8 +16,9 @@ from interlock.core.job import Job
 class Opening(msgspec.Struct, frozen=True):
     """What a journal keeps of a new run beside its events.
 
-    team, plan: hashes of the blobs it is pinned to. source: the team file it was started from, so that it can be
-    resumed by name alone. batch, row: where its request came from (row from 0).
+    team, plan: the hashes it is pinned to; the team's is that of its document, which is kept as a blob. source: the
+    team file it was started from, so that it can be resumed by name alone. batch, row: where its request came from (row
+    from 0).
     """
 
     team: str

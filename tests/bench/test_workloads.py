@@ -80,14 +80,42 @@ def test_says_what_could_not_be_measured_and_goes_on(tmp_path):
     assert result["note"].startswith("not measured: ")
 
 
-def test_ends_with_a_table(tmp_path):
+def test_ends_with_a_table_and_a_line_about_the_goals(tmp_path):
     small = ("--quick", "--repetitions", "1", "--scale", "0.02")
 
-    *_, header, rule, row = bench("chain_memory", *small, folder=tmp_path).splitlines()
+    *_, header, rule, row, blank, closing_line = bench("chain_memory", *small, folder=tmp_path).splitlines()
 
     assert header.split() == ["workload", "figure", "result", "reference", "ratio", "goal"]
     assert set(rule) == {"-", " "}
     assert row.split()[:2] == ["chain_memory", "step"]
+    assert (blank, closing_line) == ("", "No goal was judged.")
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([1, 2], "0 of 2 goals fall short."),
+        ([1, 9], "1 of 2 goals falls short: w: f1."),
+        ([8, 9], "2 of 2 goals fall short: w: f0, w: f1."),
+    ],
+)
+def test_the_last_line_counts_and_names_the_goals_that_fall_short(values, line, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))  # the bench is not installed
+    from bench.figures import Figure, Goal, Result
+    from bench.report import closing
+
+    figures = [
+        Figure(name=f"f{number}", value=value, unit="s", goal=Goal("value", at_most=5))
+        for number, value in enumerate(values)
+    ]
+    for figure in figures:
+        figure.judge()
+
+    assert closing([Result("w", [*figures, Figure(name="without a goal", value=1, unit="s")])]) == line
+
+
+def test_help_tells_how_to_bring_messages(tmp_path):
+    assert "INTERLOCK_BENCH_BANKING77" in bench("--help", folder=tmp_path)
 
 
 def test_profiles_what_runs_in_this_process(tmp_path):

@@ -4,7 +4,12 @@ import json
 import subprocess
 import sys
 
+import msgspec
 import pytest
+
+from interlock.cli import looking
+from interlock.cli.config import Settings
+from interlock.cli.journals import find_run
 
 
 def words(text):
@@ -50,7 +55,7 @@ def test_a_line_of_json_for_each_run(desk):
         "input": 0,
     }
     assert by_input[1]["status"] == "failed"
-    assert by_input[1]["reason"] == "work: RuntimeError: no \x1b[31mluck"
+    assert by_input[1]["reason"].startswith("work: RuntimeError: no \x1b[31mluck (agents.py:")
     assert by_input[2]["status"] == "parked"
     assert by_input[2]["reason"] == "work asks: may I?"
 
@@ -184,6 +189,18 @@ def test_a_run_that_has_ended_is_not_cancelled(desk):
     ended = desk.run("cancel", "last")
     assert ended.code == 1
     assert "can't be cancelled any more: it has succeeded" in ended.err
+
+
+def test_a_run_that_ends_before_it_can_be_cancelled_is_told_by_its_end(desk, monkeypatch, capsys):
+    desk.run("run", ".", "--input", desk.write("in.jsonl", "a"))
+
+    async def found_while_it_ran(journal, name):
+        return msgspec.structs.replace(await find_run(journal, name), status="running")
+
+    monkeypatch.setattr(looking, "find_run", found_while_it_ran)
+    settings = Settings(str(desk.folder / ".interlock" / "journal.db"))
+    assert looking.cancel(settings, "last", "", json=False) == 1
+    assert "can't be cancelled any more: it has succeeded" in capsys.readouterr().err
 
 
 def test_a_run_that_another_process_drives_is_cancelled_there(desk):

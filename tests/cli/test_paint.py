@@ -1,6 +1,14 @@
 """How results are drawn for people."""
 
+import re
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from interlock.cli import paint_lists
 from interlock.cli.paint_run import json_lines
+from interlock.ports import RunRow
 
 
 def test_json_that_fits_stands_on_one_line_and_the_rest_is_broken_up():
@@ -16,3 +24,18 @@ def test_json_that_fits_stands_on_one_line_and_the_rest_is_broken_up():
         "}",
     ]
     assert [*json_lines({"a": None}, 40)] == ['{"a": null}']
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_long_reason_never_costs_a_run_its_id_or_its_status(width, monkeypatch):
+    out = Console(width=width, force_terminal=True, no_color=True, file=StringIO())
+    monkeypatch.setattr(paint_lists, "console", lambda: out)
+    ids = [f"1k0t6fvh8fermd6xjm4rza-{n}" for n in (7, 39)]
+    rows = [RunRow(i, "parked", "why " * 50, "t", "p", "/a/team.yaml", "", 0, 1, 0) for i in ids]
+    paint_lists.show_runs(rows, 2_000_000)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out.file.getvalue()).splitlines()
+    assert all(len(line) <= width for line in lines)
+    for run_id in ids:
+        (line,) = [line for line in lines if f"{run_id} " in line]
+        assert "? parked" in line
+        assert "why why" in line or width == 60

@@ -394,3 +394,9 @@ def test_a_field_of_the_wrong_type_is_named(wrong):
     (name,) = wrong
     with pytest.raises(PlanError, match=f"{name} of step s is a (str|int)"):
         Step("s", "a", "act", **wrong)
+
+
+def test_a_default_that_is_written_out_changes_no_hash():
+    written = {"op": str(b"==", "ascii"), "value": 1, "path": "x"}
+    bare = Plan([Step("s", "a", "act", when={"path": "x", "value": 1})])
+    assert Plan([Step("s", "a", "act", when=written, join=str(b"all", "ascii"))]).hash == bare.hash

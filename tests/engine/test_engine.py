@@ -274,19 +274,26 @@ def test_stop_lets_calls_finish_and_takes_no_new_work():
     assert "AttemptInterrupted" not in str(events)
 
 
+@asynccontextmanager
+async def stopped_in_a_backoff(*, at, back_at) -> AsyncIterator[Engine]:
+    """The engine that comes after one that was stopped while a run waited out a backoff of 30 seconds."""
+    store, ann = MemoryStore(), Ann()
+    ann.faults["s0"] = [OSError()]
+    of = fan(1, retries=1, backoff="30s")
+    async with engine(of, ann, journal=MemoryJournal(store)) as running:
+        task = spawn(running.run({}, run_id="run"))
+        await asyncio.sleep(at)
+        running.stop()
+        assert isinstance(await end(task), RunInterrupted)
+        assert virtual.seconds() == at
+    await asyncio.sleep(back_at - at)
+    async with engine(of, ann, journal=MemoryJournal(store)) as running:
+        yield running
+
+
 def test_stop_does_not_wait_for_backoffs_and_resume_keeps_their_deadline():
     async def main():
-        store, ann = MemoryStore(), Ann()
-        ann.faults["s0"] = [OSError()]
-        of = fan(1, retries=1, backoff="30s")
-        async with engine(of, ann, journal=MemoryJournal(store)) as running:
-            task = spawn(running.run({}, run_id="run"))
-            await asyncio.sleep(10)
-            running.stop()
-            assert isinstance(await end(task), RunInterrupted)
-            assert virtual.seconds() == 10
-        await asyncio.sleep(5)
-        async with engine(of, ann, journal=MemoryJournal(store)) as running:
+        async with stopped_in_a_backoff(at=10, back_at=15) as running:
             [ended] = [ended async for ended in running.resume()]
             waited = [event for event in await running.journal.load("run") if isinstance(event, BackoffEnded)]
         return ended.status, virtual.seconds(), waited[0].at_us - virtual.START_US
@@ -299,16 +306,7 @@ def test_stop_does_not_wait_for_backoffs_and_resume_keeps_their_deadline():
 
 def test_an_overdue_backoff_ends_at_once_on_resume():
     async def main():
-        store, ann = MemoryStore(), Ann()
-        ann.faults["s0"] = [OSError()]
-        of = fan(1, retries=1, backoff="30s")
-        async with engine(of, ann, journal=MemoryJournal(store)) as running:
-            task = spawn(running.run({}, run_id="run"))
-            await asyncio.sleep(1)
-            running.stop()
-            await end(task)
-        await asyncio.sleep(1000)
-        async with engine(of, ann, journal=MemoryJournal(store)) as running:
+        async with stopped_in_a_backoff(at=1, back_at=1001) as running:
             assert [ended.status async for ended in running.resume()] == ["succeeded"]
         return virtual.seconds()
 
@@ -728,5 +726,37 @@ def test_resume_leaves_alone_what_another_file_with_the_same_declarations_starte
         async with engine(fan(1), ann, journal=MemoryJournal(store)) as running:
             assert [ended async for ended in running.resume()] == []
         return store.rows["theirs"].status
+
+    assert virtual.run(main()) == "running"
+
+
+def test_runs_and_batches_can_be_resumed_by_id_whichever_file_they_come_from():
+    async def main():
+        store, ann = MemoryStore(), Ann(every=5)
+        async with killed(fan(1), ann, store, after=1) as running:
+            running._source = "/elsewhere/team.yaml"
+            for run_id in ("wanted", "other"):
+                spawn(end(spawn(running.run({}, run_id=run_id))))
+            batch, unwanted = [await running.open_batch([running.request({})], "test") for _ in range(2)]
+        async with engine(fan(1, retries=3), ann, journal=MemoryJournal(store)) as changed:
+            changed._source = "/elsewhere/team.yaml"
+            assert [ended async for ended in changed.resume(ids=["wanted", batch.batch_id])] == []
+        async with engine(fan(1), ann, journal=MemoryJournal(store)) as running:
+            ended = [run.run_id async for run in running.resume(ids=["wanted", batch.batch_id])]
+        assert f"{unwanted.batch_id}-0" not in store.rows
+        return ended == ["wanted", f"{batch.batch_id}-0"], store.rows["other"].status
+
+    assert virtual.run(main()) == (True, "running")
+
+
+def test_resume_by_id_ends_early_when_the_engine_stops():
+    async def main():
+        store, ann = MemoryStore(), Ann(every=4)
+        async with killed(chain(2), ann, store, after=1) as running:
+            spawn(end(spawn(running.run({}, run_id="run"))))
+        async with engine(chain(2), ann, journal=MemoryJournal(store)) as running:
+            asyncio.get_running_loop().call_later(1, running.stop)
+            assert [ended async for ended in running.resume(ids=["run"])] == []
+        return store.rows["run"].status
 
     assert virtual.run(main()) == "running"

@@ -26,7 +26,7 @@ def run(of, request=None):
 def test_it_says_how_the_run_went():
     ended = run(team(step("each", for_each="list", writes=["out.{step}"]), step("dead")), {"list": ["a", "b"]})
     assert ended.status == "failed"
-    assert ended.reason == "dead: OSError: no network"
+    assert ended.reason == "dead: OSError: no network (test_run.py:14 in spend)"
     assert ended.steps == {"each": "committed", "dead": "dead", "each-0": "committed", "each-1": "committed"}
     assert ended.context["out"] == {"each-0": "a", "each-1": "b"}
     assert (ended.cost.usd, ended.cost.tokens, ended.cost.calls) == (0.5, 30, 3)
@@ -45,7 +45,7 @@ def test_as_a_document():
         "input": 0,
     }
     assert msgspec.json.decode(msgspec.json.encode(document)) == document
-    assert run(team(step("dead"))).to_dict()["reason"] == "dead: OSError: no network"
+    assert run(team(step("dead"))).to_dict()["reason"] == "dead: OSError: no network (test_run.py:14 in spend)"
 
 
 def test_it_can_be_read_only():

@@ -1,32 +1,13 @@
 """The rules of the support desk: what is read, what is understood, when a person has to look."""
 
-import importlib.util
-import json
-from pathlib import Path
-
 import pytest
-import yaml
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "support_desk"
+from .reading import Example
 
-
-def _load(path):
-    spec = importlib.util.spec_from_file_location(f"support_desk_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _table(name):
-    return yaml.safe_load((EXAMPLE / name).read_text(encoding="utf-8"))
-
-
-intents = _load(EXAMPLE / "intents.py")
-VOCABULARY, RULES, ANSWERS = _table("vocabulary.yaml"), _table("intents.yaml"), _table("knowledge.yaml")
-TICKETS = [
-    json.loads(line)["ticket"]["metadata"]
-    for line in (EXAMPLE / "input.jsonl").read_text(encoding="utf-8").splitlines()
-]
+EXAMPLE = Example("support_desk")
+intents = EXAMPLE.module("intents")
+VOCABULARY, RULES, ANSWERS = EXAMPLE.table("vocabulary"), EXAMPLE.table("intents"), EXAMPLE.table("knowledge")
+TICKETS = [request["ticket"]["metadata"] for request in EXAMPLE.lines()]
 
 # One plain sentence for each intent.
 SENTENCES = {

@@ -1,15 +1,15 @@
 """One journal file and several processes, which are killed, race, and hold locks."""
 
 import random
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 
 import pytest
 
 import interlock.core.events as e
 from interlock.errors import JournalError
 from interlock.journal import store
-from interlock.journal.sqlite import SqliteJournal
 
+from .conftest import opened
 from .contract import CANCEL, ENDED, OPENING, STARTED, attempt, ids, in_loop, open_run
 from .processes import Process
 
@@ -42,20 +42,6 @@ say("held")
 sys.stdin.readline()
 db.execute("COMMIT")
 """
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
-
-
-@asynccontextmanager
-async def opened(path):
-    journal = SqliteJournal(path)
-    try:
-        yield journal
-    finally:
-        await journal.close()
 
 
 def stream(run_id, count):

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import threading
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -19,22 +19,9 @@ from interlock.journal.ownership import DriverLocks
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Batch, Opening
 
+from .conftest import opened
 from .contract import CANCEL, ENDED, OPENING, PARKED, PLAN, STARTED, TEAM, attempt, ids, in_loop, open_run
 from .processes import Process
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
-
-
-@asynccontextmanager
-async def opened(path):
-    journal = SqliteJournal(path)
-    try:
-        yield journal
-    finally:
-        await journal.close()
 
 
 def locks(path):

@@ -114,7 +114,15 @@ def test_timeouts_and_ends(tmp_path):
     assert one(found, "unstoppable").agents == ("rules",)
     assert one(found, "no_fallback").agents == ("slow",)
     assert "single_try" not in codes(found)
-    assert "Reply(ask=Question(...))" in one(found, "no_person").message
+    assert "no_person" not in codes(found)
+
+
+def test_where_nobody_stands_in_a_person_can_be_asked(tmp_path):
+    message = one(findings(tmp_path, "agents: {a: {allowed_actions: [x]}}"), "no_person").message
+    assert message == (
+        "no declaration leads to a person: what is given up becomes a dead letter;"
+        " an agent can ask one with Reply(ask=Question(...))"
+    )
 
 
 def test_what_the_plan_leaves_idle(tmp_path):

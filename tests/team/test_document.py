@@ -3,8 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 import interlock as il
 from interlock.team import Agent, Team, difference
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def work(job):
@@ -39,6 +43,42 @@ def test_an_object_is_named_by_its_type():
             return {}
 
     assert b"Worker" in team(use=Worker()).document
+
+
+def test_a_team_comes_back_from_its_document():
+    one = Agent("one", use=work, scope=il.Scope(["act"], ["seed"], ["x", "log"]), fallback="two", timeout="2s")
+    two = Agent("two", scope=il.Scope(["act"], [], ["x", "log", "y"]), effort="complex", schema={"required": ["x"]})
+    steps = [il.Step("a", "one", "act", writes=["x"], when=il.Condition("seed", ">", 1)), il.Step("b", "two", "act")]
+    declared = Team(
+        [one, two],
+        il.Plan([il.Phase(step.id, [step]) for step in steps]),
+        reducers={"log": "append"},
+        succession={"x": ["one", "two"]},
+        limits=il.Limits(steps_max=9),
+        name="desk",
+    )
+    again = Team.of_document(declared.document)
+    assert (again.document, again.hash) == (declared.document, declared.hash)
+    assert again.rules.plan.hash == declared.rules.plan.hash
+    assert again.agents["two"].role == two.role
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/team.yaml")), ids=lambda file: file.parent.name)
+def test_the_examples_come_back_from_their_documents(file):
+    declared = Team.load(file)
+    again = Team.of_document(declared.document)
+    assert (again.name, again.roles, again.sharing) == (declared.name, declared.roles, declared.sharing)
+    assert (again.plan.declared, again.limits) == (declared.plan.declared, declared.limits)
+
+
+def test_a_team_without_a_plan_comes_back_without_one():
+    assert Team.of_document(team(plan=None).document).plan is None
+
+
+def test_code_that_nothing_can_import_does_not_come_back():
+    again = Team.of_document(team(use=lambda job: {}).document)
+    assert again.agents["one"].use is None
+    assert again.document == team().document
 
 
 def test_the_hash_is_that_of_the_declarations_not_of_the_place(tmp_path: Path):

@@ -45,31 +45,17 @@ class WorkerJob(msgspec.Struct, tag="job"):
     """A job whose view is spelled out: the agent sees the same, and counts as having read all of it."""
 
     reference: str
-    view: dict[str, Any]
-    run_id: str
-    step: str
-    agent: str
-    action: str
-    attempt: int
-    idempotency_key: str
-    instructions: str
-    feedback: tuple[str, ...]
-    item: Any
-    index: int | None
+    spelled_out: Job
 
     def job(self) -> Job:
         """The job as the agent gets it."""
-        return Job(view=View.of(self.view), **{name: getattr(self, name) for name in _SHARED})
-
-
-_SHARED = tuple(name for name in Job.__struct_fields__ if name != "view")
+        return msgspec.structs.replace(self.spelled_out, view=View.of(self.spelled_out.view))
 
 
 def job_message(reference: str, job: Job) -> bytes:
     """A job on its way to a worker."""
     assert isinstance(job.view, View)
-    shared = {name: getattr(job, name) for name in _SHARED}
-    return msgspec.json.encode(WorkerJob(reference=reference, view=job.view.to_dict(), **shared))
+    return msgspec.json.encode(WorkerJob(reference, msgspec.structs.replace(job, view=job.view.to_dict())))
 
 
 class WorkerReply(msgspec.Struct, omit_defaults=True):

@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from io import TextIOWrapper
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from interlock.core.states import Status
 
 from . import exits
 
@@ -17,7 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Status = Literal["running", "parked", "succeeded", "failed", "cancelled"]
+GRACE = "10s"
 
 
 def command(work: Callable[..., int]) -> Callable[..., None]:
@@ -39,9 +41,9 @@ def _recent_runs(incomplete: str) -> list[tuple[str, str]]:
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
     if wanted:
-        from importlib.metadata import version
+        from interlock import __version__
 
-        sys.stdout.write(f"interlock {version('interlock')}\n")
+        sys.stdout.write(f"interlock {__version__}\n")
         raise typer.Exit
 
 
@@ -110,16 +112,16 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N requests.")] = None,
     concurrency: ConcurrencyOption = None,
-    grace: GraceOption = "10s",
+    grace: GraceOption = GRACE,
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
     """Run a team for one request, or for each of many."""
     from interlock.team import Team as LoadedTeam
 
-    from . import config, inputs, running
+    from . import inputs, running
 
-    how = running.How(config.settings(journal, concurrency), config.seconds(grace), json)
+    how = running.How.of(journal, concurrency, grace, json=json)
     loaded = LoadedTeam.load(team)
     given = inputs.read(input, map or ())
     return running.start(loaded, inputs.Given(given.origin, given.rows[:limit]), how)
@@ -138,14 +140,14 @@ def resume(
         str | None, typer.Option("--team", metavar="TEAM", help="The team file, if it has moved.", show_default=False)
     ] = None,
     concurrency: ConcurrencyOption = None,
-    grace: GraceOption = "10s",
+    grace: GraceOption = GRACE,
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
     """Go on with runs and batches that were interrupted."""
-    from . import config, resuming, running
+    from . import resuming, running
 
-    how = running.How(config.settings(journal, concurrency), config.seconds(grace), json)
+    how = running.How.of(journal, concurrency, grace, json=json)
     return resuming.resume(names or (), team, how)
 
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task
+from rich.status import Status
 from rich.table import Column
 from rich.text import Text
 
@@ -13,44 +14,62 @@ from interlock.core import events as e
 from interlock.engine.run import Run
 
 from .paint import MARKS
-from .screens import REFRESH_PER_SECOND, step_line
 from .tally import Tally
-from .text import duration, plain
+from .text import count, duration, line, plain
 
+REFRESH_PER_SECOND = 8
+RUNNING_SHOWN = 4
 _RATE_SECONDS = 10.0
 
 
-class BatchBar:
-    """A bar with rate, counts by status and remaining time."""
+class _Moving:
+    """What moves below the lines that are said, from its beginning to its end."""
 
     gone = False
 
+    def __init__(self, console: Console, drawn: Progress | Status) -> None:
+        self._console, self._drawn = console, drawn
+
+    def __enter__(self) -> Self:
+        self._drawn.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._drawn.stop()
+
+    def say(self, text: str) -> None:
+        """A line above it."""
+        self._console.print(Text(plain(text)))
+
+
+class BatchBar(_Moving):
+    """A bar with rate, counts by status and remaining time."""
+
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        self._console = Console(stderr=True)
+        console = Console(stderr=True)
         self._progress = Progress(
             BarColumn(None, table_column=Column(ratio=1)),
             MofNCompleteColumn(),
             _Statuses(tally),
             _Rate(),
             _Remaining(),
-            console=self._console,
+            console=console,
             expand=True,
             refresh_per_second=REFRESH_PER_SECOND,
             speed_estimate_period=_RATE_SECONDS,
             transient=True,
         )
         self._task = self._progress.add_task("", total=tally.total)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
+        super().__init__(console, self._progress)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._move()
-        self._progress.stop()
+        super().__exit__(kind, error, trace)
 
     async def ended(self, run: Run) -> None:
         """Move the bar."""
@@ -62,29 +81,15 @@ class BatchBar:
     def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
         """Not shown."""
 
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        self._console.print(Text(plain(text)))
 
-
-class StepsLine:
+class StepsLine(_Moving):
     """One line that says which steps of a single run are running."""
 
-    gone = False
-
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
         self._states: dict[str, str] = {}
-        self._status = self._console.status(Text("starting"), spinner="dots", refresh_per_second=REFRESH_PER_SECOND)
-
-    def __enter__(self) -> Self:
-        self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._status.stop()
+        console = Console(stderr=True)
+        self._status = console.status(Text("starting"), spinner="dots", refresh_per_second=REFRESH_PER_SECOND)
+        super().__init__(console, self._status)
 
     async def ended(self, run: Run) -> None:
         """The result is shown elsewhere."""
@@ -98,11 +103,15 @@ class StepsLine:
                 self._states[event.step] = "done"
             elif isinstance(event, e.AttemptRefused | e.AttemptFailed | e.QuestionAsked):
                 self._states[event.step] = "waiting"
-        self._status.update(Text(step_line(self._states)))
+        self._status.update(Text(_step_line(self._states)))
 
-    def say(self, text: str) -> None:
-        """A line above it."""
-        self._console.print(Text(plain(text)))
+
+def _step_line(states: dict[str, str]) -> str:
+    """What a single run is at: `3 steps done, running: write-brief, write-formal`."""
+    running = [step for step, state in states.items() if state == "running"]
+    names = ", ".join(map(line, running[:RUNNING_SHOWN])) + (" ..." if len(running) > RUNNING_SHOWN else "")
+    done = f"{count(sum(state == 'done' for state in states.values()))} steps done"
+    return f"{done}, running: {names}" if names else done
 
 
 class _Statuses(ProgressColumn):

@@ -31,6 +31,7 @@ from .text import line, plural, shown_path
 FOLDER = Path(".interlock/demo")
 CONCURRENCY = 4
 QUOTE_CHARS_MAX = 44
+_OPTIONS = ("--concurrency", str(CONCURRENCY), "--journal", str(FOLDER / "journal.db"))
 
 
 class Traces(msgspec.Struct, frozen=True):
@@ -75,8 +76,8 @@ def fresh_folder() -> None:
 
 def _interlock(command: str, *arguments: str) -> int:
     """One interlock command in a process of its own, on this terminal; returns its exit code."""
-    words = [sys.executable, "-m", "interlock", command, *arguments, "--concurrency", str(CONCURRENCY)]
-    environment = os.environ | {"INTERLOCK_DEMO_FOLDER": str(FOLDER), "INTERLOCK_JOURNAL": str(FOLDER / "journal.db")}
+    words = [sys.executable, "-m", "interlock", command, *arguments, *_OPTIONS]
+    environment = os.environ | {"INTERLOCK_DEMO_FOLDER": str(FOLDER)}
     sys.stdout.flush()
     return subprocess.run(words, env=environment, check=False).returncode  # noqa: S603 - our own program, by its path
 
@@ -153,7 +154,7 @@ def _tell_middle(console: Console, before: Traces) -> None:
     console.print(
         f"        {plural(len(before.calls), 'call')} begun, {len(lost)} of them not committed when it died\n"
     )
-    console.print(Text("$ interlock resume\n", "bold"))
+    console.print(Text(f"$ interlock resume {' '.join(_OPTIONS)}\n", "bold"))
 
 
 def _tell_end(console: Console, before: Traces, after: Traces, incidents: Sequence[Incident]) -> None:

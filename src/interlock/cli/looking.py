@@ -11,10 +11,10 @@ from interlock.engine import clock
 from interlock.engine.engine import cancel as cancel_run
 from interlock.errors import InterlockError
 from interlock.ports import RunRow
+from interlock.team import Team, team_file_schema
 from interlock.team import audit as audit_team
-from interlock.team import team_file_schema
 
-from . import config, exits, history, teams
+from . import config, exits, history
 from .config import Settings
 from .journals import find_run, reading
 from .text import shown_team
@@ -44,8 +44,8 @@ def show(settings: Settings, name: str, *, json: bool) -> int:
     async def look() -> history.Story:
         async with reading(settings) as journal:
             row = await find_run(journal, name)
-            rules = teams.rules_of(await journal.blob(row.team))
-            return history.story(row, rules, await journal.load(row.run_id))
+            team = Team.of_document(await journal.blob(row.team))
+            return history.story(row, team.rules, await journal.load(row.run_id))
 
     told = asyncio.run(look())
     if json:
@@ -59,19 +59,19 @@ def show(settings: Settings, name: str, *, json: bool) -> int:
 def cancel(settings: Settings, name: str, reason: str, *, json: bool) -> int:
     """Cancel one run."""
 
-    async def ask() -> tuple[RunRow, RunRow]:
+    async def ask() -> RunRow:
         async with reading(settings) as journal:
-            before = await find_run(journal, name)
-            return before, await cancel_run(journal, before.run_id, by=f"person:{_user()}", reason=reason)
+            row = await find_run(journal, name)
+            return await cancel_run(journal, row.run_id, by=f"person:{_user()}", reason=reason)
 
-    before, after = asyncio.run(ask())
+    after = asyncio.run(ask())
     if json:
         _print(_row(after))
     elif after.status == "cancelled":
         sys.stdout.write(f"run {after.run_id} is cancelled\n")
     if after.status == "cancelled":
         return exits.DONE
-    exits.say(f"run {after.run_id} can't be cancelled any more: it has {before.status}")
+    exits.say(f"run {after.run_id} can't be cancelled any more: it has {after.status}")
     return exits.FAILED
 
 

@@ -1,7 +1,7 @@
 """Lists, drawn: runs, and the findings of an audit."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
@@ -18,6 +18,11 @@ from .text import ago, duration, line, plain, plural, shown_team
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
+REASON_COLUMNS_MIN = 20
+COLUMN_GAP = 3
+ALWAYS_SHOWN = 2
+
+
 def show_runs(rows: Sequence[RunRow], now_us: int) -> None:
     """The runs as a table."""
     out = console()
@@ -27,19 +32,38 @@ def show_runs(rows: Sequence[RunRow], now_us: int) -> None:
     if not out.is_terminal:
         _write_runs(rows)
         return
-    with_team = out.width >= WIDE_COLUMNS or len({row.source for row in rows}) > 1
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    table.add_column("run", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("started", no_wrap=True)
-    table.add_column("took", no_wrap=True, justify="right")
-    if with_team:
-        table.add_column("team", no_wrap=True, overflow="ellipsis", max_width=32 if out.is_terminal else None)
-    table.add_column("reason", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        team = [shown_team(row.source)] if with_team else []
-        table.add_row(row.run_id, marked(row.status), _started(row, now_us, out), _took(row), *team, line(row.reason))
+    columns = _columns(rows, now_us, out)
+    for heading in columns:
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "took" else "left")
+    for record in zip(*columns.values(), strict=True):
+        table.add_row(*record)
     out.print(table)
+
+
+def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, list[str | Text]]:
+    """What there is room for. A run's id and status are never cut: a long reason gives way, then other columns do."""
+    columns: dict[str, list[str | Text]] = {
+        "run": [row.run_id for row in rows],
+        "status": [marked(row.status) for row in rows],
+        "started": [_started(row, now_us, out) for row in rows],
+        "took": [_took(row) for row in rows],
+        "team": [shown_team(row.source) for row in rows],
+    }
+    if len(set(columns["team"])) == 1 and out.width < WIDE_COLUMNS:
+        del columns["team"]
+    reasons = [line(row.reason) for row in rows]
+    wanted = min(REASON_COLUMNS_MIN, max(map(len, reasons)))
+    while (room := _room(columns, out)) < wanted and len(columns) > ALWAYS_SHOWN:
+        columns.popitem()
+    cut = (reason if len(reason) <= room else reason[: max(0, room - 1)] + "…" for reason in reasons)
+    return columns | {"reason": list(cut)} if any(reasons) and room > 0 else columns
+
+
+def _room(columns: Mapping[str, Sequence[str | Text]], out: Console) -> int:
+    """How many characters the other columns leave for the reason, with two between columns."""
+    widths = (max(len(heading), *map(len, cells)) for heading, cells in columns.items())
+    return out.width - sum(width + COLUMN_GAP for width in widths) - COLUMN_GAP
 
 
 def _write_runs(rows: Sequence[RunRow]) -> None:

@@ -1,23 +1,20 @@
 """`resume`: whatever in the journal nobody drives, grouped by the team file it was started from."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import msgspec
 
-from interlock.engine import clock, tasks
-from interlock.engine.engine import RUNS_MAX, Engine
-from interlock.engine.run import Run
-from interlock.errors import InputError, InterlockError, RunInterrupted, RunNotFound
+from interlock.engine import clock
+from interlock.errors import InputError, InterlockError, RunNotFound
 from interlock.ports import Batch, Journal, RunRow
 from interlock.team import Team, difference
 
 from . import exits
 from .journals import find_run, reading
-from .running import How, drive_many, drive_one, open_engine, quiet_agents, show_many, show_one
-from .screens import Screen, screen
+from .running import How, drive_many, drive_one, open_engine, quiet_agents, screen, show_many, show_one
+from .screens import Screen
 from .tally import Tally
 from .text import plain, plural, shown_path
 
@@ -175,28 +172,4 @@ async def _resume_team(team: Team, items: Iterable[Waiting], how: How, shown: Sc
     if not ids:
         return False
     async with open_engine(team, how.settings, shown) as engine:
-        runs = _unfinished(engine, ids, how.settings.concurrency or RUNS_MAX)
-        return await drive_many(engine, runs, how, shown, tally)
-
-
-async def _unfinished(engine: Engine, ids: AbstractSet[str], width: int) -> AsyncIterator[Run]:
-    """Resume these runs and batches alone: another team file may declare just the same, with other code behind it."""
-    claimed = await engine.journal.claim(team=engine.team.hash)
-
-    async def rows() -> AsyncIterator[RunRow]:
-        for row in claimed:
-            if row.run_id in ids:
-                yield row
-
-    async def quietly(row: RunRow) -> Run | None:
-        with suppress(RunInterrupted):
-            return await engine.resume_run(row.run_id)
-        return None
-
-    async for run in tasks.each(rows(), quietly, width):
-        if run is not None:
-            yield run
-    for batch in await engine.journal.batches():
-        if batch.batch_id in ids:
-            async for run in engine.run_batch(batch, width):
-                yield run
+        return await drive_many(engine, engine.resume(ids=ids), how, shown, tally)

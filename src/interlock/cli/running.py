@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, redirect_stdout, suppress
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -16,15 +16,16 @@ from interlock.ids import new_id
 from interlock.team import Team
 from interlock.wiring import Orchestrator
 
-from . import exits
+from . import config, exits
 from .config import Settings
 from .history import Story, story
 from .inputs import Given
 from .interrupts import Cancelled, Interrupts
 from .notices import Notices
 from .rows import Row
-from .screens import Screen, screen
+from .screens import JsonLines, PlainLines, Screen
 from .tally import Tally
+from .text import interactive
 
 
 class How(msgspec.Struct, frozen=True):
@@ -34,10 +35,26 @@ class How(msgspec.Struct, frozen=True):
     grace_seconds: float
     json: bool
 
+    @classmethod
+    def of(cls, journal: str | None, concurrency: int | None, grace: str, *, json: bool) -> Self:
+        """From the options of a command. Raises InputError."""
+        return cls(config.settings(journal, concurrency), config.seconds(grace), json)
+
 
 def start(team: Team, given: Given, how: How) -> int:
     """Run a team for all that was given; returns the exit code."""
     return asyncio.run(_one(team, given.rows[0], how) if len(given.rows) == 1 else _batch(team, given, how))
+
+
+def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:
+    """The right one for where the output goes. Only what moves on a terminal needs rich."""
+    if json:
+        return JsonLines()
+    if not interactive():
+        return PlainLines(tally)
+    from .bar import BatchBar, StepsLine
+
+    return StepsLine() if single else BatchBar(tally)
 
 
 def open_engine(team: Team, settings: Settings, shown: Screen) -> Orchestrator:

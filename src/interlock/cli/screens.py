@@ -1,4 +1,4 @@
-"""What is shown while runs go on: JSON lines, a progress bar, or plain lines. Only the bar needs rich."""
+"""What is shown while runs go on, and the two that need no terminal: JSON lines and plain lines."""
 
 import asyncio
 import os
@@ -17,11 +17,9 @@ from interlock.engine.run import Run
 
 from . import exits
 from .tally import Tally
-from .text import count, duration, interactive, line
+from .text import duration
 
 LINE_SECONDS = 5.0
-REFRESH_PER_SECOND = 8
-RUNNING_SHOWN = 4
 
 
 class Screen(AbstractContextManager[Any], Protocol):
@@ -37,17 +35,6 @@ class Screen(AbstractContextManager[Any], Protocol):
 
     def say(self, text: str) -> None:
         """A line to the person, beside what is shown."""
-
-
-def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:
-    """The right one for where the output goes."""
-    if json:
-        return JsonLines()
-    if not interactive():
-        return PlainLines(tally)
-    from .bar import BatchBar, StepsLine
-
-    return StepsLine() if single else BatchBar(tally)
 
 
 class _Screen:
@@ -112,11 +99,3 @@ class PlainLines(_Screen):
             tally = self._tally
             others = ", ".join(f"{number:,} {status}" for status, number in sorted(tally.statuses.items()))
             self.say(f"{tally.done:,} of {tally.total:,} runs after {duration(now - self._began)}: {others}")
-
-
-def step_line(states: dict[str, str]) -> str:
-    """What a single run is at: `3 steps done, running: write-brief, write-formal`."""
-    running = [step for step, state in states.items() if state == "running"]
-    names = ", ".join(map(line, running[:RUNNING_SHOWN])) + (" ..." if len(running) > RUNNING_SHOWN else "")
-    done = f"{count(sum(state == 'done' for state in states.values()))} steps done"
-    return f"{done}, running: {names}" if names else done

@@ -64,7 +64,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     writes: dotted path -> JSON value, or DELETE. output: any JSON value to keep with the attempt, outside the context.
     usage: what the call consumed. confidence: the agent's own estimate, 0 to 1. ask: a question to a person instead of
-    writes; the step waits for the answer without using up a retry.
+    writes; the run is parked with it.
     """
 
     writes: Mapping[str, Any] = {}

@@ -31,6 +31,9 @@ _INDEX_THEN_DIGIT = re.compile(r"\{index\}.*(\d|\{index\})", re.DOTALL)
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in", "contains", "exists", "absent"]
 Join = Literal["all", "any_outcome"]
+# Defaults are left out of what is hashed, and msgspec knows a default by identity: equal text must be this very text.
+_EQUAL: Operator = "=="
+_ALL: Join = "all"
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -42,7 +45,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     """
 
     path: str
-    op: Operator = "=="
+    op: Operator = _EQUAL
     value: Any = None
 
     def __post_init__(self) -> None:
@@ -50,6 +53,8 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
         if self.op not in get_args(Operator):
             fix = f"use one of: {', '.join(get_args(Operator))}"
             raise PlanError(f"the condition on {self.path} has the operator {self.op!r}", fix=fix, place=("plan",))
+        if self.op == _EQUAL:
+            msgspec.structs.force_setattr(self, "op", _EQUAL)
         try:
             encode(self.value)
         except ValueRefused as error:
@@ -83,7 +88,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     samples: int = 0
     for_each: str | None = None
     when: Condition | None = None
-    join: Join = "all"
+    join: Join = _ALL
     timeout: str | None = None
     retries: int | None = None
     backoff: str | None = None
@@ -99,6 +104,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
                 set_field(self, name, tuple(map(paths.parse_pattern, getattr(self, name))))
         if self.for_each is not None:
             set_field(self, "for_each", paths.canonical(self.for_each))
+        if self.join == _ALL:
+            set_field(self, "join", _ALL)
         when: Any = self.when
         if isinstance(when, Mapping):
             set_field(self, "when", _condition(when, self.id))

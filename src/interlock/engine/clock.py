@@ -1,4 +1,4 @@
-"""The only place that reads a clock."""
+"""The only place that reads the wall clock."""
 
 import time
 

@@ -1,7 +1,7 @@
 """Drives many runs of one team on one journal, within bounds, and stops in good order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,6 @@ from .watchdog import Watchdog
 
 CALLS_MAX = 256
 RUNS_MAX = 256
-GRACE_SECONDS = 10.0
 CANCEL_WAIT_SECONDS = 10.0
 CANCEL_POLL_SECONDS = 0.05
 
@@ -154,9 +153,7 @@ class Engine:
 
         async def start(row: int, raw: bytes) -> Run | None:
             opening = Opening(self._team_hash, plan_hash, self._source, batch.batch_id, row)
-            with suppress(RunInterrupted):
-                return await self._start(row_run_id(batch.batch_id, row), raw, opening)
-            return None
+            return await _unless_stopped(self._start(row_run_id(batch.batch_id, row), raw, opening))
 
         async for run in tasks.each(
             self._until_stop(self.journal.pending(batch.batch_id)), lambda i: start(*i), width or self._runs_max
@@ -172,31 +169,36 @@ class Engine:
 
     # --- resuming ---
 
-    async def resume(self, width: int | None = None) -> AsyncIterator[Run]:
-        """Go on with every run and batch of this team in the journal that nobody drives; yields runs as they end.
+    async def resume(self, width: int | None = None, *, ids: Collection[str] | None = None) -> AsyncIterator[Run]:
+        """Go on with every run and batch of this team file in the journal that nobody drives; yields runs as they end.
 
-        Raises TeamChanged at the end if there are runs of this team file that were started under another version of it.
+        ids: with these runs and batches alone, whichever file with the same declarations they were started from.
+
+        Raises TeamChanged at the end if there are runs of this team file that were started under another version of it;
+        not where ids are given.
         """
-        rows = await self.journal.claim(team=self._team_hash, source=self._source)
+        rows = await self.journal.claim(team=self._team_hash, source=self._source if ids is None else None)
+
+        def wanted(name: str, source: str) -> bool:
+            return source == self._source if ids is None else name in ids
 
         async def unfinished() -> AsyncIterator[RunRow]:
             for row in rows:
-                if row.run_id not in self._drivers:
+                if row.run_id not in self._drivers and wanted(row.run_id, row.source):
                     yield row
 
-        async for run in tasks.each(self._until_stop(unfinished()), self._resume_quietly, width or self._runs_max):
+        async def go_on(row: RunRow) -> Run | None:
+            return await _unless_stopped(self._resume_row(row))
+
+        async for run in tasks.each(self._until_stop(unfinished()), go_on, width or self._runs_max):
             if run is not None:
                 yield run
         for batch in await self.journal.batches():
-            if (batch.team, batch.source) == (self._team_hash, self._source):
+            if batch.team == self._team_hash and wanted(batch.batch_id, batch.source):
                 async for run in self.run_batch(batch, width):
                     yield run
-        await self._refuse_changed()
-
-    async def _resume_quietly(self, row: RunRow) -> Run | None:
-        with suppress(RunInterrupted):
-            return await self._resume_row(row)
-        return None
+        if ids is None:
+            await self._refuse_changed()
 
     async def resume_run(self, run_id: str) -> Run:
         """Go on with one run that nobody drives. A run that has ended or waits for a person is returned as it is.
@@ -263,6 +265,13 @@ class Engine:
     def in_flight(self) -> int:
         """How many runs are being driven."""
         return len(self._drivers)
+
+
+async def _unless_stopped(work: Awaitable[Run]) -> Run | None:
+    """The run that this drives to its end; None where the engine stops first."""
+    with suppress(RunInterrupted):
+        return await work
+    return None
 
 
 def _bounds(team: Team, adapters: Mapping[str, Adapter]) -> dict[str, int]:

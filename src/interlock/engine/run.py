@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from interlock.core.context import View
-from interlock.core.machine import Cost, Machine, Status
+from interlock.core.machine import Cost, Machine
+from interlock.core.states import Status
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run as it ended, was parked or was interrupted (then its status is running).
+    """One run as it ended, or was parked.
 
     steps: id -> state, items of for_each steps included. duration: seconds from start to the last event. reason: why
     it did not succeed, or the question it waits with. row: its number in its batch, from 0.

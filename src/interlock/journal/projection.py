@@ -12,14 +12,11 @@ def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
     if STATUS_EVENTS.isdisjoint(map(type, events)):
         return None
     for event in reversed(events):
-        if type(event) not in STATUS_EVENTS:
-            continue
         match event:
             case RunFinished():
                 return event.status, event.reason, event.at_us
             case RunParked():
                 return "parked", event.reason, 0
             case RunCancelled():
-                reason = f"cancelled by {event.by}" + (f": {event.reason}" if event.reason else "")
-                return "cancelled", reason, event.at_us
+                return "cancelled", event.sentence, event.at_us
     return None

@@ -5,8 +5,9 @@ code behind `use`; the Audit says what a person should know about a team, valid 
 """
 
 from .agent import Agent, agent
-from .audit import Audit, Finding, audit
+from .audit import Audit, audit
 from .document import difference
+from .findings import AuditFinding
 from .model import Team
 from .registry import code_of, importable, resolve, resolve_all
 from .schema import team_file_schema
@@ -14,7 +15,7 @@ from .schema import team_file_schema
 __all__ = [
     "Agent",
     "Audit",
-    "Finding",
+    "AuditFinding",
     "Team",
     "agent",
     "audit",

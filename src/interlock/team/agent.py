@@ -1,7 +1,7 @@
 """An agent as its user declares it: a scope, code that may come later, and how it is tried."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -11,10 +11,8 @@ from interlock.core.rules import Role
 from interlock.core.scope import Scope
 from interlock.errors import TeamError
 
-from .tables import AGENT, NAME, SCOPE_KEYS
+from .tables import AGENT, NAME, SCOPE_KEYS, Effort, Isolation
 
-Effort = Literal["simple", "complex"]
-Isolation = Literal["task", "process", "thread"]
 Work = TypeVar("Work", bound=Callable[..., Any])
 
 _DECLARATION = "__interlock_agent__"
@@ -54,6 +52,12 @@ class Agent(_Who, frozen=True, kw_only=True):
         problems = [*NAME.problems(self.name, ("name",))] or [*_problems(self)]
         if problems:
             raise TeamError.of(problems)
+
+    @classmethod
+    def of(cls, name: str, declared: Mapping[str, Any]) -> Self:
+        """The agent with this name and these keys: those of a team file, where the scope stands among the others."""
+        scope = Scope(**{key: declared.get(key, ()) for key in SCOPE_KEYS})
+        return cls(name, scope=scope, **{key: value for key, value in declared.items() if key not in SCOPE_KEYS})
 
     @property
     def policy(self) -> Policy:

@@ -7,7 +7,7 @@ import msgspec
 
 from interlock.core.plan import Plan
 from interlock.core.scope import ReducerKind
-from interlock.core.values import Limits, content_hash, decode, encode_canonical
+from interlock.core.values import Limits, decode, encode_canonical
 
 from .agent import Agent, described
 from .tables import AGENT, SCOPE_KEYS
@@ -16,34 +16,26 @@ SHOWN_CHARS_MAX = 80
 _ABSENT = object()
 
 
-class Declarations(msgspec.Struct, frozen=True):
-    """What a team consists of, as it was declared, proved or not."""
-
-    agents: Mapping[str, Agent]
-    plan: Plan | None = None
-    reducers: Mapping[str, ReducerKind] = {}
-    succession: Mapping[str, tuple[str, ...]] = {}
-    limits: Limits = Limits()
-    name: str = ""
-
-
-def document(declared: Declarations) -> bytes:
+def document(
+    *,
+    name: str,
+    agents: Mapping[str, Agent],
+    plan: Plan | None,
+    reducers: Mapping[str, ReducerKind],
+    succession: Mapping[str, tuple[str, ...]],
+    limits: Limits,
+) -> bytes:
     """All declarations as canonical JSON; callables appear as "module:qualname". What is not declared is left out."""
     parts = {
-        "name": declared.name,
-        "agents": {name: _agent(agent) for name, agent in declared.agents.items()},
-        "plan": None if declared.plan is None else declared.plan.declared,
-        "reducers": declared.reducers,
-        "succession": declared.succession,
-        "limits": msgspec.to_builtins(declared.limits),
+        "name": name,
+        "agents": {name: _agent(agent) for name, agent in agents.items()},
+        "plan": None if plan is None else plan.declared,
+        "reducers": reducers,
+        "succession": succession,
+        "limits": msgspec.to_builtins(limits),
     }
     encoded: bytes = encode_canonical({key: part for key, part in parts.items() if part})
     return encoded
-
-
-def hash_of_document(encoded: bytes) -> str:
-    """The hash of a document, in hex."""
-    return content_hash(encoded)
 
 
 def _agent(agent: Agent) -> dict[str, Any]:

@@ -5,36 +5,69 @@ What concerns many agents in the same way is one finding, so that the list stays
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Literal
+
+import msgspec
 
 from interlock.core import paths
 from interlock.core.plan import Plan
 from interlock.core.policy import TIMEOUT_SIMPLE_MS
 from interlock.core.races import Writers, unordered_reads
-from interlock.core.rules import Rules, deciding
+from interlock.core.rules import Rules, deciding, stand_ins
 
 from .agent import Agent
-from .audit import Finding, Subject
+from .shapes import Place
 
 TIMEOUT_LONG_MS = 600_000
 PAIRS_MAX = 50_000
 BLIND_FINDINGS_MAX = 50
 _ALL = "*"
 
+Severity = Literal["error", "warning", "info"]
 
-def scopes(subject: Subject) -> Iterator[Finding]:
+
+class AuditFinding(msgspec.Struct, frozen=True):
+    """One thing that the audit found. code is stable; line is that of the team file, 0 for a team of Python."""
+
+    code: str
+    severity: Severity
+    agents: tuple[str, ...]
+    paths: tuple[str, ...]
+    message: str
+    fix: str = ""
+    line: int = 0
+
+
+class Subject(msgspec.Struct):
+    """What is audited: as much of a team as could be made of it.
+
+    unplanned: it declares no plan, where `plan` may also be missing because it is broken. rules: there only if all was
+    proved. line: the line of a place, 0 where it is unknown.
+    """
+
+    agents: dict[str, Agent]
+    plan: Plan | None
+    unplanned: bool
+    rules: Rules | None
+    line: Callable[[Place], int]
+
+
+def scopes(subject: Subject) -> Iterator[AuditFinding]:
     """Does every agent have a scope, and one that says something?"""
     for name, agent in subject.agents.items():
         scope, at = agent.scope, subject.line(("agents", name))
         if not (scope.allowed_actions or scope.context_access or scope.write_permissions):
             fix = "give it allowed_actions, context_access and write_permissions"
-            yield Finding("no_scope", "warning", (name,), (), f"agent {name} has no scope: it can do nothing", fix, at)
+            yield AuditFinding(
+                "no_scope", "warning", (name,), (), f"agent {name} has no scope: it can do nothing", fix, at
+            )
         elif not scope.allowed_actions:
             message = f"agent {name} has no allowed actions: no step can give it work"
-            yield Finding("no_actions", "warning", (name,), (), message, "list them in allowed_actions", at)
+            yield AuditFinding("no_actions", "warning", (name,), (), message, "list them in allowed_actions", at)
         yield from _unbounded(subject, name, agent)
 
 
-def _unbounded(subject: Subject, name: str, agent: Agent) -> Iterator[Finding]:
+def _unbounded(subject: Subject, name: str, agent: Agent) -> Iterator[AuditFinding]:
     """A scope of `*` is none; as an action, `*` is only a name."""
     cases = {
         "allowed_actions": (
@@ -52,29 +85,31 @@ def _unbounded(subject: Subject, name: str, agent: Agent) -> Iterator[Finding]:
     for key, (code, message, fix) in cases.items():
         if _ALL in getattr(agent.scope, key):
             line = subject.line(("agents", name, key))
-            yield Finding(code, "warning", (name,), () if key == "allowed_actions" else (_ALL,), message, fix, line)
+            yield AuditFinding(
+                code, "warning", (name,), () if key == "allowed_actions" else (_ALL,), message, fix, line
+            )
 
 
-def timeouts(subject: Subject) -> Iterator[Finding]:
+def timeouts(subject: Subject) -> Iterator[AuditFinding]:
     """Is it declared how long an attempt may take, and is that sensible?"""
     agents = subject.agents
     defaulted = tuple(name for name, agent in agents.items() if agent.timeout is None and agent.effort is None)
     if defaulted:
         message = f"no timeout is declared for {_listed(defaulted)}: an attempt gets {TIMEOUT_SIMPLE_MS // 1_000} s"
-        yield Finding("default_timeout", "info", defaulted, (), message, "declare effort or timeout")
+        yield AuditFinding("default_timeout", "info", defaulted, (), message, "declare effort or timeout")
     for name, agent in agents.items():
         if agent.policy.timeout_ms > TIMEOUT_LONG_MS:
             message = f"an attempt of {name} may take {agent.timeout}: a stuck one is noticed only then"
             line = subject.line(("agents", name, "timeout"))
-            yield Finding("long_timeout", "warning", (name,), (), message, "give it a shorter timeout", line)
+            yield AuditFinding("long_timeout", "warning", (name,), (), message, "give it a shorter timeout", line)
         if agent.isolation == "thread":
             message = f"agent {name} runs in a thread: nothing can stop it when it times out"
             fix = "write async def, or let it run in a process"
             line = subject.line(("agents", name, "isolation"))
-            yield Finding("unstoppable", "warning", (name,), (), message, fix, line)
+            yield AuditFinding("unstoppable", "warning", (name,), (), message, fix, line)
 
 
-def failures(subject: Subject) -> Iterator[Finding]:
+def failures(subject: Subject) -> Iterator[AuditFinding]:
     """What happens when an agent fails for good?"""
     standing_in = {agent.fallback for agent in subject.agents.values()}
     alone = [n for n, agent in subject.agents.items() if agent.fallback is None and n not in standing_in]
@@ -82,41 +117,46 @@ def failures(subject: Subject) -> Iterator[Finding]:
     for name in fragile:
         message = f"agent {name} has neither retries nor a fallback: its first failure ends the step"
         line = subject.line(("agents", name))
-        yield Finding("single_try", "warning", (name,), (), message, "declare retries or a fallback", line)
+        yield AuditFinding("single_try", "warning", (name,), (), message, "declare retries or a fallback", line)
     rest = tuple(name for name in alone if name not in fragile)
     if rest:
         message = f"no fallback stands in for {_listed(rest)}: when the retries are used up, the step is a dead letter"
-        yield Finding("no_fallback", "info", rest, (), message, "declare a fallback where the work must go on")
+        yield AuditFinding("no_fallback", "info", rest, (), message, "declare a fallback where the work must go on")
 
 
-def people(subject: Subject) -> Iterator[Finding]:
-    """Is there a way to a person?"""
-    if subject.agents:
-        message = "no declaration leads to a person; an agent can ask one, with Reply(ask=Question(...))"
-        yield Finding("no_person", "info", (), (), message)
+def people(subject: Subject) -> Iterator[AuditFinding]:
+    """Is there a way to a person, where nothing stands between a failure and the end?"""
+    if subject.agents and all(agent.fallback is None for agent in subject.agents.values()):
+        given_up = "no declaration leads to a person: what is given up becomes a dead letter"
+        message = f"{given_up}; an agent can ask one with Reply(ask=Question(...))"
+        yield AuditFinding("no_person", "info", (), (), message)
 
 
-def runnable(subject: Subject) -> Iterator[Finding]:
+def runnable(subject: Subject) -> Iterator[AuditFinding]:
     """Can it run?"""
     if subject.unplanned:
-        yield Finding("no_plan", "info", (), (), "the team has no plan: it can be audited, not run", "give it a plan")
+        yield AuditFinding(
+            "no_plan", "info", (), (), "the team has no plan: it can be audited, not run", "give it a plan"
+        )
     codeless = tuple(name for name, agent in subject.agents.items() if agent.use is None)
     if codeless:
         message = f"no code is declared for {_listed(codeless)}: the team can be audited, not run"
-        yield Finding("no_code", "info", codeless, (), message, "name it with use: module:function")
+        yield AuditFinding("no_code", "info", codeless, (), message, "name it with use: module:function")
 
 
-def unused(subject: Subject) -> Iterator[Finding]:
+def unused(subject: Subject) -> Iterator[AuditFinding]:
     """Which agents and actions does the plan leave idle?"""
     if subject.plan is None:
         return
     wanted: dict[str, set[str]] = {name: set() for name in subject.agents}
+    chains = stand_ins({name: agent.role for name, agent in subject.agents.items()})
     for step in subject.plan.declared:
-        for name in _chain(subject, step.agent):
-            wanted[name].add(step.action)
+        if step.agent in wanted:
+            for name in (step.agent, *chains.get(step.agent, ())):
+                wanted[name].add(step.action)
     for name in (name for name, actions in wanted.items() if not actions):
         message = f"agent {name} has no step, and stands in for none that has"
-        yield Finding("unused_agent", "warning", (name,), (), message, "remove it", subject.line(("agents", name)))
+        yield AuditFinding("unused_agent", "warning", (name,), (), message, "remove it", subject.line(("agents", name)))
     idle = {
         name: [action for action in subject.agents[name].scope.allowed_actions if action not in actions]
         for name, actions in wanted.items()
@@ -126,21 +166,10 @@ def unused(subject: Subject) -> Iterator[Finding]:
     if named:
         listed = "; ".join(f"{name}: {', '.join(idle[name])}" for name in named)
         message = f"no step asks for these allowed actions: {listed}"
-        yield Finding("unused_actions", "info", named, (), message, "remove what is not needed")
+        yield AuditFinding("unused_actions", "info", named, (), message, "remove what is not needed")
 
 
-def _chain(subject: Subject, name: str) -> Iterator[str]:
-    """An agent and those that stand in for it."""
-    seen: set[str] = set()
-    following: str | None = name
-    while following in subject.agents and following not in seen:
-        assert following is not None
-        seen.add(following)
-        yield following
-        following = subject.agents[following].fallback
-
-
-def fields(subject: Subject) -> Iterator[Finding]:
+def fields(subject: Subject) -> Iterator[AuditFinding]:
     """Which fields must the request bring, and which are the result?"""
     reads = {pattern for agent in subject.agents.values() for pattern in agent.scope.context_access} - {_ALL}
     writes = {pattern for agent in subject.agents.values() for pattern in agent.scope.write_permissions} - {_ALL}
@@ -148,10 +177,10 @@ def fields(subject: Subject) -> Iterator[Finding]:
     brought = tuple(sorted(_apart(reads | looked_at, writes)))
     if brought:
         message = f"no agent writes {_listed(brought)}: the request has to bring it"
-        yield Finding("from_request", "info", (), brought, message)
+        yield AuditFinding("from_request", "info", (), brought, message)
     left = tuple(sorted(_apart(writes, reads | looked_at)))
     if left:
-        yield Finding("never_read", "info", (), left, f"no agent reads {_listed(left)}: a result, or forgotten")
+        yield AuditFinding("never_read", "info", (), left, f"no agent reads {_listed(left)}: a result, or forgotten")
 
 
 def _apart(patterns: Iterable[str], others: Iterable[str]) -> Iterator[str]:
@@ -160,7 +189,7 @@ def _apart(patterns: Iterable[str], others: Iterable[str]) -> Iterator[str]:
     return (pattern for pattern in patterns if all(paths.intersection(pattern, other) is None for other in others))
 
 
-def blind_reads(subject: Subject) -> Iterator[Finding]:
+def blind_reads(subject: Subject) -> Iterator[AuditFinding]:
     """Which steps may read a field that an unordered step may write? They see it as it was before."""
     if subject.plan is None or subject.rules is None:
         return
@@ -174,7 +203,7 @@ def blind_reads(subject: Subject) -> Iterator[Finding]:
         message = f"step {reader} may read {pattern}, and {others} may write there at the same time: it won't see that"
         fix = f"let {reader} need {others}, or narrow its reads"
         agents = tuple(dict.fromkeys([agent_of[reader], *(agent_of[writer] for writer in sorted(writers))]))
-        yield Finding("blind_read", "warning", agents, (pattern,), message, fix, subject.line(("plan", reader)))
+        yield AuditFinding("blind_read", "warning", agents, (pattern,), message, fix, subject.line(("plan", reader)))
 
 
 def _meetings(plan: Plan, rules: Rules) -> Iterator[tuple[str, str, str]]:
@@ -193,7 +222,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     scopes,
     timeouts,
     failures,

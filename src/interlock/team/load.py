@@ -15,7 +15,7 @@ import msgspec
 from interlock.core import paths
 from interlock.core.plan import Condition, Phase, Plan, Step
 from interlock.core.rules import PROBLEMS_MAX, Rules
-from interlock.core.scope import Scope, Sharing
+from interlock.core.scope import Sharing
 from interlock.core.values import Limits
 from interlock.errors import InterlockError, TeamError
 
@@ -33,7 +33,6 @@ Built = TypeVar("Built")
 class Draft(msgspec.Struct):
     """What could be made of a team file, and all that is wrong with it. A team without problems is whole and proved."""
 
-    file: str
     agents: dict[str, Agent] = {}
     plan: Plan | None = None
     team: Team | None = None
@@ -56,10 +55,10 @@ def draft_of(path: str | Path) -> Draft:
         source = _with_agents_on_top(read(_file(Path(path))))
         source = msgspec.structs.replace(source, steps={step["id"]: place for place, step in _steps(source.data)})
     except TeamError as error:
-        return Draft(error.file or str(path), problems=[error])
-    draft = Draft(source.file, source=source)
+        return Draft(problems=[error])
+    draft = Draft(source=source)
     problems = [*islice(TEAM.problems(source.data, ()), PROBLEMS_MAX), *_doubled_ids(source)]
-    later = _build(draft, _Whole(source.data, problems))
+    later = _build(draft, _Sections(source.data, problems))
     draft.problems = _located([*problems, *(placed(p, source.in_file(p.place)) for p in later)], source)
     return draft
 
@@ -86,7 +85,7 @@ def _with_agents_on_top(source: Source) -> Source:
     return Source(source.file, {"agents": data}, {("agents", *place): line for place, line in source.lines.items()})
 
 
-class _Whole:
+class _Sections:
     """The sections of the file that nothing is wrong with that another judgement could build on."""
 
     def __init__(self, data: Any, problems: list[TeamError]) -> None:
@@ -135,24 +134,24 @@ def _without(data: Any, place: Place) -> Any:
     return {name: value for name, value in data.items() if name != key}
 
 
-def _build(draft: Draft, whole: _Whole) -> list[TeamError]:
+def _build(draft: Draft, sections: _Sections) -> list[TeamError]:
     """Fill the draft; what goes wrong."""
     found: list[TeamError] = []
-    limits = Limits(**whole.section("limits")) if whole.has("limits") else Limits()
-    if whole.has("plan") and whole.section("plan"):
-        draft.plan = _attempt(lambda: _plan(whole.section("plan"), limits), found)
-    if not whole.has("agents", "reducers", "succession"):
+    limits = Limits(**sections.section("limits")) if sections.has("limits") else Limits()
+    if sections.has("plan") and sections.section("plan"):
+        draft.plan = _built(lambda: _plan(sections.section("plan"), limits), found)
+    if not sections.has("agents", "reducers", "succession"):
         return found
-    built = [_attempt(partial(_agent, name, declared), found) for name, declared in whole.section("agents").items()]
+    built = [_built(partial(Agent.of, name, declared), found) for name, declared in sections.section("agents").items()]
     draft.agents = {agent.name: agent for agent in built if agent is not None}
     if None not in built:
-        draft.team = _attempt(lambda: _team(draft, whole, limits), found)
+        draft.team = _built(lambda: _team(draft, sections, limits), found)
     if draft.plan is not None:
-        _attempt(lambda: draft.team.rules if draft.team else _rules(draft, whole), found)
+        _built(lambda: draft.team.rules if draft.team else _rules(draft, sections), found)
     return found
 
 
-def _attempt(build: Callable[[], Built], found: list[TeamError]) -> Built | None:
+def _built(build: Callable[[], Built], found: list[TeamError]) -> Built | None:
     try:
         return build()
     except TeamError as error:
@@ -162,26 +161,21 @@ def _attempt(build: Callable[[], Built], found: list[TeamError]) -> Built | None
     return None
 
 
-def _team(draft: Draft, whole: _Whole, limits: Limits) -> Team:
-    sections = {name: whole.section(name) for name in ("reducers", "succession")}
-    team = Team([*draft.agents.values()], draft.plan, limits=limits, name=whole.section("name") or "", **sections)
+def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
+    shared = {name: sections.section(name) for name in ("reducers", "succession")}
+    team = Team([*draft.agents.values()], draft.plan, limits=limits, name=sections.section("name") or "", **shared)
     assert draft.source is not None
     return team.located(draft.source)
 
 
-def _rules(draft: Draft, whole: _Whole) -> Rules:
+def _rules(draft: Draft, sections: _Sections) -> Rules:
     """The proof over agents that are no team: it adds what is wrong with the plan."""
     assert draft.plan is not None
     reducers, succession = (
-        {paths.canonical(path): value for path, value in whole.section(name).items()}
+        {paths.canonical(path): value for path, value in sections.section(name).items()}
         for name in ("reducers", "succession")
     )
     return Rules(draft.plan, {name: agent.role for name, agent in draft.agents.items()}, Sharing(reducers, succession))
-
-
-def _agent(name: str, declared: Mapping[str, Any]) -> Agent:
-    scope = Scope(**{key: declared.get(key, ()) for key in SCOPE_KEYS})
-    return Agent(name, scope=scope, **{key: value for key, value in declared.items() if key not in SCOPE_KEYS})
 
 
 def _plan(items: list[Any], limits: Limits) -> Plan:

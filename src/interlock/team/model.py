@@ -1,6 +1,6 @@
 """A team: the declared agents, how their work is planned, and the proof that they can't get into each other's way."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from interlock.core import paths
-from interlock.core.plan import Plan, hint
+from interlock.core.plan import Plan, Step
 from interlock.core.rules import PROBLEMS_MAX, Rules, role_problems, stand_ins
 from interlock.core.scope import ReducerKind, Sharing
-from interlock.core.values import Limits
+from interlock.core.values import Limits, content_hash, decode
 from interlock.errors import TeamError
 
 from .agent import Agent, declared_agent
-from .document import Declarations, document, hash_of_document
+from .document import document
 from .shapes import placed
-from .tables import TEAM
+from .tables import TEAM, USE
 
 if TYPE_CHECKING:
     from .source import Source  # the loader's half of this room, which PyYAML comes with
@@ -61,7 +61,7 @@ class Team:
             raise TeamError.of(problems)
         self.reducers = {paths.canonical(path): kind for path, kind in (reducers or {}).items()}
         self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
-        problems = [*islice(self._problems(), PROBLEMS_MAX)]
+        problems = [*islice(role_problems(self.roles, self.sharing), PROBLEMS_MAX)]
         if problems:
             raise TeamError.of(problems)
 
@@ -72,18 +72,21 @@ class Team:
 
         return load(path)
 
+    @classmethod
+    def of_document(cls, data: bytes) -> "Team":
+        """The team that `document` describes, without the code that no "module:function" can name."""
+        declared = decode(data)
+        limits = Limits(**declared.get("limits", {}))
+        agents = [Agent.of(name, _importable(agent)) for name, agent in declared["agents"].items()]
+        steps = msgspec.convert(declared.get("plan", []), list[Step])
+        plan = Plan(steps, steps_max=limits.steps_max) if steps else None
+        rest = {key: declared[key] for key in ("name", "reducers", "succession") if key in declared}
+        return cls(agents, plan, limits=limits, **rest)
+
     def located(self, source: "Source") -> "Team":
         """The same team, knowing where it was declared."""
         self._source, self.folder = source, Path(source.file).resolve().parent
         return self
-
-    def _problems(self) -> Iterator[TeamError]:
-        for field, owners in self.succession.items():
-            for owner in owners:
-                if owner not in self.agents:
-                    message = f"the succession of {field} names {owner}, which is no agent{hint(owner, self.agents)}"
-                    yield TeamError(message, place=("succession", field), paths=(field,))
-        yield from role_problems(self.roles, self.sharing)
 
     def __repr__(self) -> str:
         where = f" from {self.source}" if self.source else ""
@@ -108,20 +111,22 @@ class Team:
             raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
         return Rules(self.plan, self.roles, self.sharing, self.limits)
 
-    @property
-    def declared(self) -> Declarations:
-        """All that the team declares."""
-        return Declarations(self.agents, self.plan, self.reducers, self.succession, self.limits, self.name)
-
     @cached_property
     def document(self) -> bytes:
         """All that the team declares, as canonical JSON: what two versions are compared by."""
-        return document(self.declared)
+        return document(
+            name=self.name,
+            agents=self.agents,
+            plan=self.plan,
+            reducers=self.reducers,
+            succession=self.succession,
+            limits=self.limits,
+        )
 
     @cached_property
     def hash(self) -> str:
         """The hash of the document: of what is declared, not of the code and not of the place."""
-        return hash_of_document(self.document)
+        return content_hash(self.document)
 
     # --- where it was declared ---
 
@@ -141,6 +146,12 @@ class Team:
 
 def _plain(limits: Any) -> Any:
     return msgspec.structs.asdict(limits) if isinstance(limits, Limits) else limits
+
+
+def _importable(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An agent of a document without a `use` that names what can't be imported, such as a nested function."""
+    named = not any(USE.problems(declared.get("use"), ()))
+    return declared if named else {key: value for key, value in declared.items() if key != "use"}
 
 
 def _by_name(agents: Sequence[Agent | Callable[..., Any]]) -> dict[str, Agent]:

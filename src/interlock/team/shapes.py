@@ -50,11 +50,9 @@ def kind_of(value: Any) -> str:
     return "a mapping" if isinstance(value, Mapping) else f"a {type(value).__name__}"
 
 
-def placed(
-    problem: TeamError, place: Place, *, agents: tuple[str, ...] = (), file: str = "", line: int = 0
-) -> TeamError:
+def placed(problem: TeamError, place: Place, *, file: str = "", line: int = 0) -> TeamError:
     """The same problem, found at a place; and in a line of a file, where that is known."""
-    agents = problem.agents or agents or (place[1:2] if place[:1] == ("agents",) else ())
+    agents = problem.agents or (place[1:2] if place[:1] == ("agents",) else ())
     paths = problem.paths
     return type(problem)(
         problem.sentence, fix=problem.fix, place=place, file=file, line=line, agents=agents, paths=paths
@@ -175,8 +173,6 @@ class Compiled(msgspec.Struct, frozen=True):
         try:
             encode(value)
             self.compiles(value)
-        except TeamError as error:
-            yield TeamError(f"{dotted(place)}: {error.sentence}", fix=error.fix, place=place)
         except InterlockError as error:
             yield TeamError(f"{dotted(place)}: {error.message}", fix=error.fix, place=place)
 

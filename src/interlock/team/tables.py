@@ -1,7 +1,7 @@
 """The keys of a team file: what each must look like, and what it means. The only place that knows them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -10,6 +10,7 @@ from interlock.core.plan import SAMPLES_MAX, Operator
 from interlock.core.policy import RETRIES_MAX, TIMEOUT_MS_MAX, duration_ms
 from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
+from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.errors import TeamError
 
@@ -35,9 +36,10 @@ AGENTS_MAX = 2_000
 CONCURRENCY_MAX = 100_000
 DEPTH_LIMIT_MAX = 100
 SIZE_LIMIT_MAX = 2**40
-EFFORTS = ("simple", "complex")
-ISOLATIONS = ("task", "process", "thread")
-SCOPE_KEYS = ("allowed_actions", "context_access", "write_permissions")
+SCOPE_KEYS = Scope.__struct_fields__
+
+Effort = Literal["simple", "complex"]
+Isolation = Literal["task", "process", "thread"]
 
 _IDENTIFIER = r"[^\W\d]\w*"
 TEXT = Text(keywords={"minLength": 1})
@@ -89,7 +91,7 @@ AGENT = Record(
             Many(PATTERN), "What it may write, as patterns of the same kind. It may read this as well."
         ),
         "use": Field(USE, "Its code, as module:function; the team's folder is on the import path.", lone=True),
-        "effort": Field(Choice(EFFORTS), "simple: a timeout of 5 s (the default). complex: 30 s.", lone=True),
+        "effort": Field(Choice(get_args(Effort)), "simple: a timeout of 5 s (the default). complex: 30 s.", lone=True),
         "timeout": Field(DURATION, "How long one attempt may take, such as 2s.", lone=True),
         "retries": Field(Whole(0, RETRIES_MAX), "Further attempts after a refused or failed one (2).", lone=True),
         "backoff": Field(
@@ -98,7 +100,7 @@ AGENT = Record(
         "fallback": Field(NAME, "The agent that takes over when all attempts have failed."),
         "schema": Field(SCHEMA, "A JSON Schema over its writes; the properties are dotted paths."),
         "isolation": Field(
-            Choice(ISOLATIONS),
+            Choice(get_args(Isolation)),
             "Where it runs: task (async functions), process (sync ones; it can be killed) or thread (it can't).",
             lone=True,
         ),

@@ -1,0 +1,76 @@
+"""What the pages show works: every block of Python in them is run as it stands.
+
+A page is one program: its blocks run one after another, as `__main__`, in a folder of its own. A block after a line
+`<!-- file: NAME -->` is written to that file there instead, whatever its language. A line of a traceback is the line in
+the page.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import interlock as il
+from interlock.core.machine import Cost
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", "docs/agents.md", "docs/python.md"]
+BLOCK = re.compile(
+    r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+def text_of(page):
+    return ROOT.joinpath(page).read_text("utf-8")
+
+
+def prepared(page, folder):
+    """The files of a page, written; and its program, with each block at the line at which it stands in the page."""
+    text, program = text_of(page), ""
+    for block in BLOCK.finditer(text):
+        if block["file"]:
+            (folder / block["file"]).write_text(block["code"])
+        elif block["language"] == "python":
+            program += "\n" * (text.count("\n", 0, block.start("code")) - program.count("\n")) + block["code"]
+    return program
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page, tmp_path):
+    program = tmp_path / Path(page).name.replace(".md", "_page.py")
+    program.write_text(prepared(page, tmp_path))
+    done = subprocess.run([sys.executable, program.name], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_block_is_overlooked():
+    for page in PAGES:
+        assert len(BLOCK.findall(text_of(page))) == len(re.findall(r"^```", text_of(page), re.MULTILINE)) / 2
+
+
+@pytest.mark.parametrize(
+    ("page", "kind", "prefix"),
+    [
+        ("docs/agents.md", il.Job, "job."),
+        ("docs/agents.md", il.Reply, ""),
+        ("docs/agents.md", il.Usage, ""),
+        ("docs/agents.md", il.Question, ""),
+        ("docs/python.md", il.Run, ""),
+        ("docs/python.md", Cost, ""),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_every_field_is_documented(page, kind, prefix):
+    text = text_of(page)
+    assert [name for name in kind.__struct_fields__ if not re.search(rf"[`(\s.]{prefix}{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/team-file.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text_of(page)):
+        path = ROOT.joinpath(page).parent / target if target else ROOT / page
+        assert path.exists(), target
+        headings = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.MULTILINE)
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, anchor
