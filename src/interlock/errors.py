@@ -116,6 +116,12 @@ class MissingExtra(InterlockError):
     fault = "caller"
 
 
+class BrokenPromise(InterlockError):
+    """Interlock has broken one of its promises; nothing was committed."""
+
+    code = "broken_promise"
+
+
 class AgentError(InterlockError):
     """The agent failed."""
 

@@ -5,13 +5,15 @@ import math
 import os
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 import interlock as il
 from interlock.agents import process
 from interlock.agents.process import ProcessPool
-from interlock.core.values import Limits
+from interlock.agents.wire import LENGTH_BYTES, NONCE_BYTES
+from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import AgentCrashed, AgentError, AgentRefused, ReplyRefused
 from tests.text import without_place
 
@@ -247,16 +249,45 @@ PIPE = "max(int(f.name) for f in os.scandir('/proc/self/fd') if os.path.exists(f
     "garbage",
     [
         "b'\\xff' * 8",
-        "b'\\x00' * 7 + b'\\x05' + b'hello'",
-        "b'\\x00' * 8",
-        "b'\\x00' * 7 + b'\\x02' + b'[]'",
-        "b'\\x00' * 6 + b'\\x27\\x10' + b'[' * 10_000",
+        "b'\\x00' * 8 + NONCE",
+        "b'\\x00' * 7 + b'\\x05' + b'n' * 16 + b'hello'",
     ],
-    ids=["huge", "no-json", "empty", "no-object", "deep"],
+    ids=["huge", "empty", "unasked"],
 )
 def test_an_agent_that_writes_to_the_pipe_of_replies_has_crashed(tmp_path, garbage):
     with pytest.raises(AgentCrashed, match=r"its process (sent|died)"):
-        agent(tmp_path, f"os.write({PIPE}, {garbage})\ntime.sleep(3600)").call()
+        agent(tmp_path, f"NONCE = bytes(16)\nos.write({PIPE}, {garbage})\ntime.sleep(3600)").call()
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"hello", b"", b"[]", b"[" * 10_000], ids=["no-json", "empty", "no-object", "deep"]
+)
+def test_a_reply_that_is_none_is_a_crash(garbage):
+    async def main():
+        stdout = asyncio.StreamReader()
+        sent = []
+        stdin = SimpleNamespace(write=sent.append, drain=lambda: asyncio.sleep(0))
+        worker = process.Worker(SimpleNamespace(stdin=stdin, stdout=stdout, _transport=None), DEFAULT_LIMITS)
+        asking = asyncio.get_running_loop().create_task(worker.load("m:f"))
+        await asyncio.sleep(0)
+        nonce = sent[0][LENGTH_BYTES : LENGTH_BYTES + NONCE_BYTES]
+        stdout.feed_data(len(garbage).to_bytes(LENGTH_BYTES, "big") + nonce + garbage)
+        with pytest.raises(AgentCrashed, match="its process sent something that is no reply"):
+            await asking
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_the_child_of_an_agent_that_forks_answers_nobody(tmp_path):
+    module = agent(tmp_path, "os.fork()\nreturn {'out.x': job.step}")
+
+    async def main():
+        async with module.pool() as pool:
+            adapter = module.adapter(pool)
+            return [(await adapter.call(job(step=step), nothing)).writes["out.x"] for step in ("one", "two", "three")]
+
+    assert asyncio.run(main()) == ["one", "two", "three"]
 
 
 # --- timeouts ---

@@ -11,6 +11,7 @@ import pytest
 import interlock as il
 from interlock.agents.wire import (
     LENGTH_BYTES,
+    NONCE_BYTES,
     Load,
     Loaded,
     Setup,
@@ -24,6 +25,8 @@ from interlock.core.values import DEFAULT_LIMITS
 from interlock.errors import AgentError, AgentRefused, ReplyRefused
 
 from .scenes import Module, alive, job, until
+
+NONCE = b"n" * NONCE_BYTES
 
 
 class Spoken:
@@ -39,11 +42,12 @@ class Spoken:
         self.say(msgspec.json.encode(Setup(parent or os.getpid(), str(folder), sys.path, DEFAULT_LIMITS)))
 
     def say(self, payload):
-        self.process.stdin.write(len(payload).to_bytes(LENGTH_BYTES, "big") + payload)
+        self.process.stdin.write(len(payload).to_bytes(LENGTH_BYTES, "big") + NONCE + payload)
         self.process.stdin.flush()
 
     def hear(self, kind):
         size = int.from_bytes(self.process.stdout.read(LENGTH_BYTES), "big")
+        assert self.process.stdout.read(NONCE_BYTES) == NONCE
         return msgspec.json.decode(self.process.stdout.read(size), type=kind)
 
     def load(self, reference):

@@ -500,3 +500,54 @@ def test_an_excerpt_of_anything_is_short_text(answer, shown):
     assert text.startswith(shown)
     assert len(text) <= assess.EXCERPT_CHARS_MAX
     assert text.encode()
+
+
+class Restless(dict):
+    def __len__(self):
+        raise SystemExit
+
+
+class Unsayable:
+    def __repr__(self):
+        raise KeyboardInterrupt
+
+
+class NamelessType(type):
+    __name__ = property(lambda cls: 1 / 0)
+
+
+class Nameless(metaclass=NamelessType):
+    pass
+
+
+@pytest.mark.parametrize(
+    "answer", [Restless(x=1), Reply(writes=Restless(x=1)), {"x": Unsayable()}, Nameless(), {"x": Nameless()}]
+)
+def test_an_answer_that_raises_when_it_is_looked_at_is_refused(answer):
+    refused(answer)
+
+
+def test_a_path_of_a_subclass_of_text_is_its_text():
+    class Field(str):
+        __slots__ = ()
+
+        def __hash__(self):
+            raise SystemExit
+
+    run = working()
+    assert run.jobs["a"].view[Field("scalar")] == 5
+    verdict = run.judge("a", {"x": 1})
+    assert [type(path) for path in verdict.reads] == [str]
+
+
+def test_long_keys_above_many_fields_are_refused_before_they_are_spelled_out():
+    inner = {str(n): 1 for n in range(2_000)}
+    for depth in range(28):
+        inner = {f"{depth}" * 5_000: inner}
+    tracemalloc.start()
+    try:
+        (found,) = refused({"x": inner})
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+    assert found == "size"

@@ -351,3 +351,17 @@ def test_a_succession_names_agents():
     error = refusal(OWNERS | {"second": role()}, step("s", "first"), succession={"draft": ["first", "secnd"]})
     assert str(error) == "the succession of draft names secnd, which is no agent; did you mean second?"
     assert error.place == ("succession", "draft")
+
+
+def test_an_earlier_owner_does_not_come_back_as_a_stand_in():
+    roles = {"writer": role("draft"), "editor": role("draft"), "x": msgspec.structs.replace(role(), fallback="writer")}
+    steps = [step("one", "writer"), step("two", "editor", "one"), step("later", "x", "two")]
+    with pytest.raises(PlanError, match="step two of editor may write draft before its earlier owners are done"):
+        Rules(Plan(steps), roles, Sharing(succession={"draft": ["writer", "editor"]}))
+
+
+@pytest.mark.parametrize("key", ["reducers", "succession"])
+def test_a_shared_field_is_one_field_and_no_template(key):
+    how = {"reducers": "append", "succession": ["a", "b"]}[key]
+    with pytest.raises(TeamError, match=r"names out.\{index\}, but"):
+        Sharing(**{key: {"out.{index}": how}})

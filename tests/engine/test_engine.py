@@ -760,3 +760,51 @@ def test_resume_by_id_ends_early_when_the_engine_stops():
         return store.rows["run"].status
 
     assert virtual.run(main()) == "running"
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 1.79e308])
+def test_a_sum_starts_where_it_cannot_leave_the_range(value):
+    async def main():
+        async with engine(team(step("s0", writes=["out.s0"]), reducers={"out.sum": "add"}), Ann()) as running:
+            await running.run({"out": {"sum": value}})
+
+    with pytest.raises(InputError, match="could leave JSON's range"):
+        virtual.run(main())
+
+
+def test_a_caller_who_leaves_while_a_call_is_being_announced_takes_no_room_along():
+    async def main():
+        journal = SlowJournal()
+        async with engine(fan(1, concurrency=1), Ann(), journal=journal) as running:
+            leaving = spawn(running.run({}))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            await end(leaving)
+            await asyncio.sleep(5)
+            assert running._shell.slots.in_flight == 0
+            return await running.run({})
+
+    assert virtual.run(main()).status == "succeeded"
+
+
+def test_a_clock_that_is_set_back_makes_no_backoff_longer():
+    async def main():
+        fails = Ann()
+        hours = [0]
+
+        async def once(job):
+            if job.attempt == 1:
+                hours[0] = 5
+                raise OSError
+            return await fails(job)
+
+        def set_back() -> int:
+            return virtual.now_us() - hours[0] * 3_600_000_000
+
+        async with engine(fan(1, backoff="100ms", retries=1), once, now_us=set_back) as running:
+            ended = await running.run({})
+            return ended.status, virtual.seconds()
+
+    status, took = virtual.run(main())
+    assert status == "succeeded"
+    assert took <= 30

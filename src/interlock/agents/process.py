@@ -20,7 +20,7 @@ from interlock.core.job import Job
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import AgentCrashed, AgentRefused
 
-from .wire import LENGTH_BYTES, Load, Loaded, Setup, WorkerReply, answer_of, job_message, reply_bytes_max
+from .wire import LENGTH_BYTES, NONCE_BYTES, Load, Loaded, Setup, WorkerReply, answer_of, job_message, reply_bytes_max
 
 LOAD_SECONDS_MAX = 60.0
 END_SECONDS_MAX = 5.0
@@ -156,20 +156,24 @@ class Worker:
         assert stdin is not None
         assert stdout is not None
         try:
-            self._send(payload)
+            nonce = self._send(payload)
             await stdin.drain()
             size = int.from_bytes(await stdout.readexactly(LENGTH_BYTES), "big")
             if size > self._reply_bytes_max:
                 raise AgentCrashed(f"its process sent {size:,} bytes, more than {self._reply_bytes_max:,}")
+            if await stdout.readexactly(NONCE_BYTES) != nonce:
+                raise AgentCrashed("its process sent something that was not asked for")
             return msgspec.json.decode(await stdout.readexactly(size), type=kind)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise AgentCrashed(f"its process died: {await self._cause()}") from error
         except (msgspec.DecodeError, RecursionError) as error:
             raise AgentCrashed("its process sent something that is no reply") from error
 
-    def _send(self, payload: bytes) -> None:
+    def _send(self, payload: bytes) -> bytes:
         assert self.process.stdin is not None
-        self.process.stdin.write(len(payload).to_bytes(LENGTH_BYTES, "big") + payload)
+        nonce = os.urandom(NONCE_BYTES)
+        self.process.stdin.write(len(payload).to_bytes(LENGTH_BYTES, "big") + nonce + payload)
+        return nonce
 
     async def ended(self) -> None:
         """Wait until a process that was killed has ended, and asyncio has let go of it."""

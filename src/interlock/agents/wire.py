@@ -9,7 +9,10 @@ from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.core.values import Limits
 from interlock.errors import AgentError, AgentRefused, ReplyRefused
 
+# A frame is its length, the nonce of its exchange, and JSON. Every reply bears the nonce of its question, so that
+# nothing an agent or its children send unasked is taken for the answer to the next one.
 LENGTH_BYTES = 8
+NONCE_BYTES = 16
 
 
 def reply_bytes_max(limits: Limits) -> int:

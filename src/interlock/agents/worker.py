@@ -22,7 +22,7 @@ from interlock.core.values import Limits, encode
 from interlock.errors import AgentError, InterlockError, ReplyRefused, ValueRefused, describe
 from interlock.team.registry import resolve
 
-from .wire import LENGTH_BYTES, Load, Loaded, Setup, WorkerJob, WorkerReply, reply_bytes_max
+from .wire import LENGTH_BYTES, NONCE_BYTES, Load, Loaded, Setup, WorkerJob, WorkerReply, reply_bytes_max
 
 ORPHAN_POLL_SECONDS = 1.0
 
@@ -30,18 +30,24 @@ ORPHAN_POLL_SECONDS = 1.0
 def main() -> None:
     """Serve until standard input ends."""
     requests, replies = _take_pipes()
-    setup = _receive(requests)
-    if not isinstance(setup, Setup):
+    received = _receive(requests)
+    if received is None or not isinstance(setup := received[1], Setup):
         return
+    process = os.getpid()
     threading.Thread(target=_die_with_parent, args=(setup.parent,), daemon=True).start()
     sys.path[:] = setup.import_path
     folder = Path(setup.folder) if setup.folder else None
     functions: dict[str, Callable[[Job], Any]] = {}
-    while (message := _receive(requests)) is not None:
+    while (received := _receive(requests)) is not None:
+        nonce, message = received
         if isinstance(message, Load):
-            _send(replies, _load(message.reference, folder, functions))
-        elif isinstance(message, WorkerJob):
-            _send(replies, _call(functions[message.reference], message, setup.limits))
+            answer = _load(message.reference, folder, functions)
+        else:
+            assert isinstance(message, WorkerJob)
+            answer = _call(functions[message.reference], message, setup.limits)
+        if os.getpid() != process:  # the agent has forked, and this is the child
+            os._exit(0)
+        _send(replies, nonce, answer)
     _end()
 
 
@@ -69,15 +75,17 @@ def _end() -> None:
     os._exit(1)
 
 
-def _receive(requests: BinaryIO) -> Setup | Load | WorkerJob | None:
-    head = requests.read(LENGTH_BYTES)
-    if len(head) < LENGTH_BYTES:
+def _receive(requests: BinaryIO) -> tuple[bytes, Setup | Load | WorkerJob] | None:
+    """The next message and its nonce; None where the input has ended."""
+    head = requests.read(LENGTH_BYTES + NONCE_BYTES)
+    if len(head) < LENGTH_BYTES + NONCE_BYTES:
         return None
-    return msgspec.json.decode(requests.read(int.from_bytes(head, "big")), type=Setup | Load | WorkerJob)
+    payload = requests.read(int.from_bytes(head[:LENGTH_BYTES], "big"))
+    return head[LENGTH_BYTES:], msgspec.json.decode(payload, type=Setup | Load | WorkerJob)
 
 
-def _send(replies: BinaryIO, payload: bytes) -> None:
-    replies.write(len(payload).to_bytes(LENGTH_BYTES, "big") + payload)
+def _send(replies: BinaryIO, nonce: bytes, payload: bytes) -> None:
+    replies.write(len(payload).to_bytes(LENGTH_BYTES, "big") + nonce + payload)
     replies.flush()
 
 

@@ -59,12 +59,33 @@ def assess(  # noqa: PLR0913 - all that a verdict hangs on, by name
     step: str,
     attempt: int,
 ) -> Verdict:
-    """The verdict on what an agent answered in one attempt of one step."""
-    submission = Submission()
-    reply = _as_reply(answer, submission)
-    reads = view.reads
+    """The verdict on what an agent answered in one attempt of one step. It never raises, whatever the answer does."""
+    reads = tuple(path for path in view.reads if type(path) is str)
     if len(reads) > READS_MAX:
         reads = ("*",)
+    try:
+        return _verdict(answer, bank, duty, index, limits, view, reads, at_us, step, attempt)
+    except BaseException:  # noqa: BLE001 - an answer's own methods may raise anything when it is looked at
+        return AttemptRefused(at_us, step, attempt, (_UNREADABLE,), NULL, reads)
+
+
+_UNREADABLE = Finding("shape", "the reply can't be read: it raises an error when it is looked at")
+
+
+def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
+    answer: Any,
+    bank: Bank,
+    duty: Duty,
+    index: int,
+    limits: Limits,
+    view: View,
+    reads: tuple[str, ...],
+    at_us: int,
+    step: str,
+    attempt: int,
+) -> Verdict:
+    submission = Submission()
+    reply = _as_reply(answer, submission)
     usage = _usage(reply.usage, submission)
     if reply.ask is not None:
         question = _question(reply, submission)
@@ -141,10 +162,10 @@ def usage_of(answer: Any) -> Usage | None:
 def _question(reply: Reply, submission: Submission) -> Question | None:
     ask = reply.ask
     fine = (
-        isinstance(ask, Question)
+        type(ask) is Question
         and type(ask.text) is str
         and 0 < len(ask.text) <= QUESTION_CHARS_MAX
-        and isinstance(ask.choices, tuple | list)
+        and type(ask.choices) in {tuple, list}
         and len(ask.choices) <= CHOICES_MAX
         and all(type(choice) is str and len(choice) <= FINDING_CHARS_MAX for choice in ask.choices)
     )
@@ -161,7 +182,7 @@ def _question(reply: Reply, submission: Submission) -> Question | None:
 
 
 def _take_writes(writes: Any, duty: Duty, index: int, limits: Limits, submission: Submission) -> None:
-    if not isinstance(writes, dict):
+    if type(writes) is not dict:
         submission.refuse("shape", f"writes is a {type(writes).__name__}, not a dict of dotted paths")
         return
     if len(writes) > limits.commit_fields_max:

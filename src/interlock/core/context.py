@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.errors import PathError
+from interlock.errors import BrokenPromise, PathError
 
 from . import paths
 from .events import Finding
@@ -26,6 +26,7 @@ from .values import DEFAULT_LIMITS, DIGEST_BYTES, Limits, content_hash, decode, 
 
 _MODULUS = 1 << 8 * DIGEST_BYTES
 _ORDER_SHIFT = 20
+SMALL_COMMIT_BYTES = 2_048
 _ABSENT = object()
 _branches = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NO_LEAVES: Mapping[str, None] = {}
@@ -92,13 +93,22 @@ class Bank:
         limits = self._limits
         if self._bytes + added > limits.context_bytes_max:
             found.append(Finding("size", f"the context would grow past {limits.context_bytes_max:,} bytes"))
-        # A leaf is several bytes of JSON, so that small commits needn't be cut up to be counted.
-        if added > limits.commit_fields_max and self._field_count(writes) > limits.commit_fields_max:
-            found.append(Finding("size", f"the writes hold more than {limits.commit_fields_max:,} fields"))
+        # Small commits needn't be cut up to know that their fields are few and their paths short.
+        if added > min(SMALL_COMMIT_BYTES, limits.commit_fields_max) and not self._fits_as_fields(writes):
+            most = f"{limits.commit_fields_max:,} fields or {2 * limits.commit_bytes_max:,} characters of paths"
+            found.append(Finding("size", f"the writes hold more than {most}"))
         return found
 
-    def _field_count(self, writes: Mapping[str, bytes]) -> int:
-        return sum(1 for path, raw in writes.items() for _ in self._leaves(path, bytes(raw)))
+    def _fits_as_fields(self, writes: Mapping[str, bytes]) -> bool:
+        """Whether the leaves are few enough, and their paths, which repeat every key above them, short enough."""
+        fields_left, chars_left = self._limits.commit_fields_max, 2 * self._limits.commit_bytes_max
+        for path, raw in writes.items():
+            for leaf, _ in self._leaves(path, bytes(raw)):
+                fields_left -= 1
+                chars_left -= len(leaf)
+                if fields_left < 0 or chars_left < 0:
+                    return False
+        return True
 
     def _value_above(self, path: str) -> str:
         """The path above this one at which a scalar or a list stands, so that nothing can be below it; '' if none."""
@@ -191,7 +201,8 @@ class Bank:
             before = 0
             if chain:
                 last = chain[-1]
-                assert self._plan.ancestors[label] >> last.label & 1, f"race on {path}"
+                if not self._plan.ancestors[label] >> last.label & 1:
+                    raise BrokenPromise(f"two unordered steps have written {path}")
                 before = last.digest
                 self._bytes -= len(last.raw or b"")
             if raw is not None:
@@ -236,10 +247,6 @@ class Bank:
         reducer = REDUCERS[self._reducers[path]]
         folded = reducer.fold(reducer.empty() if initial is _ABSENT else initial, given)
         return msgspec.structs.replace(seen[0], raw=encode_written(folded))
-
-    def is_leaf(self, path: str) -> bool:
-        """Whether a leaf with this very path was ever written."""
-        return path in self._chains
 
     def leaves_below(self, path: str) -> Iterable[str]:
         """The paths of all leaves ever written strictly below a path; below the empty path, all there are."""
@@ -364,11 +371,10 @@ class View(Mapping[str, Any]):
 
     def __getitem__(self, path: str) -> Any:
         """The value at a dotted path. Raises KeyError where nothing is there, or nothing this step may read."""
-        if not self._bank.is_leaf(path):  # whose path is canonical, and may be longer than a path one can declare
-            try:
-                path = paths.canonical(path)
-            except PathError as error:
-                raise KeyError(str(error)) from None
+        try:
+            path = paths.respelled(str.__str__(path))  # of a subclass of str nothing is wanted but its text
+        except (PathError, TypeError) as error:
+            raise KeyError(str(error)) from None
         self._reads[path] = None
         value = self._leaf(path)
         if value is _ABSENT:
@@ -435,7 +441,7 @@ class View(Mapping[str, Any]):
 
     def _shown_below(self, path: str) -> list[tuple[int, str, bytes]]:
         shown, can_read = [], self._sight.can_read
-        for leaf in self._bank.leaves_below(path):
+        for leaf in list(self._bank.leaves_below(path)):  # an agent in a thread reads while others commit
             version = self._bank.shown(leaf, self._visible) if can_read(leaf) else None
             if version is not None and version.raw is not None:
                 shown.append((version.order, leaf, version.raw))

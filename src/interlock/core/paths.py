@@ -104,6 +104,11 @@ def canonical(path: str) -> str:
     return join(parse(path))
 
 
+def respelled(path: str) -> str:
+    """The one spelling of a path of any length, such as that of a leaf below a long key. Raises PathError."""
+    return canonical(path) if len(path) <= PATH_CHARS_MAX and path.count(".") < SEGMENTS_MAX else join(split(path))
+
+
 def prefixes(path: str) -> tuple[str, ...]:
     """Strict prefixes of a canonical path, longest first: `a.b.c` -> (`a.b`, `a`)."""
     # A leaf under a key of a megabyte must not stay in memory after its run.

@@ -13,6 +13,8 @@ from .values import encode_canonical
 # Bounds that keep a sum of 10,000 contributions inside 64 bits, or finite.
 ADDEND_MAX = 2**48
 FLOAT_ADDEND_MAX = 1e300
+INITIAL_MAX = 2**62
+FLOAT_INITIAL_MAX = 1e307
 
 
 class Reducer(msgspec.Struct, frozen=True):

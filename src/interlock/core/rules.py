@@ -201,7 +201,7 @@ class Rules:
         for field, owners in self.sharing.succession.items():
             earlier = 0
             for owner in owners:
-                mine = self._writers_of(field, owner, writes)
+                mine = self._turns_of(field, owner, owners, writes)
                 late = [n for n in bits(mine) if earlier & ~self.plan.ancestors[n]]
                 if late:
                     step = self.plan.steps[late[0]].id
@@ -210,10 +210,12 @@ class Rules:
                     yield PlanError(message, fix=fix, place=("plan", self.plan.declared_id[step]))
                 earlier |= mine
 
-    def _writers_of(self, field: str, owner: str, writes: list[Sequence[str]]) -> int:
+    def _turns_of(self, field: str, owner: str, owners: Sequence[str], writes: list[Sequence[str]]) -> int:
+        """The steps that may write a field in this owner's turn: its own, and those in which it may stand in."""
         mask = 0
         for n, step in enumerate(self.plan.steps):
-            if step.agent == owner and any(paths.intersection(field, pattern) for pattern in writes[n]):
+            first = next((agent for agent in self.chain(step.agent) if agent in owners), None)
+            if first == owner and any(paths.intersection(field, pattern) for pattern in writes[n]):
                 mask |= 1 << n
         return mask
 

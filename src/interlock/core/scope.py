@@ -100,6 +100,11 @@ class Sharing(msgspec.Struct, frozen=True, omit_defaults=True):
         set_field = msgspec.structs.force_setattr
         for name in ("reducers", "succession"):
             set_field(self, name, {paths.canonical(path): how for path, how in getattr(self, name).items()})
+        for key, fields in (("reducers", self.reducers), ("succession", self.succession)):
+            template = next((path for path in fields if "{index}" in path or "{step}" in path), None)
+            if template is not None:
+                message = f"{key} names {template}, but {{step}} and {{index}} belong in the writes of a step"
+                raise TeamError(message, fix="name one field", place=(key, template))
         for path, kind in self.reducers.items():
             if kind not in _REDUCER_KINDS:
                 fix = f"use one of: {', '.join(_REDUCER_KINDS)}"

@@ -89,6 +89,8 @@ class Driver:
         self._calls: dict[int, Call] = {}
         self._arrived: list[e.AnyEvent | _Answer] = []
         self._granted: list[CallAgent] = []
+        # Calls that have room and are announced, until that is durable and they are made.
+        self._announced_calls: dict[int, CallAgent] = {}
         self._settles: list[str] = []
         self._timers: list[asyncio.TimerHandle] = []
         self._alarm: asyncio.TimerHandle | None = None
@@ -134,7 +136,7 @@ class Driver:
                 self._carry_out(facts, commands)
                 if self._ended.done() or not (self._arrived or self._granted):
                     break
-        except Exception as error:  # noqa: BLE001 - a turn may run in an agent's task; the error belongs to the driver
+        except BaseException as error:  # noqa: BLE001 - a turn may run in an agent's task; the error belongs to the driver
             self.fail(error)
         self._busy = False
 
@@ -147,7 +149,7 @@ class Driver:
         try:
             durable.result()
             self._carry_out(facts, commands)
-        except Exception as failure:  # noqa: BLE001 - this runs in a callback; the error belongs to the driver
+        except BaseException as failure:  # noqa: BLE001 - this runs in a callback; the error belongs to the driver
             self.fail(failure)
         if self._arrived or self._granted:
             self._turn()
@@ -172,7 +174,7 @@ class Driver:
             except Exception:
                 log.exception("an observer of run %s failed; the run goes on", self._run_id)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """End with an error; what is in flight is cancelled."""
         if not self._ended.done():
             self._ended.set_exception(error)
@@ -228,6 +230,7 @@ class Driver:
                 shell.slots.wait(command.agent, partial(self._grant, command))
         for call in granted:
             if machine.status == "running" and not shell.stopping:
+                self._announced_calls[call.number] = call
                 facts.append(machine.start(call, at_us))
                 ready.append(call)
             else:
@@ -242,7 +245,9 @@ class Driver:
         return True
 
     def _start_timer(self, timer: StartTimer) -> None:
-        delay = max(0, timer.due_us - self._shell.now_us()) / 1e6
+        # Never longer than a backoff can be: the clock may have been set back since.
+        longest_us = 1_000 * self.machine.duty(timer.number).policy.backoff_ms_max
+        delay = min(max(0, timer.due_us - self._shell.now_us()), longest_us) / 1e6
         self._timers.append(self._loop.call_later(delay, self._timer_fired, timer))
 
     def _timer_fired(self, timer: StartTimer) -> None:
@@ -253,6 +258,7 @@ class Driver:
     def _call(self, command: CallAgent) -> None:
         """Start the call in a task of its own: contextvars, cancellation and a hang of one agent stay its own."""
         call = Call(command, self.machine.job(self._run_id, command))
+        del self._announced_calls[command.number]
         self._calls[command.number] = call
         call.task = tasks.spawn(self._attempt(call), self._context.copy())
 
@@ -311,6 +317,7 @@ class Driver:
         call.task.cancel()
         self._shell.ending.add(call.task)
         call.task.add_done_callback(self._shell.ending.discard)
+        call.task.add_done_callback(lambda _: call.leave(self._shell.slots))  # it may end before it has begun
         self._loop.call_later(STUBBORN_SECONDS, self._name_stubborn, call)
 
     def _name_stubborn(self, call: Call) -> None:
@@ -375,9 +382,10 @@ class Driver:
         for call in self._calls.values():
             self._give_up(call)
         self._calls.clear()
-        for command in self._granted:
+        for command in (*self._granted, *self._announced_calls.values()):
             self._shell.slots.give_back(command.agent)
         self._granted.clear()
+        self._announced_calls.clear()
 
 
 def _failure(error: BaseException, command: CallAgent, at_us: int) -> e.AttemptFailed:

@@ -13,7 +13,7 @@ from interlock.core import events as e
 from interlock.core.machine import Machine
 from interlock.core.paths import parse
 from interlock.core.plan import is_id
-from interlock.core.reducers import INITIAL_TYPES
+from interlock.core.reducers import FLOAT_INITIAL_MAX, INITIAL_MAX, INITIAL_TYPES
 from interlock.core.values import encode
 from interlock.errors import InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged, ValueRefused
 from interlock.ids import new_id, row_run_id
@@ -111,8 +111,12 @@ class Engine:
         whole = dict(request)
         for field, kind in self._rules.sharing.reducers.items():
             value = _at(whole, field)
-            if value is not _ABSENT and type(value) not in INITIAL_TYPES[kind]:
+            if value is _ABSENT:
+                continue
+            if type(value) not in INITIAL_TYPES[kind]:
                 raise InputError(f"the request has a {type(value).__name__} at {field}, whose reducer is {kind}")
+            if kind == "add" and abs(value) > (INITIAL_MAX if type(value) is int else FLOAT_INITIAL_MAX):
+                raise InputError(f"the request has {value} at {field}: with what is added it could leave JSON's range")
         return raw
 
     async def _start(self, run_id: str, raw: bytes, opening: Opening) -> Run:
