@@ -12,6 +12,7 @@ from interlock.agents.process import ProcessAdapter, ProcessPool
 from interlock.core.events import AnyEvent
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
 from interlock.engine.run import Run
+from interlock.engine.tasks import run_main
 from interlock.errors import JournalError, TeamError, UsageError
 from interlock.journal.memory import MemoryJournal
 from interlock.ports import Adapter, Journal
@@ -60,7 +61,7 @@ def run(team: Team, request: Mapping[str, Any], *, journal: str | Path | Journal
         async with Orchestrator(team, journal) as orchestrator:
             return await orchestrator.run(request)
 
-    return asyncio.run(main())
+    return run_main(main())
 
 
 def open_journal(name: str | Path) -> Journal:

@@ -594,3 +594,15 @@ asyncio.run(main())
 """
     with Process(script, path) as process:
         assert process.finish() == ["journal_full", "succeeded 1"]
+
+
+@in_loop
+async def test_a_journal_whose_file_is_gone_takes_nothing_more(path):
+    async with opened(path) as journal:
+        await open_run(journal)
+        path.unlink()
+        with pytest.raises(JournalError, match=r"can't be used: .*No such file"):
+            await journal.append("r", 1, [attempt(1)])
+        SqliteJournal(path)._store.close()
+        with pytest.raises(JournalError, match="was replaced by another file while it was in use"):
+            await journal.append("r", 1, [attempt(1)])

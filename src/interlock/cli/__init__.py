@@ -4,9 +4,29 @@
 `interrupts` watching for Ctrl-C; `history` tells a run from its events; `screens`, `bar` and `paint` draw.
 """
 
+import os
+import sys
+import threading
+from contextlib import suppress
+
 
 def main() -> None:
     """The command `interlock`."""
     from .app import app
 
-    app(prog_name="interlock")
+    try:
+        app(prog_name="interlock")
+    except SystemExit as end:
+        _leave(end)
+        raise
+
+
+def _leave(end: SystemExit) -> None:
+    """End at once where an agent has left something that never ends: Python would wait for it."""
+    tasks = sys.modules.get("interlock.engine.tasks")
+    threads = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    if (tasks and tasks.LEFT_BEHIND) or any(not thread.daemon for thread in threads):
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1 if end.code else 0)

@@ -1,12 +1,11 @@
 """`resume`: whatever in the journal nobody drives, grouped by the team file it was started from."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import msgspec
 
-from interlock.engine import clock
+from interlock.engine import clock, tasks
 from interlock.errors import InputError, InterlockError, RunNotFound
 from interlock.ports import Batch, Journal, RunRow
 from interlock.team import Team, difference
@@ -39,7 +38,7 @@ class Found(msgspec.Struct, frozen=True):
 
 def resume(names: Sequence[str], team: str | None, how: How) -> int:
     """Resume the runs and batches of these names, or all of them; returns the exit code."""
-    return asyncio.run(_resume(names, team, how))
+    return tasks.run_main(_resume(names, team, how))
 
 
 async def _resume(names: Sequence[str], team: str | None, how: How) -> int:

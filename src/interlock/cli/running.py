@@ -1,6 +1,5 @@
 """`run`: one request or many, driven to their ends with Ctrl-C watched and progress shown."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, redirect_stdout, suppress
@@ -8,7 +7,7 @@ from typing import Any, Self
 
 import msgspec
 
-from interlock.engine import clock
+from interlock.engine import clock, tasks
 from interlock.engine.engine import Engine
 from interlock.engine.run import Run
 from interlock.errors import InputError, RunInterrupted
@@ -43,7 +42,7 @@ class How(msgspec.Struct, frozen=True):
 
 def start(team: Team, given: Given, how: How) -> int:
     """Run a team for all that was given; returns the exit code."""
-    return asyncio.run(_one(team, given.rows[0], how) if len(given.rows) == 1 else _batch(team, given, how))
+    return tasks.run_main(_one(team, given.rows[0], how) if len(given.rows) == 1 else _batch(team, given, how))
 
 
 def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:

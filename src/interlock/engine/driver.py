@@ -24,9 +24,6 @@ from interlock.ports import Adapter, Journal, Opening, Request
 from . import tasks
 from .slots import Slots
 
-# How long an agent may go on after its cancellation before it is named in the log.
-STUBBORN_SECONDS = 1.0
-
 log = logging.getLogger("interlock")
 
 Observer = Callable[[str, Sequence[e.AnyEvent]], None]
@@ -42,7 +39,7 @@ class Shell(msgspec.Struct):
     now_us: Callable[[], int]
     observers: list[Observer]
     stopping: bool = False
-    # Calls that were cancelled and have not ended yet; and per agent, how many took longer than STUBBORN_SECONDS.
+    # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
     ending: set[asyncio.Task[None]] = set()
     stubborn: dict[str, int] = {}
 
@@ -318,7 +315,7 @@ class Driver:
         self._shell.ending.add(call.task)
         call.task.add_done_callback(self._shell.ending.discard)
         call.task.add_done_callback(lambda _: call.leave(self._shell.slots))  # it may end before it has begun
-        self._loop.call_later(STUBBORN_SECONDS, self._name_stubborn, call)
+        self._loop.call_later(tasks.STUBBORN_SECONDS, self._name_stubborn, call)
 
     def _name_stubborn(self, call: Call) -> None:
         """An agent that ignores its cancellation is named, and keeps no room that others could use."""

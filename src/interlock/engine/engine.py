@@ -21,7 +21,7 @@ from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow
 from interlock.team import Team, difference
 
 from . import clock, tasks
-from .driver import STUBBORN_SECONDS, Driver, Observer, Shell
+from .driver import Driver, Observer, Shell
 from .run import Run
 from .slots import Slots
 from .watchdog import Watchdog
@@ -80,7 +80,7 @@ class Engine:
         while self._drivers:  # noqa: ASYNC110 - their tasks end as soon as they have their turn
             await asyncio.sleep(0)
         if self._shell.ending:
-            await asyncio.wait(self._shell.ending, timeout=STUBBORN_SECONDS)
+            await asyncio.wait(self._shell.ending, timeout=tasks.STUBBORN_SECONDS)
         for adapter in self._shell.adapters.values():
             await adapter.close()
         await self.journal.close()

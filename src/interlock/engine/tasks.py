@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
+# How long a task may go on after its cancellation before it is left alone.
+STUBBORN_SECONDS = 1.0
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -12,6 +15,36 @@ Result = TypeVar("Result")
 def spawn(work: Coroutine[Any, Any, Result], context: Context | None = None) -> asyncio.Task[Result]:
     """Run a coroutine in a task of its own; whoever spawns it keeps it and waits for it."""
     return asyncio.get_running_loop().create_task(work, context=context)
+
+
+def run_main(main: Coroutine[Any, Any, Result]) -> Result:
+    """asyncio.run, without waiting for ever for what ignores its cancellation or for threads that agents started."""
+    runner = asyncio.Runner()
+    try:
+        return runner.run(main)
+    finally:
+        loop = runner.get_loop()
+        left = loop.run_until_complete(_end_the_rest())
+        executor = getattr(loop, "_default_executor", None)  # asyncio would wait for its threads, however long
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+            loop._default_executor = None  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+        if left:
+            LEFT_BEHIND.update(left)
+        else:
+            runner.close()
+
+
+# Tasks that outlived their loop; kept, since to collect one is to run it once more.
+LEFT_BEHIND: set[asyncio.Task[Any]] = set()
+
+
+async def _end_the_rest() -> set[asyncio.Task[Any]]:
+    """Cancel every other task of this loop; returns those that go on all the same."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    return set((await asyncio.wait(rest, timeout=STUBBORN_SECONDS))[1]) if rest else set()
 
 
 async def each(

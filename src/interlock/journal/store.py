@@ -75,9 +75,15 @@ class SqliteStore:
         try:
             with _clear_errors(self.path, self.db):
                 self._prepare()
+                self._identity = self._identify()
         except BaseException:
             self.db.close()
             raise
+
+    def _identify(self) -> tuple[int, int]:
+        """Which file the name stands for now."""
+        found = os.stat(self.path)  # noqa: PTH116 - Path.stat costs four times as much, for every append
+        return found.st_dev, found.st_ino
 
     def _prepare(self) -> None:
         execute = self.db.execute
@@ -172,6 +178,8 @@ class SqliteStore:
             return [outcome for item in group for outcome in self.append([item])]
 
     def _append(self, group: Sequence[Append]) -> list[Exception | None]:
+        if self._identify() != self._identity:
+            raise JournalError(f"{self.path} was replaced by another file while it was in use", fix="put it back")
         self._become_driver()
         outcomes: list[Exception | None] = []
         rows: list[tuple[int, int, bytes]] = []

@@ -1,0 +1,41 @@
+"""The command ends when its work has ended, whatever agents leave behind."""
+
+import subprocess
+import sys
+
+import pytest
+
+TEAM = """
+agents: {a: {allowed_actions: [act], write_permissions: [x], use: "agents:work", timeout: 200ms, retries: 0}}
+plan: [{id: s, agent: a, action: act}]
+"""
+STUBBORN = """
+import asyncio
+async def work(job):
+    while True:
+        try:
+            await asyncio.sleep(0.05)
+        except BaseException:
+            pass
+"""
+THREAD = """
+import asyncio, time
+async def work(job):
+    await asyncio.to_thread(time.sleep, 3600)
+"""
+
+
+@pytest.mark.parametrize("code", [STUBBORN, THREAD], ids=["a stubborn task", "a thread that sleeps"])
+@pytest.mark.parametrize("how", ["command", "program"])
+def test_what_never_ends_holds_nobody_up(tmp_path, code, how):
+    (tmp_path / "team.yaml").write_text(TEAM)
+    (tmp_path / "agents.py").write_text(code)
+    (tmp_path / "program.py").write_text(
+        "import os, interlock as il\nprint(il.run(il.Team.load('.'), {}).reason, flush=True)\nos._exit(1)\n"
+    )
+    words = ["program.py"] if how == "program" else ["-m", "interlock", "run", ".", "--input", "-", "--json"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, input="{}", capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "s: timed out after 0.2 s" in done.stdout
