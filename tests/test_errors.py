@@ -34,6 +34,7 @@ def test_codes_are_what_they_were():
         "InputError": "bad_input",
         "UsageError": "bad_usage",
         "MissingExtra": "missing_extra",
+        "BrokenPromise": "broken_promise",
         "AgentError": "agent_failed",
         "AgentCrashed": "agent_crashed",
         "AgentRefused": "agent_refused",
