@@ -60,7 +60,7 @@ def assess(  # noqa: PLR0913 - all that a verdict hangs on, by name
     attempt: int,
 ) -> Verdict:
     """The verdict on what an agent answered in one attempt of one step. It never raises, whatever the answer does."""
-    reads = tuple(path for path in view.reads if type(path) is str)
+    reads = view.reads
     if len(reads) > READS_MAX:
         reads = ("*",)
     try:
