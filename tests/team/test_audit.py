@@ -195,3 +195,16 @@ def test_it_comes_as_plain_data(tmp_path):
     document = findings(tmp_path, "agents: {a: {}}").to_dict()
     assert document["ok"] is True
     assert [*document["findings"][0]] == ["code", "severity", "agents", "paths", "message", "fix", "line"]
+
+
+def test_a_condition_on_a_field_that_is_nearly_one_that_is_written_is_a_warning(tmp_path):
+    text = """\
+    agents: {a: {allowed_actions: [x], write_permissions: [claim.risky]}}
+    plan:
+      - {id: s, agent: a, action: x}
+      - {id: t, agent: a, action: x, needs: [s], when: {path: claim.rsky, value: true}}
+    """
+    found = one(findings(tmp_path, text), "mistyped")
+    assert (found.severity, found.line) == ("warning", 4)
+    assert "depends on claim.rsky, which no agent writes; did you mean claim.risky?" in found.message
+    assert "mistyped" not in codes(findings(tmp_path, text.replace("rsky", "risky")))

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from interlock.core import paths
-from interlock.core.plan import Plan
+from interlock.core.plan import Plan, nearest
 from interlock.core.policy import TIMEOUT_SIMPLE_MS
 from interlock.core.races import Writers, unordered_reads
 from interlock.core.rules import Rules, deciding, stand_ins
@@ -183,6 +183,19 @@ def fields(subject: Subject) -> Iterator[AuditFinding]:
         yield AuditFinding("never_read", "info", (), left, f"no agent reads {_listed(left)}: a result, or forgotten")
 
 
+def mistyped(subject: Subject) -> Iterator[AuditFinding]:
+    """Which steps depend on a field that nobody writes, though one of nearly that name is written?"""
+    written = [paths.base(pattern) for agent in subject.agents.values() for pattern in agent.scope.write_permissions]
+    for step in subject.plan.declared if subject.plan else ():
+        for path in _apart(deciding(step), written):
+            near = nearest(path, filter(None, written))
+            if near is not None:
+                message = f"step {step.id} depends on {path}, which no agent writes; did you mean {near}?"
+                fix = f"write {near}, or make sure that each request brings {path}"
+                place = ("plan", step.id)
+                yield AuditFinding("mistyped", "warning", (step.agent,), (path,), message, fix, subject.line(place))
+
+
 def _apart(patterns: Iterable[str], others: Iterable[str]) -> Iterator[str]:
     """The patterns that share no field with any of the others."""
     others = list(others)
@@ -230,5 +243,6 @@ CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     runnable,
     unused,
     fields,
+    mistyped,
     blind_reads,
 )
