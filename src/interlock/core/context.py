@@ -22,12 +22,11 @@ from .events import Finding
 from .plan import Plan, Step
 from .reducers import REDUCERS
 from .scope import ReducerKind, Sight
-from .values import DEFAULT_LIMITS, DIGEST_BYTES, Limits, content_hash, decode, encode_written, leaf_digest
+from .values import ABSENT, DEFAULT_LIMITS, DIGEST_BYTES, Limits, at, content_hash, decode, encode_written, leaf_digest
 
 _MODULUS = 1 << 8 * DIGEST_BYTES
 _ORDER_SHIFT = 20
 SMALL_COMMIT_BYTES = 2_048
-_ABSENT = object()
 _branches = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NO_LEAVES: Mapping[str, None] = {}
 
@@ -242,10 +241,10 @@ class Bank:
         seen = sorted((v for v in chain if visible >> v.label & 1), key=lambda v: v.order)
         if not seen:
             return None
-        initial = decode(seen[0].raw) if seen[0].label == 0 else _ABSENT
+        initial = decode(seen[0].raw) if seen[0].label == 0 else ABSENT
         given = [decode(v.raw) for v in seen if v.label]
         reducer = REDUCERS[self._reducers[path]]
-        folded = reducer.fold(reducer.empty() if initial is _ABSENT else initial, given)
+        folded = reducer.fold(reducer.empty() if initial is ABSENT else initial, given)
         return msgspec.structs.replace(seen[0], raw=encode_written(folded))
 
     def leaves_below(self, path: str) -> Iterable[str]:
@@ -377,14 +376,14 @@ class View(Mapping[str, Any]):
             raise KeyError(str(error)) from None
         self._reads[path] = None
         value = self._leaf(path)
-        if value is _ABSENT:
+        if value is ABSENT:
             value = self._branch(path)
-        if value is _ABSENT:
+        if value is ABSENT:
             raise KeyError(f"{path}: nothing there that this step may read")
         return value
 
     def __contains__(self, path: object) -> bool:
-        return self.get(path, _ABSENT) is not _ABSENT  # type: ignore[call-overload]
+        return self.get(path, ABSENT) is not ABSENT  # type: ignore[call-overload]
 
     def __iter__(self) -> Iterator[str]:
         self.coarse = True
@@ -407,20 +406,15 @@ class View(Mapping[str, Any]):
             if version is not None and (version.raw != b"{}" or not self._bank.leaves_below(path)):
                 return decode(version.raw)
         field = self._bank.field_above(path)
-        return _ABSENT if field is None else self._inside(field, path)
+        return ABSENT if field is None else self._inside(field, path)
 
     def _inside(self, field: str, path: str) -> Any:
         """A value inside a field with a reducer, which is stored whole."""
-        value = self._leaf(field)
-        for key in paths.split(path)[len(paths.split(field)) :]:
-            if not isinstance(value, dict) or key not in value:
-                return _ABSENT
-            value = value[key]
-        return value
+        return at(self._leaf(field), paths.split(path)[len(paths.split(field)) :])
 
     def _branch(self, path: str) -> Any:
         tree = self._tree(path)
-        return tree if tree or self._leaf_is_empty_object(path) else _ABSENT
+        return tree if tree or self._leaf_is_empty_object(path) else ABSENT
 
     def _leaf_is_empty_object(self, path: str) -> bool:
         return self._sight.can_read(path) and self._bank.shown(path, self._visible) is not None

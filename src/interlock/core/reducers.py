@@ -18,9 +18,15 @@ FLOAT_INITIAL_MAX = 1e307
 
 
 class Reducer(msgspec.Struct, frozen=True):
-    """empty: the value without any write. problem: what is wrong with a contribution beside the others, or ''."""
+    """How the writes of one field become one value.
+
+    empty: the value without any write. initial_types, initial_fits: what a request may bring. problem: what is wrong
+    with a contribution beside the others, or ''.
+    """
 
     empty: Callable[[], Any]
+    initial_types: tuple[type, ...]
+    initial_fits: Callable[[Any], bool]
     problem: Callable[[Any, Iterable[Any]], str]
     fold: Callable[[Any, Iterable[Any]], Any]
 
@@ -63,9 +69,16 @@ def _merge(initial: Any, given: Iterable[Any]) -> Any:
     return merged
 
 
+def _starts_in_range(value: Any) -> bool:
+    return bool(abs(value) <= (INITIAL_MAX if type(value) is int else FLOAT_INITIAL_MAX))
+
+
+def _any(_value: Any) -> bool:
+    return True
+
+
 REDUCERS = {
-    "append": Reducer(list, _list_problem, _append),
-    "add": Reducer(int, _number_problem, _add),
-    "merge": Reducer(dict, _object_problem, _merge),
+    "append": Reducer(list, (list,), _any, _list_problem, _append),
+    "add": Reducer(int, (int, float), _starts_in_range, _number_problem, _add),
+    "merge": Reducer(dict, (dict,), _any, _object_problem, _merge),
 }
-INITIAL_TYPES: dict[str, tuple[type, ...]] = {"append": (list,), "add": (int, float), "merge": (dict,)}

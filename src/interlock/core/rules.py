@@ -10,16 +10,17 @@ from typing import Any
 
 import msgspec
 
-from interlock.errors import OwnershipError, PathError, PlanError, RaceError, TeamError
+from interlock.errors import InputError, OwnershipError, PathError, PlanError, RaceError, TeamError, ValueRefused
 
 from . import paths
 from .paths import bits
 from .plan import INDEX, Plan, Step, hint
 from .policy import Policy, duration_ms
 from .races import Race, Writers, races, unordered_reads
+from .reducers import REDUCERS
 from .schema import WritesSchema
 from .scope import Scope, Sharing, Sight, overlaps
-from .values import DEFAULT_LIMITS, Limits
+from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode
 
 # A wide plan without narrowed writes has a race for every pair of its steps: nobody reads them all.
 PROBLEMS_MAX = 100
@@ -72,6 +73,24 @@ class Rules:
             raise TeamError.of(problems)
         self.duties = [(), *(self._duties(step) for step in plan.steps[1:])]
         self.first_duties = [(duties or self.duties[1])[0] for duties in self.duties]
+
+    def encode_request(self, request: Any) -> bytes:
+        """A request as the JSON it is stored as. Raises InputError: no object, not plain JSON, or too large."""
+        if not isinstance(request, Mapping):
+            raise InputError(f"a request is an object, not {type(request).__name__}", fix='such as {"ticket": {...}}')
+        try:
+            raw = encode(dict(request), self.limits, self.limits.context_bytes_max)
+        except ValueRefused as error:
+            raise InputError(f"the request can't be used: {error.message}") from error
+        for field, kind in self.sharing.reducers.items():
+            value, reducer = at(request, paths.parse(field)), REDUCERS[kind]
+            if value is ABSENT:
+                continue
+            if type(value) not in reducer.initial_types:
+                raise InputError(f"the request has a {type(value).__name__} at {field}, whose reducer is {kind}")
+            if not reducer.initial_fits(value):
+                raise InputError(f"the request has {value} at {field}: with what is added it could leave JSON's range")
+        return raw
 
     # --- duties ---
 

@@ -16,6 +16,7 @@ import msgspec
 from interlock.errors import PlanError
 
 from . import paths
+from .values import ABSENT, at
 
 _NUMBER = {
     "minimum": "ge",
@@ -38,7 +39,6 @@ _KEYWORDS: dict[str, frozenset[str]] = {
     "object": _OBJECT,
 }
 SCHEMA_DEPTH_MAX = 16
-_ABSENT = object()
 
 
 class WritesSchema:
@@ -63,11 +63,11 @@ class WritesSchema:
 
     def findings(self, writes: Mapping[str, Any]) -> list[tuple[str, str]]:
         """What is wrong with the writes: pairs of path and sentence; empty when all is well."""
-        required = (path for path in self.required if _written(path, writes) is _ABSENT)
+        required = (path for path in self.required if _written(path, writes) is ABSENT)
         found = [(path, f"{path} is missing; the schema requires it") for path in required]
         for path, kind in self._types.items():
             value = _written(path, writes)
-            if value is not _ABSENT:
+            if value is not ABSENT:
                 try:
                     msgspec.convert(value, kind)
                 except msgspec.ValidationError as error:
@@ -91,16 +91,8 @@ def _written(path: str, writes: Mapping[str, Any]) -> Any:
         return writes[path]
     for prefix in paths.prefixes(path):
         if prefix in writes:
-            return _inside(writes[prefix], paths.split(path)[len(paths.split(prefix)) :])
-    return _ABSENT
-
-
-def _inside(value: Any, keys: tuple[str, ...]) -> Any:
-    for key in keys:
-        if not isinstance(value, dict) or key not in value:
-            return _ABSENT
-        value = value[key]
-    return value
+            return at(writes[prefix], paths.split(path)[len(paths.split(prefix)) :])
+    return ABSENT
 
 
 def _type(schema: Any, at: str, depth: int) -> Any:

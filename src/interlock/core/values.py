@@ -5,6 +5,7 @@ in. Here such values are refused. Objects keep the order in which their keys wer
 it is taken over the canonical form (UTF-8, keys sorted by code point, shortest floats; `1` differs from `1.0`).
 """
 
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from math import isfinite
 from typing import Any
@@ -20,6 +21,18 @@ DIGEST_BYTES = 32
 encode_written: Any = msgspec.json.Encoder().encode
 encode_canonical: Any = msgspec.json.Encoder(order="sorted").encode
 decode: Any = msgspec.json.decode
+
+
+ABSENT = object()
+
+
+def at(tree: Any, keys: Iterable[str]) -> Any:
+    """What stands in a tree of objects where these keys lead; ABSENT where they lead nowhere."""
+    for key in keys:
+        if not isinstance(tree, Mapping) or key not in tree:
+            return ABSENT
+        tree = tree[key]
+    return tree
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

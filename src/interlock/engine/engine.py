@@ -11,11 +11,8 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.machine import Machine
-from interlock.core.paths import parse
 from interlock.core.plan import is_id
-from interlock.core.reducers import FLOAT_INITIAL_MAX, INITIAL_MAX, INITIAL_TYPES
-from interlock.core.values import encode
-from interlock.errors import InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged, ValueRefused
+from interlock.errors import InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ids import new_id, row_run_id
 from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow
 from interlock.team import Team, difference
@@ -30,8 +27,6 @@ CALLS_MAX = 256
 RUNS_MAX = 256
 CANCEL_WAIT_SECONDS = 10.0
 CANCEL_POLL_SECONDS = 0.05
-
-_ABSENT = object()
 
 
 class Engine:
@@ -101,23 +96,8 @@ class Engine:
             return await self._start(machine_id, raw, Opening(self._team_hash, self._rules.plan.hash, self._source))
 
     def request(self, request: Any) -> bytes:
-        """A request as the JSON it is stored as. Raises InputError."""
-        if not isinstance(request, Mapping):
-            raise InputError(f"a request is an object, not {type(request).__name__}", fix='such as {"ticket": {...}}')
-        try:
-            raw = encode(dict(request), self._rules.limits, self._rules.limits.context_bytes_max)
-        except ValueRefused as error:
-            raise InputError(f"the request can't be used: {error.message}") from error
-        whole = dict(request)
-        for field, kind in self._rules.sharing.reducers.items():
-            value = _at(whole, field)
-            if value is _ABSENT:
-                continue
-            if type(value) not in INITIAL_TYPES[kind]:
-                raise InputError(f"the request has a {type(value).__name__} at {field}, whose reducer is {kind}")
-            if kind == "add" and abs(value) > (INITIAL_MAX if type(value) is int else FLOAT_INITIAL_MAX):
-                raise InputError(f"the request has {value} at {field}: with what is added it could leave JSON's range")
-        return raw
+        """A request as the JSON it is stored as, for `open_batch`. Raises InputError."""
+        return self._rules.encode_request(request)
 
     async def _start(self, run_id: str, raw: bytes, opening: Opening) -> Run:
         if self._shell.stopping:
@@ -282,14 +262,6 @@ def _bounds(team: Team, adapters: Mapping[str, Adapter]) -> dict[str, int]:
     """How many calls of each agent may be in flight: what it declares, and what its adapter can do."""
     given = {name: (adapter.slots, team.agents[name].concurrency) for name, adapter in adapters.items()}
     return {name: min(b for b in bounds if b is not None) for name, bounds in given.items() if any(bounds)}
-
-
-def _at(tree: Any, path: str) -> Any:
-    for key in parse(path):
-        if not isinstance(tree, Mapping) or key not in tree:
-            return _ABSENT
-        tree = tree[key]
-    return tree
 
 
 async def cancel(journal: Journal, run_id: str, *, by: str, reason: str = "") -> RunRow:
