@@ -134,6 +134,13 @@ class Journal(Protocol):
         """Give up ownership and close. Pending appends are finished first."""
 
 
+class Began(Protocol):
+    """Says that an agent's own work begins now. fault: how the call is broken on purpose, by the test tools."""
+
+    def __call__(self, *, fault: str = "") -> None:
+        """Say it."""
+
+
 class Adapter(Protocol):
     """An agent as the engine calls it.
 
@@ -143,7 +150,7 @@ class Adapter(Protocol):
 
     slots: int | None
 
-    async def call(self, job: Job, began: Callable[[], None]) -> Any:
+    async def call(self, job: Job, began: Began) -> Any:
         """The agent's answer, not yet assessed.
 
         Calls `began` when the agent's own work begins: its timeout runs from there, and what comes before must bound

@@ -27,6 +27,14 @@ GOLDEN = [
         b'{"t":"attempt_started","at_us":2,"step":"a","attempt":1,"agent":"ann","view":"view-hash"}',
     ),
     (
+        e.RunStarted(1, Raw(b"{}"), "t", "p", faults="faults-hash"),
+        b'{"t":"run_started","at_us":1,"request":{},"team":"t","plan":"p","faults":"faults-hash"}',
+    ),
+    (
+        e.FaultInjected(2, "a", 1, "timeout"),
+        b'{"t":"fault_injected","at_us":2,"step":"a","attempt":1,"fault":"timeout"}',
+    ),
+    (
         e.AttemptCommitted(3, "a", 1),
         b'{"t":"attempt_committed","at_us":3,"step":"a","attempt":1}',
     ),

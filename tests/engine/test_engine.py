@@ -16,7 +16,7 @@ from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.journal.sqlite import SqliteJournal
 from tests import virtual
 
-from .stage import Ann, SlowJournal, chain, end, engine, fan, repeated, started, step, story, team
+from .stage import Ann, SlowJournal, chain, end, engine, fan, kind, repeated, started, step, story, team
 
 
 def spawn(work):
@@ -808,3 +808,41 @@ def test_a_clock_that_is_set_back_makes_no_backoff_longer():
     status, took = virtual.run(main())
     assert status == "succeeded"
     assert took <= 30
+
+
+# --- faults that are injected on purpose ---
+
+
+class Breaking:
+    """An adapter that says that it breaks the call, as the test tools do."""
+
+    slots = None
+
+    async def call(self, job, began):
+        began(fault="exception")
+        raise RuntimeError("on purpose")
+
+    async def close(self):
+        pass
+
+
+def test_a_run_with_injected_faults_is_marked_in_its_journal():
+    async def main():
+        async with engine(chain(1), adapters={"ann": Breaking()}, faults=b"the faults") as running:
+            run = await running.run({})
+            events = await running.journal.load(run.run_id)
+            return events, await running.journal.blob(events[0].faults)
+
+    events, document = virtual.run(main())
+    assert document == b"the faults"
+    assert [kind(event) for event in events[1:4]] == ["AttemptStarted s0", "FaultInjected s0", "AttemptFailed s0"]
+    assert (events[2].attempt, events[2].fault) == (1, "exception")
+
+
+def test_an_ordinary_run_bears_no_mark():
+    async def main():
+        async with engine(chain(1)) as running:
+            run = await running.run({})
+            return await running.journal.load(run.run_id)
+
+    assert virtual.run(main())[0].faults == ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from interlock.core.job import Job
 from interlock.errors import AgentError, describe
+from interlock.ports import Began
 
 THREADS_MAX = 32
 ABANDONED_THREADS_MAX = 16
@@ -22,7 +23,7 @@ class FunctionAdapter:
     def __init__(self, function: Callable[[Job], Awaitable[Any]]) -> None:
         self._function = function
 
-    async def call(self, job: Job, began: Callable[[], None]) -> Any:
+    async def call(self, job: Job, began: Began) -> Any:
         """The function's answer."""
         began()
         return await self._function(job)
@@ -43,7 +44,7 @@ class ThreadAdapter:
         self._function = function
         self.abandoned = 0
 
-    async def call(self, job: Job, began: Callable[[], None]) -> Any:
+    async def call(self, job: Job, began: Began) -> Any:
         """The function's answer."""
         if self.abandoned >= ABANDONED_THREADS_MAX:
             raise AgentError(

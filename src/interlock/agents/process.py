@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ import msgspec
 from interlock.core.job import Job
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import AgentCrashed, AgentRefused
+from interlock.ports import Began
 
 from .wire import LENGTH_BYTES, NONCE_BYTES, Load, Loaded, Setup, WorkerReply, answer_of, job_message, reply_bytes_max
 
@@ -94,7 +94,7 @@ class ProcessAdapter:
         self._pool, self._reference = pool, reference
         self.slots: int | None = slots or pool.idle_max
 
-    async def call(self, job: Job, began: Callable[[], None]) -> Any:
+    async def call(self, job: Job, began: Began) -> Any:
         """The function's answer. Raises AgentCrashed when its process dies, AgentError when it raises."""
         worker = await self._pool.lease(self._reference)
         try:

@@ -30,12 +30,16 @@ class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=F
 
 
 class RunStarted(Event, frozen=True, tag="run_started"):
-    """A run began: its request, and the hashes of the team and plan it is pinned to."""
+    """A run began: its request, and the hashes of the team and plan it is pinned to.
+
+    faults: the hash of the faults that are injected into it on purpose; empty for an ordinary run.
+    """
 
     request: Raw
     team: str
     plan: str
     version: int = FORMAT_VERSION
+    faults: str = ""
 
 
 class AttemptStarted(Event, frozen=True, tag="attempt_started"):
@@ -45,6 +49,14 @@ class AttemptStarted(Event, frozen=True, tag="attempt_started"):
     attempt: int
     agent: str
     view: str
+
+
+class FaultInjected(Event, frozen=True, tag="fault_injected"):
+    """A call is broken on purpose, by the test tools: `fault` says how."""
+
+    step: str
+    attempt: int
+    fault: str
 
 
 class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
@@ -162,6 +174,7 @@ class RunFinished(Event, frozen=True, tag="run_finished"):
 AnyEvent = (
     RunStarted
     | AttemptStarted
+    | FaultInjected
     | AttemptCommitted
     | AttemptRefused
     | AttemptFailed

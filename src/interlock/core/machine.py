@@ -128,6 +128,8 @@ class Machine:
                 self._attempt_interrupted(event)
             case e.ReplyArrivedLate():
                 self._charge(event.usage)
+            case e.FaultInjected():
+                pass  # a mark for people; what it leads to is told by events of its own
             case e.RunStarted():
                 self._run_started(event)
             case e.RunParked():

@@ -263,7 +263,7 @@ class Driver:
         command = call.command
         outcome: e.AnyEvent | _Answer
         try:
-            answer = await self._shell.adapters[command.agent].call(call.job, lambda: self._began(call))
+            answer = await self._shell.adapters[command.agent].call(call.job, partial(self._began, call))
             outcome = _Answer(call, answer)
         except ReplyRefused as refused:
             outcome = _Answer(call, ReplyRefused(describe(refused)))
@@ -279,8 +279,10 @@ class Driver:
             del self._calls[command.number]
             self._arrive(outcome)
 
-    def _began(self, call: Call) -> None:
+    def _began(self, call: Call, *, fault: str = "") -> None:
         """The timeout of a call runs from here. One alarm serves all calls: most end long before it rings."""
+        if fault and not call.over:
+            self._arrive(e.FaultInjected(self._shell.now_us(), call.command.step, call.command.attempt, fault))
         call.deadline = self._loop.time() + call.command.timeout_ms / 1_000
         if self._alarm is None or self._alarm.when() > call.deadline:
             self._set_alarm(call.deadline)

@@ -33,9 +33,11 @@ class Engine:
     """Runs a team. Use it as an async context manager.
 
     calls_max, runs_max: calls and runs in flight at once. watch: name agents that block the loop, from a thread.
+    now_us, ids: where time (microseconds since 1970) and new ids (from such a time) come from. faults: the document of
+    the faults that the adapters inject on purpose; it is kept in the journal, and new runs are marked with its hash.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the seams, by name
         self,
         team: Team,
         adapters: Mapping[str, Adapter],
@@ -46,19 +48,24 @@ class Engine:
         observers: Sequence[Observer] = (),
         watch: bool = True,
         now_us: Callable[[], int] = clock.now_us,
+        ids: Callable[[int], str] = new_id,
+        faults: bytes = b"",
     ) -> None:
         self.team, self.journal = team, journal
         self._rules = team.rules
         self._source = str(Path(team.source).resolve()) if team.source else ""
         self._shell = Shell(journal, adapters, Slots(calls_max, _bounds(team, adapters)), now_us, list(observers))
         self._room = asyncio.Semaphore(runs_max)
-        self._runs_max, self._now_us = runs_max, now_us
+        self._runs_max, self._now_us, self._new_id = runs_max, now_us, ids
         self._drivers: dict[str, Driver] = {}
         self._watchdog = Watchdog() if watch else None
-        self._team_hash = ""
+        self._team_hash = self._faults_hash = ""
+        self._faults = faults
 
     async def __aenter__(self) -> Self:
         self._team_hash = await self.journal.put_blob(self.team.document)
+        if self._faults:
+            self._faults_hash = await self.journal.put_blob(self._faults)
         self.journal.listen(self._hear)
         if self._watchdog is not None:
             self._watchdog.start()
@@ -92,7 +99,7 @@ class Engine:
         if run_id is not None and not is_id(run_id):
             raise InputError(f"{run_id!r:.100} is not a run id", fix="use letters, digits, _ and -, at most 80")
         async with self._room:
-            machine_id = run_id or new_id(self._now_us())
+            machine_id = run_id or self._new_id(self._now_us())
             return await self._start(machine_id, raw, Opening(self._team_hash, self._rules.plan.hash, self._source))
 
     def request(self, request: Any) -> bytes:
@@ -102,7 +109,7 @@ class Engine:
     async def _start(self, run_id: str, raw: bytes, opening: Opening) -> Run:
         if self._shell.stopping:
             raise RunInterrupted(f"run {run_id} was not started: the engine is stopping")
-        started = e.RunStarted(self._now_us(), msgspec.Raw(raw), opening.team, opening.plan)
+        started = e.RunStarted(self._now_us(), msgspec.Raw(raw), opening.team, opening.plan, faults=self._faults_hash)
         return await self._drive(run_id, Machine(self._rules), [started], opening, opening.row)
 
     async def _drive(
@@ -124,7 +131,7 @@ class Engine:
     async def open_batch(self, requests: Sequence[bytes], origin: str) -> Batch:
         """Store many requests, each as `request` gives it, before the first of them runs."""
         now = self._now_us()
-        batch = Batch(new_id(now), self._team_hash, self._source, origin, now, len(requests))
+        batch = Batch(self._new_id(now), self._team_hash, self._source, origin, now, len(requests))
         await self.journal.open_batch(batch, requests)
         return batch
 
@@ -229,7 +236,7 @@ class Engine:
         """Cancel a run, whoever drives it; see `cancel`."""
         driver = self._drivers.get(run_id)
         if driver is None:
-            return await cancel(self.journal, run_id, by=by, reason=reason)
+            return await cancel(self.journal, run_id, by=by, reason=reason, now_us=self._now_us)
         driver.deliver(Request(f"cancel-{run_id}", run_id, "cancel", by, reason))
         await driver.ended()
         return await self.journal.run(run_id)
@@ -264,7 +271,9 @@ def _bounds(team: Team, adapters: Mapping[str, Adapter]) -> dict[str, int]:
     return {name: min(b for b in bounds if b is not None) for name, bounds in given.items() if any(bounds)}
 
 
-async def cancel(journal: Journal, run_id: str, *, by: str, reason: str = "") -> RunRow:
+async def cancel(
+    journal: Journal, run_id: str, *, by: str, reason: str = "", now_us: Callable[[], int] = clock.now_us
+) -> RunRow:
     """Cancel a run, whoever drives it; returns it as it is afterwards. A run that has ended stays as it is.
 
     Nobody drives it: it is cancelled here. Somebody does: it is asked to, and given ten seconds.
@@ -277,7 +286,7 @@ async def cancel(journal: Journal, run_id: str, *, by: str, reason: str = "") ->
     for _ in range(round(CANCEL_WAIT_SECONDS / CANCEL_POLL_SECONDS)):
         if await journal.claim(run_id):
             events = await journal.load(run_id)
-            cancelled = e.RunCancelled(max(clock.now_us(), events[-1].at_us), by, reason)
+            cancelled = e.RunCancelled(max(now_us(), events[-1].at_us), by, reason)
             await journal.append(run_id, len(events), [cancelled], settles=[request.request_id])
         row = await journal.run(run_id)
         if row.status not in {"running", "parked"}:
