@@ -275,6 +275,7 @@ class JournalContract:
     @in_loop
     async def test_a_new_run_is_running(self, opened):
         journal = opened.open()
+        await open_batch(journal, 8)
         await journal.append("r", 0, [STARTED], opening=Opening(TEAM, PLAN, "x/team.yaml", "b", 7))
         row = await journal.run("r")
         assert msgspec.structs.astuple(row) == ("r", "running", "", TEAM, PLAN, "x/team.yaml", "b", 7, 1_000, 0)
@@ -365,6 +366,28 @@ class JournalContract:
         assert claimed[0] == await heir.run("r")
         assert await heir.batches() == [batch]
         await heir.append("r", 1, [attempt(1)])
+
+    @in_loop
+    async def test_a_driver_that_lost_its_batch_opens_no_more_rows_of_it(self, opened):
+        first, second = opened.open(), opened.open()
+        await open_batch(first, 2)
+        await open_run(first, "b-0", opening=row_of("b", 0))
+        opened.lose(first)
+        await second.claim()
+
+        await refused(StaleDriver, first, "b-1", 0, [STARTED], opening=row_of("b", 1))
+
+        assert await pending(second) == [(1, b"1")]
+        await open_run(second, "b-1", opening=row_of("b", 1))
+        assert await pending(second) == []
+
+    @in_loop
+    async def test_a_row_of_a_batch_becomes_a_run_once(self, opened):
+        journal = opened.open()
+        await open_batch(journal, 1)
+        await open_run(journal, "b-0", opening=row_of("b", 0))
+        await refused(StaleDriver, journal, "again", 0, [STARTED], opening=row_of("b", 0))
+        await refused(StaleDriver, journal, "none", 0, [STARTED], opening=row_of("b", 7))
 
     @in_loop
     async def test_a_stale_writer_is_fenced_out(self, opened):

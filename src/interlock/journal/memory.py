@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -36,7 +38,7 @@ class MemoryJournal:
         self.store = store or MemoryStore()
         self.closed = False
         self.alive = True
-        self.hear: Callable[[Request], None] | None = None
+        self.tell: Callable[[Request], Any] | None = None
 
     def append(
         self,
@@ -71,7 +73,8 @@ class MemoryJournal:
         data = [encode(event) for event in events]
         owner = store.owners.get(run_id)
         stored = store.events[run_id] if owner is not None else []
-        if owner is not (self if opening is None else None) or len(stored) != expected_seq:
+        mine = owner is (self if opening is None else None) and self._may_open(opening)
+        if not mine or len(stored) != expected_seq:
             raise StaleDriver(f"run {run_id} is driven by another process now")
         if opening is not None:
             self._open_run(run_id, opening, events[0].at_us, stored)
@@ -82,6 +85,13 @@ class MemoryJournal:
             store.rows[run_id] = msgspec.structs.replace(row, status=status[0], reason=status[1], ended_us=status[2])
         for request_id in settles:
             store.requests.pop(request_id, None)
+
+    def _may_open(self, opening: Opening | None) -> bool:
+        """Whether a run may be opened so: the row of a batch by the batch's owner, once."""
+        if opening is None or not opening.batch:
+            return True
+        owner, rows = self.store.batch_owners.get(opening.batch), self.store.batch_rows.get(opening.batch, {})
+        return owner is self and opening.row in rows
 
     def _open_run(self, run_id: str, opening: Opening, at_us: int, stored: list[bytes]) -> None:
         store = self.store
@@ -181,8 +191,8 @@ class MemoryJournal:
         await self.run(request.run_id)
         if self.store.requests.setdefault(request.request_id, request) is request:
             owner = self.store.owners[request.run_id]
-            if owner.hear is not None:
-                asyncio.get_running_loop().call_soon(owner.hear, request)
+            if owner.tell is not None:
+                owner.tell(request)
 
     async def requests(self, run_id: str) -> list[Request]:
         """See ports.Journal."""
@@ -192,11 +202,12 @@ class MemoryJournal:
     def listen(self, hear: Callable[[Request], None]) -> None:
         """See ports.Journal."""
         self._check_open()
-        self.hear = hear
+        # The owner's loop, which need not be that of whoever asks.
+        self.tell = partial(asyncio.get_running_loop().call_soon_threadsafe, hear)
 
     async def close(self) -> None:
         """See ports.Journal."""
-        self.closed, self.alive, self.hear = True, False, None
+        self.closed, self.alive, self.tell = True, False, None
 
     def _check_open(self) -> None:
         if self.closed:

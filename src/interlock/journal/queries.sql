@@ -9,7 +9,10 @@ INSERT INTO run (run_id, status, reason, team, plan, source, batch, batch_row, o
 VALUES (?, 'running', '', ?, ?, ?, ?, ?, ?, ?, 0);
 
 -- name: take_batch_row
-DELETE FROM batch_row WHERE batch = ? AND batch_row = ?;
+-- Only from the owner's own batch, and only once: what is taken is returned.
+DELETE FROM batch_row
+WHERE batch = ?1 AND batch_row = ?2 AND EXISTS (SELECT 1 FROM batch WHERE batch_id = ?1 AND owner = ?3)
+RETURNING batch_row;
 
 -- name: set_status
 UPDATE run SET status = ?, reason = ?, ended_us = ? WHERE number = ?;

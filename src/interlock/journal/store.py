@@ -220,21 +220,22 @@ class SqliteStore:
 
     def _place(self, item: Append) -> _Place | None:
         """Where this append may go, as far as its run is concerned; None where it may go nowhere."""
-        place = self._places.get(item.run_id)
-        if place is None:
-            found = self._run_query("place", item.run_id)
-            if found:
-                number, owner, last_seq = found[0]
-                place = _Place(number, owner, last_seq + 1)
-            elif item.opening is not None and not item.expected_seq:
-                place = self._places[item.run_id] = self._open_run(item, item.opening)
-                return place
-            else:
-                return None
-            self._places[item.run_id] = place
-        return place if item.opening is None else None
+        place = self._places.get(item.run_id) or self._stored_place(item.run_id)
+        if item.opening is None:
+            return place
+        return self._open_run(item, item.opening) if place is None and not item.expected_seq else None
 
-    def _open_run(self, item: Append, opening: Opening) -> _Place:
+    def _stored_place(self, run_id: str) -> _Place | None:
+        found = self._run_query("place", run_id)
+        if not found:
+            return None
+        number, owner, last_seq = found[0]
+        place = self._places[run_id] = _Place(number, owner, last_seq + 1)
+        return place
+
+    def _open_run(self, item: Append, opening: Opening) -> _Place | None:
+        if opening.batch and not self._run_query("take_batch_row", opening.batch, opening.row, self.epoch):
+            return None  # another driver has taken over the batch, or the row
         self._run_query(
             "open_run",
             item.run_id,
@@ -246,10 +247,8 @@ class SqliteStore:
             self.epoch,
             item.at_us,
         )
-        number = self.db.last_insert_rowid()
-        if opening.batch:
-            self._run_query("take_batch_row", opening.batch, opening.row)
-        return _Place(number, self.epoch, 0)
+        place = self._places[item.run_id] = _Place(self.db.last_insert_rowid(), self.epoch, 0)
+        return place
 
     # --- reading and ownership; each is called inside carry_out, or inside read where it is one question ---
 
