@@ -67,7 +67,9 @@ def test_every_field_is_documented(page, kind, prefix):
     assert [name for name in kind.__struct_fields__ if not re.search(rf"[`(\s.]{prefix}{name}\b", text)] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/team-file.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "docs/debugging.md", "docs/team-file.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+)
 def test_links_lead_somewhere(page):
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text_of(page)):
         path = ROOT.joinpath(page).parent / target if target else ROOT / page

@@ -8,6 +8,7 @@ The house, from the top; imports point down only:
     wiring     chooses the implementations: which journal, which adapter
     engine     drives runs in this process: tasks, timeouts, bounded calls, stop and resume
     journal    durable events: SQLite, memory
+    history    what happened in a run, told from its events: story, replay, lineage, difference
     agents     makes functions callable by the engine: in the loop, in killable processes, in threads
     team       what the user declares: team.yaml or Python, checked and proved
     ports      the seams between the engine, journals and agents

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from interlock.core.states import Status
+from interlock.errors import InputError
 
 from . import exits
 
@@ -37,6 +38,13 @@ def _recent_runs(incomplete: str) -> list[tuple[str, str]]:
     from .looking import recent_runs
 
     return recent_runs(incomplete)
+
+
+def _paths_of_run(context: typer.Context, incomplete: str) -> list[str]:
+    """Paths in the context of the run that was named, for the shell's completion."""
+    from .replaying import paths_of
+
+    return paths_of(context.params.get("run") or "last", incomplete)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -88,7 +96,7 @@ GraceOption = Annotated[
 
 
 @command
-def run(
+def run(  # noqa: PLR0913 - its options
     team: Team,
     *,
     input: Annotated[  # noqa: A002 - the name of the option
@@ -111,6 +119,21 @@ def run(
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N requests.")] = None,
+    faults: Annotated[
+        str | None,
+        typer.Option(
+            "--faults",
+            metavar="FILE",
+            help="Break things on purpose: a faults file, or 'all' for every kind.",
+            show_default=False,
+        ),
+    ] = None,
+    fault_seed: Annotated[
+        int | None,
+        typer.Option(
+            "--fault-seed", metavar="N", min=0, help="The same faults as in the run that named it.", show_default=False
+        ),
+    ] = None,
     concurrency: ConcurrencyOption = None,
     grace: GraceOption = GRACE,
     journal: JournalOption = None,
@@ -124,7 +147,14 @@ def run(
     how = running.How.of(journal, concurrency, grace, json=json)
     loaded = LoadedTeam.load(team)
     given = inputs.read(input, map or ())
-    return running.start(loaded, inputs.Given(given.origin, given.rows[:limit]), how)
+    chosen = inputs.Given(given.origin, given.rows[:limit])
+    if faults is None:
+        if fault_seed is not None:
+            raise InputError("--fault-seed is the seed of faults, and there are none", fix="add --faults FILE")
+        return running.start(loaded, chosen, how)
+    from .injecting import orchestrator
+
+    return running.start(loaded, chosen, how, orchestrator(loaded, faults, fault_seed))
 
 
 @command
@@ -179,6 +209,70 @@ def show(run: RunName, *, journal: JournalOption = None, json: JsonOption = Fals
 
 
 @command
+def replay(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN[/STEP[/ATTEMPT]]",
+            help="A run, or one call of it: last/classify/1. Without ATTEMPT the last one.",
+            autocompletion=_recent_runs,
+            show_default=False,
+        ),
+    ],
+    *,
+    at: Annotated[
+        int | None, typer.Option("--at", metavar="SEQ", help="The whole state after this event.", show_default=False)
+    ] = None,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Step through a run again, or see one call as its agent saw it; every view is verified."""
+    from . import config, replaying
+
+    return replaying.replay(config.settings(journal), target, at, json=json)
+
+
+@command
+def explain(
+    run: RunName,
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="A dotted path, such as ticket.response.",
+            autocompletion=_paths_of_run,
+            show_default=False,
+        ),
+    ],
+    *,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Tell where a value came from: who wrote it, from which reads, back to the request."""
+    from . import config, replaying
+
+    return replaying.explain(config.settings(journal), run, path, json=json)
+
+
+@command
+def diff(
+    run_a: Annotated[
+        str, typer.Argument(metavar="RUN_A", help="A run.", autocompletion=_recent_runs, show_default=False)
+    ],
+    run_b: Annotated[
+        str, typer.Argument(metavar="RUN_B", help="Another run.", autocompletion=_recent_runs, show_default=False)
+    ],
+    *,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Find where two runs part: the first step that was handed the same and answered otherwise."""
+    from . import config, replaying
+
+    return replaying.diff(config.settings(journal), run_a, run_b, json=json)
+
+
+@command
 def cancel(
     run: RunName,
     *,
@@ -198,6 +292,66 @@ def audit(team: Team, *, json: JsonOption = False) -> int:
     from . import looking
 
     return looking.audit(team, json=json)
+
+
+@command
+def simulate(  # noqa: PLR0913 - its options
+    team: Team,
+    *,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="How many worlds.")] = 1_000,
+    first: Annotated[int, typer.Option("--first", metavar="SEED", min=0, help="The first seed.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="SEED", min=0, help="Only this one, told line by line.", show_default=False),
+    ] = None,
+    faults: Annotated[
+        str, typer.Option("--faults", metavar="FILE", help="A faults file; 'all' for every kind, or 'none'.")
+    ] = "all",
+    input: Annotated[  # noqa: A002 - the name of the option
+        str | None,
+        typer.Option(
+            "--input", "-i", metavar="FILE", help="Requests, as for run. Generated by default.", show_default=False
+        ),
+    ] = None,
+    map: Annotated[  # noqa: A002 - the name of the option
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=PATH", help="Where a column of the input goes.", show_default=False),
+    ] = None,
+    agents: Annotated[
+        str,
+        typer.Option("--agents", metavar="KIND", help="generated: fakes that keep to the team file. real: its code."),
+    ] = "generated",
+    runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, max=1_000, help="Runs in each world.")] = 3,
+    invariant: Annotated[
+        list[str] | None,
+        typer.Option("--invariant", metavar="MODULE:FUNCTION", help="One of your own.", show_default=False),
+    ] = None,
+    every_crash: Annotated[
+        bool, typer.Option("--every-crash", help="Die at every journal write of one seed in turn, and compare.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, max=256, help="Processes. Default: one for each CPU."),
+    ] = None,
+    json: JsonOption = False,
+) -> int:
+    """Run a team in virtual time under many seeds, with injected faults, and check that every promise is kept."""
+    from . import simulating
+
+    asked = simulating.wanted(
+        team,
+        faults=faults,
+        input_name=input,
+        mapping=map or (),
+        agents=agents,
+        runs=runs,
+        invariants=invariant or (),
+        workers=workers,
+        json=json,
+    )
+    if every_crash:
+        return simulating.every_crash(asked, seed or first)
+    return simulating.one(asked, seed) if seed is not None else simulating.simulate(asked, range(first, first + seeds))
 
 
 @command

@@ -22,10 +22,10 @@ from rich.text import Text
 
 from interlock.core import events as e
 from interlock.errors import InterlockError, MissingExtra
+from interlock.history import Attempt, attempts
 from interlock.wiring import open_journal
 
 from . import exits
-from .history import Attempt, attempts
 from .text import line, plural, shown_path
 
 FOLDER = Path(".interlock/demo")

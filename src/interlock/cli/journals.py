@@ -3,8 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from interlock.errors import RunNotFound
+import msgspec
+
+from interlock.core.values import content_hash
+from interlock.errors import JournalError, RunNotFound
+from interlock.history import Record
 from interlock.ports import Journal, RunRow
+from interlock.team import Team
 from interlock.wiring import open_journal
 
 from .config import Settings
@@ -38,6 +43,18 @@ async def find_run(journal: Journal, name: str) -> RunRow:
         if len(matches) != 1:
             raise _ambiguous(name, matches) from None
     return matches[0]
+
+
+async def record(journal: Journal, name: str) -> Record:
+    """All that the journal keeps of the run that `find_run` finds. Raises JournalError where it can't be read."""
+    row = await find_run(journal, name)
+    document = await journal.blob(row.team)
+    try:
+        rules, events = Team.of_document(document).rules, await journal.load(row.run_id)
+    except msgspec.DecodeError as error:
+        message = f"the journal is damaged: what it keeps of run {row.run_id} can't be read ({error})"
+        raise JournalError(message, fix="restore it from a copy") from error
+    return Record(row, content_hash(document), rules, events)
 
 
 def _ambiguous(name: str, matches: list[RunRow]) -> RunNotFound:

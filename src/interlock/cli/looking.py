@@ -7,16 +7,17 @@ from typing import Any
 
 import msgspec
 
+from interlock import history
 from interlock.engine import clock
 from interlock.engine.engine import cancel as cancel_run
 from interlock.errors import InterlockError
 from interlock.ports import RunRow
-from interlock.team import Team, team_file_schema
 from interlock.team import audit as audit_team
+from interlock.team import team_file_schema
 
-from . import config, exits, history
+from . import config, exits
 from .config import Settings
-from .journals import find_run, reading
+from .journals import find_run, reading, record
 from .text import shown_team
 
 COMPLETIONS_MAX = 50
@@ -43,9 +44,7 @@ def show(settings: Settings, name: str, *, json: bool) -> int:
 
     async def look() -> history.Story:
         async with reading(settings) as journal:
-            row = await find_run(journal, name)
-            team = Team.of_document(await journal.blob(row.team))
-            return history.story(row, team.rules, await journal.load(row.run_id))
+            return history.story(await record(journal, name))
 
     told = asyncio.run(look())
     if json:

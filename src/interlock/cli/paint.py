@@ -21,6 +21,7 @@ MARKS = {
     "skipped": ("-", "dim"),
     "cancelled": ("-", "dim"),
 }
+INJECTED_MARK, INJECTED = "!", "magenta"
 UNLIMITED_COLUMNS = 10_000
 WIDE_COLUMNS = 110
 

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.highlighter import JSONHighlighter
 from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
+from interlock.history import Attempt, StepStory, Story
+
 from .config import Settings
-from .history import Attempt, StepStory, Story
-from .paint import MARKS, console, marked, next_commands
+from .paint import INJECTED, INJECTED_MARK, MARKS, console, marked, next_commands
 from .text import count, duration, line, money, plain, plural, shown_team
 
 ITEMS_SHOWN = 20
@@ -28,9 +29,9 @@ def show_story(story: Story, settings: Settings) -> None:
     """One run: its head, its steps as a tree, its context, and what to do next."""
     out = console()
     out.print(_head(story))
-    out.print(_steps(story))
+    out.print(steps_tree(story))
     out.print(Text("\ncontext", "bold"))
-    out.print(Padding(_context(story, out.width, cut=out.is_terminal), (0, 0, 0, 2), expand=False))
+    out.print(indented_json(story.context, out))
     if story.status == "running":
         out.print(next_commands([settings.command(f"resume {story.row.run_id}")]))
 
@@ -45,12 +46,15 @@ def _head(story: Story) -> RenderableType:
     ]
     head = Text.assemble(("run ", "dim"), (story.row.run_id, "bold"), "  ", marked(story.status))
     head.append("  " + " · ".join(facts), "dim")
-    if not story.reason:
-        return head
-    return Group(head, Text(plain(story.reason), MARKS[story.status][1]))
+    lines = [head]
+    if story.reason:
+        lines.append(Text(plain(story.reason), MARKS[story.status][1]))
+    if story.faults:
+        lines.append(Text(f"{INJECTED_MARK} faults were injected on purpose ({story.faults[:12]})", INJECTED))
+    return Group(*lines)
 
 
-def _steps(story: Story) -> Tree:
+def steps_tree(story: Story) -> Tree:
     """Steps in plan order; those of one stage, which may run at the same time, under one branch."""
     tree = Tree(Text("steps", "bold"), guide_style="dim", highlight=False)
     attempts: dict[str, list[Attempt]] = {}
@@ -98,7 +102,7 @@ def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
 
 def _add_details(node: Tree, attempts: Sequence[Attempt]) -> None:
     """The single attempts, where there is more to say than that the only one was committed."""
-    if len(attempts) == 1 and attempts[0].outcome == "committed":
+    if len(attempts) == 1 and attempts[0].outcome == "committed" and not attempts[0].injected:
         return
     for attempt in attempts:
         node.add(_attempt_line(attempt))
@@ -110,6 +114,7 @@ def _attempt_line(attempt: Attempt) -> Text:
     text = Text.assemble((f"{attempt.attempt} ", "dim"), (attempt.outcome + took, style), f"  {attempt.agent}")
     said = line(_said(attempt))
     late = "its reply came later and was not used" if attempt.late else ""
+    text.append(f"  injected: {line(attempt.injected)}" if attempt.injected else "", INJECTED)
     return text.append("".join(f"  {part}" for part in (said, late) if part))
 
 
@@ -135,9 +140,14 @@ def _add_items(node: Tree, items: Sequence[StepStory], attempts: dict[str, list[
 # --- the context ---
 
 
-def _context(story: Story, width: int, *, cut: bool) -> Text:
-    """The context as JSON; on a terminal the middle of a long one is left out: results come last."""
-    lines = [plain(text) for text in json_lines(story.context, min(width - 2 * INDENT, INLINE_COLUMNS_MAX))]
+def indented_json(value: Any, out: Console) -> Padding:
+    """A value as JSON; on a terminal the middle of a long one is left out: results come last."""
+    columns = min(out.width - 2 * INDENT, INLINE_COLUMNS_MAX)
+    return Padding(_json_text(value, columns, cut=out.is_terminal), (0, 0, 0, INDENT), expand=False)
+
+
+def _json_text(value: Any, columns: int, *, cut: bool) -> Text:
+    lines = [plain(text) for text in json_lines(value, columns)]
     if cut:
         lines = [text if len(text) <= CONTEXT_COLUMNS_MAX else text[:CONTEXT_COLUMNS_MAX] + " ..." for text in lines]
     left_out = len(lines) - CONTEXT_LINES_MAX if cut else 0

@@ -1,7 +1,7 @@
 """`run`: one request or many, driven to their ends with Ctrl-C watched and progress shown."""
 
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, redirect_stdout, suppress
 from typing import Any, Self
 
@@ -11,13 +11,13 @@ from interlock.engine import clock, tasks
 from interlock.engine.engine import Engine
 from interlock.engine.run import Run
 from interlock.errors import InputError, RunInterrupted
+from interlock.history import Record, Story, story
 from interlock.ids import new_id
 from interlock.team import Team
 from interlock.wiring import Orchestrator
 
 from . import config, exits
 from .config import Settings
-from .history import Story, story
 from .inputs import Given
 from .interrupts import Cancelled, Interrupts
 from .notices import Notices
@@ -25,6 +25,8 @@ from .rows import Row
 from .screens import JsonLines, PlainLines, Screen
 from .tally import Tally
 from .text import interactive
+
+Make = Callable[..., Engine]
 
 
 class How(msgspec.Struct, frozen=True):
@@ -40,9 +42,10 @@ class How(msgspec.Struct, frozen=True):
         return cls(config.settings(journal, concurrency), config.seconds(grace), json)
 
 
-def start(team: Team, given: Given, how: How) -> int:
-    """Run a team for all that was given; returns the exit code."""
-    return tasks.run_main(_one(team, given.rows[0], how) if len(given.rows) == 1 else _batch(team, given, how))
+def start(team: Team, given: Given, how: How, make: Make = Orchestrator) -> int:
+    """Run a team for all that was given, with the engine that `make` makes; returns the exit code."""
+    single = len(given.rows) == 1
+    return tasks.run_main(_one(team, given.rows[0], how, make) if single else _batch(team, given, how, make))
 
 
 def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:
@@ -56,10 +59,10 @@ def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:
     return StepsLine() if single else BatchBar(tally)
 
 
-def open_engine(team: Team, settings: Settings, shown: Screen) -> Orchestrator:
-    """The engine for a team, on the journal of the settings."""
+def open_engine(team: Team, settings: Settings, shown: Screen, make: Make = Orchestrator) -> Engine:
+    """The engine for a team, on the journal of the settings. make: is called as Orchestrator is."""
     bounds = {} if settings.concurrency is None else dict.fromkeys(("calls_max", "runs_max"), settings.concurrency)
-    return Orchestrator(team, settings.journal, on_event=shown.happened, **bounds)
+    return make(team, settings.journal, on_event=shown.happened, **bounds)
 
 
 def _checked(engine: Engine, row: Row) -> bytes:
@@ -79,10 +82,10 @@ def quiet_agents(shown: Screen) -> Iterator[None]:
 # --- one ---
 
 
-async def _one(team: Team, row: Row, how: How) -> int:
+async def _one(team: Team, row: Row, how: How, make: Make) -> int:
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
-        async with open_engine(team, how.settings, shown) as engine:
+        async with open_engine(team, how.settings, shown, make) as engine:
             _checked(engine, row)
             run_id = new_id(clock.now_us())
             told = await drive_one(engine, engine.run(row.request, run_id=run_id), run_id, how, shown)
@@ -99,7 +102,8 @@ async def drive_one(engine: Engine, work: Coroutine[Any, Any, Run], run_id: str,
             raise RunInterrupted(f"run {run_id} was stopped before its end", fix=fix) from None
     if shown.gone:
         raise BrokenPipeError
-    return story(await engine.journal.run(run_id), engine.team.rules, await engine.journal.load(run_id))
+    row, events = await engine.journal.run(run_id), await engine.journal.load(run_id)
+    return story(Record(row, row.team, engine.team.rules, events))
 
 
 def show_one(told: Story, how: How) -> int:
@@ -114,11 +118,11 @@ def show_one(told: Story, how: How) -> int:
 # --- many ---
 
 
-async def _batch(team: Team, given: Given, how: How) -> int:
+async def _batch(team: Team, given: Given, how: How, make: Make) -> int:
     tally = Tally(len(given.rows))
     shown = screen(tally, json=how.json)
     with quiet_agents(shown):
-        async with open_engine(team, how.settings, shown) as engine:
+        async with open_engine(team, how.settings, shown, make) as engine:
             batch = await engine.open_batch([_checked(engine, row) for row in given.rows], given.origin)
             began = clock.monotonic()
             with shown:

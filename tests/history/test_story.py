@@ -1,13 +1,15 @@
 """The story of a run, told from its events."""
 
 import msgspec
+import pytest
 
-from interlock.cli import history
+from interlock import history
 from interlock.core import events as e
 from interlock.core.job import Question, Usage
 from interlock.core.plan import Plan, Step
 from interlock.core.rules import Role, Rules
 from interlock.core.scope import Scope
+from interlock.errors import BrokenPromise
 from interlock.ports import RunRow
 
 MS = 1_000
@@ -98,6 +100,10 @@ def rules(*steps):
     return Rules(Plan(steps), {"a": Role(scope)})
 
 
+def story(row, plan, events):
+    return history.story(history.Record(row, "t", plan, events))
+
+
 def a_row(**more):
     fields = {"run_id": "r", "status": "running", "reason": "", "team": "t", "plan": "p", "source": "team.yaml"}
     return RunRow(**(fields | {"batch": "b", "row": 7, "started_us": 0, "ended_us": 0} | more))
@@ -120,7 +126,7 @@ def test_the_story_of_a_whole_run():
         committed(3 * MS, "many-0", writes={"out.n0": raw("X")}),
         started(3 * MS, "last"),
     ]
-    told = printed(history.story(a_row(), plan, events))
+    told = printed(story(a_row(), plan, events))
     assert told["plan"] == [
         {"id": "one", "agent": "a", "action": "do", "needs": [], "state": "committed"},
         {"id": "many", "agent": "a", "action": "do", "needs": [], "state": "committed"},
@@ -133,7 +139,7 @@ def test_the_story_of_a_whole_run():
     assert [attempt["step"] for attempt in told["attempts"]] == ["one", "many-0", "many-1", "last"]
     assert (told["run_id"], told["status"], told["team"], told["input"]) == ("r", "running", "team.yaml", 7)
     assert told["duration_ms"] == 3.0
-    assert [step.stage for step in history.story(a_row(), plan, events).steps] == [0, 0, 0, 0, 1]
+    assert [step.stage for step in story(a_row(), plan, events).steps] == [0, 0, 0, 0, 1]
 
 
 def test_why_a_step_is_dead_is_told():
@@ -144,6 +150,39 @@ def test_why_a_step_is_dead_is_told():
         e.StepBuried(1, "one", "no luck"),
         e.RunFinished(1, "failed", "one: no luck"),
     ]
-    told = printed(history.story(a_row(status="failed"), rules(Step("one", "a", "do")), events))
+    told = printed(story(a_row(status="failed"), rules(Step("one", "a", "do")), events))
     assert told["plan"][0] | {"state": "dead", "reason": "no luck"} == told["plan"][0]
     assert (told["status"], told["reason"]) == ("failed", "one: no luck")
+
+
+def test_faults_that_were_injected_are_told():
+    events = [
+        e.RunStarted(0, raw({}), "t", "p", faults="f" * 64),
+        started(0, "one"),
+        e.FaultInjected(1, "one", 1, "timeout"),
+        e.AttemptFailed(2, "one", 1, "timeout", "timed out after 2 s"),
+        e.BackoffEnded(3, "one"),
+        started(3, "one", 2),
+        committed(4, "one", 2),
+        e.RunFinished(5, "succeeded"),
+    ]
+    told = printed(story(a_row(status="succeeded"), rules(Step("one", "a", "do")), events))
+    assert told["faults"] == "f" * 64
+    assert [attempt.get("injected") for attempt in told["attempts"]] == ["timeout", None]
+
+
+def test_an_ordinary_run_speaks_of_no_faults():
+    told = printed(story(a_row(), rules(Step("one", "a", "do")), [e.RunStarted(0, raw({}), "t", "p")]))
+    assert "faults" not in told
+
+
+def test_what_an_attempt_had_read_is_told():
+    question = e.QuestionAsked(1, "s", 1, Question("may I?"), reads=("in",))
+    for end in (committed(1, "s", reads=("in",)), e.AttemptRefused(1, "s", 1, (), reads=("in",)), question):
+        assert history.attempts([started(0, "s"), end])[0].reads == ("in",)
+
+
+def test_a_journal_that_cannot_be_folded_is_refused_with_the_event():
+    events = [e.RunStarted(0, raw({}), "t", "p"), started(0, "nobody")]
+    with pytest.raises(BrokenPromise, match=r"event 1 can't follow .*AttemptStarted: KeyError"):
+        story(a_row(), rules(Step("one", "a", "do")), events)

@@ -1,4 +1,4 @@
-"""What happened in a run, told from its events alone: pure, and without the team's code.
+"""A run as it is now: its steps, every attempt, its context.
 
 The machine, folded again over the events, knows the state of every step and the context; what it forgets, the single
 attempts, is read from the events here.
@@ -13,8 +13,9 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.job import Question, Usage
 from interlock.core.machine import Cost, Machine
-from interlock.core.rules import Rules
 from interlock.ports import RunRow
+
+from .record import Record
 
 _FAILURES = {"timeout": "timed out", "crash": "crashed", "error": "failed"}
 
@@ -23,8 +24,9 @@ class Attempt(msgspec.Struct, kw_only=True):
     """One call of an agent for a step.
 
     outcome: committed, refused, failed, timed out, crashed, asked, interrupted (the call was lost with its driver),
-    cancelled (the run was) or running. at_us: when it began; ended_us is 0 until it ends. late: its reply came after
-    its end, and was charged, not used.
+    cancelled (the run was) or running. at_us: when it began; ended_us is 0 until it ends. reads: the paths it had read
+    when it answered, `*` for all. late: its reply came after its end, and was charged, not used. injected: how the call
+    was broken on purpose; empty for an ordinary one.
     """
 
     step: str
@@ -43,7 +45,9 @@ class Attempt(msgspec.Struct, kw_only=True):
     output: Any = None
     confidence: float | None = None
     usage: Usage | None = None
+    reads: tuple[str, ...] = ()
     late: bool = False
+    injected: str = ""
 
     @property
     def duration_ms(self) -> float | None:
@@ -59,7 +63,20 @@ class Attempt(msgspec.Struct, kw_only=True):
         return found
 
 
-_SAID = ("findings", "error", "question", "writes", "deletes", "reply", "output", "confidence", "usage", "late")
+_SAID = (
+    "findings",
+    "error",
+    "question",
+    "writes",
+    "deletes",
+    "reply",
+    "output",
+    "confidence",
+    "usage",
+    "reads",
+    "late",
+    "injected",
+)
 
 
 class StepStory(msgspec.Struct, frozen=True):
@@ -82,7 +99,7 @@ class StepStory(msgspec.Struct, frozen=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """One run, from its beginning to now."""
+    """One run, from its beginning to now. faults: the hash of those injected on purpose; empty for an ordinary run."""
 
     row: RunRow
     status: str
@@ -93,10 +110,11 @@ class Story(msgspec.Struct, frozen=True):
     cost: Cost
     started_us: int
     last_us: int
+    faults: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `interlock show --json` prints it."""
-        return {
+        document = {
             "run_id": self.row.run_id,
             "status": self.status,
             "reason": self.reason,
@@ -111,15 +129,14 @@ class Story(msgspec.Struct, frozen=True):
             "context": self.context,
             "cost": {"usd": self.cost.usd, "tokens": self.cost.tokens, "calls": self.cost.calls},
         }
+        return document | ({"faults": self.faults} if self.faults else {})
 
 
-def story(row: RunRow, rules: Rules, events: Sequence[e.AnyEvent]) -> Story:
-    """The story of a run: its row, the rules it was held to, and all its events."""
-    machine = Machine(rules)
-    for event in events:
-        machine.apply(event)
+def story(record: Record) -> Story:
+    """The story of a run. Raises BrokenPromise where its events can't be folded."""
+    machine, events = record.folded(), record.events
     return Story(
-        row,
+        record.row,
         machine.status,
         machine.reason,
         [*_steps(machine)],
@@ -128,6 +145,7 @@ def story(row: RunRow, rules: Rules, events: Sequence[e.AnyEvent]) -> Story:
         machine.cost,
         machine.started_us,
         machine.at_us,
+        next((event.faults for event in events if isinstance(event, e.RunStarted)), ""),
     )
 
 
@@ -171,7 +189,8 @@ def _stages(machine: Machine) -> list[int]:
 def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
     """Every call of an agent, in the order in which they began.
 
-    A call lost in a crash and the one that replaced it are two, with the same number.
+    A call lost in a crash and the one that replaced it are two, with the same number. An outcome without its
+    call, which only a damaged journal holds, is passed over.
     """
     told: list[Attempt] = []
     last: dict[str, Attempt] = {}
@@ -182,13 +201,15 @@ def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
             )
             told.append(begun)
             last[event.step] = begun
+        elif isinstance(event, e.FaultInjected) and event.step in last:
+            last[event.step].injected = event.fault
         elif isinstance(event, e.ReplyArrivedLate):
             _arrived_late(told, event)
         elif isinstance(event, e.RunCancelled):
             for attempt in told:
                 if not attempt.ended_us:
                     attempt.outcome, attempt.ended_us = "cancelled", event.at_us
-        elif isinstance(event, _OUTCOMES):
+        elif isinstance(event, _OUTCOMES) and event.step in last:
             _ended(last[event.step], event)
     return told
 
@@ -210,13 +231,15 @@ def _ended(attempt: Attempt, event: e.AnyEvent) -> None:
             attempt.outcome, attempt.usage, attempt.confidence = "committed", event.usage, event.confidence
             attempt.writes = {path: msgspec.json.decode(value) for path, value in event.writes.items()}
             attempt.deletes, attempt.output = event.deletes, msgspec.json.decode(event.output)
+            attempt.reads = event.reads
         case e.AttemptRefused():
             attempt.outcome, attempt.findings, attempt.usage = "refused", event.findings, event.usage
-            attempt.reply = msgspec.json.decode(event.reply)
+            attempt.reply, attempt.reads = msgspec.json.decode(event.reply), event.reads
         case e.AttemptFailed():
             attempt.outcome, attempt.error = _FAILURES.get(event.kind, event.kind), event.error
         case e.QuestionAsked():
             attempt.outcome, attempt.question, attempt.usage = "asked", event.question, event.usage
+            attempt.reads = event.reads
         case _:
             attempt.outcome = "interrupted"
 

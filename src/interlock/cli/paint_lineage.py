@@ -1,0 +1,82 @@
+"""Where a value came from, drawn as a tree: who wrote it, what that step had read, who wrote that."""
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.text import Text
+from rich.tree import Tree
+
+from interlock.history import Lineage, Origin, Record
+
+from .paint import MARKS, console
+from .paint_run import indented_json
+from .text import duration, plain, plural
+
+VALUE_CHARS_MAX = 200
+VALUES_SHOWN = 8
+WRITERS_SHOWN = 100
+DEPTH_SHOWN = 12
+
+
+def show_lineage(run: Record, found: Lineage) -> None:
+    """The value, and the tree of those it goes back to."""
+    out = console()
+    out.print(Text.assemble(("run ", "dim"), (run.run_id, "bold"), "  ", (plain(found.path), "bold")))
+    out.print(indented_json(found.value, out))
+    out.print()
+    drawing = _Drawing(found, run.events[0].at_us)
+    out.print(drawing.tree())
+    left = len({origin.writer for origin in found.origins} - drawing.drawn)
+    if left:
+        out.print(Text(f"{plural(left, 'writer')} further back left out: add --json for all of them", "dim"))
+
+
+class _Drawing:
+    """A tree in which each writer's reads are drawn once: drawn anew under every reader they would be without end."""
+
+    def __init__(self, found: Lineage, started_us: int) -> None:
+        self._found, self._started_us = found, started_us
+        self.drawn: set[int] = set()
+
+    def tree(self) -> Tree:
+        root = Tree(Text("written by", "bold"), guide_style="dim", highlight=False)
+        level: list[tuple[Tree, Sequence[Origin]]] = [(root, self._found.first)]
+        # Level by level, so that what is left out of a large tree is what lies furthest back.
+        for _ in range(DEPTH_SHOWN):
+            level = [deeper for node, origins in level for deeper in self._add(node, origins)]
+        return root
+
+    def _add(self, node: Tree, origins: Sequence[Origin]) -> list[tuple[Tree, Sequence[Origin]]]:
+        by_writer: dict[int, list[Origin]] = {}
+        for origin in origins:
+            by_writer.setdefault(origin.writer, []).append(origin)
+        deeper: list[tuple[Tree, Sequence[Origin]]] = []
+        for writer in sorted(by_writer, reverse=True):
+            again = writer in self.drawn
+            if not again and len(self.drawn) >= WRITERS_SHOWN:
+                continue
+            self.drawn.add(writer)
+            inner = node.add(self._label(by_writer[writer], again=again and bool(writer)))
+            if writer and not again:
+                deeper.append((inner, self._found.before(by_writer[writer][0])))
+        return deeper
+
+    def _label(self, origins: Sequence[Origin], *, again: bool) -> Text:
+        origin = origins[0]
+        text = Text(no_wrap=True, overflow="ellipsis").append(
+            origin.step, MARKS["committed"][1] if origin.writer else "cyan"
+        )
+        if origin.writer:
+            when = duration((origin.at_us - self._started_us) / 1e6)
+            text.append(f"  {origin.agent} · attempt {origin.attempt} · {when}", "dim")
+        text.append("  (its reads are drawn elsewhere)" if again else "", "dim")
+        for leaf in origins[:VALUES_SHOWN]:
+            text.append(f"\n{plain(leaf.path)} ").append(shortened(leaf.value), "dim")
+        left = len(origins) - VALUES_SHOWN
+        return text.append(f"\nand {plural(left, 'more path')}" if left > 0 else "", "dim")
+
+
+def shortened(value: object) -> str:
+    """A value as JSON, or as much of it as a line can show."""
+    encoded = plain(msgspec.json.encode(value).decode())
+    return encoded if len(encoded) <= VALUE_CHARS_MAX else encoded[:VALUE_CHARS_MAX] + " ..."

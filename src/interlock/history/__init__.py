@@ -1,0 +1,40 @@
+"""What happened in a run, told from its events alone: pure, and without the team's code.
+
+A `Record` is what a journal keeps of one run. Its `Story` is the run as it is now: its steps, every `Attempt`, its
+context. A `Replay` folds the events again, one `Moment` after another, and names each `Mismatch` between what was
+journaled and what the machine computes; `Handed` is one call as its agent saw it. A `Lineage` leads from a value back
+to the request, one `Origin` at a time. A `Difference` is where two runs part. `sentence` says an event in words.
+"""
+
+from .difference import Contrast, Difference, Divergence, compare
+from .lineage import Lineage, Origin, lineage
+from .record import Record
+from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
+from .story import Attempt, StepStory, Story, attempts, story, timestamp
+from .telling import sentence, some
+
+__all__ = [
+    "Attempt",
+    "Contrast",
+    "Difference",
+    "Divergence",
+    "Handed",
+    "Lineage",
+    "Mismatch",
+    "Moment",
+    "Move",
+    "Origin",
+    "Record",
+    "Replay",
+    "StepStory",
+    "Story",
+    "attempts",
+    "compare",
+    "handed",
+    "lineage",
+    "replay",
+    "sentence",
+    "some",
+    "story",
+    "timestamp",
+]

@@ -1,0 +1,191 @@
+"""Where a value came from: who wrote it, from which reads, and so on back to the request.
+
+An item of a for_each was handed its part of a list beside its view, so that list counts among its reads.
+"""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.core import paths
+from interlock.core.machine import Machine
+from interlock.core.values import ABSENT, at
+from interlock.errors import InputError
+
+from .record import Record
+
+NEAR_PATHS_MAX = 3
+PATHS_COMPARED_MAX = 5_000
+REQUEST = "request"
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Who wrote a leaf, and which paths it had read. writer: a step's number in the run; 0 is the request."""
+
+    path: str
+    writer: int
+    step: str
+    agent: str
+    attempt: int
+    at_us: int
+    value: Any
+    reads: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The origin as `explain --json` prints it."""
+        who = {"writer": self.step, "agent": self.agent or None, "attempt": self.attempt or None}
+        return {"path": self.path, **who, "value": self.value, "reads": self.reads}
+
+
+class Lineage:
+    """All that one value goes back to. `first`: who wrote the value itself; `before`: what a writer had read."""
+
+    def __init__(self, path: str, value: Any, first: Sequence[Origin], machine: Machine) -> None:
+        self.path, self.value, self.first = path, value, first
+        self.origins: list[Origin] = []
+        self._machine = machine
+        self._at: dict[str, list[Origin]] = {}
+
+    def add(self, origin: Origin) -> None:
+        """Take one more origin of the value, the nearest first."""
+        self.origins.append(origin)
+        self._at.setdefault(origin.path, []).append(origin)
+
+    def before(self, origin: Origin) -> list[Origin]:
+        """The origins of what its writer had read."""
+        if not origin.writer:
+            return []
+        visible = self._machine.plan.ancestors[self._machine.label[origin.writer]]
+        found = {id(seen): seen for read in origin.reads for seen in self.standing(read, visible)}
+        return [*found.values()]
+
+    def standing(self, path: str, visible: int) -> Iterator[Origin]:
+        """The origins of what stood at a path for one who sees the commits of these steps."""
+        bank = self._machine.bank
+        root = "" if path == "*" else bank.field_above(path) or path
+        for leaf in (root, *bank.leaves_below(root)):
+            if leaf in self._at:
+                yield from self._written(leaf, visible)
+
+    def _written(self, leaf: str, visible: int) -> Iterator[Origin]:
+        merged = leaf in self._machine.rules.sharing.reducers
+        shown = self._machine.bank.shown(leaf, visible)
+        if shown is None:
+            return
+        for origin in self._at[leaf]:
+            is_visible = visible >> self._machine.label[origin.writer] & 1
+            if is_visible and (merged or origin.writer == shown.writer):
+                yield origin
+
+    def to_dict(self, run_id: str) -> dict[str, Any]:
+        """The lineage as `explain --json` prints it."""
+        origins = [origin.to_dict() for origin in self.origins]
+        return {"run_id": run_id, "path": self.path, "value": self.value, "origins": origins}
+
+
+def lineage(record: Record, path: str) -> Lineage:
+    """Where the value at a path came from. Raises PathError, and InputError where nothing stands there."""
+    path, machine, events = paths.canonical(path), record.folded(), record.events
+    try:
+        value = machine.context[path]
+    except KeyError:
+        raise _nothing_at(path, machine, events) from None
+    found = Lineage(path, value, [], machine)
+    writers = _Writers(machine, events)
+    for leaf, writer, reads in _all_origins(machine, path):
+        found.add(writers.origin(leaf, writer, reads))
+    found.first = [*found.standing(path, -1)]
+    return found
+
+
+def _all_origins(machine: Machine, path: str) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+    known: set[tuple[str, int]] = set()
+    questions = [(path, -1)]
+    for wanted, visible in questions:
+        for origin in machine.bank.lineage(wanted, visible):
+            if (origin.path, origin.writer) not in known:
+                known.add((origin.path, origin.writer))
+                reads = origin.reads
+                source = machine.step(origin.writer).for_each if origin.writer in machine.items else None
+                if source is not None:
+                    reads = tuple(dict.fromkeys((*reads, source)))
+                    question = (source, machine.plan.ancestors[machine.label[origin.writer]])
+                    if question not in questions:
+                        questions.append(question)
+                yield origin.path, origin.writer, reads
+
+
+class _Writers:
+    """Who wrote what, as the events tell it."""
+
+    def __init__(self, machine: Machine, events: Sequence[e.AnyEvent]) -> None:
+        self._machine = machine
+        self._started: dict[str, e.AttemptStarted] = {}
+        self._committed: dict[int, e.AttemptCommitted] = {}
+        self._decoded: dict[tuple[int, str], Any] = {}
+        self._request: e.RunStarted | None = None
+        for event in events:
+            if isinstance(event, e.AttemptStarted):
+                self._started[event.step] = event
+            elif isinstance(event, e.AttemptCommitted):
+                self._committed[machine.number[event.step]] = event
+            elif isinstance(event, e.RunStarted):
+                self._request = event
+
+    def origin(self, leaf: str, writer: int, reads: tuple[str, ...]) -> Origin:
+        value = self._value(leaf, writer)
+        if not writer:
+            return Origin(leaf, 0, REQUEST, "", 0, self._machine.started_us, value, ())
+        event = self._committed[writer]
+        agent = self._started[event.step].agent
+        return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads)
+
+    def _value(self, leaf: str, writer: int) -> Any:
+        """What was written at a leaf, taken out of the write that it was part of."""
+        if not writer:
+            assert self._request is not None
+            return at(self._once(0, "", self._request.request), paths.split(leaf))
+        writes = self._committed[writer].writes
+        whole = next(path for path in (leaf, *paths.prefixes(leaf)) if path in writes)
+        inner = paths.split(leaf)[len(paths.split(whole)) :]
+        return at(self._once(writer, whole, writes[whole]), inner)
+
+    def _once(self, writer: int, path: str, raw: msgspec.Raw) -> Any:
+        key = (writer, path)
+        if key not in self._decoded:
+            self._decoded[key] = msgspec.json.decode(raw)
+        return self._decoded[key]
+
+
+# --- where nothing stands ---
+
+
+def _nothing_at(path: str, machine: Machine, events: Sequence[e.AnyEvent]) -> InputError:
+    for event in reversed(events):
+        if isinstance(event, e.AttemptCommitted) and any(paths.inside(path, gone) for gone in event.deletes):
+            message = f"there is nothing at {path} any more: step {event.step} has deleted it"
+            return InputError(message, fix=f"explain what it had read: {', '.join(event.reads) or 'nothing'}")
+    context = machine.context
+    for above in paths.prefixes(path):
+        value = context.get(above, ABSENT)
+        if value is not ABSENT and not isinstance(value, dict):
+            kind = "a list, which is one value" if isinstance(value, list) else "a value with nothing below it"
+            return InputError(f"there is nothing at {path}: {above} holds {kind}", fix=f"explain {above}")
+    near = _near(path, machine)
+    fix = f"near it: {', '.join(near)}" if near else "the context is empty"
+    return InputError(f"there is nothing at {path}", fix=fix)
+
+
+def _near(path: str, machine: Machine) -> list[str]:
+    """The paths that a mistyped one most likely means; else those beside it."""
+    known: dict[str, None] = {}
+    for leaf in machine.context:
+        known |= dict.fromkeys((*reversed(paths.prefixes(leaf)), leaf))
+        if len(known) > PATHS_COMPARED_MAX:
+            break
+    near = get_close_matches(path, known, NEAR_PATHS_MAX)
+    above = next((prefix for prefix in paths.prefixes(path) if prefix in known), "")
+    return near or [other for other in known if paths.inside(other, above) and other != above][:NEAR_PATHS_MAX]

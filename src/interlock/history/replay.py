@@ -1,0 +1,240 @@
+"""A run folded again, event by event, by the machine that drove it.
+
+What the machine computes is held against what was journaled: the hash of every view, and that every call and every
+consequence was due when it was recorded. A value that was changed in the journal is found by the first view that shows
+it; what no later step could see has no hash, and can't be found.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from interlock.core import commands as c
+from interlock.core import events as e
+from interlock.core.job import Job
+from interlock.core.machine import Machine
+from interlock.core.plan import hint
+from interlock.errors import BrokenPromise, InputError
+
+from .record import Record
+from .story import Attempt, attempts
+
+_STATES_COMPARED_AT_ONCE = 256
+_DUE = {
+    e.AttemptStarted: c.CallAgent,
+    e.StepExpanded: c.ExpandStep,
+    e.StepSkipped: c.SkipStep,
+    e.StepBuried: c.BuryStep,
+    e.RunParked: c.ParkRun,
+    e.RunFinished: c.FinishRun,
+}
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A step that went from one state to another; `before` is empty for an item that came to be."""
+
+    step: str
+    before: str
+    after: str
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """Something that was journaled otherwise than the machine computes it. what: view, call, items, team, ..."""
+
+    seq: int
+    step: str
+    what: str
+    recorded: str
+    computed: str
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, for people."""
+        where = f"event {self.seq}" + (f", step {self.step}" if self.step else "")
+        return f"{where}: the {self.what} in the journal is {self.recorded}, but its events give {self.computed}"
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """One event and what it changed. seq: its number in the journal, from 0."""
+
+    seq: int
+    event: e.AnyEvent
+    moves: Sequence[Move] = ()
+    mismatches: Sequence[Mismatch] = ()
+
+
+class Replay:
+    """The machine of a run, to be told its events again."""
+
+    def __init__(self, record: Record) -> None:
+        self.machine = Machine(record.rules)
+        self.broken = ""
+        self._team = record.team
+        self._seq = 0
+        self._states: list[str] = list(self.machine.state)
+        self._due: dict[tuple[type, str], Any] = {}
+
+    def fold(self, event: e.AnyEvent) -> Moment:
+        """Fold the next event. What comes after one that can't be folded is only listed."""
+        seq, self._seq = self._seq, self._seq + 1
+        if self.broken:
+            return Moment(seq, event)
+        try:
+            found = [Mismatch(seq, step, *rest) for step, *rest in self._differences(event)]
+            self.machine.apply(event)
+        except Exception as error:  # noqa: BLE001 - a damaged event may break the machine in any way
+            self.broken = f"event {seq} can't follow from those before it ({type(error).__name__}: {error})"
+            wrong = Mismatch(seq, getattr(event, "step", ""), "event", type(event).__name__, f"no such fact: {error}")
+            return Moment(seq, event, (), (wrong,))
+        for command in self.machine.decide():
+            self._due[type(command), getattr(command, "step", "")] = command
+        return Moment(seq, event, self._moves(), found)
+
+    def _moves(self) -> list[Move]:
+        before, after, machine = self._states, self.machine.state, self.machine
+        moves = [Move(machine.step_id(n), "", after[n]) for n in range(len(before), len(after))]
+        before += after[len(before) :]
+        # Slices are compared in C: a run of thousands of steps has tens of thousands of events.
+        for start in range(0, len(after), _STATES_COMPARED_AT_ONCE):
+            part = slice(start, start + _STATES_COMPARED_AT_ONCE)
+            if before[part] != after[part]:
+                for n, (old, new) in enumerate(zip(before[part], after[part], strict=True), start):
+                    if old != new:
+                        moves.append(Move(machine.step_id(n), old, new))
+                before[part] = after[part]
+        return moves
+
+    # --- what is held against what ---
+
+    def _differences(self, event: e.AnyEvent) -> Iterator[tuple[str, str, str, str]]:
+        """(step, what, recorded, computed) for all that is otherwise in this event than the machine has it."""
+        if isinstance(event, e.RunStarted):
+            yield from _unequal("", "hash of the team", event.team, self._team)
+            yield from _unequal("", "hash of the plan", event.plan, self.machine.plan.hash)
+        kind = _DUE.get(type(event))
+        if kind is None:
+            return
+        step = getattr(event, "step", "")
+        command = self._due.pop((kind, step), None)
+        if command is None:
+            yield step, "event", type(event).__name__, "no reason for it"
+        elif isinstance(event, e.AttemptStarted):
+            recorded = f"of {event.agent}, attempt {event.attempt}"
+            yield from _unequal(step, "call", recorded, f"of {command.agent}, attempt {command.attempt}")
+        elif isinstance(event, e.StepExpanded) and bytes(event.items) != bytes(command.items):
+            yield step, "list of items", _short(event.items), _short(command.items)
+        elif isinstance(event, e.RunFinished):
+            yield from _unequal("", "end of the run", event.status, command.status)
+        if isinstance(event, e.AttemptStarted):
+            yield from _unequal(step, "view", event.view, self.view_hash(step))
+
+    def view_hash(self, step: str) -> str:
+        """The hash of what a step may see now."""
+        machine = self.machine
+        n = machine.number[step]
+        return machine.bank.view_hash(machine.label[n], machine.duty(n).sight)
+
+
+def _unequal(step: str, what: str, recorded: str, computed: str) -> Iterator[tuple[str, str, str, str]]:
+    if recorded != computed:
+        yield step, what, recorded, computed
+
+
+_SHORT_CHARS = 80
+
+
+def _short(raw: msgspec.Raw) -> str:
+    text = bytes(raw).decode()
+    return text if len(text) <= _SHORT_CHARS else text[:_SHORT_CHARS] + "..."
+
+
+def replay(record: Record) -> list[Moment]:
+    """All the moments of a run."""
+    telling = Replay(record)
+    return [telling.fold(event) for event in record.events]
+
+
+# --- one call ---
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """One call as it was: what the agent was handed, and what came of it.
+
+    view: all that the job's view shows. view_hash: as it was journaled; `mismatches` says where that is not what the
+    events give. calls: how often this attempt was issued; more than once where a call was lost with its driver.
+    """
+
+    seq: int
+    job: Job
+    view: dict[str, Any]
+    view_hash: str
+    mismatches: Sequence[Mismatch]
+    attempt: Attempt
+    calls: int
+
+
+def handed(record: Record, step: str, attempt: int | None = None) -> Handed:
+    """The last call for this attempt of a step; of its last attempt where none is given.
+
+    Raises InputError where there was no such call, BrokenPromise where the events before it can't be folded.
+    """
+    events = record.events
+    starts = [seq for seq, event in enumerate(events) if isinstance(event, e.AttemptStarted)]
+    mine = [(place, seq) for place, seq in enumerate(starts) if _is_of(events[seq], step, attempt)]
+    if not mine:
+        raise _no_call(record, step, attempt)
+    place, seq = mine[-1]
+    started = events[seq]
+    assert isinstance(started, e.AttemptStarted)
+    telling = Replay(record)
+    for event in events[:seq]:
+        telling.fold(event)
+    if telling.broken:
+        fix = f"the journal is damaged; see where: interlock replay {record.run_id}"
+        raise BrokenPromise(f"run {record.run_id} can't be replayed to there: {telling.broken}", fix=fix)
+    job = _job(record.run_id, telling.machine, started)
+    view = dict[str, Any](job.view.to_dict())  # type: ignore[attr-defined]
+    same = sum(_is_of(events[seq], step, started.attempt) for seq in starts)
+    return Handed(seq, job, view, started.view, telling.fold(started).mismatches, attempts(events)[place], same)
+
+
+def _job(run_id: str, machine: Machine, started: e.AttemptStarted) -> Job:
+    """The job as the engine made it, from the machine as it was then."""
+    n = machine.number[started.step]
+    timeout_ms = machine.duty(n).policy.timeout_ms
+    return machine.job(run_id, c.CallAgent(n, started.step, started.agent, started.attempt, timeout_ms))
+
+
+def _is_of(event: e.AnyEvent, step: str, attempt: int | None) -> bool:
+    return isinstance(event, e.AttemptStarted) and event.step == step and attempt in {None, event.attempt}
+
+
+def _no_call(record: Record, step: str, attempt: int | None) -> InputError:
+    """Why there is no such call, as far as the run itself can tell."""
+    run_id, plan, events = record.run_id, record.rules.plan, record.events
+    begun = sorted({event.attempt for event in events if isinstance(event, e.AttemptStarted) and event.step == step})
+    if begun:
+        fix = f"choose one of: {', '.join(map(str, begun))}"
+        return InputError(f"step {step} of run {run_id} has no attempt {attempt}", fix=fix)
+    copies = _copies(record, step)
+    if copies:
+        message = f"step {step} of run {run_id} is called once for each of its copies"
+        return InputError(message, fix=f"choose one: {copies[0]} to {copies[-1]}")
+    if step in plan.number:
+        fix = f"see what became of it: interlock show {run_id}"
+        return InputError(f"step {step} of run {run_id} was never called", fix=fix)
+    known = [*plan.number, *(event.step for event in events if isinstance(event, e.AttemptStarted))]
+    return InputError(f"run {run_id} has no step {step}{hint(step, known)}", fix=f"see: interlock show {run_id}")
+
+
+def _copies(record: Record, step: str) -> list[str]:
+    """The samples or items that a declared step stands for."""
+    expanded = (event for event in record.events if isinstance(event, e.StepExpanded) and event.step == step)
+    for event in expanded:
+        return [f"{step}-{index}" for index in range(len(msgspec.json.decode(event.items)))]
+    return [
+        record.rules.plan.steps[n].id
+        for n in record.rules.plan.groups.get(step, ())
+        if step != record.rules.plan.steps[n].id
+    ]

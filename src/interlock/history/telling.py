@@ -1,0 +1,69 @@
+"""Events in words: what happened, for people."""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import msgspec
+
+from interlock.core import events as e
+
+NAMES_TOLD = 4
+
+
+def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher: one case per event
+    """What happened, in a few words."""
+    match event:
+        case e.RunStarted():
+            return "started, with faults injected on purpose" if event.faults else "started"
+        case e.AttemptStarted():
+            return f"{event.agent} called, attempt {event.attempt}"
+        case e.FaultInjected():
+            return f"injected: {event.fault}"
+        case e.AttemptCommitted():
+            return _committed(event)
+        case e.AttemptRefused():
+            return "refused: " + "; ".join(finding.message for finding in event.findings)
+        case e.AttemptFailed():
+            return event.error if event.kind == "timeout" else f"{_KINDS.get(event.kind, event.kind)}: {event.error}"
+        case e.AttemptInterrupted():
+            return "the call was lost with its driver"
+        case e.ReplyArrivedLate():
+            return f"attempt {event.attempt} replied too late: charged, not used"
+        case e.QuestionAsked():
+            return f"asks: {event.question.text}"
+        case e.BackoffEnded():
+            return "its wait is over"
+        case e.StepExpanded():
+            return f"became {_items(event)}"
+        case e.StepSkipped():
+            return f"skipped: {event.reason}"
+        case e.StepBuried():
+            return f"given up: {event.reason}"
+        case e.RunParked():
+            return f"parked: {event.reason}"
+        case e.RunCancelled():
+            return event.sentence
+        case e.RunFinished():
+            return event.status + (f": {event.reason}" if event.reason else "")
+        case _:
+            assert_never(event)
+
+
+_KINDS = {"error": "failed", "crash": "crashed"}
+
+
+def _committed(event: e.AttemptCommitted) -> str:
+    done = [f"wrote {some([*event.writes])}"] if event.writes else []
+    done += [f"deleted {some(event.deletes)}"] if event.deletes else []
+    return "committed: " + " and ".join(done or ["nothing to write"])
+
+
+def _items(event: e.StepExpanded) -> str:
+    count = len(msgspec.json.decode(event.items))
+    return f"{count:,} item" + ("" if count == 1 else "s")
+
+
+def some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = f" and {len(names) - NAMES_TOLD:,} more" if len(names) > NAMES_TOLD else ""
+    return ", ".join(names[:NAMES_TOLD]) + more

@@ -1,0 +1,61 @@
+"""Every event has a sentence."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from interlock.core import events as e
+from interlock.core.job import Question
+from interlock.history import sentence, some
+
+TOLD = [
+    (e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p"), "started"),
+    (e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", faults="f"), "started, with faults injected on purpose"),
+    (e.AttemptStarted(0, "s", 2, "ann", "v"), "ann called, attempt 2"),
+    (e.FaultInjected(0, "s", 2, "timeout"), "injected: timeout"),
+    (e.AttemptRefused(0, "s", 1, (e.Finding("a", "x"), e.Finding("b", "y"))), "refused: x; y"),
+    (e.AttemptFailed(0, "s", 1, "timeout", "timed out after 2 s"), "timed out after 2 s"),
+    (e.AttemptFailed(0, "s", 1, "error", "ValueError: no"), "failed: ValueError: no"),
+    (e.AttemptFailed(0, "s", 1, "crash", "its process died"), "crashed: its process died"),
+    (e.AttemptInterrupted(0, "s", 1), "the call was lost with its driver"),
+    (e.ReplyArrivedLate(0, "s", 1), "attempt 1 replied too late: charged, not used"),
+    (e.QuestionAsked(0, "s", 1, Question("may I?")), "asks: may I?"),
+    (e.BackoffEnded(0, "s"), "its wait is over"),
+    (e.StepExpanded(0, "s", msgspec.Raw(b"[1]")), "became 1 item"),
+    (e.StepExpanded(0, "s", msgspec.Raw(b"[1,2]")), "became 2 items"),
+    (e.StepSkipped(0, "s", "no need"), "skipped: no need"),
+    (e.StepBuried(0, "s", "no luck"), "given up: no luck"),
+    (e.RunParked(0, "s asks"), "parked: s asks"),
+    (e.RunCancelled(0, "ann", "enough"), "cancelled by ann: enough"),
+    (e.RunFinished(0, "succeeded"), "succeeded"),
+    (e.RunFinished(0, "failed", "s: no"), "failed: s: no"),
+]
+
+
+@pytest.mark.parametrize(("event", "words"), TOLD)
+def test_an_event_in_words(event, words):
+    assert sentence(event) == words
+
+
+def test_none_is_forgotten():
+    assert {type(event) for event, _ in TOLD} | {e.AttemptCommitted} == set(get_args(e.AnyEvent))
+
+
+@pytest.mark.parametrize(
+    ("writes", "deletes", "words"),
+    [
+        ({}, (), "nothing to write"),
+        ({"a": 1}, (), "wrote a"),
+        ({}, ("b",), "deleted b"),
+        (dict.fromkeys("abcdef"), ("g",), "wrote a, b, c, d and 2 more and deleted g"),
+    ],
+)
+def test_a_commit_in_words(writes, deletes, words):
+    written = {path: msgspec.Raw(b"1") for path in writes}
+    assert sentence(e.AttemptCommitted(0, "s", 1, written, deletes)) == f"committed: {words}"
+
+
+def test_of_many_names_only_some_are_told():
+    assert some(["a"]) == "a"
+    assert some([*"abcdef"]) == "a, b, c, d and 2 more"
