@@ -127,7 +127,7 @@ def test_nothing_is_left_in_memory_of_runs_that_ended():
             assert (running._drivers, slots._queues, slots.in_flight) == ({}, {}, 0)
             assert (shell.stubborn, shell.ending) == ({}, set())
             assert len(asyncio.all_tasks()) == 1
-            assert not [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()]
+            assert asyncio.get_running_loop().next_timer() is None
 
     virtual.run(main())
 
@@ -846,3 +846,26 @@ def test_an_ordinary_run_bears_no_mark():
             return await running.journal.load(run.run_id)
 
     assert virtual.run(main())[0].faults == ""
+
+
+# --- a journal that was damaged ---
+
+
+@pytest.mark.parametrize("damage", [b"{", b'{"t":"backoff_ended","at_us":1,"step":"s0"}', b'{"t":"dreamt","at_us":1}'])
+def test_a_damaged_run_is_named_at_the_end_and_holds_up_no_other(damage):
+    async def main():
+        store, ann = MemoryStore(), Ann(s1=1)
+        async with killed(chain(2), ann, store, after=0.5) as dying:
+            for run_id in ("bad", "good"):
+                spawn(dying.run({}, run_id=run_id))
+        store.events["bad"][1] = damage
+        ended = []
+        async with engine(chain(2), ann, journal=MemoryJournal(store)) as running:
+            with pytest.raises(JournalError, match="bad"):
+                async for run in running.resume():
+                    ended.append(run.run_id)
+            with pytest.raises(JournalError, match="bad"):
+                await running.resume_run("bad")
+        return ended
+
+    assert virtual.run(main()) == ["good"]

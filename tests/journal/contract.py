@@ -14,7 +14,7 @@ import pytest
 from msgspec import Raw
 
 import interlock.core.events as e
-from interlock.errors import JournalError, RunNotFound, StaleDriver
+from interlock.errors import JournalError, JournalTooNew, RunNotFound, StaleDriver
 from interlock.ports import Batch, Journal, Opening, Request
 
 TEAM, PLAN = "t" * 64, "p" * 64
@@ -93,6 +93,10 @@ class Opened:
         raise NotImplementedError
 
     def lose(self, handle: Any) -> None:
+        raise NotImplementedError
+
+    def damage(self, run_id: str, seq: int, data: bytes) -> None:
+        """Put something else in the place of an event, behind the back of every handle."""
         raise NotImplementedError
 
     async def close_all(self) -> None:
@@ -269,6 +273,57 @@ class JournalContract:
             await journal.blob("0" * 64)
         assert await journal.requests("r") == []
         assert await pending(journal) == []
+
+    # --- what can't be read ---
+
+    @pytest.mark.parametrize(
+        ("data", "said"),
+        [
+            (b'{"t":"run_parked"', "the journal is damaged: event 1 of run r can't be read"),
+            (b"[]", "the journal is damaged: event 1 of run r can't be read"),
+            (b"\xff\x00", "the journal is damaged: event 1 of run r can't be read"),
+            (b'{"t":"run_parked","at_us":2}', "event 1 of run r, run_parked, can't be read (Object missing"),
+            (b'{"t":"run_parked","at_us":2,"reason":"\xff"}', "event 1 of run r, run_parked, can't be read"),
+        ],
+    )
+    @in_loop
+    async def test_a_damaged_event_is_named(self, opened, data, said):
+        journal = opened.open()
+        await open_run(journal, "r", attempt(1), attempt(2))
+        await open_run(journal, "whole")
+        opened.damage("r", 1, data)
+        with pytest.raises(JournalError) as raised:
+            await journal.load("r")
+        assert said in raised.value.message
+        assert "restore it from a copy" in raised.value.fix
+        assert await journal.load("whole") == [STARTED]
+
+    @in_loop
+    async def test_a_kind_of_event_that_is_not_known_comes_from_a_newer_version(self, opened):
+        journal = opened.open()
+        await open_run(journal, "r", attempt(1))
+        opened.damage("r", 1, b'{"t":"step_moved","at_us":2,"step":"s"}')
+        with pytest.raises(JournalTooNew) as raised:
+            await journal.load("r")
+        assert "event 1 of run r is of a kind that this Interlock doesn't know: step_moved" in raised.value.message
+        assert raised.value.fix == "update Interlock"
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b'{"t":"run_started","at_us":1,"request":{},"team":"t","plan":"p","version":2}',
+            b'{"t":"run_started","at_us":1,"version":2,"team":{"hash":"t"}}',
+        ],
+    )
+    @in_loop
+    async def test_a_run_of_a_newer_version_is_not_read(self, opened, data):
+        journal = opened.open()
+        await open_run(journal, "r", attempt(1))
+        opened.damage("r", 0, data)
+        with pytest.raises(JournalTooNew) as raised:
+            await journal.load("r")
+        assert raised.value.message == "the events of run r have version 2, and this Interlock knows versions up to 1"
+        assert raised.value.fix == "update Interlock"
 
     # --- what lists show ---
 

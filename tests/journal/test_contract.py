@@ -1,8 +1,10 @@
 """The contract, for every journal there is."""
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from interlock.journal.memory import MemoryJournal, MemoryStore
@@ -22,6 +24,9 @@ class InMemory(Opened):
     def lose(self, handle: MemoryJournal) -> None:
         handle.alive = False
 
+    def damage(self, run_id: str, seq: int, data: bytes) -> None:
+        self.store.events[run_id][seq] = data
+
 
 class OnDisk(Opened):
     def __init__(self, path: Path) -> None:
@@ -34,6 +39,11 @@ class OnDisk(Opened):
     def lose(self, handle: SqliteJournal) -> None:
         """A lock can be lost without its process dying, where somebody removes its file."""
         handle._store._locks._path(handle._store.epoch).unlink()
+
+    def damage(self, run_id: str, seq: int, data: bytes) -> None:
+        where = "run = (SELECT number FROM run WHERE run_id = ?) AND seq = ?"
+        with closing(apsw.Connection(str(self.path))) as other:
+            other.execute(f"UPDATE event SET data = ? WHERE {where}", (data, run_id, seq))
 
 
 class TestMemoryJournal(JournalContract):

@@ -12,6 +12,7 @@ from msgspec import Raw
 from .job import Question, Usage
 
 NULL = Raw(b"null")
+# What RunStarted.version says of a run that starts now. A run without one is of version 1.
 FORMAT_VERSION = 1
 
 
@@ -38,7 +39,7 @@ class RunStarted(Event, frozen=True, tag="run_started"):
     request: Raw
     team: str
     plan: str
-    version: int = FORMAT_VERSION
+    version: int = 1
     faults: str = ""
 
 

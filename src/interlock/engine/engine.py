@@ -109,7 +109,9 @@ class Engine:
     async def _start(self, run_id: str, raw: bytes, opening: Opening) -> Run:
         if self._shell.stopping:
             raise RunInterrupted(f"run {run_id} was not started: the engine is stopping")
-        started = e.RunStarted(self._now_us(), msgspec.Raw(raw), opening.team, opening.plan, faults=self._faults_hash)
+        started = e.RunStarted(
+            self._now_us(), msgspec.Raw(raw), opening.team, opening.plan, e.FORMAT_VERSION, self._faults_hash
+        )
         return await self._drive(run_id, Machine(self._rules), [started], opening, opening.row)
 
     async def _drive(
@@ -165,8 +167,8 @@ class Engine:
 
         ids: with these runs and batches alone, whichever file with the same declarations they were started from.
 
-        Raises TeamChanged at the end if there are runs of this team file that were started under another version of it;
-        not where ids are given.
+        Raises at the end, when all others are done: JournalError if a run is damaged; TeamChanged if there are runs of
+        this team file that were started under another version of it, unless ids are given.
         """
         rows = await self.journal.claim(team=self._team_hash, source=self._source if ids is None else None)
 
@@ -178,8 +180,15 @@ class Engine:
                 if row.run_id not in self._drivers and wanted(row.run_id, row.source):
                     yield row
 
+        damaged: list[JournalError] = []
+
         async def go_on(row: RunRow) -> Run | None:
-            return await _unless_stopped(self._resume_row(row))
+            try:
+                machine = await self._folded(row.run_id)
+            except JournalError as error:
+                damaged.append(error)
+                return None
+            return await _unless_stopped(self._go_on(row, machine))
 
         async for run in tasks.each(self._until_stop(unfinished()), go_on, width or self._runs_max):
             if run is not None:
@@ -188,6 +197,8 @@ class Engine:
             if batch.team == self._team_hash and wanted(batch.batch_id, batch.source):
                 async for run in self.run_batch(batch, width):
                     yield run
+        if damaged:
+            raise damaged[0]
         if ids is None:
             await self._refuse_changed()
 
@@ -203,12 +214,20 @@ class Engine:
             claimed = await self.journal.claim(run_id)
             if not claimed:
                 raise StaleDriver(f"run {run_id} is driven by another process", fix="wait for it, or stop that process")
-        return await self._resume_row(row)
+        return await self._go_on(row, await self._folded(run_id))
 
-    async def _resume_row(self, row: RunRow) -> Run:
+    async def _folded(self, run_id: str) -> Machine:
+        """The machine of a stored run. Raises JournalError where its events can't be read, or don't fit together."""
         machine = Machine(self._rules)
-        for event in await self.journal.load(row.run_id):
-            machine.apply(event)
+        for seq, event in enumerate(await self.journal.load(run_id)):
+            try:
+                machine.apply(event)
+            except Exception as error:
+                message = f"run {run_id} can't be resumed: event {seq} does not follow from those before it"
+                raise JournalError(message, fix=f"look at it: interlock replay {run_id}") from error
+        return machine
+
+    async def _go_on(self, row: RunRow, machine: Machine) -> Run:
         if machine.status != "running":
             return Run.of(row.run_id, machine, row.row)
         now = max(self._now_us(), machine.at_us)

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from interlock.core.events import AnyEvent, decode, encode
+from interlock.core.events import AnyEvent, encode
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound, StaleDriver
 from interlock.ports import Batch, Opening, Request, RunRow
 
+from .decoding import decoded
 from .projection import status_after
 
 _OPEN = frozenset({"running", "parked"})
@@ -106,7 +106,7 @@ class MemoryJournal:
     async def load(self, run_id: str) -> list[AnyEvent]:
         """See ports.Journal."""
         await self.run(run_id)
-        return [decode(data) for data in self.store.events[run_id]]
+        return decoded(run_id, self.store.events[run_id])
 
     async def run(self, run_id: str) -> RunRow:
         """See ports.Journal."""
@@ -203,7 +203,8 @@ class MemoryJournal:
         """See ports.Journal."""
         self._check_open()
         # The owner's loop, which need not be that of whoever asks.
-        self.tell = partial(asyncio.get_running_loop().call_soon_threadsafe, hear)
+        loop = asyncio.get_running_loop()
+        self.tell = lambda request: loop.call_soon_threadsafe(hear, request)
 
     async def close(self) -> None:
         """See ports.Journal."""

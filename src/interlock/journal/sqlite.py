@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from interlock.core.events import AnyEvent, decode, encode
+from interlock.core.events import AnyEvent, encode
 from interlock.errors import JournalError
 from interlock.ports import Batch, Opening, Request, RunRow
 
+from .decoding import decoded
 from .projection import status_after
 from .store import Append, SqliteStore
 
@@ -70,7 +71,7 @@ class SqliteJournal:
 
     async def load(self, run_id: str) -> list[AnyEvent]:
         """See ports.Journal."""
-        return [decode(data) for data in await self._read(lambda: self._store.load(run_id))]
+        return decoded(run_id, await self._read(lambda: self._store.load(run_id)))
 
     async def run(self, run_id: str) -> RunRow:
         """See ports.Journal."""

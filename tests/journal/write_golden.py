@@ -1,0 +1,351 @@
+"""Writes golden journals of this version: `python -m tests.journal.write_golden`. What is there already, it keeps.
+
+For a new event or field add a run here; a change to one that is written would be a change of history.
+"""
+
+import asyncio
+import gzip
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+from msgspec import Raw
+
+import interlock as il
+from interlock.agents.function import FunctionAdapter
+from interlock.core import commands as c
+from interlock.core import events as e
+from interlock.core.machine import Machine
+from interlock.engine.engine import Engine
+from interlock.journal.sqlite import SqliteJournal
+from interlock.ports import Request
+
+from .golden_runs import FOLDER, end_of
+
+START_US = 1_700_000_000_000_000
+SQLITE = "format-1.db.gz"
+
+
+class Told:
+    """A run told event by event, 10 ms apart. What the agents do stands where it is told."""
+
+    def __init__(self, team: il.Team, request: Any, *, faults: str = "") -> None:
+        self.team, self.machine = team, Machine(team.rules)
+        self.lines: list[bytes] = []
+        self.at_us = START_US
+        self.calls: dict[str, c.CallAgent] = {}
+        self.jobs: dict[str, il.Job] = {}
+        raw = Raw(team.rules.encode_request(request))
+        self.say(e.RunStarted(self.at_us, raw, team.hash, team.rules.plan.hash, faults=faults))
+
+    def tick(self) -> int:
+        self.at_us += 10_000
+        return self.at_us
+
+    def say(self, *facts: e.AnyEvent) -> None:
+        known = list(facts)
+        commands = self.machine.advance(known, self.at_us)
+        self.lines += map(e.encode, known)
+        self.calls |= {command.step: command for command in commands if isinstance(command, c.CallAgent)}
+
+    def start(self, *steps: str) -> None:
+        for step in steps:
+            self.lines.append(e.encode(self.machine.start(self.calls[step], self.tick())))
+            self.jobs[step] = self.machine.job("golden", self.calls[step])
+
+    def answer(self, step: str, answer: Callable[[il.Job], Any]) -> None:
+        self.say(self.machine.judge(self.calls[step], self.jobs[step], answer(self.jobs[step]), self.tick()))
+
+    def does(self, step: str, answer: Callable[[il.Job], Any]) -> None:
+        self.start(step)
+        self.answer(step, answer)
+
+    def attempt(self, step: str) -> int:
+        return self.calls[step].attempt
+
+    def fails(self, step: str, kind: str, error: str, *, retryable: bool = True) -> None:
+        self.start(step)
+        self.say(e.AttemptFailed(self.tick(), step, self.attempt(step), kind, error, retryable))
+
+    def waits(self, step: str) -> None:
+        self.say(e.BackoffEnded(self.tick(), step))
+
+    def loses(self, *steps: str) -> None:
+        at_us = self.tick()
+        self.say(*(e.AttemptInterrupted(at_us, step, self.attempt(step)) for step in steps))
+
+
+def agent(name: str, *, reads: Sequence[str] = ("*",), writes: Sequence[str], **given: Any) -> il.Agent:
+    return il.Agent(name, scope=il.Scope(["act"], list(reads), list(writes)), **given)
+
+
+def step(id_: str, agent: str = "ann", **given: Any) -> il.Step:
+    return il.Step(id_, agent=agent, action="act", **given)
+
+
+# --- the runs ---
+
+
+def chain() -> Told:
+    """Every part of a commit: writes, deletes, reads, a coarse read, output, usage, confidence; and none of them."""
+    team = il.Team(
+        [agent("ann", reads=["q"], writes=["a", "draft"]), agent("bob", writes=["b"])],
+        il.Plan([
+            step("one"),
+            step("two", needs=["one"]),
+            step("three", "bob", needs=["two"]),
+            step("four", "bob", needs=["three"]),
+        ]),
+        name="golden chain",
+    )  # fmt: skip
+    told = Told(team, {"q": {"text": "Überraschung \u2028", "n": 1.0, "none": None}, "list": [1, 2, {"k": -0.0}]})
+    told.does("one", lambda job: {"a.x": job.view["q.text"], "draft": [1, "two", {"three": 3}], "a.big": 2**53})
+    told.does("two", lambda job: il.Reply(writes={"draft": il.DELETE, "a.y": job.view["q.n"]}, output={"did": "tidy"}))
+    told.does("three", lambda job: il.Reply(
+        writes={"b": sorted(job.view)}, usage=il.Usage(input_tokens=10, output_tokens=5, usd=0.25), confidence=0.75
+    ))  # fmt: skip
+    told.does("four", lambda _: il.Reply())
+    return told
+
+
+def wide() -> Told:
+    """for_each (full and empty), samples, {step} and {index} writes, all reducers, conditions, a schema, succession."""
+    team = il.Team(
+        [
+            agent("ann", reads=["items", "flag"], writes=["notes", "each.*", "options.*", "sum", "map", "draft"]),
+            agent("bob", writes=["best", "draft"], schema={"properties": {"best": {"type": "string"}}}),
+        ],
+        il.Plan([
+            step("each", for_each="items", writes=["each.{index}", "notes", "sum", "map"]),
+            step("none", for_each="nothing", writes=["notes"]),
+            step("option", samples=2, writes=["options.{step}", "notes"]),
+            step("draft", writes=["draft"], needs=["each"]),
+            step("never", when={"path": "flag", "op": "==", "value": True}, writes=[]),
+            step("after", writes=[], needs=["never"]),
+            step("best", "bob", needs=["option", "draft", "none"], reads=["options", "notes"]),
+        ]),
+        reducers={"notes": "append", "sum": "add", "map": "merge"},
+        succession={"draft": ["ann", "bob"]},
+        limits=il.Limits(value_bytes_max=100_000),
+    )  # fmt: skip
+    told = Told(team, {"items": [{"n": 1}, "two", None], "nothing": [], "flag": False})
+    told.start("each-0", "each-1", "option-1", "each-2")
+    told.answer("each-2", lambda job: {"each.2": job.item, "notes": ["c"], "sum": 3, "map": {"c": 3}})
+    told.answer("option-1", lambda job: {"options.option-1": job.index, "notes": ["o1"]})
+    told.answer("each-0", lambda job: {"each.0": job.item, "notes": ["a"], "sum": 1, "map": {"a": 1}})
+    told.does("option-2", lambda job: {"options.option-2": job.index})
+    told.answer("each-1", lambda job: {"each.1": [job.item, job.index], "sum": 2.5, "map": {"b": {"deep": 2}}})
+    told.does("draft", lambda _: {"draft": "first"})
+    told.does("best", lambda job: {"best": str(job.view.get("notes")), "draft": "last"})
+    return told
+
+
+def refused() -> Told:
+    """Refusals with feedback, up to the fallback; a reply that is JSON, and one that is not."""
+    schema = {"properties": {"a": {"type": "array"}}}
+    team = il.Team(
+        [
+            agent("ann", reads=["q"], writes=["a"], retries=3, fallback="deputy", schema=schema),
+            agent("deputy", reads=["q"], writes=["a"]),
+            agent("bob", writes=["b"]),
+        ],
+        il.Plan([step("one"), step("two", "bob", needs=["one"])]),
+    )
+    told = Told(team, {"q": 1})
+    told.does("one", lambda job: il.Reply(writes={"b": job.view["q"], "a": 1}, usage=il.Usage(input_tokens=7)))
+    told.does("one", lambda _: {"a": "no list"})
+    told.start("one")
+    unreadable = e.Finding("shape", "the reply can't be read: it raises an error when it is looked at")
+    told.say(e.AttemptRefused(told.tick(), "one", 3, (unreadable,)))
+    told.does("one", lambda _: "I can't do that.")
+    told.does("one", lambda job: {"a": [*job.feedback]})
+    told.does("two", lambda job: {"b": job.view["a"]})
+    return told
+
+
+def failed() -> Told:
+    """Each kind of failure, backoff, one that no retry mends, a dead letter, steps that can't run, a failed run."""
+    team = il.Team(
+        [agent("ann", writes=["a"], retries=3, backoff="50ms"), agent("bob", writes=["b"])],
+        il.Plan(
+            [step("one"), step("two", "bob", needs=["one"]), step("three", "bob", needs=["two"], join="any_outcome")]
+        ),
+    )
+    told = Told(team, {})
+    told.fails("one", "error", "RuntimeError: no luck (agents.py:4 in ann)")
+    told.waits("one")
+    told.fails("one", "timeout", "timed out after 5 s")
+    told.waits("one")
+    told.fails("one", "crash", "its process died (SIGKILL)")
+    told.waits("one")
+    told.fails("one", "error", "the key is not valid", retryable=False)
+    told.does("three", lambda _: {"b": "all the same"})
+    return told
+
+
+def interrupted() -> Told:
+    """Calls lost in crashes and made again, late replies with and without usage, and a call that kills its process."""
+    team = il.Team(
+        [agent("ann", writes=["a", "c"]), agent("bob", writes=["b"])],
+        il.Plan([step("one", writes=["a"]), step("two", "bob"), step("three", needs=["one"], writes=["c"])]),
+    )
+    told = Told(team, {"q": 1})
+    told.start("one", "two")
+    told.loses("one", "two")
+    told.does("one", lambda _: {"a": 1})
+    told.fails("two", "timeout", "timed out after 5 s")
+    told.say(e.ReplyArrivedLate(told.tick(), "two", 1, il.Usage(output_tokens=9, usd=0.5)))
+    told.say(e.ReplyArrivedLate(told.tick(), "two", 1))
+    told.waits("two")
+    told.does("two", lambda _: {"b": 2})
+    while told.machine.status == "running":
+        told.start("three")
+        told.loses("three")
+    return told
+
+
+def parked() -> Told:
+    """A question with everything, beside one with nothing: the run is parked."""
+    team = il.Team([agent("ann", writes=["a"])], il.Plan([step("one", writes=[]), step("two", writes=[])]))
+    told = Told(team, {"q": 1})
+    told.does("one", lambda job: il.Reply(
+        ask=il.Question(f"Refund {job.view['q']}?", ("yes", "no")), usage=il.Usage(input_tokens=1, usd=0.125)
+    ))  # fmt: skip
+    told.does("two", lambda _: il.Reply(ask=il.Question("Why?")))
+    return told
+
+
+def withdrawn() -> Told:
+    """A parked run, cancelled without a reason."""
+    told = parked()
+    told.say(e.RunCancelled(told.tick(), "program"))
+    return told
+
+
+def cancelled() -> Told:
+    """A run cancelled while one call is in flight, one waits for its next try, and one for room."""
+    team = il.Team(
+        [agent("ann", writes=["a"], retries=2, backoff="1s")],
+        il.Plan([step("one", writes=["a.one"]), step("two", writes=["a.two"]), step("three", writes=["a.three"])]),
+    )
+    told = Told(team, {})
+    told.start("one")
+    told.fails("two", "error", "it broke")
+    told.say(e.RunCancelled(told.tick(), "person:eve", "too dear"))
+    return told
+
+
+def faulty() -> Told:
+    """A run that is marked as one with faults: one call times out on purpose, another answers garbage."""
+    team = il.Team([agent("ann", writes=["a"])], il.Plan([step("one"), step("two", needs=["one"])]))
+    told = Told(team, {}, faults="f" * 64)
+    told.start("one")
+    told.say(e.FaultInjected(told.tick(), "one", 1, "timeout"))
+    told.say(e.AttemptFailed(told.tick(), "one", 1, "timeout", "timed out after 5 s"))
+    told.waits("one")
+    told.does("one", lambda _: {"a": 1})
+    told.start("two")
+    told.say(e.FaultInjected(told.tick(), "two", 1, "truncated"))
+    told.answer("two", lambda _: '{"a": 2')
+    told.does("two", lambda _: {"a": 2})
+    return told
+
+
+def under_way() -> Told:
+    """A run whose journal ends in the middle: a call in flight, a wait that isn't over, steps that are due."""
+    team = il.Team(
+        [agent("ann", writes=["a"], retries=2, backoff="1s", timeout="9s")],
+        il.Plan([
+            step("one", writes=["a.one"], timeout="2s"), step("two", writes=["a.two"]),
+            step("three", writes=["a.three"], retries=0), step("four", needs=["one"], writes=[]),
+        ]),
+    )  # fmt: skip
+    told = Told(team, {})
+    told.start("one")
+    told.fails("two", "error", "it broke")
+    return told
+
+
+RUNS = (chain, wide, refused, failed, interrupted, parked, withdrawn, cancelled, faulty, under_way)
+
+
+# --- a journal file ---
+
+
+def batch_team() -> il.Team:
+    """Three steps: the last of them hangs or asks where the request says so."""
+    steps = [step("s0", writes=["out.s0"]), step("s1", needs=["s0"], writes=["out.s1"])]
+    steps.append(step("s2", needs=["s1"], writes=["out.s2"]))
+    return il.Team([agent("ann", reads=["text", "out"], writes=["out"])], il.Plan(steps), name="golden batch")
+
+
+async def at_work(job: il.Job) -> Any:
+    """The agent whose process dies: it hangs in the last step of some runs."""
+    text = job.view["text"]
+    if job.step == "s2" and text == "ask":
+        return il.Reply(ask=il.Question("may I?"))
+    if job.step == "s2" and text == "hang":
+        await asyncio.sleep(600)
+    return il.Reply(writes={f"out.{job.step}": text}, usage=il.Usage(input_tokens=10, output_tokens=5, usd=0.25))
+
+
+async def fill(path: Path) -> None:
+    """A batch whose rows are: done, parked, in flight, in flight and to be cancelled, not begun."""
+    team, ticks = batch_team(), count(START_US, 10_000)
+    engine = Engine(
+        team,
+        {"ann": FunctionAdapter(at_work)},
+        SqliteJournal(path),
+        watch=False,
+        now_us=lambda: next(ticks),
+        ids=lambda _: "golden",
+        faults=b'{"faults":[]}',
+    )
+    async with engine:
+        texts = ("done", "ask", "hang", "hang", "late")
+        batch = await engine.open_batch([engine.request({"text": text}) for text in texts], "golden.jsonl")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                async for _ in engine.run_batch(batch, 2):
+                    pass
+    journal = SqliteJournal(path)
+    await journal.ask(Request("cancel-golden-3", "golden-3", "cancel", "person:eve", "too dear"))
+    await journal.close()
+
+
+def journal_file() -> bytes:
+    """A journal as this version writes it, but for the name of the machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "journal.db")
+        asyncio.run(fill(path))
+        with closing(apsw.Connection(str(path))) as db:
+            db.execute("UPDATE driver SET process = 'machine:1', started_us = 0; VACUUM")
+        return gzip.compress(path.read_bytes(), mtime=0)
+
+
+def write(name: str, make: Callable[[], bytes]) -> None:
+    if not FOLDER.joinpath(name).exists():
+        FOLDER.joinpath(name).write_bytes(make())
+
+
+def main() -> None:
+    for make in RUNS:
+        told, name = make(), make.__name__
+        write(f"{name}.jsonl", lambda told=told: b"\n".join([*told.lines, b""]))
+        write(f"{name}.team.json", lambda told=told: told.team.document)
+        folded = Machine(told.team.rules)
+        for line in told.lines:
+            folded.apply(e.decode(line))
+        write(
+            f"{name}.end.json", lambda m=folded: msgspec.json.format(msgspec.json.encode(end_of(m)), indent=2) + b"\n"
+        )
+    write(SQLITE, journal_file)
+
+
+if __name__ == "__main__":
+    main()
