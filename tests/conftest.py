@@ -4,6 +4,8 @@ import os
 
 from hypothesis import settings
 
+pytest_plugins = ["pytester"]
+
 # No deadline per example: it would fail a test because the machine is busy. CI draws the same examples every time, so
 # that it judges the change and not the luck of the day; elsewhere every run looks at new ones.
 settings.register_profile("default", deadline=None)

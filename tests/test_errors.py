@@ -31,6 +31,7 @@ def test_codes_are_what_they_were():
         "PlanError": "bad_plan",
         "OwnershipError": "two_owners",
         "RaceError": "race",
+        "FaultsError": "bad_faults",
         "InputError": "bad_input",
         "UsageError": "bad_usage",
         "MissingExtra": "missing_extra",
@@ -46,6 +47,7 @@ def test_codes_are_what_they_were():
         "RunNotFound": "no_such_run",
         "TeamChanged": "team_changed",
         "RunInterrupted": "interrupted",
+        "SimulationError": "simulation",
     }
 
 

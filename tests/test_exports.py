@@ -21,7 +21,20 @@ def test_all_is_sorted_and_there():
 
 
 def test_nothing_public_is_forgotten():
-    modules = {"agents", "cli", "core", "engine", "errors", "history", "ids", "journal", "ports", "team", "wiring"}
+    modules = {
+        "agents",
+        "cli",
+        "core",
+        "engine",
+        "errors",
+        "history",
+        "ids",
+        "journal",
+        "ports",
+        "team",
+        "testing",
+        "wiring",
+    }
     public = {name for name in vars(il) if not name.startswith("_")}
     assert public - modules - {"version"} <= set(il.__all__)
 
@@ -61,3 +74,14 @@ def test_yaml_comes_with_a_team_file_only(tmp_path):
 def test_a_worker_loads_neither_the_engine_nor_a_journal():
     loaded = loaded_after("import interlock.agents.worker")
     assert not loaded & (HEAVY | {"yaml", "interlock.cli"})
+
+
+def test_the_testing_room_has_a_public_face():
+    import interlock.testing as room
+
+    assert room.__all__ == sorted(room.__all__, key=lambda name: (name[0].islower(), name))
+    for name in set(room.__all__) - {"Invariant"}:  # the name of a type, and not a class
+        assert (getattr(room, name).__doc__ or "").strip(), name
+    loaded = loaded_after("import interlock.testing")
+    assert not loaded & {"pytest", "typer", "rich", "sqlite3", "interlock.cli"}
+    assert "interlock.testing" not in loaded_after("import interlock")

@@ -4,7 +4,7 @@ The docstring of a class is its default message, `code` is stable, `fault` says 
 or ours. A message says what was wrong and where; `fix` says how to mend it.
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Fault = Literal["caller", "agent", "interlock"]
 
@@ -93,6 +93,15 @@ class RaceError(TeamError):
     """Two steps that may run at the same time may write the same field."""
 
     code = "race"
+
+
+class FaultsError(TeamError):
+    """The faults that were declared can't be injected. Place, file, line and problems are those of a TeamError."""
+
+    code = "bad_faults"
+
+    def __init__(self, message: str = "", **where: Any) -> None:
+        super().__init__(message or "the faults are not valid", **where)
 
 
 class UsageError(InterlockError):
@@ -186,6 +195,12 @@ class TeamChanged(InterlockError):
 
     code = "team_changed"
     fault = "caller"
+
+
+class SimulationError(InterlockError):
+    """The simulation can't go on."""
+
+    code = "simulation"
 
 
 class RunInterrupted(InterlockError):

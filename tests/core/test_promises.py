@@ -5,8 +5,6 @@ timer fires, and between which two writes of the journal the process dies. Howev
 same bytes, and the run must come to the same end as when one call follows another and nothing goes wrong.
 """
 
-from collections.abc import Iterable
-from copy import deepcopy
 from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
@@ -15,13 +13,14 @@ from msgspec import Raw
 
 import interlock.core.commands as c
 import interlock.core.events as e
-from interlock.core import paths, values
+from interlock.core import values
 from interlock.core.context import Bank
-from interlock.core.job import DELETE, Job, Question, Reply
+from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
 from interlock.core.plan import Plan, Step
 from interlock.core.scope import Sight
 from interlock.core.states import TERMINAL
+from interlock.testing.naive import NaiveContext
 
 from .strategies import FAILURES, REDUCERS, Scenario, failure, json_objects, json_values, refused_answer, scenarios
 
@@ -29,58 +28,6 @@ schedules = st.binary(min_size=20, max_size=150)
 REQUEST_US = 1_000_000
 EXAMPLES = 200
 SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-
-
-class NaiveContext:
-    """What a context should be, written as plainly as can be: the writes of ancestors replayed in plan order."""
-
-    def __init__(self, request: dict[str, Any]) -> None:
-        self.commits: dict[tuple[int, int], dict[str, Any]] = {}
-        self.request = request
-
-    def tree(self, visible: int, patterns: Iterable[str] = ("*",)) -> dict[str, Any]:
-        tree: dict[str, Any] = {}
-        for (*inner, last), value in self._leaves(visible).items():
-            if any(paths.covers(pattern, paths.join((*inner, last))) for pattern in patterns):
-                node = tree
-                for key in inner:
-                    node = node.setdefault(key, {})
-                node.setdefault(last, deepcopy(value))
-        return tree
-
-    def leaves(self, visible: int) -> dict[str, Any]:
-        return {paths.join(leaf): value for leaf, value in self._leaves(visible).items()}
-
-    def _leaves(self, visible: int) -> dict[tuple[str, ...], Any]:
-        leaves: dict[tuple[str, ...], Any] = {}
-        for key, value in self.request.items():
-            self._write(leaves, (key,), value)
-        for (label, _), writes in sorted(self.commits.items(), key=lambda item: item[0]):
-            if visible >> label & 1:
-                for path, value in writes.items():
-                    self._commit(leaves, tuple(path.split(".")), value)
-        return leaves
-
-    def _commit(self, leaves: dict[tuple[str, ...], Any], path: tuple[str, ...], value: Any) -> None:
-        kind = REDUCERS.get(path[0])
-        if kind == "append":
-            leaves[path] = [*leaves.get(path, []), value]
-        elif kind == "add":
-            leaves[path] = leaves.get(path, 0) + value
-        elif kind == "merge":
-            leaves[path] = {**leaves.get(path, {}), **value}
-        else:
-            for old in [leaf for leaf in leaves if leaf[: len(path)] == path]:
-                del leaves[old]
-            if value is not DELETE:
-                self._write(leaves, path, value)
-
-    def _write(self, leaves: dict[tuple[str, ...], Any], path: tuple[str, ...], value: Any) -> None:
-        if isinstance(value, dict) and value and path[0] not in REDUCERS:
-            for key, inner in value.items():
-                self._write(leaves, (*path, key), inner)
-        else:
-            leaves[path] = value
 
 
 class Playing:
@@ -91,7 +38,7 @@ class Playing:
         self.now_us = REQUEST_US
         self.journal: list[bytes] = []
         self.crashes = 0
-        self.naive = NaiveContext(scenario.request)
+        self.naive = NaiveContext(scenario.request, REDUCERS)
         self.views: dict[tuple[str, int], str] = {}
         self.keys: dict[tuple[str, int], str] = {}
         self.committed: set[str] = set()
@@ -173,7 +120,7 @@ class Playing:
         elif isinstance(fact, e.AttemptCommitted):
             self.committed.add(fact.step)
             place, writes = self.answers[fact.step]
-            self.naive.commits[place] = writes
+            self.naive.commit(*place, writes)
 
     # --- calls ---
 
@@ -295,7 +242,7 @@ def test_the_hash_of_a_view_is_that_of_a_bank_that_never_knew_anything_else(requ
     for n, tree in enumerate(commits, 1):
         path = "a.b" if n % 2 and not bank.findings({"a.b": b"1"}) else "a"
         bank.commit(n, {path: Raw(values.encode(tree))})
-        naive.commits[n, 0] = {path: tree}
+        naive.commit(n, 0, {path: tree})
     last = len(commits) + 1
     leaves = {path: Raw(values.encode(leaf)) for path, leaf in naive.leaves(-1).items()}
     fresh = Bank(plan)

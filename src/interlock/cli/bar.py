@@ -5,13 +5,15 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.status import Status
 from rich.table import Column
 from rich.text import Text
 
 from interlock.core import events as e
+from interlock.engine import clock
 from interlock.engine.run import Run
+from interlock.testing.campaign import Report
 
 from .paint import MARKS
 from .tally import Tally
@@ -146,3 +148,30 @@ class _Remaining(ProgressColumn):
         """The time that remains, as far as the speed tells."""
         left = task.time_remaining
         return Text("" if left is None else f"{duration(max(left, 1))} left".replace(".0 s", " s"), "dim")
+
+
+class SeedsBar(_Moving):
+    """A bar over seeds, with the rate of events and the time that was simulated."""
+
+    def __init__(self, seeds: int) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            BarColumn(None, table_column=Column(ratio=1)),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}", style="cyan"),
+            _Remaining(),
+            console=console,
+            expand=True,
+            refresh_per_second=REFRESH_PER_SECOND,
+            speed_estimate_period=_RATE_SECONDS,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=seeds, said="starting")
+        self._began = clock.monotonic()
+        super().__init__(console, self._progress)
+
+    def moved(self, report: Report) -> None:
+        """More seeds are done."""
+        rate = report.events / max(1e-3, clock.monotonic() - self._began)
+        said = f"{rate:,.0f} events/s  {report.seconds / 3_600:,.1f} h simulated"
+        self._progress.update(self._task, completed=report.seeds, said=said)

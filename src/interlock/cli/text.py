@@ -70,7 +70,7 @@ def money(usd: float | None) -> str:
 
 def plural(number: int, noun: str) -> str:
     """`1 run`, `2 runs`, `3 batches`."""
-    ending = "es" if noun.endswith(("ch", "s")) else "s"
+    ending = "es" if noun.endswith(("ch", "s", "sh")) else "s"
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{ending}"
 
 

@@ -192,6 +192,11 @@ class Plan:
         self.base[n] = max(self.needs[n], key=lambda need: self.ancestors[need].bit_count(), default=0)
         self.extra[n] = tuple(bits(seen & ~self.ancestors[self.base[n]]))
 
+    def number_of(self, id_: str) -> int:
+        """The number of a step; for an item, that of its for_each step. Raises KeyError."""
+        number = self.number.get(id_)
+        return self.number[id_.rpartition("-")[0]] if number is None else number
+
     def related(self) -> list[int]:
         """Per step the bitset of itself, its ancestors and its descendants: those it can't run at the same time as."""
         descendants = [0] * len(self.steps)

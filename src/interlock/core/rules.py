@@ -98,6 +98,13 @@ class Rules:
         """An agent and those that stand in for it, in the order in which they are tried."""
         return (agent, *self.sharing.stand_ins.get(agent, ()))
 
+    def duty(self, step_id: str, agent: str) -> Duty:
+        """The part of an agent in a step or an item, be it as a fallback. Raises KeyError where it has none."""
+        found = next((duty for duty in self.duties[self.plan.number_of(step_id)] if duty.agent == agent), None)
+        if found is None:
+            raise KeyError(agent)
+        return found
+
     def _duties(self, step: Step) -> tuple[Duty, ...]:
         return tuple(self._duty(step, agent) for agent in self.chain(step.agent))
 

@@ -1,0 +1,188 @@
+"""`simulate`: a team in virtual time under many seeds, with faults, checked at every step."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from interlock.engine import clock
+from interlock.errors import InputError, SimulationError
+from interlock.team import Team
+from interlock.testing.account import Broken
+from interlock.testing.campaign import Failure, Recipe, Report, campaign, play, shrink
+from interlock.testing.crashes import CrashReport, explore_crashes
+from interlock.testing.faults import Faults
+from interlock.testing.simulation import World
+from interlock.testing.transcript import transcript
+
+from . import exits, inputs
+from .text import interactive
+
+AGENTS = ("generated", "real")
+EVERYTHING, NOTHING = "all", "none"
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What `simulate` is asked for. words: the options that a follow-up command must repeat."""
+
+    recipe: Recipe
+    words: str
+    workers: int
+    json: bool
+
+
+def wanted(  # noqa: PLR0913 - the options of the command
+    team: str,
+    *,
+    faults: str,
+    input_name: str | None,
+    mapping: Sequence[str],
+    agents: str,
+    runs: int,
+    invariants: Sequence[str],
+    workers: int | None,
+    json: bool,
+) -> Wanted:
+    """From the options of the command. Raises InputError, FaultsError, TeamError."""
+    if agents not in AGENTS:
+        raise InputError(f"--agents is {agents!r}", fix=f"use one of: {', '.join(AGENTS)}")
+    loaded = Team.load(team)
+    named = {NOTHING: Faults(), EVERYTHING: Faults.everything()}
+    chosen = (named[faults] if faults in named else Faults.load(faults)).checked(loaded)
+    requests: list[bytes] = []
+    if input_name is not None:
+        requests = [loaded.rules.encode_request(row.request) for row in inputs.read(input_name, mapping).rows]
+    sys.path[:0] = [str(Path.cwd())] if invariants else []
+    recipe = Recipe(
+        team=team,
+        agents=agents,
+        requests=requests,
+        runs=runs,
+        faults=chosen.document,
+        invariants=tuple(invariants),
+    )
+    options = {"faults": faults if faults != EVERYTHING else "", "input": input_name or ""}
+    options |= {
+        "agents": agents if agents != AGENTS[0] else "",
+        "runs": str(runs) if runs != Recipe(team="").runs else "",
+    }
+    words = [f" --{name} {shlex.quote(value)}" for name, value in options.items() if value]
+    words += [f" --map {shlex.quote(given)}" for given in mapping] + [f" --invariant {name}" for name in invariants]
+    command = f"interlock simulate {shlex.quote(team)}{''.join(words)}"
+    return Wanted(recipe=recipe, words=command, workers=workers or os.cpu_count() or 1, json=json)
+
+
+def simulate(asked: Wanted, seeds: range) -> int:
+    """Play many seeds; returns the exit code."""
+    began, report = clock.monotonic(), Report()
+    interrupted = _play(asked, seeds, report)
+    took = clock.monotonic() - began
+    failure = _failure(asked, report)
+    if asked.json:
+        _print(_document(report, took, failure))
+    else:
+        from .paint_simulation import show_failure, show_report
+
+        show_report(report, took)
+        if failure is not None:
+            show_failure(failure, asked.words)
+    if interrupted:
+        left = f"--first {seeds.start + report.seeds} --seeds {len(seeds) - report.seeds}"
+        exits.say(f"interrupted after {report.seeds:,} of {len(seeds):,} seeds; go on with: {asked.words} {left}")
+    return exits.FAILED if report.broken else exits.INTERRUPTED if interrupted else exits.DONE
+
+
+def _play(asked: Wanted, seeds: range, report: Report) -> bool:
+    """Play the seeds into the report; returns whether somebody interrupted that."""
+    shown: Any = nullcontext()
+    progress: Callable[[Report], None] = lambda _report: None  # noqa: E731 - nobody watches
+    if interactive() and not asked.json:
+        from .bar import SeedsBar
+
+        shown = SeedsBar(len(seeds))
+        progress = shown.moved
+    try:
+        with shown:
+            campaign(asked.recipe, seeds, workers=asked.workers, progress=progress, report=report)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def one(asked: Wanted, seed: int) -> int:
+    """Play one seed and tell all of it; returns the exit code."""
+    scene = asked.recipe.scenes().of(seed)
+    episode = World(scene, seed).play()
+    failure = shrink(scene, seed) if episode.broken is not None else None
+    lines = transcript(episode)
+    if asked.json:
+        report = play(asked.recipe.scenes(), [seed])
+        _print(_document(report, 0.0, failure) | {"seed": seed, "digest": episode.digest, "transcript": lines})
+    else:
+        from .paint_simulation import show_episode, show_failure
+
+        show_episode(episode, lines)
+        if failure is not None:
+            show_failure(failure, asked.words)
+    return exits.DONE if episode.broken is None else exits.FAILED
+
+
+def every_crash(asked: Wanted, seed: int) -> int:
+    """Die at every write of one seed's world in turn; returns the exit code."""
+    scene = asked.recipe.scenes().of(seed)
+    try:
+        report = explore_crashes(scene, seed)
+    except Broken as broken:
+        message = f"seed {seed} breaks something without any crash: {broken}"
+        raise SimulationError(message, fix=f"mend that first: {asked.words} --seed {seed}") from broken
+    if asked.json:
+        _print(_crashes(report))
+    else:
+        from .paint_simulation import show_crashes
+
+        show_crashes(report)
+    return exits.DONE if report.ok else exits.FAILED
+
+
+def _failure(asked: Wanted, report: Report) -> Failure | None:
+    seed = report.first_broken
+    return None if seed is None else shrink(asked.recipe.scenes().of(seed), seed)
+
+
+def _document(report: Report, seconds: float, failure: Failure | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "ok": not report.broken,
+        "seeds": report.seeds,
+        "events": report.events,
+        "simulated_seconds": report.seconds,
+        "runs": dict(report.statuses),
+        "faults": {
+            kind: {"struck": tally.struck, "calls": dict(tally.outcomes), "runs": dict(tally.runs)}
+            for kind, tally in report.faults.items()
+        },
+        "events_per_second": round(report.events / seconds) if seconds else None,
+        "failure": None,
+    }
+    if failure is not None:
+        document["failure"] = {
+            "seed": failure.seed,
+            "invariant": failure.broken.invariant,
+            "message": failure.broken.message,
+            "run": failure.broken.run_id,
+            "transcript": transcript(failure.episode, failure.broken.run_id),
+        }
+    return document
+
+
+def _crashes(report: CrashReport) -> dict[str, Any]:
+    differences = [{"write": d.write, "when": d.when, "message": d.message} for d in report.differences]
+    return {"ok": report.ok, "writes": report.writes, "points": report.points, "differences": differences}
+
+
+def _print(document: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")

@@ -1,0 +1,47 @@
+"""Test a team of agents: alone, in pairs, and all together, in virtual time and with everything going wrong.
+
+A `Simulator` runs a team on virtual time, with real agents or fakes; what comes back is a `SimulatedRun`, which tells
+itself line by line. A `Fault` is something that shall go wrong, `Faults` are several. Fakes: `Scripted`, `Recorded`,
+`Probabilistic` and `Generated`. An `Invariant` is a function that looks at the `Account` of a run after each event.
+`check_agent` holds one agent against its contract, and a `Pair` is a writer and a reader that must get on.
+
+The pytest plugin has a fixture for each: `simulator`, `fake_agents`, `agent_contract`, `pair`, `transcript_snapshot`.
+"""
+
+from .account import Account
+from .adapters import InjectedError
+from .campaign import Report
+from .contract import ContractFailure, ContractReport, check_agent
+from .crashes import CrashReport
+from .fakes import Generated, Probabilistic, Recorded, Scripted
+from .faults import Fault, Faults
+from .overlap import StressReport
+from .pairwise import Pair, PairFailed, PairReport, pairs
+from .simulated import SimulatedRun, SimulationFailed
+from .simulation import Invariant
+from .simulator import Simulator
+
+__all__ = [
+    "Account",
+    "ContractFailure",
+    "ContractReport",
+    "CrashReport",
+    "Fault",
+    "Faults",
+    "Generated",
+    "InjectedError",
+    "Invariant",
+    "Pair",
+    "PairFailed",
+    "PairReport",
+    "Probabilistic",
+    "Recorded",
+    "Report",
+    "Scripted",
+    "SimulatedRun",
+    "SimulationFailed",
+    "Simulator",
+    "StressReport",
+    "check_agent",
+    "pairs",
+]

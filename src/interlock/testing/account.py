@@ -1,0 +1,421 @@
+"""An account of one run: what must be true of it, kept by other means than the machine's.
+
+It hears each event when it has become durable, and each call when the agent is handed its job, and holds both against
+the rules. It is slow and plain on purpose, and shares no code with the machine and the bank but the rules themselves.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, assert_never, cast
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.core import paths
+from interlock.core.conditions import holds
+from interlock.core.job import Job
+from interlock.core.plan import Step
+from interlock.core.rules import Duty, Rules
+from interlock.core.states import TERMINAL
+from interlock.core.values import ABSENT
+
+from .naive import NaiveContext
+
+_json = msgspec.json.encode
+
+
+class Broken(Exception):
+    """An invariant doesn't hold. invariant: its name; run_id: of which run, or "" for the whole simulation."""
+
+    def __init__(self, invariant: str, message: str, run_id: str = "") -> None:
+        self.invariant, self.message, self.run_id = invariant, message, run_id
+        super().__init__(f"{invariant}: {message}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Broken in another process, told in this one."""
+        return Broken, (self.invariant, self.message, self.run_id)
+
+
+class StepAccount:
+    """One step, or one item of a for_each, as far as events tell."""
+
+    def __init__(self, number: int, duties: Sequence[Duty], index: int | None = None, item: Any = ABSENT) -> None:
+        self.number, self.duties, self.index, self.item = number, duties, index, item
+        self.state = "waiting" if item is ABSENT else "ready"
+        self.attempt = self.tries = self.failures = self.lost = self.link = 0
+        self.not_before_us = 0
+        self.open = self.reissue = self.given_up = False
+        self.feedback: tuple[str, ...] = ()
+
+    @property
+    def duty(self) -> Duty:
+        """Who does it now."""
+        return self.duties[min(self.link, len(self.duties) - 1)]
+
+
+class Account:
+    """What is known of one run from outside.
+
+    events: all that became durable, in order. steps: id -> what is known of it. context: all that was committed, as a
+    nested dict. status: running, parked, succeeded, failed or cancelled.
+    """
+
+    def __init__(self, run_id: str, rules: Rules) -> None:
+        self.run_id, self.rules, self.plan = run_id, rules, rules.plan
+        self.events: list[e.AnyEvent] = []
+        self.status = ""
+        self.tokens = 0
+        self.naive = NaiveContext({})
+        self.steps = {step.id: StepAccount(n, rules.duties[n]) for n, step in enumerate(self.plan.steps) if n}
+        self._id = {one.number: name for name, one in self.steps.items()}
+        self._items: dict[str, list[str]] = {}
+        self._blocked: set[str] = set()
+        self._keys: dict[tuple[str, int], str] = {}
+        self._ancestors = _ancestors(self.plan.needs)
+        self._at_us = 0
+        # After a jump of the clock the times of events say nothing about how long somebody waited.
+        self.clock_is_steady = True
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What the run was started with."""
+        started = self.events[0]
+        assert isinstance(started, e.RunStarted)
+        found: dict[str, Any] = msgspec.json.decode(started.request)
+        return found
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """All that was committed so far."""
+        return self.naive.tree(-1)
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Step id -> state."""
+        return {name: one.state for name, one in self.steps.items()}
+
+    def require(self, invariant: str, holds: object, message: str) -> None:
+        """Raise Broken unless something holds."""
+        if not holds:
+            raise Broken(invariant, message, self.run_id)
+
+    # --- events ---
+
+    def hear(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912 - the dispatcher: one case per event
+        """An event has become durable. Raises Broken."""
+        self.require("time", event.at_us >= self._at_us, "time went back within a run")
+        self._at_us = event.at_us
+        self.require("final", self._may_still_happen(event), f"{_name(event)} after the run was {self.status}")
+        self.events.append(event)
+        match event:
+            case e.RunStarted():
+                self._run_started(event)
+            case e.AttemptStarted():
+                self._attempt_started(event)
+            case e.AttemptCommitted():
+                self._attempt_committed(event)
+            case e.AttemptRefused():
+                self._attempt_refused(event)
+            case e.AttemptFailed():
+                self._attempt_failed(event)
+            case e.AttemptInterrupted():
+                self._attempt_interrupted(event)
+            case e.ReplyArrivedLate():
+                self._reply_arrived_late(event)
+            case e.FaultInjected():
+                pass
+            case e.QuestionAsked():
+                self._outcome(event).state = "escalated"
+                self._charge(event)
+            case e.BackoffEnded():
+                self._backoff_ended(event)
+            case e.StepExpanded():
+                self._step_expanded(event)
+            case e.StepSkipped():
+                self._step_skipped(event)
+            case e.StepBuried():
+                self._step_buried(event)
+            case e.RunParked():
+                self._run_parked()
+            case e.RunCancelled():
+                self.status = "cancelled"
+                for one in self.steps.values():
+                    if one.state not in TERMINAL:
+                        one.state = "cancelled"
+            case e.RunFinished():
+                self._run_finished(event)
+            case _:
+                assert_never(event)
+
+    def _may_still_happen(self, event: e.AnyEvent) -> bool:
+        if not self.events:
+            return isinstance(event, e.RunStarted)
+        if self.status == "parked":
+            return isinstance(event, e.RunCancelled)
+        return self.status == "running" and not isinstance(event, e.RunStarted)
+
+    def _run_started(self, event: e.RunStarted) -> None:
+        self.status = "running"
+        self.naive = NaiveContext(msgspec.json.decode(event.request), self.rules.sharing.reducers)
+
+    def _attempt_started(self, event: e.AttemptStarted) -> None:
+        one, name = self._step(event.step), event.step
+        idle = one.state not in TERMINAL and one.state != "escalated"
+        self.require("once", idle, f"{name} is called again although it is {one.state}")
+        self.require("once", not one.open, f"{name} is called while a call of it is in flight")
+        if not one.attempt and one.item is ABSENT:
+            self._require_turn(name, "called")
+            self.require("plan", self._declared(one).for_each is None, f"{name} is called, not its items")
+        number = one.attempt if one.reissue else one.attempt + 1
+        self.require("attempts", event.attempt == number, f"attempt {event.attempt} of {name} should be {number}")
+        self.require("attempts", not one.given_up, f"{name} is called although all attempts of it are used up")
+        self.require("attempts", event.agent == one.duty.agent, f"{event.agent} is called, not {one.duty.agent}")
+        waited = event.at_us >= one.not_before_us or not self.clock_is_steady
+        self.require("backoff", waited and one.state != "backing_off", f"{name} is called before its wait is over")
+        if not one.reissue:
+            one.tries += 1
+        one.attempt, one.open, one.reissue, one.state = event.attempt, True, False, "running"
+
+    def _attempt_committed(self, event: e.AttemptCommitted) -> None:
+        one = self._outcome(event)
+        writable = [p.replace("{index}", str(one.index or 0)) for p in one.duty.writable.patterns]
+        for path in (*event.writes, *event.deletes):
+            allowed = any(paths.covers(pattern, path) for pattern in writable)
+            self.require("permissions", allowed, f"{event.step} committed {path}, which it may not write")
+        limits, size = self.rules.limits, sum(map(len, map(bytes, event.writes.values())))
+        self.require("limits", size <= limits.commit_bytes_max, f"{event.step} committed {size:,} bytes")
+        writes = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
+        self.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, event.deletes)
+        self._charge(event)
+        self._over(event.step, "committed")
+
+    def _attempt_refused(self, event: e.AttemptRefused) -> None:
+        one = self._outcome(event)
+        one.feedback = tuple(finding.message for finding in event.findings)
+        self._charge(event)
+        self._setback(one, again=True)
+
+    def _attempt_failed(self, event: e.AttemptFailed) -> None:
+        one = self._outcome(event)
+        one.failures += 1
+        policy = one.duty.policy
+        wait_ms = min(policy.backoff_ms * 2 ** (one.failures - 1), policy.backoff_ms_max)
+        self._setback(one, again=event.retryable, wait_ms=wait_ms)
+
+    def _setback(self, one: StepAccount, *, again: bool, wait_ms: int = 0) -> None:
+        one.state = "ready"
+        if not again or one.tries > one.duty.policy.retries:
+            one.link += 1
+            one.given_up = one.link == len(one.duties)
+            one.tries = one.failures = wait_ms = 0
+        if wait_ms:
+            one.state, one.not_before_us = "backing_off", self._at_us + 1_000 * wait_ms
+
+    def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
+        one = self._outcome(event)
+        one.state, one.reissue = "ready", True
+        one.lost += 1
+        if one.lost > one.duty.policy.reissues_max:
+            one.given_up, one.reissue = True, False
+
+    def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
+        one = self._step(event.step)
+        over = event.attempt < one.attempt or (event.attempt == one.attempt and not one.open)
+        self.require("first_outcome", over, f"attempt {event.attempt} of {event.step} is late, but has no outcome")
+        self._charge(event)
+
+    def _backoff_ended(self, event: e.BackoffEnded) -> None:
+        one = self._step(event.step)
+        self.require("backoff", one.state == "backing_off", f"{event.step} was not waiting: it is {one.state}")
+        one.state = "ready"
+
+    def _step_expanded(self, event: e.StepExpanded) -> None:
+        name, one = event.step, self._step(event.step)
+        self.require("frozen_items", name not in self._items, f"{name} is expanded twice")
+        path = self._declared(one).for_each if one.item is ABSENT else None
+        self.require("plan", path is not None, f"{name} is expanded, but has no for_each")
+        self._require_turn(name, "expanded")
+        items, there = msgspec.json.decode(event.items), self._value(path or "", one.number)
+        same = isinstance(there, list) and _json(items) == _json(there)
+        self.require("frozen_items", same, f"{name} is expanded to something else than its list")
+        self._items[name] = [f"{name}-{index}" for index in range(len(items))]
+        for index, item in enumerate(items):
+            self.steps[f"{name}-{index}"] = StepAccount(one.number, one.duties, index, item)
+        one.state = "running"
+        if not items:
+            one.state = "committed"
+            self._skip_the_lost(one.number)
+
+    def _step_skipped(self, event: e.StepSkipped) -> None:
+        name, one = event.step, self._step(event.step)
+        fate = self._fate(name)
+        self.require("once", one.state not in TERMINAL, f"{name} is skipped although it is {one.state}")
+        self.require("plan", fate == "run", f"{name} is skipped, but {fate}")
+        self.require("plan", not self._is_wanted(one), f"{name} is skipped, but its condition holds")
+        one.state = "skipped"
+        self._skip_the_lost(one.number)
+
+    def _step_buried(self, event: e.StepBuried) -> None:
+        name, one = event.step, self._step(event.step)
+        step = self._declared(one)
+        unlisted = one.item is ABSENT and step.for_each is not None and not self._can_expand(one, step.for_each)
+        self.require("once", one.state not in TERMINAL, f"{name} is given up although it is {one.state}")
+        self.require("attempts", one.given_up or unlisted, f"{name} is given up with attempts left")
+        if unlisted:
+            self._require_turn(name, "given up")
+        self._over(name, "dead")
+
+    def _run_parked(self) -> None:
+        states = set(self.states.values())
+        self.require("parked", "escalated" in states, "the run is parked, and no step asks anything")
+        moving = [name for name, one in self.steps.items() if self._can_go_on(name, one)]
+        self.require("parked", not moving, f"the run is parked, but {moving[:1]} could go on")
+        self.status = "parked"
+
+    def _run_finished(self, event: e.RunFinished) -> None:
+        left = [name for name, state in self.states.items() if state not in TERMINAL]
+        self.require("ends", not left, f"the run is over, but not {left[:3]}")
+        dead = [name for name, state in self.states.items() if state == "dead"]
+        self.require("ends", event.status == ("failed" if dead else "succeeded"), f"{event.status} with dead: {dead}")
+        self.status = event.status
+
+    # --- what follows from events ---
+
+    def _step(self, name: str) -> StepAccount:
+        self.require("plan", name in self.steps, f"there is no step {name}")
+        return self.steps[name]
+
+    def _declared(self, one: StepAccount) -> Step:
+        return self.plan.steps[one.number]
+
+    def _outcome(self, event: Any) -> StepAccount:
+        """The step whose call has ended; its first outcome counts."""
+        one = self._step(event.step)
+        fits = one.open and one.attempt == event.attempt
+        self.require("first_outcome", fits, f"{_name(event)} of attempt {event.attempt} of {event.step}, which is over")
+        one.open = False
+        return one
+
+    def _charge(self, event: Any) -> None:
+        if event.usage is not None:
+            self.tokens += event.usage.input_tokens + event.usage.output_tokens
+
+    def _over(self, name: str, state: str) -> None:
+        self.steps[name].state = state
+        group = self._id[self.steps[name].number]
+        if group != name:
+            states = {self.steps[item].state for item in self._items[group]}
+            if not states <= TERMINAL:
+                return
+            self.steps[group].state = "dead" if "dead" in states else "committed"
+        self._skip_the_lost(self.steps[name].number)
+
+    def _skip_the_lost(self, ended: int) -> None:
+        """What can't run any more, now that this step is over, has ended without an event of its own."""
+        over = [ended]
+        for n in over:
+            for dependent in self.plan.dependents[n]:
+                name = self._id[dependent]
+                fate = self._fate(name) if self.steps[name].state == "waiting" else ""
+                if fate.startswith("it must be skipped"):
+                    self.steps[name].state = "skipped"
+                    over.append(dependent)
+                    if fate.endswith("is lost"):
+                        self._blocked.add(name)
+
+    def _fate(self, name: str) -> str:
+        """`run`, or why a step may not run now."""
+        one = self.steps[name]
+        needs = [self._id[n] for n in self.plan.needs[one.number]]
+        open_ = [need for need in needs if self.steps[need].state not in TERMINAL]
+        if open_:
+            return f"it must wait for {open_[0]}"
+        lost = [need for need in needs if self.steps[need].state == "dead" or need in self._blocked]
+        if lost and self._declared(one).join == "all":
+            return "it must be skipped: a step that it needs is lost"
+        if needs and not lost and all(self.steps[need].state == "skipped" for need in needs):
+            return "it must be skipped: all that it needs was skipped"
+        if one.state == "skipped":
+            return "it was skipped"
+        return "run"
+
+    def _require_turn(self, name: str, what: str) -> None:
+        """That a step may begin: all that it needs is over, and its condition holds."""
+        fate = self._fate(name)
+        self.require("plan", fate == "run", f"{name} is {what}, but {fate}")
+        self.require("plan", self._is_wanted(self.steps[name]), f"{name} is {what}, but its condition doesn't hold")
+
+    def _is_wanted(self, one: StepAccount) -> bool:
+        when = self._declared(one).when
+        return when is None or holds(when, cast("Any", self), self._ancestors[one.number])
+
+    def _can_go_on(self, name: str, one: StepAccount) -> bool:
+        if one.state == "waiting":
+            return self._fate(name) == "run"
+        return one.state in {"ready", "backing_off"} or one.open
+
+    # --- values ---
+
+    def value(self, path: str, visible: int) -> Any:
+        """The value at a path as these steps left it. Raises KeyError."""
+        found = self.naive.value(path, visible)
+        if found is ABSENT:
+            raise KeyError(path)
+        return found
+
+    def _value(self, path: str, n: int) -> Any:
+        try:
+            return self.value(path, self._ancestors[n])
+        except KeyError:
+            return ABSENT
+
+    def _can_expand(self, one: StepAccount, path: str) -> bool:
+        items = self._value(path, one.number)
+        return isinstance(items, list) and len(items) <= self.rules.limits.for_each_width_max
+
+    # --- calls ---
+
+    def see_call(self, job: Job) -> None:
+        """An agent is handed a job. Raises Broken."""
+        name = job.step
+        one = self._step(name)
+        announced = one.open and one.attempt == job.attempt
+        self.require("durable", announced, f"{name} is called before its attempt {job.attempt} is durable")
+        self.require("keys", self._is_key(job), f"the idempotency key of {name} changed to {job.idempotency_key}")
+        self.require("feedback", job.feedback == one.feedback, f"{name} is told {job.feedback}, not {one.feedback}")
+        step = self._declared(one)
+        index = self.plan.sample_index.get(name) if one.item is ABSENT else one.index
+        told = (job.run_id, job.agent, job.action, job.instructions, job.index)
+        meant = (self.run_id, one.duty.agent, step.action, step.instructions, index)
+        self.require("job", told == meant, f"{name} is handed {told}, not {meant}")
+        if one.item is not ABSENT:
+            same = _json(job.item) == _json(one.item)
+            self.require("frozen_items", same, f"{name} is handed another item than at its expansion")
+        self._check_view(job, one)
+
+    def _is_key(self, job: Job) -> bool:
+        """One key for each attempt, the same when it is called again, and no other attempt's."""
+        key = self._keys.setdefault((job.step, job.attempt), job.idempotency_key)
+        owner = next(owner for owner, known in self._keys.items() if known == key)
+        return key == job.idempotency_key and owner == (job.step, job.attempt)
+
+    def _check_view(self, job: Job, one: StepAccount) -> None:
+        shown = cast("Any", copy(job.view)).to_dict()  # of a copy: to look is to read
+        meant = self.naive.tree(self._ancestors[one.number], one.duty.sight.patterns)
+        if _json(shown) != _json(meant):
+            self.require("views", False, f"{job.step} is shown {shown!r:.300}, not {meant!r:.300}")
+
+
+def _ancestors(needs: Sequence[Sequence[int]]) -> list[int]:
+    """Per step the bitset of all steps that come before it, and the request."""
+    found = [0]
+    for mine in needs[1:]:
+        seen = 1
+        for need in mine:
+            seen |= 1 << need | found[need]
+        found.append(seen)
+    return found
+
+
+def _name(event: e.AnyEvent) -> str:
+    return type(event).__name__

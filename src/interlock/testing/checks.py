@@ -1,0 +1,41 @@
+"""What a journal must give when it is replayed: the same run, hash for hash."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.core.machine import Machine
+from interlock.ports import RunRow
+
+from .account import Account
+
+_encode = msgspec.json.encode
+
+
+def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None:
+    """That the journal says what was written to it, and that folding it gives what the account says."""
+    agree = list(stored) == [e.encode(event) for event in account.events]
+    account.require("journal", agree, "the journal holds other events than were reported as durable")
+    machine = Machine(account.rules)
+    for data in stored:
+        event = e.decode(data)
+        if isinstance(event, e.AttemptStarted):
+            n = machine.number[event.step]
+            sight = account.rules.duty(event.step, event.agent).sight
+            same = machine.bank.view_hash(machine.label[n], sight) == event.view
+            account.require("replay", same, f"the view of {event.step} has another hash when it is replayed")
+        machine.apply(event)
+    states = {machine.step_id(n): _idle(machine.state[n]) for n in range(1, len(machine.state))}
+    meant = {name: _idle(state) for name, state in account.states.items()}
+    account.require("replay", states == meant, f"replayed: {states}, in fact: {meant}")
+    shown, there = _encode(machine.context.to_dict()), _encode(account.context)
+    account.require("replay", shown == there, f"the replayed context is {shown!r:.300}, not {there!r:.300}")
+    told = (machine.status, machine.cost.tokens)
+    account.require("replay", told == (account.status, account.tokens), f"replayed: {told}")
+    account.require("journal", row.status == account.status, f"listed as {row.status}, but {account.status}")
+
+
+def _idle(state: str) -> str:
+    """Events don't tell a step that may start from one that may not yet: it starts when there is room."""
+    return "waiting" if state == "ready" else state

@@ -1,0 +1,224 @@
+"""Fake agents: scripted, recorded, probabilistic, and generated from what the team declares.
+
+Each is a callable that takes a Job, so it stands wherever an agent's function stands: in a simulation, in a test of one
+agent, or as `use` of an Agent.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.core.context import EVERYTHING
+from interlock.core.job import DELETE, Job, Question, Reply, Usage
+from interlock.core.paths import Patterns
+from interlock.core.policy import Policy
+from interlock.core.rules import Duty, Rules
+from interlock.core.values import DEFAULT_LIMITS
+from interlock.engine.tasks import run_main
+from interlock.errors import AgentCrashed, AgentError, AgentRefused, ReplyRefused
+from interlock.wiring import open_journal
+
+from .chance import Chance
+from .faults import GARBAGE
+from .garbage import garble
+from .generate import ReplyMaker
+
+# What a generated agent takes, as shares of its timeout: mostly little.
+LATENCY_SHARES = (0.0, 0.0, 0.001, 0.01, 0.02, 0.05, 0.2, 0.6)
+TOKENS_MAX = 2_000
+# What timed out takes so many times as long when it is replayed: long enough to time out again.
+HANG_FACTOR = 2
+# In a simulation a generated agent asks a person so often instead of answering.
+ASK_SHARE = 0.005
+
+Code = Callable[[Job], Any]
+
+
+class Seeded(Protocol):
+    """An agent whose answers hang on the seed of the simulation it is in."""
+
+    def seeded(self, chance: Chance, label: Callable[[str], str], *, calm: bool) -> Code:
+        """The agent under one seed. label: what a run is called in draws. calm: it takes no time."""
+
+
+async def answer_of(code: Code, job: Job) -> Any:
+    """What an agent answers, async or not."""
+    answer = code(job)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+class Scripted:
+    """Answers from a list, one after another: dicts of writes, Replies, exceptions to raise, functions of the job.
+
+    seconds: how long each call takes. calls: the jobs it was handed. A call past the end of the list fails for good.
+    """
+
+    def __init__(self, *answers: Any, seconds: float = 0.0) -> None:
+        self._answers, self._seconds = answers, seconds
+        self.calls: list[Job] = []
+
+    async def __call__(self, job: Job) -> Any:
+        """The next answer."""
+        self.calls.append(job)
+        await asyncio.sleep(self._seconds)
+        if len(self.calls) > len(self._answers):
+            message = f"the script of {job.agent} has {len(self._answers)} answers; this is call {len(self.calls)}"
+            raise AgentRefused(message, fix="script one more, or find out why it is called again")
+        answer = self._answers[len(self.calls) - 1]
+        if isinstance(answer, BaseException):
+            raise answer
+        return await answer_of(answer, job) if callable(answer) else answer
+
+
+class Recorded:
+    """Answers what was answered in an earlier run: step by step, attempt by attempt, and taking as long.
+
+    events: those of the earlier run. A call that run never made fails for good. Between the same attempts of one step,
+    a call that was lost counts as the one that replaced it.
+    """
+
+    def __init__(self, events: Sequence[e.AnyEvent]) -> None:
+        self._outcomes: dict[tuple[str, int], tuple[float, e.AnyEvent]] = {}
+        began: dict[tuple[str, int], int] = {}
+        for event in events:
+            key = (getattr(event, "step", ""), getattr(event, "attempt", 0))
+            if isinstance(event, e.AttemptStarted):
+                began[key] = event.at_us
+            elif isinstance(event, e.Verdict | e.AttemptFailed):
+                seconds = (event.at_us - began[key]) / 1e6
+                timed_out = isinstance(event, e.AttemptFailed) and event.kind == "timeout"
+                self._outcomes[key] = seconds * HANG_FACTOR if timed_out else seconds, event
+
+    @classmethod
+    def load(cls, journal: str | Path, run_id: str) -> "Recorded":
+        """What a run in a journal says. Raises RunNotFound, JournalError."""
+
+        async def read() -> Sequence[e.AnyEvent]:
+            opened = open_journal(journal)
+            try:
+                return await opened.load(run_id)
+            finally:
+                await opened.close()
+
+        return cls(run_main(read()))
+
+    async def __call__(self, job: Job) -> Any:
+        """What was answered then."""
+        if (job.step, job.attempt) not in self._outcomes:
+            message = f"the recorded run has no attempt {job.attempt} of {job.step}"
+            raise AgentRefused(message, fix="record a run that goes the same way")
+        seconds, outcome = self._outcomes[job.step, job.attempt]
+        await asyncio.sleep(seconds)
+        return _replayed(outcome)
+
+
+def _replayed(outcome: e.AnyEvent) -> Any:
+    match outcome:
+        case e.AttemptCommitted():
+            writes = {path: msgspec.json.decode(raw) for path, raw in outcome.writes.items()}
+            deletes = dict.fromkeys(outcome.deletes, DELETE)
+            return Reply(
+                writes={**writes, **deletes},
+                output=msgspec.json.decode(outcome.output),
+                usage=outcome.usage,
+                confidence=outcome.confidence,
+            )
+        case e.AttemptRefused():
+            return _refused(outcome)
+        case e.QuestionAsked():
+            return Reply(ask=outcome.question, usage=outcome.usage)
+        case e.AttemptFailed():
+            kind = AgentCrashed if outcome.kind == "crash" else AgentError
+            raise kind(outcome.error) if outcome.retryable else AgentRefused(outcome.error)
+    raise AssertionError(outcome)
+
+
+def _refused(outcome: e.AttemptRefused) -> Any:
+    """The writes, or an excerpt of what was no reply. Raises ReplyRefused where something beside them was wrong."""
+    answer = msgspec.json.decode(outcome.reply)
+    elsewhere = [finding.message for finding in outcome.findings if not finding.path]
+    if isinstance(answer, dict) and elsewhere:
+        raise ReplyRefused("; ".join(elsewhere))
+    return answer if outcome.usage is None else Reply(writes=answer, usage=outcome.usage)
+
+
+class Probabilistic:
+    """An agent around another that takes time, fails, answers garbage and gets worse, by chance.
+
+    seconds: the median of what a call takes; it is log-normal, with `spread` as its sigma. errors, garbage: shares of
+    calls, 0 to 1. drift: how much the share of garbage grows with each call. The luck of a call hangs on its
+    idempotency key and the seed alone.
+    """
+
+    def __init__(
+        self,
+        agent: Code,
+        *,
+        seconds: float = 0.5,
+        spread: float = 0.5,
+        errors: float = 0.0,
+        garbage: float = 0.0,
+        drift: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self._agent, self._seconds, self._spread = agent, seconds, spread
+        self._errors, self._garbage, self._drift, self._seed = errors, garbage, drift, seed
+        self.calls = 0
+
+    async def __call__(self, job: Job) -> Any:
+        """The inner agent's answer, unless luck has it otherwise."""
+        luck = Chance(self._seed).stream(job.idempotency_key)
+        garbage = self._garbage + self._drift * self.calls
+        self.calls += 1
+        await asyncio.sleep(self._seconds * luck.lognormvariate(0.0, self._spread))
+        if luck.random() < self._errors:
+            raise AgentError("the agent failed by chance")
+        answer = await answer_of(self._agent, job)
+        if luck.random() < garbage:
+            return garble(luck.choice(GARBAGE), answer, job, _ANY_DUTY, DEFAULT_LIMITS, luck)
+        return answer
+
+
+# What an agent may write isn't known here: whatever it writes counts as its own.
+_ANY_DUTY = Duty("", EVERYTHING, Patterns(("*",)), Policy(), ())
+
+
+class Generated:
+    """Good replies made from what the team declares: the writes of the step, their schemas and reducers."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._makers: dict[tuple[int, str], ReplyMaker] = {}
+
+    def reply(self, job: Job, random: Random) -> Reply:
+        """A good reply to a job."""
+        plan = self._rules.plan
+        number = plan.number_of(job.step)
+        maker = self._makers.get((number, job.agent))
+        if maker is None:
+            maker = self._makers[number, job.agent] = ReplyMaker(self._rules, plan.steps[number], job.agent)
+        usage = Usage(random.randrange(TOKENS_MAX), random.randrange(TOKENS_MAX), random.randrange(100) / 1e4)
+        return Reply(writes=maker(job, random), usage=usage, confidence=random.random())
+
+    def seeded(self, chance: Chance, label: Callable[[str], str], *, calm: bool) -> Code:
+        """See Seeded."""
+
+        async def call(job: Job) -> Reply:
+            random = chance.stream("reply", label(job.run_id), job.step, job.attempt)
+            seconds = random.choice(LATENCY_SHARES) * random.random() * self._timeout(job)
+            await asyncio.sleep(0.0 if calm else seconds)
+            dict(job.view)  # it reads all it is shown, as a model does
+            if random.random() < ASK_SHARE:
+                return Reply(ask=Question(f"What shall {job.step} do?"))
+            return self.reply(job, random)
+
+        return call
+
+    def _timeout(self, job: Job) -> float:
+        return self._rules.duty(job.step, job.agent).policy.timeout_ms / 1_000

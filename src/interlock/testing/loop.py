@@ -1,0 +1,286 @@
+"""Virtual time: event loops whose clock jumps to the next timer when nothing is ready.
+
+A Timeline is the one clock of a simulated world, and each simulated process has a loop of its own on it, so that it
+can die without taking the others along. Whatever is due at the same moment goes in an order drawn by chance, as the
+outcomes of real I/O do; within one loop, callbacks keep asyncio's order.
+
+Nothing here waits: no sockets, no threads, no executors.
+"""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextvars import Context
+from heapq import heappop, heappush
+from random import Random
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
+
+from interlock.errors import AgentRefused, BrokenPromise
+
+START_US = 1_700_000_000_000_000
+# So many rounds without any time passing are a circle.
+ROUNDS_AT_ONCE_MAX = 20_000
+# A process that is torn down gets so many rounds to unwind; whoever still goes on then is left behind.
+BURIAL_ROUNDS_MAX = 1_000
+
+Given = TypeVarTuple("Given")
+Result = TypeVar("Result")
+
+
+class Timeline:
+    """The clock of a world, and the loops that live by it.
+
+    now: seconds since the beginning. random: breaks ties; None keeps the order of creation.
+    """
+
+    def __init__(self, random: Random | None = None) -> None:
+        self.now = 0.0
+        self._random = random
+        self._loops: list[VirtualLoop] = []
+
+    def loop(self) -> "VirtualLoop":
+        """A new loop on this clock."""
+        made = VirtualLoop(self)  # type: ignore[abstract]  # what it doesn't have would leave virtual time
+        self._loops.append(made)
+        return made
+
+    def run(self, done: Callable[[], bool], *, seconds_max: float = float("inf")) -> bool:
+        """Let things happen until `done`.
+
+        False if nothing can happen any more, or not before `seconds_max`, or if it goes round in a circle at one
+        moment.
+        """
+        rounds, since = 0, self.now
+        while not done():
+            rounds = rounds + 1 if self.now == since else 0
+            since = self.now
+            if rounds > ROUNDS_AT_ONCE_MAX or not self._round(seconds_max):
+                return done()
+        return True
+
+    def _round(self, seconds_max: float) -> bool:
+        ready = [loop for loop in self._loops if loop.ready]
+        if not ready:
+            ready = self._jump(seconds_max)
+        if len(ready) > 1 and self._random is not None:
+            self._random.shuffle(ready)
+        for loop in ready:
+            loop.round()
+        return bool(ready)
+
+    def _jump(self, seconds_max: float) -> "list[VirtualLoop]":
+        """Go to the next timer; returns the loops that are ready then."""
+        moments = [moment for loop in self._loops if (moment := loop.next_timer()) is not None]
+        if not moments or min(moments) > seconds_max:
+            return []
+        self.now = max(self.now, min(moments))
+        due = []
+        for loop, moment in [(loop, loop.next_timer()) for loop in self._loops]:
+            if moment is not None and moment <= self.now:
+                loop.wake(self._random)
+                due.append(loop)
+        return due
+
+    def drop(self, loop: "VirtualLoop") -> None:
+        """From now on nothing happens in this loop."""
+        if loop in self._loops:
+            self._loops.remove(loop)
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """An event loop for one simulated process. complaints: what nobody caught in it."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self.ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._count = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = self._halted = False
+        self.complaints: list[dict[str, Any]] = []
+
+    # --- driven by the timeline ---
+
+    def round(self) -> None:
+        """Run what is ready now; what becomes ready meanwhile has its turn in the next round."""
+        # A loop may be buried by a callback of another one, which goes on afterwards.
+        outer = asyncio._get_running_loop()  # noqa: SLF001 - documented as being there for event loops
+        asyncio._set_running_loop(self)  # noqa: SLF001 - see above
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=self._finish_generator)
+        try:
+            for _ in range(len(self.ready)):
+                if self._halted:
+                    break
+                handle = self.ready.popleft()
+                if not handle._cancelled:  # noqa: SLF001 - a method call per callback would cost as much as the rest
+                    handle._run()  # noqa: SLF001 - what a loop does with its handles
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            asyncio._set_running_loop(outer)  # noqa: SLF001 - see above
+
+    def _finish_generator(self, generator: AsyncGenerator[Any, None]) -> None:
+        """Nobody iterates over it any more."""
+        if not self._closed:
+            self.create_task(generator.aclose())
+
+    def next_timer(self) -> float | None:
+        """When the next timer is due."""
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - see above
+            heappop(timers)
+        return timers[0][0] if timers else None
+
+    def wake(self, random: Random | None) -> None:
+        """Make ready what is due by now."""
+        due: list[asyncio.Handle] = []
+        while self._timers and self._timers[0][0] <= self._timeline.now:
+            due.append(heappop(self._timers)[2])
+        if random is not None and len(due) > 1:
+            random.shuffle(due)
+        self.ready += due
+
+    def halt(self) -> None:
+        """The process dies now: nothing after the callback that runs at this moment happens any more."""
+        self._halted = True
+        self._timeline.drop(self)
+
+    def bury(self) -> None:
+        """End everything in this loop: its process has died. Nothing that it still does may reach anybody."""
+        self._timeline.drop(self)
+        self._halted = False
+        private = self._timeline = Timeline()
+        private._loops.append(self)  # noqa: SLF001 - its own afterlife, in which time goes on for it alone
+        for _ in range(BURIAL_ROUNDS_MAX):
+            for task in list(self._tasks):
+                task.cancel()
+            if not self._tasks or not private.run(lambda: not self.ready):
+                break
+        self.close()
+
+    # --- what asyncio asks of a loop ---
+
+    def time(self) -> float:
+        """Seconds since the world began."""
+        return self._timeline.now
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Given]], object], *args: *Given, context: Context | None = None
+    ) -> asyncio.Handle:
+        """In the next round."""
+        handle = asyncio.Handle(callback, args, self, context)
+        if not self._closed:
+            self.ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Given]], object],
+        *args: *Given,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """After so many seconds."""
+        return self.call_at(self._timeline.now + delay, callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Given]], object],
+        *args: *Given,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """At a moment of `time`."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._count += 1
+        heappush(self._timers, (when, self._count, handle))
+        return handle
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> asyncio.Task[Any]:
+        """A task of this loop."""
+        task = asyncio.Task(coro, loop=self, name=name or "", context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is skipped when its time comes."""
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep it for whoever looks."""
+        self.complaints.append(context)
+
+    def get_debug(self) -> bool:
+        """Never."""
+        return False
+
+    def get_task_factory(self) -> None:
+        """None: libraries ask for it before they create a task."""
+
+    def is_running(self) -> bool:
+        """Always, until it is closed."""
+        return not self._closed
+
+    def is_closed(self) -> bool:
+        """Whether its process is over."""
+        return self._closed
+
+    def close(self) -> None:
+        """Forget all that is still to come."""
+        self._timeline.drop(self)
+        self._closed = True
+        self.ready.clear()
+        self._timers.clear()
+
+    # --- what would leave virtual time ---
+
+    def run_in_executor(self, *_: Any) -> NoReturn:  # type: ignore[override]
+        """Refused: a thread lives in real time."""
+        raise _real("a thread")
+
+    async def create_connection(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: the network lives in real time."""
+        raise _real("the network")
+
+    getaddrinfo = getnameinfo = sock_connect = create_server = create_datagram_endpoint = create_connection
+    create_unix_connection = create_unix_server = create_connection
+
+    async def subprocess_exec(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: a process lives in real time."""
+        raise _real("another process")
+
+    subprocess_shell = subprocess_exec
+
+
+def _real(what: str) -> AgentRefused:
+    message = f"an agent in simulated time can't use {what}: a simulation never waits for the real world"
+    return AgentRefused(message, fix="give it a fake in the simulation")
+
+
+def run(main: Coroutine[Any, Any, Result], random: Random | None = None) -> Result:
+    """Run a coroutine on a timeline of its own, as asyncio.run does, without ever waiting.
+
+    Raises BrokenPromise where it waits for something that can't come.
+    """
+    timeline = Timeline(random)
+    loop = timeline.loop()
+    task = loop.create_task(main)
+    try:
+        if not timeline.run(task.done):
+            raise BrokenPromise("nothing is ready and no timer is set: this would wait for ever")
+        result: Result = task.result()
+        return result
+    finally:
+        loop.bury()
+
+
+def now_us() -> int:
+    """The wall clock that goes with the running virtual loop, in microseconds since 1970."""
+    return START_US + round(asyncio.get_running_loop().time() * 1e6)

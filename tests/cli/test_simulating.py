@@ -1,0 +1,150 @@
+"""`simulate`: many seeds, one seed, every crash; what is found and how it is told."""
+
+import json
+import signal
+
+import pytest
+
+INVARIANTS = """\
+from interlock.core import events as e
+
+
+def nothing_is_committed(account, event):
+    return "something is" if isinstance(event, e.AttemptCommitted) and event.step == "close" else None
+"""
+
+FAULTS = "faults:\n  - {fault: timeout, agent: worker, attempt: 1}\n"
+
+
+@pytest.fixture
+def broken(desk):
+    (desk.folder / "mine.py").write_text(INVARIANTS)
+    return ["simulate", ".", "--seeds", "100", "--invariant", "mine:nothing_is_committed"]
+
+
+def test_many_seeds_are_summed_up(desk):
+    ended = desk.run("simulate", ".", "--seeds", "60", "--workers", "2")
+    assert ended.code == 0
+    assert ended.out.startswith("60 seeds in ")
+    assert "✓ no invariant broken" in ended.out
+    assert "simulated hours" in ended.out
+    assert "invented_fields" in ended.out
+    assert not desk.calls, "an agent's own code was called"
+
+
+def test_the_same_as_one_document(desk):
+    first, second = (desk.json("simulate", ".", "--seeds", "40", "--workers", n) for n in ("1", "2"))
+    rates = [found.pop("events_per_second") for found in (first, second)]
+    assert all(rate > 0 for rate in rates)
+    assert first == second
+    assert (first["ok"], first["seeds"], sum(first["runs"].values())) == (True, 40, 120)
+    assert first["failure"] is None
+    assert set(first["faults"]["timeout"]) == {"struck", "calls", "runs"}
+
+
+def test_faults_of_a_file(desk):
+    (desk.folder / "faults.yaml").write_text(FAULTS)
+    found = desk.json("simulate", ".", "--seeds", "10", "--faults", "faults.yaml")
+    assert found["faults"].keys() == {"timeout"}
+    assert found["faults"]["timeout"]["calls"] == {"timed out": found["faults"]["timeout"]["struck"]}
+    assert found["simulated_seconds"] > 60 * 10
+
+
+def test_no_faults_at_all(desk):
+    found = desk.json("simulate", ".", "--seeds", "10", "--faults", "none")
+    assert found["faults"] == {}
+
+
+def test_the_agents_own_code_may_be_called_in_virtual_time(desk):
+    desk.write("in.jsonl", "a", "b")
+    found = desk.json("simulate", ".", "--seeds", "2", "--faults", "none", "--agents", "real", "--input", "in.jsonl")
+    assert found["runs"] == {"succeeded": 6}
+    assert len(desk.calls) == 12
+
+
+def test_a_broken_invariant_is_told_with_its_transcript_and_the_command_that_repeats_it(desk, broken):
+    ended = desk.run(*broken)
+    assert ended.code == 1
+    assert "✗ nothing_is_committed: something is" in ended.out
+    assert "1 of 3 runs, 0 of" in ended.out
+    assert "BROKEN  nothing_is_committed: something is" in ended.out
+    command = ended.out.splitlines()[-1].split()
+    assert command[:3] == ["interlock", "simulate", "."]
+    again = desk.run(*command[1:])
+    assert again.code == 1
+    assert "BROKEN  nothing_is_committed: something is" in again.out
+
+
+def test_a_broken_invariant_as_json(desk, broken):
+    failure = desk.json(*broken, code=1)["failure"]
+    assert (failure["invariant"], failure["message"]) == ("nothing_is_committed", "something is")
+    assert failure["transcript"][-1].endswith("BROKEN  nothing_is_committed: something is")
+
+
+def test_one_seed_is_told_line_by_line_and_is_always_the_same(desk):
+    first, second = (desk.json("simulate", ".", "--seed", "7") for _ in range(2))
+    assert first == second
+    assert first["digest"]
+    assert "started" in first["transcript"][1]
+    shown = desk.run("simulate", ".", "--seed", "7")
+    assert first["digest"] in shown.out
+    assert all(line in shown.out for line in first["transcript"])
+
+
+def test_every_crash_is_tried(desk):
+    found = desk.json("simulate", ".", "--every-crash")
+    assert (found["ok"], found["points"], found["differences"]) == (True, 2 * found["writes"], [])
+    shown = desk.run("simulate", ".", "--every-crash")
+    assert shown.out.startswith(
+        f"✓ {found['points']} crashes, before and after each of {found['writes']} journal writes"
+    )
+
+
+def test_a_world_that_breaks_without_a_crash_has_none_to_explore(desk, broken):
+    ended = desk.run(*broken, "--every-crash")
+    assert ended.code == 1
+    assert "without any crash" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere"], "nowhere"),
+        ([".", "--agents", "fake"], "--agents is 'fake'"),
+        ([".", "--faults", "missing.yaml"], "missing.yaml"),
+        ([".", "--invariant", "mine:check"], "the invariant mine:check can't be imported"),
+        ([".", "--input", "missing.jsonl"], "missing.jsonl"),
+    ],
+)
+def test_bad_usage_says_how_to_mend_it(desk, words, says):
+    ended = desk.run("simulate", *words)
+    assert ended.code == 2
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_fault_that_fits_no_agent_is_named_with_its_line(desk):
+    (desk.folder / "faults.yaml").write_text("faults:\n  - fault: timeout\n    agent: wroker\n")
+    ended = desk.run("simulate", ".", "--faults", "faults.yaml")
+    assert ended.code == 2
+    assert "faults.yaml:3" in ended.err
+    assert "did you mean worker?" in ended.err
+
+
+def test_an_interrupted_simulation_says_how_far_it_came_and_how_to_go_on(desk):
+    (desk.folder / "mine.py").write_text("from pathlib import Path\ndef begun(*_): Path('begun').touch()\n")
+    words = ["--seeds", "1000000", "--workers", "2", "--invariant", "mine:begun"]
+    process = desk.start("simulate", ".", *words)
+    desk.until("begun", process)
+    process.send_signal(signal.SIGINT)
+    ended = desk.finish(process)
+    assert ended.code == 130
+    assert "no invariant broken" in ended.out
+    assert "of 1,000,000 seeds; go on with: interlock simulate . --invariant mine:begun --first " in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_the_transcript_in_json_is_plain_text(desk):
+    for line in json.loads(json.dumps(desk.json("simulate", ".", "--seed", "1")["transcript"])):
+        assert line == line.rstrip()
+        assert line.isprintable()

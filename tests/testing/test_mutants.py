@@ -1,0 +1,18 @@
+"""Deliberate bugs in the runtime are found by simulation, and the runtime without them breaks nothing."""
+
+import pytest
+
+from .mutants import MUTANTS, SEEDS_MAX, hunt
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+def test_a_deliberate_bug_is_caught(mutant):
+    catch = hunt(mutant)
+    assert catch.invariant, f"{SEEDS_MAX:,} seeds did not find this bug: {mutant.name}"
+
+
+@pytest.mark.slow
+def test_without_a_bug_nothing_is_caught():
+    catch = hunt(None, seeds_max=200)
+    assert not catch.invariant, catch
