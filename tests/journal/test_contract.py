@@ -38,7 +38,7 @@ class OnDisk(Opened):
 
     def lose(self, handle: SqliteJournal) -> None:
         """A lock can be lost without its process dying, where somebody removes its file."""
-        handle._store._locks._path(handle._store.epoch).unlink()
+        handle._store.locks._path(handle._store.epoch).unlink()
 
     def damage(self, run_id: str, seq: int, data: bytes) -> None:
         where = "run = (SELECT number FROM run WHERE run_id = ?) AND seq = ?"

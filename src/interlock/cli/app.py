@@ -326,6 +326,9 @@ def simulate(  # noqa: PLR0913 - its options
         list[str] | None,
         typer.Option("--invariant", metavar="MODULE:FUNCTION", help="One of your own.", show_default=False),
     ] = None,
+    sqlite: Annotated[
+        bool, typer.Option("--sqlite", help="Keep each world's journal in a real SQLite file. Ten times slower.")
+    ] = False,
     every_crash: Annotated[
         bool, typer.Option("--every-crash", help="Die at every journal write of one seed in turn, and compare.")
     ] = False,
@@ -347,6 +350,7 @@ def simulate(  # noqa: PLR0913 - its options
         runs=runs,
         invariants=invariant or (),
         workers=workers,
+        sqlite=sqlite,
         json=json,
     )
     if every_crash:

@@ -172,6 +172,6 @@ class SeedsBar(_Moving):
 
     def moved(self, report: Report) -> None:
         """More seeds are done."""
-        rate = report.events / max(1e-3, clock.monotonic() - self._began)
+        rate = report.folded / max(1e-3, clock.monotonic() - self._began)
         said = f"{rate:,.0f} events/s  {report.seconds / 3_600:,.1f} h simulated"
         self._progress.update(self._task, completed=report.seeds, said=said)

@@ -25,9 +25,10 @@ def show_report(report: Report, seconds: float) -> None:
     """What many seeds came to."""
     out = console()
     head = Text.assemble((plural(report.seeds, "seed"), "bold"), f" in {duration(seconds)}")
-    rate = report.events / seconds if seconds else 0
-    facts = f"  {count(report.events)} events · {rate:,.0f} events/s · {report.seconds / _HOUR_S:,.1f} simulated hours"
-    out.print(head.append(facts, "dim"))
+    rate = report.folded / seconds if seconds else 0
+    events = f"{count(report.folded)} machine events, {count(report.events)} of them durable"
+    hours = f"{report.seconds / _HOUR_S:,.1f} simulated hours"
+    out.print(head.append(f"  {events} · {rate:,.0f} events/s · {hours}", "dim"))
     out.print(_verdict(report.broken))
     out.print(_runs(report.statuses))
     if report.faults:

@@ -46,6 +46,7 @@ def wanted(  # noqa: PLR0913 - the options of the command
     runs: int,
     invariants: Sequence[str],
     workers: int | None,
+    sqlite: bool,
     json: bool,
 ) -> Wanted:
     """From the options of the command. Raises InputError, FaultsError, TeamError."""
@@ -65,6 +66,7 @@ def wanted(  # noqa: PLR0913 - the options of the command
         runs=runs,
         faults=chosen.document,
         invariants=tuple(invariants),
+        sqlite=sqlite,
     )
     options = {"faults": faults if faults != EVERYTHING else "", "input": input_name or ""}
     options |= {
@@ -73,6 +75,7 @@ def wanted(  # noqa: PLR0913 - the options of the command
     }
     words = [f" --{name} {shlex.quote(value)}" for name, value in options.items() if value]
     words += [f" --map {shlex.quote(given)}" for given in mapping] + [f" --invariant {name}" for name in invariants]
+    words += [" --sqlite"] * sqlite
     command = f"interlock simulate {shlex.quote(team)}{''.join(words)}"
     return Wanted(recipe=recipe, words=command, workers=workers or os.cpu_count() or 1, json=json)
 
@@ -159,13 +162,14 @@ def _document(report: Report, seconds: float, failure: Failure | None) -> dict[s
         "ok": not report.broken,
         "seeds": report.seeds,
         "events": report.events,
+        "machine_events": report.folded,
         "simulated_seconds": report.seconds,
         "runs": dict(report.statuses),
         "faults": {
             kind: {"struck": tally.struck, "calls": dict(tally.outcomes), "runs": dict(tally.runs)}
             for kind, tally in report.faults.items()
         },
-        "events_per_second": round(report.events / seconds) if seconds else None,
+        "machine_events_per_second": round(report.folded / seconds) if seconds else None,
         "failure": None,
     }
     if failure is not None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -170,37 +171,36 @@ class Engine:
         Raises at the end, when all others are done: JournalError if a run is damaged; TeamChanged if there are runs of
         this team file that were started under another version of it, unless ids are given.
         """
-        rows = await self.journal.claim(team=self._team_hash, source=self._source if ids is None else None)
-
-        def wanted(name: str, source: str) -> bool:
-            return source == self._source if ids is None else name in ids
-
-        async def unfinished() -> AsyncIterator[RunRow]:
-            for row in rows:
-                if row.run_id not in self._drivers and wanted(row.run_id, row.source):
-                    yield row
-
         damaged: list[JournalError] = []
-
-        async def go_on(row: RunRow) -> Run | None:
-            try:
-                machine = await self._folded(row.run_id)
-            except JournalError as error:
-                damaged.append(error)
-                return None
-            return await _unless_stopped(self._go_on(row, machine))
-
-        async for run in tasks.each(self._until_stop(unfinished()), go_on, width or self._runs_max):
+        go_on = partial(self._resume_row, damaged)
+        async for run in tasks.each(self._until_stop(self._unfinished(ids)), go_on, width or self._runs_max):
             if run is not None:
                 yield run
         for batch in await self.journal.batches():
-            if batch.team == self._team_hash and wanted(batch.batch_id, batch.source):
+            if batch.team == self._team_hash and self._is_wanted(batch.batch_id, batch.source, ids):
                 async for run in self.run_batch(batch, width):
                     yield run
         if damaged:
             raise damaged[0]
         if ids is None:
             await self._refuse_changed()
+
+    async def _unfinished(self, ids: Collection[str] | None) -> AsyncIterator[RunRow]:
+        for row in await self.journal.claim(team=self._team_hash, source=self._source if ids is None else None):
+            if row.run_id not in self._drivers and self._is_wanted(row.run_id, row.source, ids):
+                yield row
+
+    def _is_wanted(self, name: str, source: str, ids: Collection[str] | None) -> bool:
+        return source == self._source if ids is None else name in ids
+
+    async def _resume_row(self, damaged: list[JournalError], row: RunRow) -> Run | None:
+        """Go on with one run of many; one that can't be read must not hold up the others."""
+        try:
+            machine = await self._folded(row.run_id)
+        except JournalError as error:
+            damaged.append(error)
+            return None
+        return await _unless_stopped(self._go_on(row, machine))
 
     async def resume_run(self, run_id: str) -> Run:
         """Go on with one run that nobody drives. A run that has ended or waits for a person is returned as it is.

@@ -67,7 +67,7 @@ class SqliteStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.db = apsw.Connection(str(self.path))
         self.epoch = 0
-        self._locks = DriverLocks(self.path)
+        self.locks = DriverLocks(self.path)
         self._places: dict[str, _Place] = {}
         self._data_version = -1
         self._unheard = False
@@ -123,7 +123,7 @@ class SqliteStore:
             self._places.clear()
             if self.epoch != epoch:
                 # The row of this driver goes with the transaction, and its number will be another's.
-                self._locks.drop(self.epoch)
+                self.locks.drop(self.epoch)
                 self.epoch = epoch
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
@@ -160,7 +160,7 @@ class SqliteStore:
             try:
                 self.db.close()
             finally:
-                self._locks.drop_all()
+                self.locks.drop_all()
 
     # --- appending ---
 
@@ -212,9 +212,9 @@ class SqliteStore:
         process = f"{os.uname().nodename}:{os.getpid()}"
         for _ in range(EPOCH_TRIES_MAX):
             ((epoch,),) = self._run_query("register", process)
-            if self._locks.take(epoch):
+            if self.locks.take(epoch):
                 self.epoch = epoch
-                self._locks.sweep()
+                self.locks.sweep()
                 return
         raise JournalError(f"other processes hold the locks of all new drivers of {self.path}", fix="stop them")
 
@@ -277,10 +277,10 @@ class SqliteStore:
         if run_id:
             return self._claim_one(run_id)
         for (owner,) in self._run_query("owners"):
-            if self._locks.take(owner):
+            if self.locks.take(owner):
                 self._run_query("take_runs", owner, self.epoch, team, source)
                 self._run_query("take_batches", owner, self.epoch, team, source)
-                self._locks.drop(owner)
+                self.locks.drop(owner)
         rows = [RunRow(*row) for row in self._run_query("take_runs", self.epoch, self.epoch, team, source)]
         return sorted(rows, key=lambda row: (row.started_us, row.run_id))
 
@@ -292,10 +292,10 @@ class SqliteStore:
         if status not in {"running", "parked"}:
             return []
         if status == "running" and owner != self.epoch:
-            if not self._locks.take(owner):
+            if not self.locks.take(owner):
                 return []
             # Only this run is taken; the lock file stays away, so the owner's other runs are still nobody's.
-            self._locks.drop(owner)
+            self.locks.drop(owner)
         return [RunRow(*row) for row in self._run_query("take_run", run_id, self.epoch)]
 
     def put_blob(self, data: bytes) -> str:

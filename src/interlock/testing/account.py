@@ -56,13 +56,14 @@ class StepAccount:
 class Account:
     """What is known of one run from outside.
 
-    events: all that became durable, in order. steps: id -> what is known of it. context: all that was committed, as a
-    nested dict. status: running, parked, succeeded, failed or cancelled.
+    events: all that became durable, in order; encoded: the same as they must be stored. steps: id -> what is known of
+    it. context: all that was committed, as a nested dict. status: running, parked, succeeded, failed or cancelled.
     """
 
     def __init__(self, run_id: str, rules: Rules) -> None:
         self.run_id, self.rules, self.plan = run_id, rules, rules.plan
         self.events: list[e.AnyEvent] = []
+        self.encoded: list[bytes] = []
         self.status = ""
         self.tokens = 0
         self.naive = NaiveContext({})
@@ -107,6 +108,7 @@ class Account:
         self._at_us = event.at_us
         self.require("final", self._may_still_happen(event), f"{_name(event)} after the run was {self.status}")
         self.events.append(event)
+        self.encoded.append(e.encode(event))
         match event:
             case e.RunStarted():
                 self._run_started(event)

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -38,7 +38,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     team: a team file or its folder. agents: `generated` (fakes that answer what the declarations allow) or `real` (the
     agents' own code, called in virtual time). requests: JSON, used in turn; without any, they are generated. runs: how
-    many runs a world has. invariants: "module:function", beside the built-in ones.
+    many runs a world has. invariants: "module:function", beside the built-in ones. sqlite: each world's journal is a
+    real SQLite file, and not in memory.
     """
 
     team: str
@@ -47,6 +48,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     runs: int = RUNS
     faults: bytes = Faults().document
     invariants: Sequence[str] = ()
+    sqlite: bool = False
 
     def scenes(self) -> "Scenes":
         """Load the team. Raises TeamError, InputError."""
@@ -64,7 +66,9 @@ class Scenes:
         self._make = None if recipe.requests else RequestMaker(team.rules)
         invariants = [named_invariant(name) for name in recipe.invariants]
         faults = Faults.of_document(recipe.faults).checked(team)
-        self._scene = Scene(team=team, agents=agents, requests=(), faults=faults, invariants=invariants)
+        self._scene = Scene(
+            team=team, agents=agents, requests=(), faults=faults, invariants=invariants, sqlite=recipe.sqlite
+        )
 
     def of(self, seed: int) -> Scene:
         """The scene of a seed."""
@@ -103,10 +107,15 @@ class FaultTally(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """What some seeds came to. broken: seed -> what broke in its world."""
+    """What some seeds came to.
+
+    events: how many became durable; folded: how many machines folded, live, at resumes and in replays. broken: seed ->
+    what broke in its world.
+    """
 
     seeds: int = 0
     events: int = 0
+    folded: int = 0
     simulated_us: int = 0
     statuses: Counter[str] = msgspec.field(default_factory=Counter)
     faults: dict[str, FaultTally] = {}
@@ -116,6 +125,7 @@ class Report(msgspec.Struct):
         """Count one world in."""
         self.seeds += 1
         self.events += episode.events
+        self.folded += episode.folded
         self.simulated_us += round(episode.seconds * 1e6)
         self.statuses.update(episode.statuses)
         for struck in episode.struck:
@@ -130,6 +140,7 @@ class Report(msgspec.Struct):
         """Count another report in."""
         self.seeds += other.seeds
         self.events += other.events
+        self.folded += other.folded
         self.simulated_us += other.simulated_us
         self.statuses.update(other.statuses)
         for kind, tally in other.faults.items():
@@ -150,7 +161,14 @@ class Report(msgspec.Struct):
         return min(self.broken, default=None)
 
 
-def play(scenes: Scenes, seeds: Sequence[int]) -> Report:
+class SceneOf(Protocol):
+    """Whatever has a scene for each seed."""
+
+    def of(self, seed: int) -> Scene:
+        """The scene of a seed."""
+
+
+def play(scenes: SceneOf, seeds: Sequence[int]) -> Report:
     """Play these seeds, up to the first that breaks something."""
     report = Report()
     for seed in seeds:

@@ -133,7 +133,7 @@ def check_agent(
         raise TeamError(
             f"agent {agent} does no step of the plan", fix="give it one, or check another", file=team.source
         )
-    check = _Check(team.rules, agent, _adapter(team, agent, use), Chance(seed))
+    check = _Check(team.rules, agent, adapter_of(team, agent, use), Chance(seed))
     run_main(check.run(steps, examples))
     return check.report(seed)
 
@@ -142,7 +142,8 @@ def _steps_of(rules: Rules, agent: str) -> list[int]:
     return [n for n, duties in enumerate(rules.duties) if any(duty.agent == agent for duty in duties)]
 
 
-def _adapter(team: Team, agent: str, use: Callable[..., Any] | None) -> Adapter:
+def adapter_of(team: Team, agent: str, use: Callable[..., Any] | None) -> Adapter:
+    """The agent's own code, or what is given in its place, as it can be called. Raises TeamError, UsageError."""
     if use is None:
         try:
             use = code_of(team.agents[agent], team.folder)
@@ -153,7 +154,7 @@ def _adapter(team: Team, agent: str, use: Callable[..., Any] | None) -> Adapter:
     return FunctionAdapter(use) if is_async(use) else ThreadAdapter(use)
 
 
-class _Broken(NamedTuple):
+class NoAnswer(NamedTuple):
     """A call that ended without a reply."""
 
     kind: str
@@ -164,7 +165,7 @@ class _Check:
     """One check of one agent, and what was found so far."""
 
     def __init__(self, rules: Rules, agent: str, adapter: Adapter, chance: Chance) -> None:
-        self._rules, self._agent, self._adapter, self._chance = rules, agent, adapter, chance
+        self._rules, self._agent, self.adapter_of, self._chance = rules, agent, adapter, chance
         self._scenes = Scenes(rules)
         self._calls = self._accepted = self._questions = 0
         self._failures: list[ContractFailure] = []
@@ -202,20 +203,21 @@ class _Check:
 
     async def _example(self, scene: Scene, example: int) -> ContractFailure | None:
         machine, call, job = scene
-        answer = await _answered(self._adapter, job, call.timeout_ms)
+        answer = await answered(self.adapter_of, job, call.timeout_ms)
         self._calls += 1
-        if isinstance(answer, _Broken):
-            return _failure(scene, example, answer.kind, "", [answer.sentence])
+        if isinstance(answer, NoAnswer):
+            return failure_of(scene, example, answer.kind, "", [answer.sentence])
         verdict = machine.judge(call, job, answer, 0)
         if isinstance(verdict, AttemptRefused):
             said = "" if isinstance(answer, ReplyRefused) else excerpt(answer)
-            return _failure(scene, example, "refused", said, [finding.message for finding in verdict.findings])
+            return failure_of(scene, example, "refused", said, [finding.message for finding in verdict.findings])
         self._accepted += 1
         self._questions += isinstance(verdict, QuestionAsked)
         return None
 
 
-def _failure(scene: Scene, example: int, kind: str, reply: str, findings: list[str]) -> ContractFailure:
+def failure_of(scene: Scene, example: int, kind: str, reply: str, findings: list[str]) -> ContractFailure:
+    """What went wrong in a scene, with the view that the agent was shown."""
     # A view of its own: showing it must not count as reading by the agent.
     machine, n = scene.machine, scene.call.number
     view = machine.bank.view(machine.label[n], machine.duty(n).sight).to_dict()
@@ -230,14 +232,14 @@ def _failure(scene: Scene, example: int, kind: str, reply: str, findings: list[s
     )
 
 
-async def _answered(adapter: Adapter, job: Job, timeout_ms: int) -> Any:
+async def answered(adapter: Adapter, job: Job, timeout_ms: int) -> Any:
     """What the agent answers in time. One that ignores its cancellation is left behind."""
     task = spawn(_outcome(adapter, job))
     done, _ = await asyncio.wait({task}, timeout=timeout_ms / 1_000)
     if done:
         return task.result()
     task.cancel()
-    return _Broken("timed out", f"it took longer than {timeout_ms / 1_000:g} s")
+    return NoAnswer("timed out", f"it took longer than {timeout_ms / 1_000:g} s")
 
 
 async def _outcome(adapter: Adapter, job: Job) -> Any:
@@ -246,7 +248,7 @@ async def _outcome(adapter: Adapter, job: Job) -> Any:
     except ReplyRefused as refused:
         return ReplyRefused(describe(refused))
     except BaseException as error:  # noqa: BLE001 - agents may raise anything, SystemExit included
-        return _Broken("raised", describe(error))
+        return NoAnswer("raised", describe(error))
 
 
 def _began(*, fault: str = "") -> None:

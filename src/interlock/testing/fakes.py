@@ -66,11 +66,12 @@ class Scripted:
     async def __call__(self, job: Job) -> Any:
         """The next answer."""
         self.calls.append(job)
+        number = len(self.calls)
         await asyncio.sleep(self._seconds)
-        if len(self.calls) > len(self._answers):
-            message = f"the script of {job.agent} has {len(self._answers)} answers; this is call {len(self.calls)}"
+        if number > len(self._answers):
+            message = f"the script of {job.agent} has {len(self._answers)} answers; this is call {number}"
             raise AgentRefused(message, fix="script one more, or find out why it is called again")
-        answer = self._answers[len(self.calls) - 1]
+        answer = self._answers[number - 1]
         if isinstance(answer, BaseException):
             raise answer
         return await answer_of(answer, job) if callable(answer) else answer
@@ -79,11 +80,14 @@ class Scripted:
 class Recorded:
     """Answers what was answered in an earlier run: step by step, attempt by attempt, and taking as long.
 
-    events: those of the earlier run. A call that run never made fails for good. Between the same attempts of one step,
-    a call that was lost counts as the one that replaced it.
+    events: those of the earlier run. request: what it was started with. A call that run never made fails for good.
+    Between the same attempts of one step, a call that was lost counts as the one that replaced it. Of a refused reply
+    whose writes were not kept, only the reasons are known: it is refused for them again, without its usage.
     """
 
     def __init__(self, events: Sequence[e.AnyEvent]) -> None:
+        started = events[0] if events else None
+        self.request: dict[str, Any] = msgspec.json.decode(started.request) if isinstance(started, e.RunStarted) else {}
         self._outcomes: dict[tuple[str, int], tuple[float, e.AnyEvent]] = {}
         began: dict[tuple[str, int], int] = {}
         for event in events:
@@ -139,13 +143,12 @@ def _replayed(outcome: e.AnyEvent) -> Any:
     raise AssertionError(outcome)
 
 
-def _refused(outcome: e.AttemptRefused) -> Any:
-    """The writes, or an excerpt of what was no reply. Raises ReplyRefused where something beside them was wrong."""
-    answer = msgspec.json.decode(outcome.reply)
-    elsewhere = [finding.message for finding in outcome.findings if not finding.path]
-    if isinstance(answer, dict) and elsewhere:
-        raise ReplyRefused("; ".join(elsewhere))
-    return answer if outcome.usage is None else Reply(writes=answer, usage=outcome.usage)
+def _refused(outcome: e.AttemptRefused) -> Reply:
+    """A reply that is refused again. Where its writes were not kept, or not at fault, only the reasons are repeated."""
+    writes = msgspec.json.decode(outcome.reply)
+    if isinstance(writes, dict) and all(finding.path for finding in outcome.findings):
+        return Reply(writes=writes, usage=outcome.usage)
+    raise ReplyRefused("; ".join(finding.message for finding in outcome.findings))
 
 
 class Probabilistic:

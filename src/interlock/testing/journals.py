@@ -75,6 +75,14 @@ class SlowJournal(MemoryJournal):
         super()._append(run_id, expected_seq, events, opening, settles)
         self._durable(run_id, events, opening)
 
+    def die(self) -> None:
+        """See Handle."""
+        self.alive, self.closed, self.tell = False, True, None
+
+    def lose(self) -> None:
+        """See Handle."""
+        self.alive = False
+
     async def close(self) -> None:
         """See ports.Journal."""
         if self._waiting:
@@ -103,7 +111,7 @@ class FaultyJournal:
         self.inner = inner
         self._faults, self._chance, self._name = faults, chance, name
         self._die, self._lose, self._note = die, lose, note
-        self.writes = 0
+        self.writes = self.loaded = 0
 
     def _fate(self) -> str:
         """What becomes of the next write; "" if nothing does."""
@@ -187,7 +195,9 @@ class FaultyJournal:
 
     async def load(self, run_id: str) -> list[AnyEvent]:
         """See ports.Journal."""
-        return await self.inner.load(run_id)
+        events = await self.inner.load(run_id)
+        self.loaded += len(events)
+        return events
 
     async def run(self, run_id: str) -> RunRow:
         """See ports.Journal."""

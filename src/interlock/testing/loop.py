@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context
 from heapq import heappop, heappush
+from math import inf
 from random import Random
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
@@ -45,7 +46,7 @@ class Timeline:
         self._loops.append(made)
         return made
 
-    def run(self, done: Callable[[], bool], *, seconds_max: float = float("inf")) -> bool:
+    def run(self, done: Callable[[], bool], *, seconds_max: float = inf) -> bool:
         """Let things happen until `done`.
 
         False if nothing can happen any more, or not before `seconds_max`, or if it goes round in a circle at one
@@ -53,33 +54,28 @@ class Timeline:
         """
         rounds, since = 0, self.now
         while not done():
-            rounds = rounds + 1 if self.now == since else 0
-            since = self.now
-            if rounds > ROUNDS_AT_ONCE_MAX or not self._round(seconds_max):
+            ready = [loop for loop in self._loops if loop.ready] or self._jump(seconds_max)
+            if self.now != since:
+                rounds, since = 0, self.now
+            rounds += 1
+            if not ready or rounds > ROUNDS_AT_ONCE_MAX:
                 return done()
+            if len(ready) > 1 and self._random is not None:
+                self._random.shuffle(ready)
+            for loop in ready:
+                loop.round()
         return True
-
-    def _round(self, seconds_max: float) -> bool:
-        ready = [loop for loop in self._loops if loop.ready]
-        if not ready:
-            ready = self._jump(seconds_max)
-        if len(ready) > 1 and self._random is not None:
-            self._random.shuffle(ready)
-        for loop in ready:
-            loop.round()
-        return bool(ready)
 
     def _jump(self, seconds_max: float) -> "list[VirtualLoop]":
         """Go to the next timer; returns the loops that are ready then."""
-        moments = [moment for loop in self._loops if (moment := loop.next_timer()) is not None]
-        if not moments or min(moments) > seconds_max:
+        moments = [(moment, loop) for loop in self._loops if (moment := loop.next_timer()) is not None]
+        soonest = min((moment for moment, _ in moments), default=inf)
+        if soonest > seconds_max or soonest == inf:
             return []
-        self.now = max(self.now, min(moments))
-        due = []
-        for loop, moment in [(loop, loop.next_timer()) for loop in self._loops]:
-            if moment is not None and moment <= self.now:
-                loop.wake(self._random)
-                due.append(loop)
+        self.now = max(self.now, soonest)
+        due = [loop for moment, loop in moments if moment <= self.now]
+        for loop in due:
+            loop.wake(self._random)
         return due
 
     def drop(self, loop: "VirtualLoop") -> None:

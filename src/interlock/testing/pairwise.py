@@ -30,7 +30,7 @@ from interlock.ports import Adapter
 from interlock.team import Team
 
 from .chance import Chance
-from .contract import FAILURES_SHOWN, TIMEOUTS_MAX, ContractFailure, _adapter, _answered, _Broken, _failure
+from .contract import FAILURES_SHOWN, TIMEOUTS_MAX, ContractFailure, NoAnswer, adapter_of, answered, failure_of
 from .generate import ReplyMaker, RequestMaker
 from .scenes import Scene
 
@@ -201,7 +201,7 @@ class _Check:
     def __init__(self, pair: Pair, agents: dict[str, Any], requests: list[bytes], chance: Chance) -> None:
         self._pair, self._rules, self._chance = pair, pair.team.rules, chance
         names = (pair.writer, pair.reader)
-        self._adapters: dict[str, Adapter] = {name: _adapter(pair.team, name, agents.get(name)) for name in names}
+        self._adapters: dict[str, Adapter] = {name: adapter_of(pair.team, name, agents.get(name)) for name in names}
         self._requests, self._make = requests, None if requests else RequestMaker(self._rules)
         self._makers: dict[tuple[int, str], ReplyMaker] = {}
         self._runs = self._reached = 0
@@ -273,14 +273,14 @@ class _Check:
         if call.agent != tested:
             turn = f"the turn of {tested}"
             return e.AttemptFailed(0, call.step, call.attempt, "error", turn, retryable=False)
-        answer = await _answered(self._adapters[tested], job, call.timeout_ms)
+        answer = await answered(self._adapters[tested], job, call.timeout_ms)
         scene = Scene(machine, call, job)
-        if isinstance(answer, _Broken):
-            return _failure(scene, example, answer.kind, "", [answer.sentence])
+        if isinstance(answer, NoAnswer):
+            return failure_of(scene, example, answer.kind, "", [answer.sentence])
         verdict = machine.judge(call, job, answer, 0)
         if isinstance(verdict, e.AttemptRefused):
             said = "" if isinstance(answer, ReplyRefused) else excerpt(answer)
-            return _failure(scene, example, "refused", said, [finding.message for finding in verdict.findings])
+            return failure_of(scene, example, "refused", said, [finding.message for finding in verdict.findings])
         return verdict
 
     def _maker(self, label: int, agent: str) -> ReplyMaker:

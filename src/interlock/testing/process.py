@@ -8,7 +8,7 @@ from interlock.core.job import Job
 from interlock.engine.engine import Engine
 from interlock.ports import Adapter, Began
 
-from .journals import FaultyJournal, SlowJournal
+from .journals import FaultyJournal
 from .loop import VirtualLoop
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Process:
         # The errors of its journal are our doing.
         self.excused = False
         random = None if world.scene.calm else world.chance.stream("disk", number)
-        self.disk = SlowJournal(world.store, random, partial(world.durable, self))
+        self.disk = world.disk.open(random, partial(world.durable, self))
         self.journal = FaultyJournal(
             self.disk,
             world.faults_of_writes,
@@ -52,7 +52,7 @@ class Process:
             watch=False,
         )
         async with engine:
-            if world.store.batches:
+            if world.disk.has_batch():
                 runs = engine.resume()
             else:
                 batch = await engine.open_batch([world.scene.requests[row] for row in world.scene.labels], "simulation")
@@ -69,7 +69,7 @@ class Process:
         """As by kill -9: nothing more happens in it, and its locks are free."""
         if not self.dead:
             self.dead = True
-            self.disk.alive, self.disk.closed, self.disk.tell = False, True, None
+            self.disk.die()
             self.loop.halt()
             self.world.process_died(self)
 
@@ -77,7 +77,7 @@ class Process:
         """Others believe that it is dead, but it goes on."""
         if not self.fenced:
             self.fenced = True
-            self.disk.alive = False
+            self.disk.lose()
             self.world.start_process_later()
 
 

@@ -21,7 +21,6 @@ from interlock.core.job import Job
 from interlock.engine.engine import cancel
 from interlock.engine.run import Run
 from interlock.errors import JournalError, RunInterrupted, describe
-from interlock.journal.memory import MemoryStore
 from interlock.ports import Adapter, Opening
 from interlock.team import Team
 
@@ -29,9 +28,9 @@ from .account import Account, Broken
 from .adapters import FaultyAdapter
 from .chance import Chance
 from .checks import check_replay
+from .disks import Disk, MemoryDisk, SqliteDisk
 from .fakes import Code, Seeded, answer_of
 from .faults import Faults, Injection, seconds_of
-from .journals import SlowJournal
 from .loop import START_US, Timeline
 from .process import BATCH, Call, Process
 
@@ -55,6 +54,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     agents: the code of each agent, to be called in virtual time. requests: each becomes a run. rows: which of them,
     where not all. invariants: beside the built-in ones, called after each event. calm: no delays but those of faults.
+    sqlite: the journal is a real file, and not in memory.
     """
 
     team: Team
@@ -64,6 +64,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     invariants: Sequence[Invariant] = ()
     rows: Sequence[int] | None = None
     calm: bool = False
+    sqlite: bool = False
 
     @property
     def labels(self) -> Sequence[int]:
@@ -93,13 +94,15 @@ class Struck(msgspec.Struct, frozen=True):
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """How a world went.
 
-    digest: of everything that was written, in order and with its time. seconds: virtual ones. writes: how many the
-    first process made.
+    digest: of everything that was written, in order and with its time. events: how many became durable; folded: how
+    many machines folded, live, at resumes and in replays. seconds: virtual ones. writes: how many the first process
+    made.
     """
 
     seed: int
     digest: str
     events: int
+    folded: int
     seconds: float
     statuses: dict[str, int]
     struck: list[Struck]
@@ -114,15 +117,15 @@ class World:
 
     def __init__(self, scene: Scene, seed: int) -> None:
         self.scene, self.chance = scene, Chance(seed)
-        self.store = MemoryStore()
+        self.disk: Disk = SqliteDisk() if scene.sqlite else MemoryDisk()
         self.timeline = Timeline(None if scene.calm else self.chance.stream("ties"))
         self.accounts: dict[str, Account] = {}
         self.story: list[Happening] = []
         self.broken: Broken | None = None
         self._outside = self.timeline.loop()
         self._rules = scene.team.rules
-        self._deaths = self._starts = self._events = 0
-        self._first: Process | None = None
+        self._deaths = self._starts = self._events = self._folded = 0
+        self._processes: list[Process] = []
         self._live: set[Process] = set()
         self._wall_us = START_US
         self._calls: dict[tuple[str, str], Call] = {}
@@ -147,6 +150,7 @@ class World:
                     process.die()
                     process.loop.bury()
                 self._outside.bury()
+                self.disk.close()
         return self._episode()
 
     def _go(self) -> None:
@@ -162,7 +166,7 @@ class World:
         self._check_the_end()
 
     def _all_over(self) -> bool:
-        rows = self.store.rows.values()
+        rows = self.disk.rows()
         complete = len(rows) == len(self.scene.labels) and all(row.status != "running" for row in rows)
         return complete and all(process.fenced for process in self._live)
 
@@ -172,8 +176,8 @@ class World:
             self.break_(Broken("ends", f"{PROCESSES_MAX} processes were not enough to end every run"))
             return
         process = Process(self, self._starts)
-        self._first = self._first or process
         self._live.add(process)
+        self._processes.append(process)
         self._tell(process.number, "process started")
         for injection, at in self._moments(f"process-{process.number}", ("crash", "clock_jump")):
             happen = partial(self._crash, process) if injection.kind == "crash" else self._jump
@@ -216,7 +220,7 @@ class World:
             self._outside.create_task(self._ask_to_cancel(run_id))
 
     async def _ask_to_cancel(self, run_id: str) -> None:
-        journal = SlowJournal(self.store, None, partial(self.durable, None))
+        journal = self.disk.open(None, partial(self.durable, None))
         try:
             await cancel(journal, run_id, by="person:sim", now_us=self.now_us)
         except JournalError as error:
@@ -239,6 +243,7 @@ class World:
         """Events have become durable."""
         number = process.number if process else 0
         account = self.accounts.get(run_id)
+        self._folded += len(events)
         try:
             if account is None:
                 account = self.accounts[run_id] = Account(run_id, self._rules)
@@ -247,16 +252,16 @@ class World:
             self._digest.update(f"{self.timeline.now!r} {number} {run_id}\n".encode())
             for event in events:
                 self._events += 1
-                self._digest.update(e.encode(event))
                 self.story.append(Happening(self.timeline.now, number, "event", run_id, event))
                 account.hear(event)
+                self._digest.update(account.encoded[-1])
                 if isinstance(event, e.AttemptCommitted):
                     self._check_timeliness(account, event)
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
             if not self._replays.randrange(REPLAY_ONE_IN):
-                check_replay(account, self.store.events[account.run_id], self.store.rows[account.run_id])
+                self._check_replay(account)
         except Broken as broken:
             self.break_(broken)
 
@@ -308,7 +313,7 @@ class World:
             return
         error = None if process.task.cancelled() else process.task.exception()
         self._live.discard(process)
-        process.disk.alive = False
+        process.disk.die()
         self._tell(process.number, "process ended" + (f": {describe(error)}" if error else ""))
         expected = process.excused and isinstance(error, JournalError | RunInterrupted)
         if error is not None and not expected:
@@ -347,10 +352,14 @@ class World:
         if bound is not None and len(mine) > bound:
             raise Broken("limits", f"{len(mine)} calls of {job.agent} in flight, more than {bound}", job.run_id)
 
+    def _check_replay(self, account: Account) -> None:
+        self._folded += len(account.events)
+        check_replay(account, self.disk.stored(account.run_id), self.disk.row(account.run_id))
+
     def _check_the_end(self) -> None:
         for account in self.accounts.values():
-            check_replay(account, self.store.events[account.run_id], self.store.rows[account.run_id])
-        rows = {run_id for run_id, row in self.store.rows.items() if row.batch == BATCH}
+            self._check_replay(account)
+        rows = {row.run_id for row in self.disk.rows() if row.batch == BATCH}
         if rows != {f"{BATCH}-{n}" for n in range(len(self.scene.labels))}:
             raise Broken("rows", f"the runs of the batch are {sorted(rows)}")
 
@@ -385,10 +394,11 @@ class World:
             seed=self.chance.seed,
             digest=self._digest.hexdigest(),
             events=self._events,
+            folded=self._folded + sum(process.journal.loaded for process in self._processes),
             seconds=self.timeline.now,
             statuses=dict(Counter(account.status for account in self.accounts.values())),
             struck=[self._fate_of(*struck) for struck in self._struck],
-            writes=self._first.journal.writes if self._first else 0,
+            writes=self._processes[0].journal.writes if self._processes else 0,
             broken=self.broken,
             story=self.story,
             runs=self.accounts,
