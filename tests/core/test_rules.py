@@ -7,7 +7,8 @@ from interlock.core.plan import Condition, Plan, Step
 from interlock.core.policy import Policy
 from interlock.core.rules import PROBLEMS_MAX, Role, Rules, role_problems, stand_ins
 from interlock.core.scope import Scope, Sharing
-from interlock.errors import OwnershipError, PlanError, RaceError, TeamError
+from interlock.core.values import Limits
+from interlock.errors import InputError, OwnershipError, PlanError, RaceError, TeamError
 
 
 def role(*writes, reads=(), actions=("act",), **more):
@@ -32,6 +33,17 @@ def test_the_request_has_no_duty_and_each_step_has_one_per_agent_of_its_chain():
     assert rules.duties[0] == ()
     assert [duty.agent for duty in rules.duties[1]] == ["a", "b", "c"]
     assert rules.chain("b") == ("b", "c")
+    assert rules.duty("s", "c") is rules.duties[1][2]
+    with pytest.raises(KeyError):
+        rules.duty("s", "d")
+
+
+def test_an_item_has_the_duty_and_the_number_of_its_for_each_step():
+    rules = Rules(Plan([step("s", for_each="x", writes=["x.{index}"], stale_ok=True)]), {"a": role("x")})
+    assert rules.duty("s-3", "a") is rules.duties[1][0]
+    assert [rules.plan.number_of(name) for name in ("s", "s-3")] == [1, 1]
+    with pytest.raises(KeyError):
+        rules.plan.number_of("t-3")
 
 
 def test_a_duty_is_the_whole_scope_of_the_agent_unless_the_step_narrows_it():
@@ -80,6 +92,67 @@ def test_a_step_may_write_what_any_agent_of_its_chain_may():
     assert rules.may_write(step("narrow", writes=["x.1"])) == ("x.1",)
 
 
+def test_a_duty_is_found_by_the_step_or_item_and_the_agent():
+    roles = {"a": role("out", fallback="b"), "b": role("out")}
+    rules = Rules(Plan([step("s"), step("for-each", "b", "s", for_each="rows", writes=["out.{step}"])]), roles)
+    assert [rules.duty("s", agent) for agent in ("a", "b")] == list(rules.duties[1])
+    assert rules.duty("for-each", "b") is rules.duty("for-each-12", "b") is rules.duties[2][0]
+    for id_, agent in (("s", "c"), ("for-each-0", "a"), ("gone", "a")):
+        with pytest.raises(KeyError, match=agent if id_ != "gone" else None):
+            rules.duty(id_, agent)
+
+
+# --- requests ----------------------------------------------------------------------------------------------------
+
+REDUCERS = {"notes": "append", "total": "add", "seen.by": "merge"}
+
+
+def accepting(limits=None):
+    return Rules(Plan([step("s")]), {"a": role()}, Sharing(reducers=REDUCERS), limits or Limits())
+
+
+@pytest.mark.parametrize(
+    ("request_", "raw"),
+    [
+        ({}, b"{}"),
+        ({"total": 0.5}, b'{"total":0.5}'),
+        ({"total": -(2**62)}, b'{"total":-4611686018427387904}'),
+        ({"total": 1e307}, b'{"total":1e307}'),
+        ({"seen": {"by": {"eve": 1}}, "notes": [1]}, b'{"seen":{"by":{"eve":1}},"notes":[1]}'),
+        ({"seen": 5}, b'{"seen":5}'),
+    ],
+)
+def test_a_request_is_stored_as_the_json_it_is(request_, raw):
+    assert accepting().encode_request(request_) == raw
+
+
+@pytest.mark.parametrize(
+    ("request_", "complaint"),
+    [
+        ([("q", 1)], 'a request is an object, not list; such as {"ticket": {...}}'),
+        ({"q": {1}}, "the request can't be used: q is a set, which is not JSON; convert it first"),
+        ({"notes": "one"}, "the request has a str at notes, whose reducer is append"),
+        ({"total": True}, "the request has a bool at total, whose reducer is add"),
+        ({"total": 2**62 + 1}, "the request has 4611686018427387905 at total: with what is added it could leave"),
+        ({"total": -2e307}, "the request has -2e+307 at total: with what is added it could leave JSON's range"),
+        ({"seen": {"by": 5}}, "the request has a int at seen.by, whose reducer is merge"),
+    ],
+)
+def test_a_request_that_no_run_could_start_from_is_refused(request_, complaint):
+    with pytest.raises(InputError) as refused:
+        accepting().encode_request(request_)
+    assert str(refused.value).startswith(complaint)
+
+
+def test_a_request_may_be_as_large_as_a_context_and_as_deep_as_a_value():
+    rules = accepting(Limits(value_bytes_max=1, context_bytes_max=10, depth_max=2))
+    assert rules.encode_request({"q": "12"}) == b'{"q":"12"}'
+    with pytest.raises(InputError, match="it is 11 bytes of JSON, more than 10"):
+        rules.encode_request({"q": "123"})
+    with pytest.raises(InputError, match="nested deeper than 2"):
+        rules.encode_request({"q": [[]]})
+
+
 # --- fallbacks ---------------------------------------------------------------------------------------------------
 
 
@@ -101,7 +174,7 @@ def test_fallbacks_form_chains_that_end_where_they_would_come_back(fallbacks, ch
 def test_a_fallback_that_is_no_agent_is_refused_with_a_guess():
     error = refusal({"triage": role(fallback="triage_rule"), "triage_rules": role()}, step("s", "triage"))
     assert str(error) == "the fallback of triage is triage_rule, which is no agent; did you mean triage_rules?"
-    assert error.place == ("agents", "triage", "fallback")
+    assert (error.place, error.agents) == (("agents", "triage", "fallback"), ("triage",))
 
 
 def test_a_circle_of_fallbacks_is_refused_for_each_agent_in_it():
@@ -110,6 +183,8 @@ def test_a_circle_of_fallbacks_is_refused_for_each_agent_in_it():
         "agent a falls back to itself; end the chain",
         "agent b falls back to itself; end the chain",
     ]
+    assert [problem.place for problem in error.problems] == [("agents", name, "fallback") for name in "ab"]
+    assert [problem.agents for problem in error.problems] == [("a",), ("b",)]
 
 
 def test_a_fallback_shares_the_fields_of_the_agent_it_stands_in_for():
@@ -128,7 +203,9 @@ def test_two_owners_of_one_field_are_refused():
     assert str(error).startswith(
         "agents triage and editor both own ticket.draft: triage may write ticket.*, editor may"
     )
+    assert error.fix.startswith("take it from one of them, or declare a reducer for ticket.draft")
     assert error.place == ("agents", "editor", "write_permissions")
+    assert error.paths == ("ticket.draft",)
 
 
 def test_owners_that_share_through_a_reducer_or_in_succession_are_fine():
@@ -145,6 +222,7 @@ def test_templates_belong_in_steps_not_in_scopes(pattern):
         " grant all that the steps may write, such as options.*, and narrow it in the steps"
     )
     assert error.problems[0].place == ("agents", "a", "write_permissions")
+    assert error.problems[0].agents == ("a",)
 
 
 ROLES = {"triage": role("ticket", reads=["customer.*"], actions=("classify", "escalate")), "mute": role(actions=())}
@@ -181,6 +259,15 @@ def test_a_step_asks_of_its_agent_only_what_the_agent_may_do(wrong, complaint, p
     error = refusal(ROLES, wrong)
     assert isinstance(error, PlanError)
     assert (str(error), error.place) == (complaint, ("plan", "s", place))
+    assert error.agents == (() if place == "agent" else (wrong.agent,))
+
+
+def test_a_step_that_asks_for_more_is_told_all_that_its_agent_may():
+    error = refusal({"a": role("x", "y", reads=["p", "q"])}, step("s", reads=["r"], writes=["z"]))
+    assert [problem.fix for problem in error.problems] == [
+        "write_permissions of a: x, y",
+        "context_access of a: p, q",
+    ]
 
 
 def test_a_step_without_a_right_is_told_that_there_is_none():
@@ -240,6 +327,8 @@ def test_every_problem_is_listed_at_once_and_a_flood_is_cut():
     assert [problem.place for problem in error.problems] == [("plan", "s", "agent"), ("plan", "t", "agent")]
     racing = refusal({"a": role("x")}, step("s", samples=100))
     assert len(racing.problems) == PROBLEMS_MAX
+    lost = refusal({"a": role("x")}, *(step(f"s{number}", "b") for number in range(PROBLEMS_MAX + 1)))
+    assert len(lost.problems) == PROBLEMS_MAX
 
 
 # --- races and unordered reads -----------------------------------------------------------------------------------
@@ -274,6 +363,9 @@ def test_a_race_between_items_says_where_the_index_belongs():
         " put {index} into all that it writes, always beside the same text, or declare a reducer for out.all"
     )
     assert error.place == ("plan", "s", "writes")
+    hyphened = refusal({"a": role("out")}, step("do-it", for_each="rows", writes=["out.all"]))
+    assert hyphened.sentence == "steps do-it-0 and do-it-1 may run at the same time and may both write out.all"
+    assert hyphened.place == ("plan", "do-it", "writes")
 
 
 def test_agents_race_too_where_one_stands_in():
@@ -305,9 +397,22 @@ def test_a_field_with_a_reducer_may_have_unordered_writers_but_not_unordered_rea
 
 def test_a_schema_that_no_reply_of_a_step_could_fit_is_refused():
     roles = {"a": msgspec.structs.replace(role("x", "y"), schema={"required": ["y"]})}
-    with pytest.raises(PlanError, match="step s does not let a write y, which its schema requires"):
-        Rules(Plan([step("s", writes=["x"])]), roles)
+    error = refusal(roles, step("s", samples=1, writes=["x"]))
+    assert str(error) == (
+        "step s-1 does not let a write y, which its schema requires;"
+        " add y to the step's writes, or move the schema from the agent to its other steps"
+    )
+    assert error.place == ("plan", "s", "writes")
     Rules(Plan([step("s", writes=["y"])]), roles)
+
+
+def test_a_schema_of_a_step_that_no_reply_could_fit_is_refused():
+    roles, schema = {"a": role("x", "y")}, {"required": ["y"]}
+    error = refusal(roles, step("s", samples=1, writes=["x"], schema=schema))
+    assert str(error) == "step s-1 may not write y, which its schema requires; add y to its writes"
+    assert error.place == ("plan", "s", "schema")
+    Rules(Plan([step("s", writes=["x", "y"], schema=schema)]), roles)
+    Rules(Plan([step("s", schema=schema)]), roles)
 
 
 def test_a_declared_read_of_what_an_unordered_step_may_write_is_refused():
@@ -347,10 +452,18 @@ def test_an_owner_out_of_turn_is_refused():
     assert error.place == ("plan", "two")
 
 
+def test_an_owner_waits_for_every_step_of_the_owners_before_it():
+    earlier = [step(id_, "first", writes=[f"draft.{id_}"]) for id_ in ("one", "two")]
+    for needs in (["one"], ["two"]):
+        with pytest.raises(PlanError, match="step late of second may write draft before its earlier owners are done"):
+            Rules(Plan([*earlier, step("late", "second", *needs)]), OWNERS, Sharing(succession=SUCCESSION))
+    Rules(Plan([*earlier, step("late", "second", "one", "two")]), OWNERS, Sharing(succession=SUCCESSION))
+
+
 def test_a_succession_names_agents():
     error = refusal(OWNERS | {"second": role()}, step("s", "first"), succession={"draft": ["first", "secnd"]})
     assert str(error) == "the succession of draft names secnd, which is no agent; did you mean second?"
-    assert error.place == ("succession", "draft")
+    assert (error.place, error.paths) == (("succession", "draft"), ("draft",))
 
 
 def test_an_earlier_owner_does_not_come_back_as_a_stand_in():
@@ -358,10 +471,3 @@ def test_an_earlier_owner_does_not_come_back_as_a_stand_in():
     steps = [step("one", "writer"), step("two", "editor", "one"), step("later", "x", "two")]
     with pytest.raises(PlanError, match="step two of editor may write draft before its earlier owners are done"):
         Rules(Plan(steps), roles, Sharing(succession={"draft": ["writer", "editor"]}))
-
-
-@pytest.mark.parametrize("key", ["reducers", "succession"])
-def test_a_shared_field_is_one_field_and_no_template(key):
-    how = {"reducers": "append", "succession": ["a", "b"]}[key]
-    with pytest.raises(TeamError, match=r"names out.\{index\}, but"):
-        Sharing(**{key: {"out.{index}": how}})

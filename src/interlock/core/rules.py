@@ -178,17 +178,21 @@ class Rules:
                 )
 
     def _unmet_schemas(self, step: Step) -> Iterator[TeamError]:
-        """Paths that an agent's schema requires, and that this step doesn't let it write: no reply could pass."""
+        """Paths that a schema requires, and that this step doesn't let an agent write: no reply could pass."""
         if step.writes is None or any(INDEX in pattern for pattern in step.writes):
             return
         can_write = paths.Patterns(tuple(step.writes)).cover
+        declared = self.plan.declared_id[step.id]
+        for path in (path for schema in _compiled(step.schema) for path in schema.required if not can_write(path)):
+            message = f"step {step.id} may not write {path}, which its schema requires"
+            yield PlanError(message, fix=f"add {path} to its writes", place=("plan", declared, "schema"))
         for agent in self.chain(step.agent):
             for schema in self._schemas[agent]:
                 for path in schema.required:
                     if not can_write(path):
                         message = f"step {step.id} does not let {agent} write {path}, which its schema requires"
                         fix = f"add {path} to the step's writes, or move the schema from the agent to its other steps"
-                        yield PlanError(message, fix=fix, place=("plan", self.plan.declared_id[step.id], "writes"))
+                        yield PlanError(message, fix=fix, place=("plan", declared, "writes"))
 
     def _plan_problems(self) -> Iterator[TeamError]:
         steps = self.plan.steps

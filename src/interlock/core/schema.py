@@ -55,6 +55,10 @@ class WritesSchema:
         self._types = {paths.canonical(path): _type(inner, path, 1) for path, inner in properties.items()}
         self.required = tuple(paths.canonical(path) for path in _names(schema.get("required", [])))
         self._closed = _is_closed(schema, "the writes")
+        for path in self.required:
+            if self._closed and self._types.keys().isdisjoint((path, *paths.prefixes(path))):
+                message = f"the schema requires {path}, and allows nothing but its properties, among which it is not"
+                raise PlanError(message, fix=f"add {path} to the properties")
 
     @property
     def paths(self) -> tuple[str, ...]:
