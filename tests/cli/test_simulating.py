@@ -34,7 +34,7 @@ def test_many_seeds_are_summed_up(desk):
 
 def test_the_same_as_one_document(desk):
     first, second = (desk.json("simulate", ".", "--seeds", "40", "--workers", n) for n in ("1", "2"))
-    rates = [found.pop("events_per_second") for found in (first, second)]
+    rates = [found.pop("machine_events_per_second") for found in (first, second)]
     assert all(rate > 0 for rate in rates)
     assert first == second
     assert (first["ok"], first["seeds"], sum(first["runs"].values())) == (True, 40, 120)

@@ -84,6 +84,7 @@ def test_a_cancelled_timer_takes_no_time(timeline, loop):
     loop.call_soon(told.append, "cancelled").cancel()
     assert not timeline.run(never)
     assert (told, timeline.now) == ([], 0.0)
+    assert loop.complaints == []
 
 
 def test_a_timer_cancelled_by_its_twin_does_not_fire(timeline, loop):
@@ -214,6 +215,15 @@ def test_a_halt_stops_in_the_middle_of_a_round(timeline, loop):
     assert (told, timeline.now) == (["before"], 0.0)
 
 
+def test_time_goes_on_without_a_halted_loop(timeline, loop):
+    told = []
+    loop.call_later(1, loop.halt)
+    loop.call_later(2, told.append, "dead")
+    timeline.loop().call_later(3, told.append, "alive")
+    assert timeline.run(lambda: told)
+    assert (told, timeline.now) == (["alive"], 3.0)
+
+
 def test_a_loop_halted_by_another_in_the_same_round_does_nothing(timeline):
     told = []
     killer, victim = timeline.loop(), timeline.loop()
@@ -299,8 +309,9 @@ def test_nothing_reaches_a_buried_loop(timeline, loop):
     loop.bury()
     loop.bury()
     loop.call_soon(told.append, "late")
+    loop.call_later(1, told.append, "later")
     timeline.run(never)
-    assert told == []
+    assert (told, timeline.now) == ([], 0.0)
     assert not loop.ready
 
 
@@ -383,7 +394,7 @@ def test_an_async_generator_that_outlives_its_loop_is_left_alone(timeline, loop)
     kept.clear()
     gc.collect()
     assert told == []
-    assert not loop.ready
+    assert asyncio.all_tasks(loop) == set()
 
 
 def test_the_hooks_for_async_generators_are_put_back(timeline, loop):
@@ -573,7 +584,8 @@ def test_a_queue_hands_over_in_order():
 
         async def take():
             for _ in range(3):
-                got.append((await queue.get(), seconds()))
+                item = await queue.get()
+                got.append((item, seconds()))
 
         await asyncio.gather(take(), give())
         return got
@@ -608,10 +620,13 @@ def test_a_semaphore_lets_in_so_many_at_once():
 def test_a_task_group_ends_together():
     async def main():
         with pytest.raises(ExceptionGroup) as raised:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(asyncio.sleep(HOUR))
-                group.create_task(bad())
+            await together()
         return str(raised.value.exceptions[0]), seconds()
+
+    async def together():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(HOUR))
+            group.create_task(bad())
 
     async def bad():
         await asyncio.sleep(1)
