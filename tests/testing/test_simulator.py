@@ -326,7 +326,7 @@ def test_a_view_that_hangs_on_the_schedule_is_found(monkeypatch):
 def test_differences_are_told_with_the_cause_first(mine):
     """What no built-in invariant would let happen: two runs of the same steps that were shown different things."""
     from interlock.testing.overlap import _differences
-    from interlock.testing.simulation import Scene, World
+    from interlock.testing.simulation.world import Scene, World
 
     def account(seed):
         scene = Scene(
@@ -357,7 +357,7 @@ def test_a_crash_that_changes_the_end_is_told(mine):
 
 
 def test_a_world_that_breaks_without_a_crash_is_told(mine, monkeypatch):
-    from interlock.testing.account import Account
+    from interlock.testing.simulation.account import Account
 
     monkeypatch.setattr(Account, "_check_view", lambda self, job, one: self.require("views", False, "wrong"))
     for asked in (mine.crashes, mine.stress, lambda: mine.run(REQUEST)):

@@ -13,7 +13,7 @@ from rich.text import Text
 from interlock.core import events as e
 from interlock.engine import clock
 from interlock.engine.run import Run
-from interlock.testing.campaign import Report
+from interlock.testing.simulation.campaign import Report
 
 from .paint import MARKS
 from .tally import Tally

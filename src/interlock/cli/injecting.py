@@ -8,8 +8,8 @@ from functools import partial
 from interlock.engine.engine import Engine
 from interlock.errors import InputError
 from interlock.team import Team
-from interlock.testing.faults import Faults
-from interlock.testing.injection import FaultyOrchestrator, impossible, kill
+from interlock.testing.injection.faults import Faults
+from interlock.testing.injection.orchestrator import FaultyOrchestrator, impossible, kill
 
 from . import exits
 from .text import plain

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from interlock.testing.campaign import Failure, Report
-from interlock.testing.crashes import CrashReport
-from interlock.testing.simulation import Episode
-from interlock.testing.transcript import transcript
+from interlock.testing.simulation.campaign import Failure, Report
+from interlock.testing.simulation.crashes import CrashReport
+from interlock.testing.simulation.transcript import transcript
+from interlock.testing.simulation.world import Episode
 
 from .paint import INJECTED, MARKS, console, marked, next_commands
 from .text import count, duration, line, plain, plural

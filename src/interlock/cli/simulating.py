@@ -13,12 +13,12 @@ import msgspec
 from interlock.engine import clock
 from interlock.errors import InputError, SimulationError
 from interlock.team import Team
-from interlock.testing.account import Broken
-from interlock.testing.campaign import Failure, Recipe, Report, campaign, play, shrink
-from interlock.testing.crashes import CrashReport, explore_crashes
-from interlock.testing.faults import Faults
-from interlock.testing.simulation import World
-from interlock.testing.transcript import transcript
+from interlock.testing.injection.faults import Faults
+from interlock.testing.simulation.account import Broken
+from interlock.testing.simulation.campaign import Failure, Recipe, Report, campaign, play, shrink
+from interlock.testing.simulation.crashes import CrashReport, explore_crashes
+from interlock.testing.simulation.transcript import transcript
+from interlock.testing.simulation.world import World
 
 from . import exits, inputs
 from .text import interactive

@@ -8,17 +8,17 @@ itself line by line. A `Fault` is something that shall go wrong, `Faults` are se
 The pytest plugin has a fixture for each: `simulator`, `fake_agents`, `agent_contract`, `pair`, `transcript_snapshot`.
 """
 
-from .account import Account
-from .adapters import InjectedError
-from .campaign import Report
 from .contract import ContractFailure, ContractReport, check_agent
-from .crashes import CrashReport
 from .fakes import Generated, Probabilistic, Recorded, Scripted
-from .faults import Fault, Faults
+from .injection.adapters import InjectedError
+from .injection.faults import Fault, Faults
 from .overlap import StressReport
 from .pairwise import Pair, PairFailed, PairReport, pairs
 from .simulated import SimulatedRun, SimulationFailed
-from .simulation import Invariant
+from .simulation.account import Account
+from .simulation.campaign import Report
+from .simulation.crashes import CrashReport
+from .simulation.world import Invariant
 from .simulator import Simulator
 
 __all__ = [

@@ -25,9 +25,9 @@ from interlock.errors import AgentCrashed, AgentError, AgentRefused, ReplyRefuse
 from interlock.wiring import open_journal
 
 from .chance import Chance
-from .faults import GARBAGE
-from .garbage import garble
-from .generate import ReplyMaker
+from .generation.replies import ReplyMaker
+from .injection.faults import GARBAGE
+from .injection.garbage import garble
 
 # What a generated agent takes, as shares of its timeout: mostly little.
 LATENCY_SHARES = (0.0, 0.0, 0.001, 0.01, 0.02, 0.05, 0.2, 0.6)

@@ -14,11 +14,11 @@ from interlock.core import events as e
 from interlock.core.job import Job
 from interlock.core.rules import Rules
 
-from .account import Account
 from .chance import Chance
 from .fakes import Code, answer_of
-from .faults import Fault, Faults
-from .simulation import Episode, Scene, World
+from .injection.faults import Fault, Faults
+from .simulation.account import Account
+from .simulation.world import Episode, Scene, World
 
 # A call takes up to this share of its timeout, so that timing alone fails none.
 SHARE_MAX = 0.6

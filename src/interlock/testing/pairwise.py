@@ -31,7 +31,7 @@ from interlock.team import Team
 
 from .chance import Chance
 from .contract import FAILURES_SHOWN, TIMEOUTS_MAX, ContractFailure, NoAnswer, adapter_of, answered, failure_of
-from .generate import ReplyMaker, RequestMaker
+from .generation.replies import ReplyMaker, RequestMaker
 from .scenes import Scene
 
 EXAMPLES_DEFAULT = 10

@@ -13,8 +13,8 @@ from interlock.core.machine import Machine
 from interlock.core.plan import Plan
 from interlock.core.rules import Rules
 
-from .generate import ReplyMaker, RequestMaker
-from .texts import pick
+from .generation.replies import ReplyMaker, RequestMaker
+from .generation.texts import pick
 
 TRIES = 40
 _RUN_ID = "contract"

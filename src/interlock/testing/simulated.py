@@ -14,9 +14,9 @@ from interlock.core.states import Status
 from interlock.engine.run import Run
 from interlock.errors import UsageError
 
-from .account import Account
-from .simulation import Episode
-from .transcript import transcript
+from .simulation.account import Account
+from .simulation.transcript import transcript
+from .simulation.world import Episode
 
 LINES_MAX = 120
 

@@ -18,14 +18,14 @@ from interlock.errors import InputError, TeamError, UsageError
 from interlock.team import Team
 from interlock.team.registry import code_of
 
-from .account import Broken
-from .campaign import RUNS, Recipe, Report, Scenes, shrink
-from .crashes import CrashReport, explore_crashes
 from .fakes import Generated, Scripted
-from .faults import Fault, Faults
+from .injection.faults import Fault, Faults
 from .overlap import Schedules, StressReport, overlapping
 from .simulated import SimulatedRun, SimulationFailed
-from .simulation import Episode, Invariant, Scene, World
+from .simulation.account import Broken
+from .simulation.campaign import RUNS, Recipe, Report, Scenes, shrink
+from .simulation.crashes import CrashReport, explore_crashes
+from .simulation.world import Episode, Invariant, Scene, World
 
 Agents = Mapping[str, Any] | Literal["real", "generated"]
 FaultsGiven = Faults | Sequence[Fault] | Literal["everything"]

@@ -1,0 +1,130 @@
+"""One simulated process: a loop of its own, a journal handle, and an engine; it can die at any moment."""
+
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from interlock.core.job import Job
+from interlock.engine.engine import Engine
+from interlock.ports import Adapter, Began
+from interlock.testing.injection.journals import FaultyJournal
+
+from .loop import VirtualLoop
+
+if TYPE_CHECKING:
+    from .world import World  # they know each other: a process tells its world all that happens in it
+
+BATCH = "sim"
+
+
+class Process:
+    """One process of a world: a loop of its own, a journal handle, and an engine that runs or resumes."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        self.world, self.number = world, number
+        self.loop: VirtualLoop = world.timeline.loop()
+        self.dead = self.fenced = False
+        # The errors of its journal are our doing.
+        self.excused = False
+        random = None if world.scene.calm else world.chance.stream("disk", number)
+        self.disk = world.disk.open(random, partial(world.durable, self))
+        self.journal = FaultyJournal(
+            self.disk,
+            world.faults_of_writes,
+            world.chance,
+            name=f"process-{number}",
+            die=self.die,
+            lose=self.lose,
+            note=self._noted,
+        )
+        self.task = self.loop.create_task(self._work())
+        self.task.add_done_callback(lambda _: world.process_ended(self))
+
+    async def _work(self) -> None:
+        world = self.world
+        adapters = {name: Watched(self, world.adapter(name)) for name in world.scene.team.agents}
+        engine = Engine(
+            world.scene.team,
+            adapters,
+            self.journal,
+            now_us=world.now_us,
+            ids=lambda _: BATCH,
+            watch=False,
+        )
+        async with engine:
+            if world.disk.has_batch():
+                runs = engine.resume()
+            else:
+                batch = await engine.open_batch([world.scene.requests[row] for row in world.scene.labels], "simulation")
+                runs = engine.run_batch(batch)
+            async with aclosing(runs):  # type: ignore[type-var]
+                async for run in runs:
+                    world.run_ended(self, run)
+
+    def _noted(self, name: str, kind: str) -> None:
+        self.excused = True
+        self.world.struck(name, kind, f"process {self.number}: {kind}", self.number)
+
+    def die(self) -> None:
+        """As by kill -9: nothing more happens in it, and its locks are free."""
+        if not self.dead:
+            self.dead = True
+            self.disk.die()
+            self.loop.halt()
+            self.world.process_died(self)
+
+    def lose(self) -> None:
+        """Others believe that it is dead, but it goes on."""
+        if not self.fenced:
+            self.fenced = True
+            self.disk.lose()
+            self.world.start_process_later()
+
+
+class Watched:
+    """Tells the world of every call, and of its end."""
+
+    def __init__(self, process: Process, inner: Adapter) -> None:
+        self.slots = inner.slots
+        self._process, self._inner = process, inner
+
+    async def call(self, job: Job, began: Began) -> Any:
+        """See ports.Adapter."""
+        process = self._process
+        if process.dead:
+            return None
+        call = process.world.call_began(process, job)
+
+        def begun(*, fault: str = "") -> None:
+            if call.deadline is None:
+                call.deadline = process.loop.time() + call.timeout
+            began(fault=fault)
+
+        try:
+            return await self._inner.call(job, begun)
+        finally:
+            call.ended = process.loop.time()
+
+    async def close(self) -> None:
+        """See ports.Adapter."""
+        await self._inner.close()
+
+
+class Call:
+    """A call as the world saw it. Times are seconds of the world."""
+
+    __slots__ = ("deadline", "ended", "timeout")
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self.deadline: float | None = None
+        self.ended: float | None = None
+
+    def open_at(self, now: float) -> bool:
+        """Whether it is in flight, as far as room for calls goes."""
+        return self.ended is None and (self.deadline is None or now < self.deadline)
+
+    @property
+    def in_time(self) -> bool:
+        """Whether it ended before its timeout."""
+        return self.ended is not None and self.deadline is not None and self.ended <= self.deadline

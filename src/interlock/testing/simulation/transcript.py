@@ -1,0 +1,51 @@
+"""A world, or a run of it, told line by line: when, in which process, to which step what happened."""
+
+from collections.abc import Iterator, Sequence
+
+from interlock.core import events as e
+from interlock.history import sentence
+
+from .world import Episode, Happening
+
+CHARS_MAX = 240
+COLUMN_MAX = 26
+
+
+def transcript(episode: Episode, run_id: str = "") -> list[str]:
+    """The story of a world as lines. run_id: only of this run, and what happened to the processes."""
+    told = [happening for happening in episode.story if not run_id or happening.run_id in {"", run_id}]
+    runs = {happening.run_id for happening in told if happening.run_id}
+    lines = [*_lines(told, several_runs=len(runs) > 1)]
+    if episode.broken is not None:
+        lines.append(f"{_clock(episode.seconds)}  BROKEN  {_plain(str(episode.broken))}"[:CHARS_MAX])
+    return lines
+
+
+def _lines(story: Sequence[Happening], *, several_runs: bool) -> Iterator[str]:
+    subjects = [_subject(happening, several_runs=several_runs) for happening in story]
+    width = min(COLUMN_MAX, max(map(len, subjects), default=0))
+    for happening, subject in zip(story, subjects, strict=True):
+        process = f"p{happening.process}" if happening.process else "  "
+        yield f"{_clock(happening.at)}  {process}  {subject:<{width}}  {_plain(_said(happening))}".rstrip()[:CHARS_MAX]
+
+
+def _plain(text: str) -> str:
+    """One line for any terminal: agents' texts are hostile, and what can't be seen in them is made visible."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line)
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds:11.4f} s"
+
+
+def _subject(happening: Happening, *, several_runs: bool) -> str:
+    step = getattr(happening.detail, "step", "") if isinstance(happening.detail, e.AnyEvent) else ""
+    run = happening.run_id if several_runs else ""
+    return f"{run} {step}".strip()
+
+
+def _said(happening: Happening) -> str:
+    if isinstance(happening.detail, e.AnyEvent):
+        return sentence(happening.detail)
+    return f"FAULT  {happening.detail}" if happening.what == "fault" else happening.what

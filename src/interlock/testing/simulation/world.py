@@ -1,0 +1,456 @@
+"""One simulated world: a team at work in virtual time, in processes that die, with faults that one seed decides.
+
+The engine, the machine and the assessment are the real ones. Simulated are time, the disk, what agents take and
+answer, and the end of processes. Everything follows from the team, the requests and the seed: the same world twice is
+the same, byte for byte.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from interlock.agents.function import FunctionAdapter
+from interlock.core import events as e
+from interlock.core.job import Job
+from interlock.engine.engine import cancel
+from interlock.engine.run import Run
+from interlock.errors import JournalError, RunInterrupted, describe
+from interlock.ports import Adapter, Opening
+from interlock.team import Team
+from interlock.testing.chance import Chance
+from interlock.testing.fakes import Code, Seeded, answer_of
+from interlock.testing.injection.adapters import FaultyAdapter
+from interlock.testing.injection.faults import Faults, Injection, moment_of, seconds_of
+
+from .account import Account, Broken
+from .checks import check_replay
+from .disks import Disk, MemoryDisk, SqliteDisk
+from .loop import START_US, Timeline
+from .process import BATCH, Call, Process
+
+# After so many deaths a world has no more of them, so that it comes to an end.
+DEATHS_MAX = 12
+PROCESSES_MAX = 60
+SECONDS_MAX = 1_000 * 86_400.0
+RESTART_SECONDS = (0.0, 1.0, 30.0, 7_200.0)
+# One durable append in so many is followed by a whole replay of its run.
+REPLAY_ONE_IN = 16
+
+Invariant = Callable[[Account, e.AnyEvent], str | None]
+
+_encode = msgspec.json.encode
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """What a world is made of, but for its seed.
+
+    agents: the code of each agent, to be called in virtual time. requests: each becomes a run. rows: which of them,
+    where not all. invariants: beside the built-in ones, called after each event. calm: no delays but those of faults.
+    sqlite: the journal is a real file, and not in memory.
+    """
+
+    team: Team
+    agents: Mapping[str, Code | Seeded]
+    requests: Sequence[bytes]
+    faults: Faults = Faults()
+    invariants: Sequence[Invariant] = ()
+    rows: Sequence[int] | None = None
+    calm: bool = False
+    sqlite: bool = False
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """The number of the request behind each row of the batch."""
+        return range(len(self.requests)) if self.rows is None else self.rows
+
+
+class Happening(msgspec.Struct, frozen=True, gc=False):
+    """Something that happened in a world. at: seconds from its beginning. process: its number, 0 is outside of all."""
+
+    at: float
+    process: int
+    what: str
+    run_id: str = ""
+    detail: Any = None
+
+
+class Struck(msgspec.Struct, frozen=True):
+    """A fault that struck. outcome: what became of the call, if it struck one. runs: how those it struck ended."""
+
+    name: str
+    kind: str
+    outcome: str
+    runs: tuple[str, ...]
+
+
+class Episode(msgspec.Struct, frozen=True, kw_only=True):
+    """How a world went.
+
+    digest: of everything that was written, in order and with its time. events: how many became durable; folded: how
+    many machines folded, live, at resumes and in replays. seconds: virtual ones. writes: how many the first process
+    made.
+    """
+
+    seed: int
+    digest: str
+    events: int
+    folded: int
+    seconds: float
+    statuses: dict[str, int]
+    struck: list[Struck]
+    writes: int
+    broken: Broken | None
+    story: list[Happening]
+    runs: dict[str, Account]
+
+
+class World:
+    """A scene under one seed."""
+
+    def __init__(self, scene: Scene, seed: int) -> None:
+        self.scene, self.chance = scene, Chance(seed)
+        self.disk: Disk = SqliteDisk() if scene.sqlite else MemoryDisk()
+        self.timeline = Timeline(None if scene.calm else self.chance.stream("ties"))
+        self.accounts: dict[str, Account] = {}
+        self.story: list[Happening] = []
+        self.broken: Broken | None = None
+        self._outside = self.timeline.loop()
+        self._rules = scene.team.rules
+        self._deaths = self._starts = self._events = self._folded = 0
+        self._processes: list[Process] = []
+        self._live: set[Process] = set()
+        self._wall_us = START_US
+        self._calls: dict[tuple[str, str], Call] = {}
+        self._open: dict[tuple[int, str], list[Call]] = {}
+        self._news = False
+        self._digest = blake2b(digest_size=16)
+        self._struck: list[tuple[str, str, Job | None, int]] = []
+        self._clock_is_steady = True
+        self._replays = self.chance.stream("replays")
+
+    # --- its course ---
+
+    def play(self) -> Episode:
+        """Let it run to its end, or to the first broken invariant."""
+        with _quiet():
+            try:
+                self._go()
+            except Broken as broken:
+                self.broken = broken
+            finally:
+                for process in list(self._live):
+                    process.die()
+                    process.loop.bury()
+                self._outside.bury()
+                self.disk.close()
+        return self._episode()
+
+    def _go(self) -> None:
+        self._start_process()
+        self._plan_cancellations()
+        while not self._all_over():
+            self._news = False
+            if not self.timeline.run(lambda: self._news, seconds_max=SECONDS_MAX):
+                waiting = [run for run, account in self.accounts.items() if account.status == "running"]
+                raise Broken("ends", "nothing more can come of this, but not every run is over", (waiting or [""])[0])
+            if self.broken is not None:
+                raise self.broken
+        self._check_the_end()
+
+    def _all_over(self) -> bool:
+        rows = self.disk.rows()
+        complete = len(rows) == len(self.scene.labels) and all(row.status != "running" for row in rows)
+        return complete and all(process.fenced for process in self._live)
+
+    def _start_process(self) -> None:
+        self._starts += 1
+        if self._starts > PROCESSES_MAX:
+            self.break_(Broken("ends", f"{PROCESSES_MAX} processes were not enough to end every run"))
+            return
+        process = Process(self, self._starts)
+        self._live.add(process)
+        self._processes.append(process)
+        self._tell(process.number, "process started")
+        for injection, at in self._moments(f"process-{process.number}", ("crash", "clock_jump")):
+            happen = partial(self._crash, process) if injection.kind == "crash" else self._jump
+            self._outside.call_later(at, happen, injection)
+
+    def start_process_later(self) -> None:
+        """Somebody notices, sooner or later, and starts another one."""
+        delay = 0.0 if self.scene.calm else self.chance.pick(RESTART_SECONDS, "restart", self._starts)
+        self._outside.call_later(delay, self._start_process)
+
+    def _moments(self, name: str, kinds: Iterable[str]) -> list[tuple[Injection, float]]:
+        found = []
+        for kind in kinds:
+            injection = self.scene.faults.of_moment(self.chance, kind, name)
+            if injection is not None:
+                found.append((injection, moment_of(self.chance, kind, name)))
+        return found
+
+    def _plan_cancellations(self) -> None:
+        for row, label in enumerate(self.scene.labels):
+            for injection, at in self._moments(f"run-{label}", ("cancel",)):
+                self._outside.call_later(at, self._cancel, f"{BATCH}-{row}", injection)
+
+    def _crash(self, process: Process, injection: Injection) -> None:
+        if process in self._live and self._deaths < DEATHS_MAX:
+            self.struck(injection.name, "crash", f"process {process.number} is killed", process.number)
+            process.die()
+
+    def _jump(self, injection: Injection) -> None:
+        seconds = seconds_of(injection, self.chance)
+        self.struck(injection.name, "clock_jump", f"the clock jumps by {seconds:+,.3f} s", 0)
+        self._wall_us += round(seconds * 1e6)
+        self._clock_is_steady = False
+        for account in self.accounts.values():
+            account.clock_is_steady = False
+
+    def _cancel(self, run_id: str, injection: Injection) -> None:
+        if run_id in self.accounts:
+            self.struck(injection.name, "cancel", f"somebody cancels run {run_id}", 0)
+            self._outside.create_task(self._ask_to_cancel(run_id))
+
+    async def _ask_to_cancel(self, run_id: str) -> None:
+        journal = self.disk.open(None, partial(self.durable, None))
+        try:
+            await cancel(journal, run_id, by="person:sim", now_us=self.now_us)
+        except JournalError as error:
+            self._tell(0, f"the cancellation was not answered: {error.message}", run_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told as a broken promise
+            self.break_(Broken("engine", f"cancelling failed: {describe(error)}", run_id))
+        finally:
+            await journal.close()
+            self._news = True
+
+    # --- what is told to it ---
+
+    def now_us(self) -> int:
+        """The wall clock, in microseconds since 1970."""
+        return self._wall_us + round(self.timeline.now * 1e6)
+
+    def durable(
+        self, process: Process | None, run_id: str, events: Sequence[e.AnyEvent], opening: Opening | None
+    ) -> None:
+        """Events have become durable."""
+        number = process.number if process else 0
+        account = self.accounts.get(run_id)
+        self._folded += len(events)
+        try:
+            if account is None:
+                account = self.accounts[run_id] = Account(run_id, self._rules)
+                account.clock_is_steady = self._clock_is_steady
+                self._check_row(run_id, opening)
+            self._digest.update(f"{self.timeline.now!r} {number} {run_id}\n".encode())
+            for event in events:
+                self._events += 1
+                self.story.append(Happening(self.timeline.now, number, "event", run_id, event))
+                account.hear(event)
+                self._digest.update(account.encoded[-1])
+                if isinstance(event, e.AttemptCommitted):
+                    self._check_timeliness(account, event)
+                for invariant in self.scene.invariants:
+                    said = _verdict(invariant, account, event)
+                    account.require(_name_of(invariant), not said, said or "")
+            if not self._replays.randrange(REPLAY_ONE_IN):
+                self._check_replay(account)
+        except Broken as broken:
+            self.break_(broken)
+
+    def call_began(self, process: Process, job: Job) -> Call:
+        """An agent is handed a job."""
+        account = self.accounts[job.run_id]
+        call = Call(account.steps[job.step].duty.policy.timeout_ms / 1_000)
+        try:
+            account.see_call(job)
+            self._check_room(process, job, call)
+        except Broken as broken:
+            self.break_(broken)
+        self._calls[job.run_id, job.step] = call
+        return call
+
+    def run_ended(self, process: Process, run: Run) -> None:
+        """The engine yields a run."""
+        if process.dead:
+            return
+        self._tell(process.number, f"run {run.status}", run.run_id)
+        account = self.accounts[run.run_id]
+        try:
+            told = (run.status, run.steps, _encode(run.context.to_dict()), run.cost.tokens)
+            meant = (account.status, account.states, _encode(account.context), account.tokens)
+            for name, one, other in zip(("status", "steps", "context", "cost"), told, meant, strict=True):
+                account.require("result", one == other, f"the {name} of the result is {one!r:.200}, not {other!r:.200}")
+        except Broken as broken:
+            self.break_(broken)
+
+    def struck(self, name: str, kind: str, sentence: str, process: int, job: Job | None = None) -> None:
+        """A fault has struck."""
+        lost = self.accounts[job.run_id].steps[job.step].lost if job is not None else 0
+        self._struck.append((name, kind, job, lost))
+        if job is None:  # a broken call has an event of its own
+            self.story.append(Happening(self.timeline.now, process, "fault", "", sentence))
+
+    def process_died(self, process: Process) -> None:
+        """It was killed."""
+        self._deaths += 1
+        self._tell(process.number, "process died")
+        self._live.discard(process)
+        self._outside.call_soon(process.loop.bury)
+        if not process.fenced:
+            self.start_process_later()
+
+    def process_ended(self, process: Process) -> None:
+        """Its work is over, or has failed."""
+        if process.dead:
+            return
+        error = None if process.task.cancelled() else process.task.exception()
+        self._live.discard(process)
+        process.disk.die()
+        self._tell(process.number, "process ended" + (f": {describe(error)}" if error else ""))
+        expected = process.excused and isinstance(error, JournalError | RunInterrupted)
+        if error is not None and not expected:
+            self.break_(Broken("engine", f"the engine failed: {describe(error)}"))
+        self._news = True
+        if not process.fenced and not self._all_over():
+            self.start_process_later()
+
+    def break_(self, broken: Broken) -> None:
+        """An invariant doesn't hold: the first one counts."""
+        if self.broken is None:
+            self.broken = broken
+        self._news = True
+
+    def _tell(self, process: int, what: str, run_id: str = "") -> None:
+        self.story.append(Happening(self.timeline.now, process, what, run_id))
+
+    # --- checks beyond one run's account ---
+
+    def _check_row(self, run_id: str, opening: Opening | None) -> None:
+        fits = opening is not None and run_id == f"{BATCH}-{opening.row}" and opening.row < len(self.scene.labels)
+        if not fits:
+            raise Broken("rows", f"run {run_id} is started for {opening}", run_id)
+
+    def _check_timeliness(self, account: Account, event: e.AttemptCommitted) -> None:
+        call = self._calls.get((account.run_id, event.step))
+        in_time = call is not None and call.in_time
+        account.require("timeouts", in_time, f"attempt {event.attempt} of {event.step} committed after its timeout")
+
+    def _check_room(self, process: Process, job: Job, call: Call) -> None:
+        now = self.timeline.now
+        mine = self._open.setdefault((process.number, job.agent), [])
+        mine[:] = [other for other in mine if other.open_at(now)]
+        mine.append(call)
+        bound = self.scene.team.agents[job.agent].concurrency
+        if bound is not None and len(mine) > bound:
+            raise Broken("limits", f"{len(mine)} calls of {job.agent} in flight, more than {bound}", job.run_id)
+
+    def _check_replay(self, account: Account) -> None:
+        self._folded += len(account.events)
+        check_replay(account, self.disk.stored(account.run_id), self.disk.row(account.run_id))
+
+    def _check_the_end(self) -> None:
+        for account in self.accounts.values():
+            self._check_replay(account)
+        rows = {row.run_id for row in self.disk.rows() if row.batch == BATCH}
+        if rows != {f"{BATCH}-{n}" for n in range(len(self.scene.labels))}:
+            raise Broken("rows", f"the runs of the batch are {sorted(rows)}")
+
+    # --- its parts ---
+
+    def label(self, run_id: str) -> str:
+        """What a run is called in draws: by its request, whichever row that has become."""
+        return f"run-{self.scene.labels[int(run_id.rpartition('-')[2])]}"
+
+    @property
+    def faults_of_writes(self) -> Faults:
+        """The faults of the journal, until there were deaths enough."""
+        return self.scene.faults if self._deaths < DEATHS_MAX else Faults()
+
+    def adapter(self, agent: str) -> Adapter:
+        """The agent as this world's engines call it."""
+        code: Any = self.scene.agents[agent]
+        if hasattr(code, "seeded"):
+            code = code.seeded(self.chance, self.label, calm=self.scene.calm)
+        return FaultyAdapter(
+            FunctionAdapter(partial(answer_of, code)),
+            self._rules,
+            self.scene.faults,
+            self.chance,
+            label=self.label,
+            reissues=lambda job: self.accounts[job.run_id].steps[job.step].lost,
+            note=lambda job, injection: self.struck(injection.name, injection.kind, "", 0, job),
+        )
+
+    def _episode(self) -> Episode:
+        return Episode(
+            seed=self.chance.seed,
+            digest=self._digest.hexdigest(),
+            events=self._events,
+            folded=self._folded + sum(process.journal.loaded for process in self._processes),
+            seconds=self.timeline.now,
+            statuses=dict(Counter(account.status for account in self.accounts.values())),
+            struck=[self._fate_of(*struck) for struck in self._struck],
+            writes=self._processes[0].journal.writes if self._processes else 0,
+            broken=self.broken,
+            story=self.story,
+            runs=self.accounts,
+        )
+
+    def _fate_of(self, name: str, kind: str, job: Job | None, lost: int) -> Struck:
+        if job is None:
+            return Struck(name, kind, "", tuple(account.status for account in self.accounts.values()))
+        account = self.accounts[job.run_id]
+        return Struck(name, kind, _outcome(account, job, lost), (account.status,))
+
+
+def _outcome(account: Account, job: Job, lost: int) -> str:
+    """What became of a call. lost: how often the call of this step was lost in a crash before."""
+    for event in account.events:
+        if getattr(event, "step", "") != job.step:
+            continue
+        if isinstance(event, e.AttemptInterrupted):
+            if not lost:
+                return "lost"
+            lost -= 1
+        elif getattr(event, "attempt", 0) == job.attempt and not lost:
+            if isinstance(event, e.AttemptFailed):
+                return "timed out" if event.kind == "timeout" else "failed"
+            if type(event) in _OUTCOMES:
+                return _OUTCOMES[type(event)]
+    return "cancelled" if account.status == "cancelled" else "lost"
+
+
+_OUTCOMES: dict[type, str] = {
+    e.AttemptCommitted: "committed",
+    e.AttemptRefused: "refused",
+    e.QuestionAsked: "asked",
+}
+
+
+def _verdict(invariant: Invariant, account: Account, event: e.AnyEvent) -> str | None:
+    try:
+        return invariant(account, event)
+    except Exception as error:  # noqa: BLE001 - a user's check may fail in any way, which is no good sign either
+        return f"it raised {describe(error)}"
+
+
+def _name_of(invariant: Invariant) -> str:
+    return getattr(invariant, "__name__", type(invariant).__name__)
+
+
+@contextmanager
+def _quiet() -> Any:
+    """Warnings about agents that misbehave on purpose are no news."""
+    log = logging.getLogger("interlock")
+    before = log.disabled
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = before

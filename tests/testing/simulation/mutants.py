@@ -1,0 +1,329 @@
+"""Deliberate bugs in the runtime, each of which a simulation must find.
+
+A mutant is a change of the source: texts that are replaced by others. `python -m tests.testing.simulation.mutants`
+applies each to a copy, simulates a team with every feature under every kind of fault, and prints which invariant caught
+it, and after how many seeds.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[3]
+TEAM = Path(__file__).parent / "teams" / "all_features.yaml"
+SEEDS_MAX = 1_000
+
+
+class Mutant(NamedTuple):
+    """A bug. edits: (file below src/interlock, text that is there once, text in its place)."""
+
+    name: str
+    edits: Sequence[tuple[str, str, str]]
+
+
+class Catch(NamedTuple):
+    """What found a mutant, and at which seed; no invariant if nothing did."""
+
+    invariant: str
+    seed: int
+    message: str
+
+
+MUTANTS = [
+    Mutant(
+        "commit not in the completion's transaction",
+        [
+            (
+                "journal/memory.py",
+                "        stored += data\n",
+                """        from interlock.core.events import AttemptCommitted
+        late = self.__dict__.setdefault("late", {})
+        for at, full in late.pop(run_id, []):
+            stored[at] = full
+        for event, full in zip(events, data):
+            if isinstance(event, AttemptCommitted):
+                late.setdefault(run_id, []).append((len(stored), full))
+                full = encode(msgspec.structs.replace(event, writes={}))
+            stored.append(full)
+""",
+            )
+        ],
+    ),
+    Mutant(
+        "dependent started before the commit is durable",
+        [
+            ("engine/driver.py", "if durable is not None and not durable.done():\n", "if False:\n"),
+            (
+                "engine/driver.py",
+                "                if durable is not None:\n                    durable.result()\n",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "view that sees a concurrent sibling",
+        [
+            (
+                "core/context.py",
+                "return View(self, self._plan.ancestors[label], sight)",
+                "return View(self, -1, sight)",
+            )
+        ],
+    ),
+    Mutant(
+        "view that misses a grand-ancestor",
+        [
+            (
+                "core/context.py",
+                "return View(self, self._plan.ancestors[label], sight)",
+                "return View(self, 1 | sum(1 << need for need in self._plan.needs[label]), sight)",
+            )
+        ],
+    ),
+    Mutant(
+        "parent overwrite that leaves a child visible",
+        [("core/context.py", "if old not in fresh and self._present(old):", "if False:")],
+    ),
+    Mutant(
+        "retry count lost on resume",
+        [
+            (
+                "engine/engine.py",
+                '        if machine.status != "running":\n            return Run.of(row.run_id, machine, row.row)\n',
+                (
+                    '        if machine.status != "running":\n            return Run.of(row.run_id, machine, row.row)\n'
+                    "        machine._tries = [0] * len(machine._tries)\n"
+                ),
+            )
+        ],
+    ),
+    Mutant(
+        "reissue with a new idempotency key",
+        [("core/machine.py", "self.attempts[n] + (n not in self._reissue), self", "self.attempts[n] + 1, self")],
+    ),
+    Mutant(
+        "expected seq off by one",
+        [("engine/driver.py", "seq, at_us = machine.seq, max(", "seq, at_us = machine.seq - 1, max(")],
+    ),
+    Mutant(
+        "second driver not fenced",
+        [
+            (
+                "journal/memory.py",
+                "mine = owner is (self if opening is None else None) and self._may_open(opening)",
+                "mine = opening is None or owner is None",
+            )
+        ],
+    ),
+    Mutant(
+        "timer lost on resume",
+        [
+            (
+                "engine/engine.py",
+                "        now = max(self._now_us(), machine.at_us)\n        lost:",
+                (
+                    "        now = max(self._now_us(), machine.at_us)\n"
+                    '        machine._due = {n: None for n in machine._due if machine.state[n] != "backing_off"}\n'
+                    "        lost:"
+                ),
+            )
+        ],
+    ),
+    Mutant(
+        "late reply committed after a timeout",
+        [
+            (
+                "engine/driver.py",
+                "        if call.over:\n            self._late(command, outcome)\n",
+                "        if call.over:\n            self._arrive(outcome)\n",
+            ),
+            (
+                "core/machine.py",
+                (
+                    "        assert self.attempts[n] == event.attempt, "
+                    'f"{event.step}: attempt {event.attempt} is not the running one"\n'
+                ),
+                "",
+            ),
+            ("core/machine.py", "        assert to in LEGAL[state]", "        assert True or to in LEGAL[state]"),
+        ],
+    ),
+    Mutant(
+        "skipped need treated as dead",
+        [
+            (
+                "core/machine.py",
+                'if self.state[need] == "dead" or need in self._blocked), None)',
+                'if self.state[need] in {"dead", "skipped"} or need in self._blocked), None)',
+            )
+        ],
+    ),
+    Mutant(
+        "for_each re-read on resume",
+        [
+            (
+                "engine/engine.py",
+                "        now = max(self._now_us(), machine.at_us)\n        lost:",
+                """        now = max(self._now_us(), machine.at_us)
+        for n, (item_id, index, item) in machine.items.items():
+            there = machine.bank.value(machine.step(n).for_each, -1)[index : index + 1]
+            again = msgspec.Raw(msgspec.json.encode(there[0])) if there else item
+            machine.items[n] = (item_id, index, again)
+        lost:""",
+            )
+        ],
+    ),
+    Mutant(
+        "reducer folded in finish order",
+        [
+            (
+                "core/context.py",
+                "seen = sorted((v for v in chain if visible >> v.label & 1), key=lambda v: v.order)",
+                "seen = [v for v in chain if visible >> v.label & 1]",
+            )
+        ],
+    ),
+    Mutant(
+        "cancel that still commits",
+        [
+            (
+                "engine/driver.py",
+                'if machine.status != "running":\n                break\n',
+                'if machine.status not in {"running", "cancelled"}:\n                break\n',
+            ),
+            ("core/machine.py", "        assert to in LEGAL[state]", "        assert True or to in LEGAL[state]"),
+            (
+                "core/machine.py",
+                """        for n in range(1, len(self.state)):
+            if self.state[n] not in TERMINAL:
+                self._move(n, "cancelled")
+""",
+                "",
+            ),
+        ],
+    ),
+    Mutant(
+        "refused write partly applied",
+        [
+            (
+                "core/machine.py",
+                "        self.feedback[n] = tuple(finding.message for finding in event.findings)\n",
+                """        self.feedback[n] = tuple(finding.message for finding in event.findings)
+        if bytes(event.reply)[:1] == b"{":
+            said = msgspec.json.decode(event.reply, type=dict[str, Raw])
+            good = {path: raw for path, raw in said.items() if self.duty(n).writable.cover(path)}
+            self.bank.commit(self.label[n], good, writer=n)
+""",
+            )
+        ],
+    ),
+    Mutant(
+        "feedback of an older attempt",
+        [
+            (
+                "core/machine.py",
+                "        self.feedback[n] = tuple(finding.message for finding in event.findings)\n",
+                "        self.feedback.setdefault(n, tuple(finding.message for finding in event.findings))\n",
+            )
+        ],
+    ),
+    Mutant(
+        "batch row started twice",
+        [
+            (
+                "journal/memory.py",
+                "            store.batch_rows.get(opening.batch, {}).pop(opening.row, None)\n",
+                "            pass\n",
+            )
+        ],
+    ),
+    Mutant(
+        "room for a call not given back",
+        [("engine/driver.py", "            slots.give_back(self.command.agent)\n", "            pass\n")],
+    ),
+    Mutant(
+        "write outside the permission committed",
+        [("core/assess.py", "        if not can_write(path):\n", "        if False:\n")],
+    ),
+    Mutant(
+        "more retries than declared",
+        [
+            (
+                "core/machine.py",
+                "self._tries[n] > self.duty(n).policy.retries",
+                "self._tries[n] > self.duty(n).policy.retries + 1",
+            )
+        ],
+    ),
+    Mutant(
+        "backoff not waited for",
+        [("engine/driver.py", "min(max(0, timer.due_us - self._shell.now_us()), longest_us) / 1e6", "0.0")],
+    ),
+    Mutant(
+        "timeout that never fires",
+        [
+            (
+                "engine/driver.py",
+                "            if call.deadline is not None and call.deadline <= now:\n",
+                "            if False:\n",
+            )
+        ],
+    ),
+    Mutant(
+        "join runs although a need is dead",
+        [("core/machine.py", 'if lost is not None and self.step(n).join == "all":', "if False:")],
+    ),
+]
+
+
+def mutated(mutant: Mutant, folder: Path) -> None:
+    """A copy of the source in the folder, with the bug in it."""
+    shutil.copytree(ROOT / "src" / "interlock", folder / "interlock", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, old, new in mutant.edits:
+        file = folder / "interlock" / name
+        text = file.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{mutant.name}: {name} holds this {text.count(old)} times, not once:\n{old}"
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+HUNT = """
+import json, sys
+from interlock.testing.simulation.campaign import Recipe, play
+from interlock.testing.injection.faults import Faults
+team, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+report = play(Recipe(team=team, faults=Faults.everything().document).scenes(), range(first, last))
+seed = report.first_broken
+broken = report.broken[seed] if seed is not None else None
+print(json.dumps([broken.invariant, seed, broken.message] if broken else ["", report.seeds, ""]))
+"""
+
+
+def hunt(mutant: Mutant | None, seeds_max: int = SEEDS_MAX) -> Catch:
+    """Simulate with the bug, or without any, until something breaks."""
+    with tempfile.TemporaryDirectory() as folder:
+        mutated(mutant or Mutant("", []), Path(folder))
+        environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-c", HUNT, str(TEAM), "0", str(seeds_max)]
+        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{mutant}: {done.stderr[-2_000:]}"
+    return Catch(*json.loads(done.stdout))
+
+
+def main() -> None:
+    """The table."""
+    chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or any(word in mutant.name for word in sys.argv[1:])]
+    max(len(mutant.name) for mutant in chosen)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _mutant, catch in zip(chosen, pool.map(hunt, chosen), strict=True):
+            catch.seed + 1 if catch.invariant else catch.seed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,792 @@
+"""The account of a run: good stories pass, and each invariant refuses the first event that breaks it."""
+
+import pickle
+from contextlib import contextmanager
+from random import Random
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from msgspec import Raw
+
+import interlock.core.events as e
+from interlock.core import values
+from interlock.core.job import Job, Question, Usage, idempotency_key
+from interlock.core.plan import Condition, Phase, Plan, Step
+from interlock.core.policy import Policy
+from interlock.core.rules import Role, Rules
+from interlock.core.scope import Scope, Sharing
+from interlock.core.values import DEFAULT_LIMITS, Limits
+from interlock.testing.simulation.account import Account, Broken
+from interlock.testing.simulation.checks import check_replay
+from interlock.testing.simulation.naive import NaiveContext
+from tests.core.strategies import scenarios
+from tests.core.test_promises import SLOW_TO_DRAW, Playing, schedules
+
+ALL = Scope(["act"], ["*"], ["*"])
+SECOND_US = 1_000_000
+
+
+def step(id_, *needs, **given):
+    given.setdefault("writes", [f"out.{id_}"])
+    return Step(id_, given.pop("agent", "ann"), "act", needs=needs, **given)
+
+
+def each(id_, path, *needs):
+    return step(id_, *needs, for_each=path, writes=["out.{step}"])
+
+
+class Telling:
+    """Tells an account what happens, one second apart."""
+
+    def __init__(self, *steps, request=None, roles=None, reducers=None, limits=DEFAULT_LIMITS, **policy):
+        roles = roles or {"ann": Role(ALL, Policy(**{"retries": 0, "backoff_ms": 0, **policy}))}
+        self.rules = Rules(Plan(steps), roles, Sharing(reducers=reducers or {}), limits)
+        self.request = request or {}
+        self.account = Account("run", self.rules)
+        self.at_us = 0
+        self.attempts = {}
+
+    def hear(self, kind, *given, after=SECOND_US, **more):
+        self.at_us += after
+        self.account.hear(kind(self.at_us, *given, **more))
+        return self
+
+    def begin(self):
+        return self.hear(e.RunStarted, Raw(values.encode(self.request)), "team", "plan")
+
+    def start(self, step_id, *, attempt=0, agent="ann", again=False, **more):
+        self.attempts[step_id] = attempt or self.attempts.get(step_id, 0) + (not again)
+        return self.hear(e.AttemptStarted, step_id, self.attempts[step_id], agent, "", **more)
+
+    def commit(self, step_id, deletes=(), usage=None, *, attempt=0, **writes):
+        """Writes below `out`, or whole paths where they have one."""
+        raw = {path.replace("__", "."): Raw(values.encode(value)) for path, value in writes.items()}
+        return self.hear(e.AttemptCommitted, step_id, attempt or self.attempts[step_id], raw, deletes, usage=usage)
+
+    def do(self, step_id, **writes):
+        return self.start(step_id).commit(step_id, **writes)
+
+    def refuse(self, step_id, *messages):
+        findings = tuple(e.Finding("shape", message) for message in messages)
+        return self.hear(e.AttemptRefused, step_id, self.attempts[step_id], findings)
+
+    def fail(self, step_id, **more):
+        return self.hear(e.AttemptFailed, step_id, self.attempts[step_id], "error", "it broke", **more)
+
+    def lose(self, step_id):
+        return self.hear(e.AttemptInterrupted, step_id, self.attempts[step_id])
+
+    def ask(self, step_id):
+        return self.hear(e.QuestionAsked, step_id, self.attempts[step_id], Question("Really?"))
+
+    def expand(self, step_id, items):
+        return self.hear(e.StepExpanded, step_id, Raw(values.encode(items)))
+
+    def skip(self, step_id):
+        return self.hear(e.StepSkipped, step_id, "its condition did not hold")
+
+    def bury(self, step_id):
+        return self.hear(e.StepBuried, step_id, "given up")
+
+    def park(self):
+        return self.hear(e.RunParked, "a person is asked")
+
+    def cancel(self):
+        return self.hear(e.RunCancelled, "ann")
+
+    def finish(self, status="succeeded"):
+        return self.hear(e.RunFinished, status)
+
+    def call(self, step_id, **told):
+        """The agent is handed its job."""
+        attempt = told.setdefault("attempt", self.attempts.get(step_id, 1))
+        told.setdefault("view", self.view_of(step_id))
+        told.setdefault("idempotency_key", idempotency_key("run", step_id, attempt))
+        told = {"run_id": "run", "step": step_id, "agent": "ann", "action": "act", **told}
+        self.account.see_call(Job(**told))
+        return self
+
+    def view_of(self, step_id):
+        """What the step is meant to see, when nobody plays tricks."""
+        label = self.account.steps[step_id].number if step_id in self.account.steps else 1
+        return shown(self.account.naive.tree(self.rules.plan.ancestors[label]))
+
+    @property
+    def states(self):
+        return self.account.states
+
+
+def shown(tree):
+    return SimpleNamespace(to_dict=lambda: tree)
+
+
+@contextmanager
+def broken(invariant, message=None):
+    with pytest.raises(Broken, match=message) as raised:
+        yield
+    assert raised.value.invariant == invariant
+    assert raised.value.run_id == "run"
+
+
+# --- time, final ---
+
+
+def test_time_never_goes_back_within_a_run():
+    telling = Telling(step("a")).begin().start("a", after=0)
+    with broken("time", "time went back"):
+        telling.commit("a").hear(e.RunFinished, "succeeded", after=-1)
+
+
+def test_a_run_begins_with_its_start():
+    with broken("final", "AttemptStarted after the run was "):
+        Telling(step("a")).start("a")
+
+
+def test_a_run_starts_once():
+    with broken("final", "RunStarted after the run was running"):
+        Telling(step("a")).begin().begin()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [lambda t: t.do("a").finish(), lambda t: t.start("a").fail("a").bury("a").finish("failed"), Telling.cancel],
+)
+def test_nothing_happens_after_the_end(end):
+    telling = Telling(step("a")).begin()
+    end(telling)
+    assert telling.account.status in {"succeeded", "failed", "cancelled"}
+    with broken("final", "after the run was"):
+        telling.cancel()
+
+
+def test_a_parked_run_can_only_be_cancelled():
+    telling = Telling(step("a"), step("b", "a")).begin().start("a").ask("a").park()
+    with broken("final", "AttemptStarted after the run was parked"):
+        telling.start("b")
+    telling.cancel()
+    assert telling.states == {"a": "cancelled", "b": "cancelled"}
+
+
+# --- once ---
+
+
+def test_a_committed_step_is_never_called_again():
+    telling = Telling(step("a"), step("b")).begin().do("a", out__a=1)
+    with broken("once", "a is called again although it is committed"):
+        telling.start("a")
+
+
+def test_a_step_is_not_called_while_it_is_in_flight():
+    telling = Telling(step("a"), retries=3).begin().start("a")
+    with broken("once", "a is called while a call of it is in flight"):
+        telling.start("a")
+
+
+def test_a_step_that_asks_is_not_called():
+    telling = Telling(step("a"), step("b"), retries=3).begin().start("a").ask("a")
+    with broken("once", "a is called again although it is escalated"):
+        telling.start("a")
+
+
+def test_a_step_ends_once():
+    with broken("once", "a is skipped although it is committed"):
+        Telling(step("a"), step("b")).begin().do("a").skip("a")
+    with broken("once", "a is given up although it is committed"):
+        Telling(step("a"), step("b")).begin().do("a").bury("a")
+
+
+# --- attempts ---
+
+
+def test_attempts_are_counted_one_by_one():
+    with broken("attempts", "attempt 2 of a should be 1"):
+        Telling(step("a")).begin().start("a", attempt=2)
+    with broken("attempts", "attempt 1 of a should be 2"):
+        Telling(step("a"), retries=1).begin().start("a").refuse("a", "no").start("a", attempt=1)
+
+
+def test_a_lost_call_is_made_again_under_its_number():
+    Telling(step("a")).begin().start("a").lose("a").start("a", again=True).commit("a").finish()
+    with broken("attempts", "attempt 2 of a should be 1"):
+        Telling(step("a"), retries=3).begin().start("a").lose("a").start("a")
+
+
+def test_there_are_no_more_attempts_than_the_policy_allows():
+    telling = Telling(step("a"), retries=2).begin()
+    for _ in range(3):
+        telling.start("a").refuse("a", "no")
+    with broken("attempts", "a is called although all attempts of it are used up"):
+        telling.start("a")
+
+
+def test_what_fails_for_good_is_not_tried_again():
+    telling = Telling(step("a"), retries=2).begin().start("a").fail("a", retryable=False)
+    with broken("attempts", "used up"):
+        telling.start("a")
+
+
+def test_a_call_is_made_again_so_often_and_no_more():
+    telling = Telling(step("a"), reissues_max=1).begin().start("a").lose("a").start("a", again=True).lose("a")
+    with broken("attempts", "used up"):
+        telling.start("a", attempt=2)
+    telling.bury("a").finish("failed")
+
+
+def test_a_step_is_not_given_up_with_attempts_left():
+    with broken("attempts", "a is given up with attempts left"):
+        Telling(step("a"), retries=1).begin().start("a").refuse("a", "no").bury("a")
+    with broken("attempts", "a is given up with attempts left"):
+        Telling(step("a")).begin().bury("a")
+
+
+def two(**ann):
+    return {"ann": Role(ALL, fallback="eve", **ann), "eve": Role(ALL)}
+
+
+def test_the_fallback_comes_after_the_last_attempt_and_not_before():
+    roles = two(policy=Policy(retries=1, backoff_ms=0))
+    telling = Telling(step("a"), roles=roles).begin().start("a").refuse("a", "no")
+    with broken("attempts", "eve is called, not ann"):
+        telling.start("a", agent="eve")
+    telling = Telling(step("a"), roles=roles).begin().start("a").refuse("a", "no").start("a").fail("a")
+    telling.start("a", agent="eve").commit("a").finish()
+    with broken("attempts", "ann is called, not eve"):
+        Telling(step("a"), roles=two(policy=Policy(retries=0))).begin().start("a").refuse("a", "no").start("a")
+
+
+# --- plan ---
+
+
+def test_a_step_waits_for_what_it_needs():
+    with broken("plan", "b is called, but it must wait for a"):
+        Telling(step("a"), step("b", "a")).begin().start("b")
+    Telling(step("a"), step("b", "a")).begin().do("a").start("b")
+
+
+def test_a_step_of_a_phase_waits_for_the_phase_before():
+    phases = Phase("one", [step("a"), step("b")]), Phase("two", [step("c")])
+    with broken("plan", "c is called, but it must wait for b"):
+        Telling(*phases).begin().do("a").start("c")
+
+
+def test_there_is_no_other_step_than_those_of_the_plan():
+    with broken("plan", "there is no step z"):
+        Telling(step("a")).begin().start("z")
+
+
+def dead(telling, step_id):
+    return telling.start(step_id).fail(step_id).bury(step_id)
+
+
+def test_a_step_that_needs_a_dead_one_is_skipped_at_once():
+    telling = dead(Telling(step("a"), step("b", "a"), step("c", "b")).begin(), "a")
+    assert telling.states == {"a": "dead", "b": "skipped", "c": "skipped"}
+    with broken("once", "b is called again although it is skipped"):
+        telling.start("b")
+
+
+def test_any_outcome_is_enough_for_a_step_that_says_so():
+    telling = dead(Telling(step("a"), step("b", "a"), step("c", "b", join="any_outcome")).begin(), "a")
+    telling.do("c").finish("failed")
+    assert telling.states == {"a": "dead", "b": "skipped", "c": "committed"}
+
+
+def only_if(path, op="exists", value=None):
+    return {"when": Condition(path, op, value)}
+
+
+def test_a_step_whose_needs_were_all_skipped_is_skipped():
+    telling = Telling(step("a", **only_if("no")), step("b", "a"), step("c"), step("d", "c", "a"))
+    telling.begin().skip("a").do("c")
+    assert telling.states["b"] == "skipped"
+    telling.do("d").finish()
+
+
+def test_a_condition_decides_whether_a_step_is_called():
+    telling = Telling(step("a", **only_if("q", ">", 3)), request={"q": 3}).begin()
+    with broken("plan", "a is called, but its condition doesn't hold"):
+        telling.start("a")
+    telling.attempts.clear()
+    telling.skip("a").finish()
+    with broken("plan", "a is skipped, but its condition holds"):
+        Telling(step("a", **only_if("q", ">", 3)), request={"q": 4}).begin().skip("a")
+
+
+def test_a_step_without_a_condition_is_not_skipped():
+    with broken("plan", "a is skipped, but its condition holds"):
+        Telling(step("a")).begin().skip("a")
+
+
+def test_a_condition_is_looked_at_when_all_that_is_needed_is_over():
+    telling = Telling(step("a"), step("b", "a", **only_if("out.a"))).begin()
+    with broken("plan", "b is skipped, but it must wait for a"):
+        telling.skip("b")
+    telling.do("a", out__a=1).start("b")
+
+
+# --- for_each: plan, frozen_items ---
+
+
+def listed(items=(1, 2)):
+    return Telling(step("a"), each("b", "list", "a"), step("c", "b"), request={"list": list(items)}).begin()
+
+
+def test_items_become_steps_of_their_own():
+    telling = listed().do("a").expand("b", [1, 2])
+    assert telling.states == {"a": "committed", "b": "running", "c": "waiting", "b-0": "ready", "b-1": "ready"}
+    telling.do("b-1", **{"out__b-1": "two"})
+    with broken("plan", "c is called, but it must wait for b"):
+        telling.start("c")
+    telling.attempts.clear()
+    telling.do("b-0", **{"out__b-0": "one"}).do("c").finish()
+    assert telling.account.context["out"] == {"b-0": "one", "b-1": "two"}
+
+
+def test_an_empty_list_is_a_committed_step():
+    telling = listed([]).do("a").expand("b", [])
+    assert telling.states["b"] == "committed"
+    telling.do("c").finish()
+
+
+def test_a_dead_item_is_a_dead_step():
+    telling = dead(listed().do("a").expand("b", [1, 2]), "b-0")
+    assert telling.states["b"] == "running"
+    telling.do("b-1")
+    assert (telling.states["b"], telling.states["c"]) == ("dead", "skipped")
+    telling.finish("failed")
+
+
+@pytest.mark.parametrize("items", [[1], [2, 1], [1, 2, 3], [1, True], [1, 2.0], "list", {}])
+def test_a_step_is_expanded_to_its_list_and_nothing_else(items):
+    with broken("frozen_items", "b is expanded to something else than its list"):
+        listed().do("a").expand("b", items)
+
+
+def test_nothing_is_no_list():
+    with broken("frozen_items", "something else"):
+        Telling(each("b", "nothing")).begin().expand("b", [])
+
+
+def test_a_step_is_expanded_once():
+    with broken("frozen_items", "b is expanded twice"):
+        listed().do("a").expand("b", [1, 2]).expand("b", [1, 2])
+
+
+def test_a_step_is_expanded_when_its_turn_has_come():
+    with broken("plan", "b is expanded, but it must wait for a"):
+        listed().expand("b", [1, 2])
+    conditional = msgspec.structs.replace(each("b", "list"), **only_if("no"))
+    with broken("plan", "b is expanded, but its condition doesn't hold"):
+        Telling(conditional, request={"list": []}).begin().expand("b", [])
+
+
+def test_a_skipped_step_is_not_expanded():
+    conditional = msgspec.structs.replace(each("b", "list"), **only_if("no"))
+    with broken("plan", "b is expanded, but it was skipped"):
+        Telling(conditional, step("c"), request={"list": []}).begin().skip("b").expand("b", [])
+
+
+def test_only_a_for_each_is_expanded():
+    with broken("plan", "a is expanded, but has no for_each"):
+        listed().expand("a", [1, 2])
+    with broken("plan", "b-0 is expanded, but has no for_each"):
+        listed().do("a").expand("b", [1, 2]).expand("b-0", [1, 2])
+
+
+def test_a_for_each_is_not_called_itself():
+    with broken("plan", "b is called, not its items"):
+        listed().do("a").start("b")
+
+
+@pytest.mark.parametrize("request_", [{}, {"list": "abc"}, {"list": [1, 2, 3, 4]}])
+def test_a_list_that_is_none_or_too_long_buries_its_step(request_):
+    narrow = Limits(for_each_width_max=3)
+    telling = Telling(each("b", "list"), step("c", "b"), request=request_, limits=narrow).begin().bury("b")
+    telling.finish("failed")
+    assert telling.states == {"b": "dead", "c": "skipped"}
+
+
+def test_a_good_list_buries_nobody():
+    with broken("attempts", "b is given up with attempts left"):
+        listed().do("a").bury("b")
+
+
+def test_a_list_is_looked_for_when_its_turn_has_come():
+    with broken("plan", "b is given up, but it must wait for a"):
+        Telling(step("a"), each("b", "out.a", "a")).begin().bury("b")
+
+
+def test_an_item_is_handed_its_own_value():
+    telling = listed([1, {"x": 2}]).do("a").expand("b", [1, {"x": 2}]).start("b-0").start("b-1")
+    telling.call("b-0", item=1, index=0).call("b-1", item={"x": 2}, index=1)
+    for other in (True, 1.0, {"x": 2}, None):
+        with broken("frozen_items", "b-0 is handed another item than at its expansion"):
+            telling.call("b-0", item=other, index=0)
+
+
+# --- backoff ---
+
+
+def waiting(**policy):
+    return Telling(step("a"), **{"retries": 3, "backoff_ms": 400, "backoff_ms_max": 1_000, **policy}).begin()
+
+
+def test_a_failed_attempt_is_followed_by_a_wait():
+    telling = waiting().start("a").fail("a")
+    assert telling.states == {"a": "backing_off"}
+    with broken("backoff", "a is called before its wait is over"):
+        telling.hear(e.BackoffEnded, "a", after=399_999).start("a", after=0)
+
+
+@pytest.mark.parametrize(("failures", "wait_ms"), [(1, 400), (2, 800), (3, 1_000)])
+def test_waits_grow_up_to_a_bound(failures, wait_ms):
+    def after(wait_us):
+        telling = waiting()
+        for number in range(1, failures + 1):
+            telling.start("a", after=0).fail("a", after=0)
+            telling.hear(e.BackoffEnded, "a", after=SECOND_US if number < failures else wait_us)
+        return telling
+
+    after(wait_ms * 1_000).start("a", after=0)
+    with broken("backoff"):
+        after(wait_ms * 1_000 - 1).start("a", after=0)
+
+
+def test_a_wait_ends_before_the_next_call():
+    with broken("backoff", "a is called before its wait is over"):
+        waiting().start("a").fail("a").start("a", after=60 * SECOND_US)
+
+
+def test_only_a_wait_can_end():
+    with broken("backoff", "a was not waiting: it is ready"):
+        waiting().start("a").refuse("a", "no").hear(e.BackoffEnded, "a")
+
+
+def test_a_refusal_is_followed_by_no_wait():
+    waiting().start("a").refuse("a", "no").start("a", after=0).commit("a").finish()
+
+
+def test_after_a_jump_of_the_clock_nobody_knows_how_long_a_wait_was():
+    telling = waiting().start("a").fail("a")
+    telling.account.clock_is_steady = False
+    telling.hear(e.BackoffEnded, "a", after=0).start("a", after=0).commit("a").finish()
+
+
+def test_the_fallback_waits_for_nobody():
+    roles = two(policy=Policy(retries=0, backoff_ms=400))
+    Telling(step("a"), roles=roles).begin().start("a").fail("a").start("a", agent="eve", after=0)
+
+
+# --- permissions, limits ---
+
+
+@pytest.mark.parametrize("path", ["out", "out.b", "elsewhere", "out.ab"])
+def test_a_step_commits_only_what_it_may_write(path):
+    telling = Telling(step("a"), step("b")).begin().start("a")
+    with broken("permissions", f"a committed {path}, which it may not write"):
+        telling.commit("a", **{path: 1})
+
+
+def test_a_step_deletes_only_what_it_may_write():
+    with broken("permissions", "a committed elsewhere, which it may not write"):
+        Telling(step("a")).begin().start("a").commit("a", deletes=("elsewhere",))
+    telling = Telling(step("a"), request={"out": {"a": 1, "b": 2}}).begin().start("a").commit("a", deletes=("out.a",))
+    assert telling.account.context == {"out": {"b": 2}}
+
+
+def test_an_item_commits_only_what_belongs_to_it():
+    telling = listed().do("a").expand("b", [1, 2]).start("b-1")
+    with broken("permissions", "b-1 committed out.b-0, which it may not write"):
+        telling.commit("b-1", **{"out__b-0": 1})
+
+
+def test_a_commit_keeps_within_its_limits():
+    telling = Telling(step("a"), limits=Limits(commit_bytes_max=10)).begin().start("a")
+    with broken("limits", "a committed 11 bytes"):
+        telling.commit("a", out__a="x" * 9)
+    Telling(step("a"), limits=Limits(commit_bytes_max=10)).begin().do("a", out__a="x" * 8)
+
+
+# --- first_outcome ---
+
+
+OUTCOMES = {
+    "commit": Telling.commit,
+    "refuse": lambda t, s: t.refuse(s, "no"),
+    "fail": Telling.fail,
+    "lose": Telling.lose,
+    "ask": Telling.ask,
+}
+
+
+@pytest.mark.parametrize("first", OUTCOMES)
+@pytest.mark.parametrize("second", OUTCOMES)
+def test_the_first_outcome_of_an_attempt_counts(first, second):
+    telling = Telling(step("a"), step("b"), retries=3, reissues_max=3).begin().start("a")
+    OUTCOMES[first](telling, "a")
+    with broken("first_outcome", "of attempt 1 of a, which is over"):
+        OUTCOMES[second](telling, "a")
+
+
+def test_an_outcome_belongs_to_the_attempt_that_runs():
+    telling = Telling(step("a"), retries=3).begin().start("a").refuse("a", "no").start("a")
+    with broken("first_outcome", "AttemptCommitted of attempt 1 of a, which is over"):
+        telling.commit("a", attempt=1)
+
+
+def test_a_late_reply_is_charged_and_changes_nothing():
+    telling = Telling(step("a"), retries=1).begin().start("a").fail("a").start("a")
+    telling.hear(e.ReplyArrivedLate, "a", 1, Usage(2, 3))
+    assert telling.account.tokens == 5
+    assert telling.states == {"a": "running"}
+    telling.commit("a").hear(e.ReplyArrivedLate, "a", 2)
+
+
+def test_a_reply_is_not_late_before_its_attempt_is_over():
+    with broken("first_outcome", "attempt 1 of a is late, but has no outcome"):
+        Telling(step("a")).begin().start("a").hear(e.ReplyArrivedLate, "a", 1)
+    with broken("first_outcome", "attempt 2 of a is late, but has no outcome"):
+        Telling(step("a"), retries=3).begin().start("a").fail("a").hear(e.ReplyArrivedLate, "a", 2)
+
+
+# --- parked, ends ---
+
+
+def test_a_run_is_parked_for_a_question():
+    with broken("parked", "the run is parked, and no step asks anything"):
+        Telling(step("a")).begin().start("a").park()
+
+
+def test_a_run_is_not_parked_while_anything_can_go_on():
+    def asking(**policy):
+        return Telling(step("a"), step("b"), **policy).begin().start("a").ask("a")
+
+    with broken("parked", r"the run is parked, but \['b'\] could go on"):
+        asking().park()
+    with broken("parked", "could go on"):
+        asking().start("b").park()
+    with broken("parked", "could go on"):
+        asking(retries=3, backoff_ms=100).start("b").fail("b").park()
+    with broken("parked", "could go on"):
+        asking(retries=3).start("b").refuse("b", "no").park()
+    asking().do("b").park()
+
+
+def test_a_question_is_charged():
+    telling = Telling(step("a")).begin().start("a")
+    telling.hear(e.QuestionAsked, "a", 1, Question("Really?"), Usage(1, 1)).park()
+    assert telling.account.tokens == 2
+
+
+def test_a_run_ends_when_all_its_steps_have():
+    with broken("ends", r"the run is over, but not \['b'\]"):
+        Telling(step("a"), step("b")).begin().do("a").finish()
+
+
+def test_a_run_with_a_dead_step_has_failed():
+    with broken("ends", r"succeeded with dead: \['a'\]"):
+        dead(Telling(step("a")).begin(), "a").finish()
+    with broken("ends", "failed with dead"):
+        Telling(step("a")).begin().do("a").finish("failed")
+
+
+# --- calls: durable, keys, feedback, job, views ---
+
+
+def test_a_call_follows_its_durable_announcement():
+    with broken("durable", "a is called before its attempt 1 is durable"):
+        Telling(step("a")).begin().call("a")
+    with broken("durable", "a is called before its attempt 2 is durable"):
+        Telling(step("a")).begin().start("a").call("a", attempt=2)
+    with broken("durable", "a is called before its attempt 1 is durable"):
+        Telling(step("a"), retries=1).begin().start("a").refuse("a", "no").call("a")
+
+
+def test_a_call_made_again_keeps_its_key():
+    telling = Telling(step("a")).begin().start("a").call("a").lose("a").start("a", again=True).call("a")
+    with broken("keys", "the idempotency key of a changed to other"):
+        telling.call("a", idempotency_key="other")
+
+
+def test_no_two_attempts_have_one_key():
+    telling = Telling(step("a"), step("b"), retries=1).begin().start("a").call("a").refuse("a", "no").start("a")
+    with broken("keys", "the idempotency key of a changed to run/a/1"):
+        telling.call("a", idempotency_key="run/a/1", feedback=("no",))
+    telling.start("b")
+    with broken("keys", "the idempotency key of b"):
+        telling.call("b", idempotency_key="run/a/1")
+
+
+def test_the_latest_feedback_travels():
+    telling = Telling(step("a"), retries=3).begin().start("a").call("a").refuse("a", "too long", "too sad").start("a")
+    with broken("feedback", r"a is told \(\), not \('too long', 'too sad'\)"):
+        telling.call("a")
+    telling.call("a", feedback=("too long", "too sad")).refuse("a", "too short").start("a")
+    telling.call("a", feedback=("too short",)).fail("a").start("a").call("a", feedback=("too short",))
+
+
+@pytest.mark.parametrize(
+    "told", [{"run_id": "other"}, {"agent": "bob"}, {"action": "rest"}, {"instructions": "Hurry."}, {"index": 0}]
+)
+def test_an_agent_is_handed_the_job_that_was_declared(told):
+    declared = step("a", instructions="Take your time.")
+    telling = Telling(declared).begin().start("a").call("a", instructions="Take your time.")
+    with broken("job", "a is handed"):
+        telling.call("a", **{"instructions": "Take your time.", **told})
+
+
+def test_samples_and_items_are_told_their_number():
+    telling = Telling(step("a", samples=2, writes=["out.{step}"])).begin().start("a-1").start("a-2")
+    telling.call("a-1", index=1).call("a-2", index=2)
+    with broken("job", "a-2 is handed"):
+        telling.call("a-2", index=1)
+    telling = listed().do("a").expand("b", [1, 2]).start("b-1")
+    with broken("job", "b-1 is handed"):
+        telling.call("b-1", index=0, item=2)
+
+
+def looking(reads=None):
+    """`c` follows `a`; `b` runs beside them."""
+    telling = Telling(step("a"), step("b"), step("c", "a", reads=reads), request={"q": 1})
+    return telling.begin().do("a", out__a={"x": 1, "y": 2}).do("b", out__b=2).start("c")
+
+
+def test_a_view_is_what_its_ancestors_committed():
+    looking().call("c", view=shown({"q": 1, "out": {"a": {"x": 1, "y": 2}}}))
+    looking(reads=["out.a.x"]).call("c", view=shown({"out": {"a": {"x": 1}}}))
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"q": 1, "out": {"a": {"x": 1, "y": 2}, "b": 2}},  # what runs beside it
+        {"q": 1},
+        {},
+        {"q": 1, "out": {"a": {"x": 1, "y": 3}}},
+        {"q": 1.0, "out": {"a": {"x": 1, "y": 2}}},
+        {"q": 1, "out": {"a": {"y": 2, "x": 1}}},  # another order of keys
+    ],
+)
+def test_a_view_is_nothing_else(tree):
+    with broken("views", "c is shown"):
+        looking().call("c", view=shown(tree))
+
+
+def test_a_view_is_cut_to_the_scope():
+    with broken("views", "c is shown"):
+        looking(reads=["out.a.x"]).call("c", view=shown({"q": 1, "out": {"a": {"x": 1, "y": 2}}}))
+
+
+# --- what it tells ---
+
+
+def test_it_tells_what_it_knows():
+    telling = Telling(step("a"), step("b"), request={"q": 1}).begin().start("a")
+    telling.hear(e.FaultInjected, "a", 1, "slow").commit("a", usage=Usage(10, 5), out__a=[1])
+    account = telling.account
+    assert account.request == {"q": 1}
+    assert account.context == {"q": 1, "out": {"a": [1]}}
+    assert account.states == {"a": "committed", "b": "waiting"}
+    assert (account.status, account.tokens, len(account.events)) == ("running", 15, 4)
+    assert account.value("out.a", -1) == [1]
+    with pytest.raises(KeyError):
+        account.value("out.b", -1)
+
+
+def test_a_broken_invariant_can_be_told_in_another_process():
+    error = pickle.loads(pickle.dumps(Broken("views", "it saw too much", "r-1")))
+    assert (error.invariant, error.message, error.run_id) == ("views", "it saw too much", "r-1")
+    assert str(error) == "views: it saw too much"
+
+
+# --- any story of the machine ---
+
+
+class Overheard(Playing):
+    """A run whose every event and call is told to an account, too."""
+
+    def __init__(self, scenario, schedule=b""):
+        self.account = Account("run", scenario.rules)
+        super().__init__(scenario, schedule)
+
+    def note(self, fact):
+        super().note(fact)
+        self.account.hear(fact)
+
+    def start_call(self, command):
+        before = len(self.flights)
+        super().start_call(command)
+        if len(self.flights) > before:
+            self.account.see_call(self.flights[-1][1])
+
+    def check(self):
+        row = SimpleNamespace(status=self.machine.status)
+        check_replay(self.account, self.journal, row)
+        assert self.account.status == self.machine.status
+        assert self.account.tokens == self.machine.cost.tokens
+        assert repr(self.account.context) == self.final_context()
+        assert self.account.request == self.scenario.request
+
+
+@settings(max_examples=100, suppress_health_check=SLOW_TO_DRAW)
+@given(scenarios(), schedules)
+def test_a_legal_story_breaks_nothing(scenario, schedule):
+    run = Overheard(scenario, schedule).play()
+    run.check()
+    ended = {name: state for name, state in run.states().items() if state != "ready"}
+    assert {name: run.account.states[name] for name in ended} == ended
+
+
+@settings(max_examples=50, suppress_health_check=SLOW_TO_DRAW)
+@given(scenarios(), schedules)
+def test_a_legal_story_can_be_cut_short(scenario, schedule):
+    run = Overheard(scenario, schedule)
+    run.recover()
+    for _ in range(len(schedule) // 8):
+        if not (choice := len(run.flights) + len(run.timers) + len(run.calls)):
+            break
+        run.act(run.choose(choice))
+    run.check()
+    if run.machine.status in {"running", "parked"}:
+        cancelled = e.RunCancelled(run.now_us, "tester")
+        run.machine.apply(cancelled)
+        run.journal.append(e.encode(cancelled))
+        run.note(cancelled)
+        run.check()
+        assert {*run.account.states.values()} == {*run.states().values()}
+
+
+class Spoiled(Overheard):
+    """A run whose machine makes a mistake at some moment: one that the account must notice."""
+
+    def __init__(self, scenario, chance):
+        super().__init__(scenario)
+        self.chance = chance
+        self.spoiled = False
+
+    def note(self, fact):
+        self.account.hear(self.spoil(fact))
+
+    def spoil(self, fact):
+        if isinstance(fact, e.AttemptStarted) and not self.spoiled and self.chance.random() < 0.3:
+            self.spoiled = True
+            return msgspec.structs.replace(fact, attempt=fact.attempt + 1)
+        return fact
+
+
+@settings(max_examples=30, suppress_health_check=SLOW_TO_DRAW)
+@given(scenarios())
+def test_a_wrong_number_in_any_story_is_noticed(scenario):
+    run = Spoiled(scenario, Random(1))
+    found = None
+    try:
+        run.play()
+    except Broken as broken_:
+        found = broken_.invariant
+    assert found == ("attempts" if run.spoiled else None)
+
+
+def test_the_naive_context_begins_empty():
+    assert Account("run", Telling(step("a")).rules).context == NaiveContext({}).tree(-1) == {}

@@ -1,0 +1,54 @@
+"""The crash explorer: every crash point of both examples comes to the end without a crash, and a bug is found."""
+
+import pytest
+
+from interlock.testing.simulation.account import Broken
+from interlock.testing.simulation.crashes import explore_crashes
+
+from .scenes_of import ALL_FEATURES, DESK, PIPELINE, fault, scene
+
+
+@pytest.mark.parametrize("agents", ["real", "generated"])
+@pytest.mark.parametrize("team", [DESK, PIPELINE], ids=["support_desk", "document_pipeline"])
+def test_every_crash_of_an_example_comes_to_the_same_end(team, agents):
+    requests = [(team / "input.jsonl").read_bytes().splitlines()[n] for n in range(2)]
+    report = explore_crashes(scene(team, of=agents, requests=requests, runs=2))
+    assert report.ok, report.differences[0].message
+    assert report.points == 2 * report.writes
+    assert report.writes > 5
+
+
+def test_every_crash_of_a_team_with_every_feature_comes_to_the_same_end():
+    for seed in range(3):
+        report = explore_crashes(scene(ALL_FEATURES, seed), seed)
+        assert report.ok, report.differences[0].message
+
+
+def test_progress_counts_the_points():
+    told = []
+    report = explore_crashes(scene(DESK), progress=lambda done, of: told.append((done, of)))
+    assert told == [(n + 1, report.points) for n in range(report.points)]
+
+
+def test_faults_of_the_scene_are_left_out():
+    assert explore_crashes(scene(DESK, faults=[fault("timeout")])).ok
+
+
+def test_a_resume_that_forgets_something_is_found(monkeypatch):
+    monkeypatch.setattr("interlock.journal.memory.MemoryJournal.batches", _no_batches)
+    report = explore_crashes(scene(DESK))
+    assert not report.ok
+    assert report.differences[0].message.startswith("ends: ")
+    assert {difference.when for difference in report.differences} <= {"crash_before_write", "crash_after_write"}
+
+
+async def _no_batches(self):
+    return []
+
+
+def test_a_world_that_breaks_without_a_crash_is_told_as_such():
+    def never(account, event):
+        return "never"
+
+    with pytest.raises(Broken, match="never"):
+        explore_crashes(scene(DESK, invariants=[never]))
