@@ -5,6 +5,7 @@ It decides who runs when, what each may see, what each may write, and whether an
 The house, from the top; imports point down only:
 
     cli        the command line: parse, call, render
+    testing    simulates teams and injects faults: virtual time, fake agents, checks at every event
     wiring     chooses the implementations: which journal, which adapter
     engine     drives runs in this process: tasks, timeouts, bounded calls, stop and resume
     journal    durable events: SQLite, memory

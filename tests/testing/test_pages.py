@@ -16,8 +16,6 @@ import interlock as il
 ROOT = Path(__file__).parents[2]
 PAGES = ["test-a-team", "simulate-a-team", "reproduce-a-failure"]
 BLOCK = re.compile(r"^<!-- file: (\S+) -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECONDS_MAX = 1.0
-RUNS = 3  # at most: the machine may be busy
 
 
 @pytest.fixture
@@ -79,16 +77,11 @@ def test_the_tests_of_a_page_pass(page, desk):
     assert done.returncode == 0, done.stdout
 
 
-def test_the_first_test_is_short_and_quick(desk):
+def test_the_first_test_is_short(desk):
     name, code = BLOCK.search(text_of("test-a-team")).groups()
     assert len(code.splitlines()) <= 20
     desk.joinpath(name).write_text(code, "utf-8")
-    assert any(seconds_of(called("pytest", "-q", cwd=desk).stdout) < SECONDS_MAX for _ in range(RUNS))
-
-
-def seconds_of(told):
-    assert "4 passed" in told
-    return float(re.search(r"passed in ([\d.]+)s", told)[1])
+    assert "4 passed" in called("pytest", "-q", cwd=desk).stdout
 
 
 @pytest.mark.parametrize("page", PAGES)
