@@ -319,10 +319,14 @@ def hunt(mutant: Mutant | None, seeds_max: int = SEEDS_MAX) -> Catch:
 def main() -> None:
     """The table."""
     chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or any(word in mutant.name for word in sys.argv[1:])]
-    max(len(mutant.name) for mutant in chosen)
+    width = max(len(mutant.name) for mutant in chosen)
+    say = sys.stdout.write
+    say(f"{'bug':<{width}}  invariant      seeds  what it said\n")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _mutant, catch in zip(chosen, pool.map(hunt, chosen), strict=True):
-            catch.seed + 1 if catch.invariant else catch.seed
+        for mutant, catch in zip(chosen, pool.map(hunt, chosen), strict=True):
+            found, seeds = catch.invariant or "NOT CAUGHT", catch.seed + bool(catch.invariant)
+            say(f"{mutant.name:<{width}}  {found:<13}  {seeds:>5}  {catch.message[:90]}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
