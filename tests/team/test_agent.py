@@ -204,3 +204,9 @@ def test_a_callable_object_can_be_the_code():
 def test_a_team_of_python_pays_nothing_for_the_loader():
     program = "import sys, interlock.team; sys.exit('yaml' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("number", [10**5_000, -(10**5_000)], ids=["positive", "negative"])
+def test_a_number_of_thousands_of_digits_is_refused_without_writing_it_out(number):
+    with pytest.raises(TeamError, match="retries is a number too long to show, not a whole number from 0 to 100"):
+        Agent("a", scope=SCOPE, retries=number)

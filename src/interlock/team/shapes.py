@@ -15,6 +15,8 @@ from interlock.core.values import encode
 from interlock.errors import InterlockError, TeamError, ValueRefused
 
 SHOWN_CHARS_MAX = 60
+# Python refuses to write out whole numbers of thousands of digits.
+_LONG_NUMBER = 10**SHOWN_CHARS_MAX
 
 Place = tuple[str, ...]
 
@@ -42,7 +44,7 @@ def kind_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return f"the number {value}"
+        return f"the number {value}" if not abs(value) >= _LONG_NUMBER else "a number too long to show"
     if isinstance(value, str):
         return "a text"
     if isinstance(value, list | tuple):

@@ -245,6 +245,10 @@ MUTANTS = [
         ],
     ),
     Mutant(
+        "row of a batch opened by a driver that lost the batch",
+        [("journal/memory.py", "        return owner is self and opening.row in rows\n", "        return True\n")],
+    ),
+    Mutant(
         "room for a call not given back",
         [("engine/driver.py", "            slots.give_back(self.command.agent)\n", "            pass\n")],
     ),
