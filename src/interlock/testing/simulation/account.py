@@ -72,6 +72,7 @@ class Account:
         self._items: dict[str, list[str]] = {}
         self._blocked: set[str] = set()
         self._keys: dict[tuple[str, int], str] = {}
+        self._key_owners: dict[str, tuple[str, int]] = {}
         self._ancestors = _ancestors(self.plan.needs)
         self._at_us = 0
         # After a jump of the clock the times of events say nothing about how long somebody waited.
@@ -397,9 +398,9 @@ class Account:
 
     def _is_key(self, job: Job) -> bool:
         """One key for each attempt, the same when it is called again, and no other attempt's."""
-        key = self._keys.setdefault((job.step, job.attempt), job.idempotency_key)
-        owner = next(owner for owner, known in self._keys.items() if known == key)
-        return key == job.idempotency_key and owner == (job.step, job.attempt)
+        mine = (job.step, job.attempt)
+        key = self._keys.setdefault(mine, job.idempotency_key)
+        return key == job.idempotency_key and self._key_owners.setdefault(key, mine) == mine
 
     def _check_view(self, job: Job, one: StepAccount) -> None:
         shown = cast("Any", copy(job.view)).to_dict()  # of a copy: to look is to read
