@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from interlock.testing.loop import START_US, now_us, run
+from interlock.testing.simulation.loop import START_US, now_us, run
 
 __all__ = ["START_US", "now_us", "run", "seconds", "settle", "until"]
 

@@ -20,7 +20,7 @@ from interlock.core.machine import Machine
 from interlock.core.plan import Plan, Step
 from interlock.core.scope import Sight
 from interlock.core.states import TERMINAL
-from interlock.testing.naive import NaiveContext
+from interlock.testing.simulation.naive import NaiveContext
 
 from .strategies import FAILURES, REDUCERS, Scenario, failure, json_objects, json_values, refused_answer, scenarios
 
