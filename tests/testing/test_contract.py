@@ -131,9 +131,7 @@ def blocks(job):
 
 @pytest.mark.parametrize("slow", [sleeps, goes_on, blocks])
 def test_an_agent_that_is_too_slow(slow):
-    before = time.monotonic()
     report = check_agent(chain(slow, timeout="50ms"), "second")
-    assert time.monotonic() - before < 3
     assert [failure.kind for failure in report.failures] == ["timed out"] * TIMEOUTS_MAX
     assert report.failures[0].findings == ("it took longer than 0.05 s",)
     assert report.notes == ("step two: not called again after 3 timeouts",)

@@ -354,7 +354,7 @@ def simulate(  # noqa: PLR0913 - its options
         json=json,
     )
     if every_crash:
-        return simulating.every_crash(asked, seed or first)
+        return simulating.every_crash(asked, first if seed is None else seed)
     return simulating.one(asked, seed) if seed is not None else simulating.simulate(asked, range(first, first + seeds))
 
 

@@ -15,7 +15,7 @@ from interlock.errors import InputError, SimulationError
 from interlock.team import Team
 from interlock.testing.injection.faults import Faults
 from interlock.testing.simulation.account import Broken
-from interlock.testing.simulation.campaign import Failure, Recipe, Report, campaign, play, shrink
+from interlock.testing.simulation.campaign import RUNS, Failure, Recipe, Report, campaign, shrink
 from interlock.testing.simulation.crashes import CrashReport, explore_crashes
 from interlock.testing.simulation.transcript import transcript
 from interlock.testing.simulation.world import World
@@ -28,10 +28,10 @@ EVERYTHING, NOTHING = "all", "none"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What `simulate` is asked for. words: the options that a follow-up command must repeat."""
+    """What `simulate` is asked for. command: what a follow-up repeats."""
 
     recipe: Recipe
-    words: str
+    command: str
     workers: int
     json: bool
 
@@ -71,13 +71,15 @@ def wanted(  # noqa: PLR0913 - the options of the command
     options = {"faults": faults if faults != EVERYTHING else "", "input": input_name or ""}
     options |= {
         "agents": agents if agents != AGENTS[0] else "",
-        "runs": str(runs) if runs != Recipe(team="").runs else "",
+        "runs": str(runs) if runs != RUNS else "",
     }
     words = [f" --{name} {shlex.quote(value)}" for name, value in options.items() if value]
-    words += [f" --map {shlex.quote(given)}" for given in mapping] + [f" --invariant {name}" for name in invariants]
+    words += [f" --map {shlex.quote(given)}" for given in mapping] + [
+        f" --invariant {shlex.quote(name)}" for name in invariants
+    ]
     words += [" --sqlite"] * sqlite
     command = f"interlock simulate {shlex.quote(team)}{''.join(words)}"
-    return Wanted(recipe=recipe, words=command, workers=workers or os.cpu_count() or 1, json=json)
+    return Wanted(recipe=recipe, command=command, workers=workers or os.cpu_count() or 1, json=json)
 
 
 def simulate(asked: Wanted, seeds: range) -> int:
@@ -93,10 +95,10 @@ def simulate(asked: Wanted, seeds: range) -> int:
 
         show_report(report, took)
         if failure is not None:
-            show_failure(failure, asked.words)
+            show_failure(failure, asked.command)
     if interrupted:
         left = f"--first {seeds.start + report.seeds} --seeds {len(seeds) - report.seeds}"
-        exits.say(f"interrupted after {report.seeds:,} of {len(seeds):,} seeds; go on with: {asked.words} {left}")
+        exits.say(f"interrupted after {report.seeds:,} of {len(seeds):,} seeds; go on with: {asked.command} {left}")
     return exits.FAILED if report.broken else exits.INTERRUPTED if interrupted else exits.DONE
 
 
@@ -124,14 +126,15 @@ def one(asked: Wanted, seed: int) -> int:
     failure = shrink(scene, seed) if episode.broken is not None else None
     lines = transcript(episode)
     if asked.json:
-        report = play(asked.recipe.scenes(), [seed])
-        _print(_document(report, 0.0, failure) | {"seed": seed, "digest": episode.digest, "transcript": lines})
+        report = Report()
+        report.add(episode)
+        _print(_document(report, None, failure) | {"seed": seed, "digest": episode.digest, "transcript": lines})
     else:
         from .paint_simulation import show_episode, show_failure
 
         show_episode(episode, lines)
         if failure is not None:
-            show_failure(failure, asked.words)
+            show_failure(failure, asked.command)
     return exits.DONE if episode.broken is None else exits.FAILED
 
 
@@ -142,7 +145,7 @@ def every_crash(asked: Wanted, seed: int) -> int:
         report = explore_crashes(scene, seed)
     except Broken as broken:
         message = f"seed {seed} breaks something without any crash: {broken}"
-        raise SimulationError(message, fix=f"mend that first: {asked.words} --seed {seed}") from broken
+        raise SimulationError(message, fix=f"mend that first: {asked.command} --seed {seed}") from broken
     if asked.json:
         _print(_crashes(report))
     else:
@@ -157,7 +160,7 @@ def _failure(asked: Wanted, report: Report) -> Failure | None:
     return None if seed is None else shrink(asked.recipe.scenes().of(seed), seed)
 
 
-def _document(report: Report, seconds: float, failure: Failure | None) -> dict[str, Any]:
+def _document(report: Report, seconds: float | None, failure: Failure | None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "ok": not report.broken,
         "seeds": report.seeds,

@@ -100,8 +100,8 @@ class Engine:
         if run_id is not None and not is_id(run_id):
             raise InputError(f"{run_id!r:.100} is not a run id", fix="use letters, digits, _ and -, at most 80")
         async with self._room:
-            machine_id = run_id or self._new_id(self._now_us())
-            return await self._start(machine_id, raw, Opening(self._team_hash, self._rules.plan.hash, self._source))
+            run_id = run_id or self._new_id(self._now_us())
+            return await self._start(run_id, raw, Opening(self._team_hash, self._rules.plan.hash, self._source))
 
     def request(self, request: Any) -> bytes:
         """A request as the JSON it is stored as, for `open_batch`. Raises InputError."""
@@ -109,7 +109,7 @@ class Engine:
 
     async def _start(self, run_id: str, raw: bytes, opening: Opening) -> Run:
         if self._shell.stopping:
-            raise RunInterrupted(f"run {run_id} was not started: the engine is stopping")
+            raise RunInterrupted(f"run {run_id} was not started: the engine is stopping", fix="start it again")
         started = e.RunStarted(
             self._now_us(), msgspec.Raw(raw), opening.team, opening.plan, e.FORMAT_VERSION, self._faults_hash
         )

@@ -11,7 +11,7 @@ from .lineage import Lineage, Origin, lineage
 from .record import Record
 from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
 from .story import Attempt, StepStory, Story, attempts, story, timestamp
-from .telling import sentence, some
+from .telling import sentence, some, visible
 
 __all__ = [
     "Attempt",
@@ -37,4 +37,5 @@ __all__ = [
     "some",
     "story",
     "timestamp",
+    "visible",
 ]

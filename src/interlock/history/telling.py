@@ -10,6 +10,13 @@ from interlock.core import events as e
 NAMES_TOLD = 4
 
 
+def visible(text: str) -> str:
+    """A text for any terminal: agents' texts are hostile, and what can't be seen in them is made visible."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+
+
 def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher: one case per event
     """What happened, in a few words."""
     match event:

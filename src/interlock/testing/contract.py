@@ -165,7 +165,7 @@ class _Check:
     """One check of one agent, and what was found so far."""
 
     def __init__(self, rules: Rules, agent: str, adapter: Adapter, chance: Chance) -> None:
-        self._rules, self._agent, self.adapter_of, self._chance = rules, agent, adapter, chance
+        self._rules, self._agent, self._adapter, self._chance = rules, agent, adapter, chance
         self._scenes = Scenes(rules)
         self._calls = self._accepted = self._questions = 0
         self._failures: list[ContractFailure] = []
@@ -203,7 +203,7 @@ class _Check:
 
     async def _example(self, scene: Scene, example: int) -> ContractFailure | None:
         machine, call, job = scene
-        answer = await answered(self.adapter_of, job, call.timeout_ms)
+        answer = await answered(self._adapter, job, call.timeout_ms)
         self._calls += 1
         if isinstance(answer, NoAnswer):
             return failure_of(scene, example, answer.kind, "", [answer.sentence])
@@ -261,6 +261,3 @@ def _shown(value: Any) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]}..."
-
-
-__all__ = ["EXAMPLES_DEFAULT", "ContractFailure", "ContractReport", "check_agent"]

@@ -7,6 +7,7 @@ agent, or as `use` of an Agent.
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -156,7 +157,7 @@ class Probabilistic:
 
     seconds: the median of what a call takes; it is log-normal, with `spread` as its sigma. errors, garbage: shares of
     calls, 0 to 1. drift: how much the share of garbage grows with each call. The luck of a call hangs on its
-    idempotency key and the seed alone.
+    idempotency key and the seed alone; in a simulation, on that one's seed as well.
     """
 
     def __init__(
@@ -176,13 +177,29 @@ class Probabilistic:
 
     async def __call__(self, job: Job) -> Any:
         """The inner agent's answer, unless luck has it otherwise."""
-        luck = Chance(self._seed).stream(job.idempotency_key)
-        garbage = self._garbage + self._drift * self.calls
         self.calls += 1
+        return await self._answer(self._agent, job, Chance(self._seed).stream(job.idempotency_key), self.calls - 1)
+
+    def seeded(self, chance: Chance, label: Callable[[str], str], *, calm: bool) -> Code:
+        """See Seeded. Each world begins with an agent that is not worn yet."""
+        agent: Any = self._agent
+        if hasattr(agent, "seeded"):
+            agent = agent.seeded(chance, label, calm=calm)
+        calls = count()
+
+        async def call(job: Job) -> Any:
+            self.calls += 1
+            luck = chance.stream("luck", self._seed, label(job.run_id), job.step, job.attempt)
+            return await self._answer(agent, job, luck, next(calls))
+
+        return call
+
+    async def _answer(self, agent: Code, job: Job, luck: Random, calls: int) -> Any:
+        garbage = self._garbage + self._drift * calls
         await asyncio.sleep(self._seconds * luck.lognormvariate(0.0, self._spread))
         if luck.random() < self._errors:
             raise AgentError("the agent failed by chance")
-        answer = await answer_of(self._agent, job)
+        answer = await answer_of(agent, job)
         if luck.random() < garbage:
             return garble(luck.choice(GARBAGE), answer, job, _ANY_DUTY, DEFAULT_LIMITS, luck)
         return answer
@@ -209,8 +226,12 @@ class Generated:
         usage = Usage(random.randrange(TOKENS_MAX), random.randrange(TOKENS_MAX), random.randrange(100) / 1e4)
         return Reply(writes=maker(job, random), usage=usage, confidence=random.random())
 
+    async def __call__(self, job: Job) -> Reply:
+        """A good reply, the same whenever the same attempt is made."""
+        return self.reply(job, Chance(0).stream(job.idempotency_key))
+
     def seeded(self, chance: Chance, label: Callable[[str], str], *, calm: bool) -> Code:
-        """See Seeded."""
+        """See Seeded. It takes its time, and now and then asks a person."""
 
         async def call(job: Job) -> Reply:
             random = chance.stream("reply", label(job.run_id), job.step, job.attempt)

@@ -13,6 +13,7 @@ from interlock.core.plan import hint
 from interlock.core.states import Status
 from interlock.engine.run import Run
 from interlock.errors import UsageError
+from interlock.history import visible
 
 from .simulation.account import Account
 from .simulation.transcript import transcript
@@ -36,7 +37,9 @@ class SimulationFailed(AssertionError):
         self.invariant, self.message, self.seed = invariant, message, episode.seed
         lines = transcript(episode, run_id)
         self.transcript = "\n".join(lines)
-        super().__init__("\n".join([f"{invariant}: {message}", f"(seed {episode.seed}{found})", "", *shortened(lines)]))
+        super().__init__(
+            "\n".join([visible(f"{invariant}: {message}"), f"(seed {episode.seed}{found})", "", *shortened(lines)])
+        )
 
 
 def shortened(lines: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from interlock.core.plan import hint
-from interlock.errors import InputError, SimulationError
+from interlock.errors import InputError, SimulationError, describe
 from interlock.team import Team, resolve_all
 from interlock.testing.chance import Chance
 from interlock.testing.fakes import Generated
@@ -88,13 +88,14 @@ def named_invariant(name: str) -> Invariant:
     module_name, _, function_name = name.partition(":")
     try:
         module = import_module(module_name)
-    except ImportError as error:
-        message = f"the invariant {name} can't be imported: {error}"
+    except Exception as error:
+        message = f"the invariant {name} can't be imported: {describe(error)}"
         raise InputError(message, fix="name it module:function, on the import path") from error
     found: Any = getattr(module, function_name, None)
     if not callable(found):
         near = hint(function_name, vars(module))
-        raise InputError(f"the module {module_name} has no function {function_name or '(none is named)'}{near}")
+        message = f"the module {module_name} has no function {function_name or '(none is named)'}{near}"
+        raise InputError(message, fix="name it module:function")
     return found  # type: ignore[no-any-return]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from interlock.core import events as e
-from interlock.history import sentence
+from interlock.history import sentence, visible
 
 from .world import Episode, Happening
 
@@ -30,9 +30,8 @@ def _lines(story: Sequence[Happening], *, several_runs: bool) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """One line for any terminal: agents' texts are hostile, and what can't be seen in them is made visible."""
-    line = " ".join(text.split())
-    return line if line.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line)
+    """One line for any terminal."""
+    return visible(" ".join(text.split()))
 
 
 def _clock(seconds: float) -> str:

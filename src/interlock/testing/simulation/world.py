@@ -312,6 +312,9 @@ class World:
         error = None if process.task.cancelled() else process.task.exception()
         self._live.discard(process)
         process.disk.die()
+        for complaint in process.loop.complaints:
+            what = complaint.get("exception") or complaint.get("message", "")
+            self.break_(Broken("engine", f"nobody caught this: {what!r:.300}"))
         self._tell(process.number, "process ended" + (f": {describe(error)}" if error else ""))
         expected = process.excused and isinstance(error, JournalError | RunInterrupted)
         if error is not None and not expected:
