@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from interlock.testing.chance import Chance
-from interlock.testing.injection.faults import Faults
+from interlock.testing.injection.faults import MOMENT_SECONDS_MAX, Faults
 from interlock.testing.injection.orchestrator import PROCESS
-from interlock.testing.simulation.world import MOMENT_SECONDS_MAX
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -154,7 +154,7 @@ def run(  # noqa: PLR0913 - its options
         return running.start(loaded, chosen, how)
     from .injecting import orchestrator
 
-    return running.start(loaded, chosen, how, orchestrator(loaded, faults, fault_seed))
+    return running.start(loaded, chosen, how, orchestrator(loaded, faults, fault_seed, how.settings))
 
 
 @command

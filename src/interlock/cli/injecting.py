@@ -12,6 +12,7 @@ from interlock.testing.injection.faults import Faults
 from interlock.testing.injection.orchestrator import FaultyOrchestrator, impossible, kill
 
 from . import exits
+from .config import Settings
 from .text import plain
 
 EVERYTHING = "all"
@@ -19,7 +20,7 @@ SEEDS = 1_000_000_000
 _SHOW_CURSOR = "\x1b[?25h"
 
 
-def orchestrator(team: Team, name: str, seed: int | None) -> Callable[..., Engine]:
+def orchestrator(team: Team, name: str, seed: int | None, settings: Settings) -> Callable[..., Engine]:
     """What makes the engine for a team, with the faults of this file; says so on standard error.
 
     seed: drawn where none is given. Raises FaultsError, InputError.
@@ -29,7 +30,7 @@ def orchestrator(team: Team, name: str, seed: int | None) -> Callable[..., Engin
     exits.say(f"faults are injected into this run on purpose: {plain(name)}, seed {drawn}")
     for kind in impossible(faults):
         exits.say(f"warning: {kind} never strikes a real run: nobody can take a journal file from a living process")
-    return partial(FaultyOrchestrator, faults=faults, seed=drawn, die=_die)
+    return partial(FaultyOrchestrator, faults=faults, seed=drawn, die=_die, resume=settings.command("resume"))
 
 
 def _loaded(name: str) -> Faults:

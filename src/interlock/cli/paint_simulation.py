@@ -1,7 +1,7 @@
 """What simulated worlds came to, drawn."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -16,24 +16,40 @@ from .text import count, duration, line, plain, plural
 
 TRANSCRIPT_LINES_MAX = 60
 DIFFERENCES_SHOWN = 10
+REASONS_SHOWN = 3
 _HOUR_S = 3_600
 # What a call came to, from the best to the worst for its team.
 _OUTCOMES = ("refused", "failed", "timed out", "lost", "cancelled", "asked", "committed")
 
 
-def show_report(report: Report, seconds: float) -> None:
-    """What many seeds came to."""
+def show_report(report: Report, seconds: float, kinds: Iterable[str] = ()) -> None:
+    """What many seeds came to. kinds: the faults that were declared."""
     out = console()
     head = Text.assemble((plural(report.seeds, "seed"), "bold"), f" in {duration(seconds)}")
     rate = report.folded / seconds if seconds else 0
     events = f"{count(report.folded)} machine events, {count(report.events)} of them durable"
     hours = f"{report.seconds / _HOUR_S:,.1f} simulated hours"
     out.print(head.append(f"  {events} · {rate:,.0f} events/s · {hours}", "dim"))
-    out.print(_verdict(report.broken))
+    if report.seeds:
+        out.print(_verdict(report.broken))
     out.print(_runs(report.statuses))
+    for status in ("failed", "parked"):
+        _show_reasons(report, status)
     if report.faults:
         out.print()
         out.print(_faults(report))
+    never = [kind for kind in kinds if kind not in report.faults and report.seeds]
+    if never:
+        out.print(Text(f"\nnever struck: {', '.join(never)}", "yellow"))
+
+
+def _show_reasons(report: Report, status: str) -> None:
+    """The most frequent reasons for a status, each with a seed in which to look at it."""
+    found = [(reason, sentence) for (ended, sentence), reason in report.reasons.items() if ended == status]
+    out, (mark, style) = console(), MARKS[status]
+    for reason, sentence in sorted(found, key=lambda item: (-item[0].runs, item[1]))[:REASONS_SHOWN]:
+        text = f"    {mark} {reason.runs:,} (first: --seed {reason.seed})  {line(sentence)}"
+        out.print(Text(text, style), no_wrap=True, overflow="ellipsis")
 
 
 def _verdict(broken: Mapping[int, object]) -> Text:
@@ -80,7 +96,7 @@ def show_failure(failure: Failure, command: str) -> None:
     small = f"{runs} of {plural(failure.runs_before, 'run')}, {struck} of {plural(failure.faults_before, 'fault')}"
     out.print(Text(f"  seed {failure.seed}, made smaller in {plural(failure.worlds, 'world')}: {small}", "dim"))
     out.print()
-    _show_lines(transcript(failure.episode, failure.broken.run_id))
+    _show_lines(transcript(failure.episode, failure.broken.run_id, values=True))
     out.print(next_commands([f"{command} --seed {failure.seed}"]))
 
 

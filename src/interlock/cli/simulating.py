@@ -89,11 +89,12 @@ def simulate(asked: Wanted, seeds: range) -> int:
     took = clock.monotonic() - began
     failure = _failure(asked, report)
     if asked.json:
-        _print(_document(report, took, failure))
+        never = [kind for kind in _kinds(asked) if kind not in report.faults]
+        _print(_document(report, took, failure) | {"never_struck": never})
     else:
         from .paint_simulation import show_failure, show_report
 
-        show_report(report, took)
+        show_report(report, took, _kinds(asked))
         if failure is not None:
             show_failure(failure, asked.command)
     if interrupted:
@@ -155,6 +156,12 @@ def every_crash(asked: Wanted, seed: int) -> int:
     return exits.DONE if report.ok else exits.FAILED
 
 
+def _kinds(asked: Wanted) -> list[str]:
+    """The kinds of fault that were declared, without `garbage`, which strikes as one of its kinds."""
+    declared = (fault.fault for fault in Faults.of_document(asked.recipe.faults).faults)
+    return [kind for kind in dict.fromkeys(declared) if kind != "garbage"]
+
+
 def _failure(asked: Wanted, report: Report) -> Failure | None:
     seed = report.first_broken
     return None if seed is None else shrink(asked.recipe.scenes().of(seed), seed)
@@ -168,6 +175,10 @@ def _document(report: Report, seconds: float | None, failure: Failure | None) ->
         "machine_events": report.folded,
         "simulated_seconds": report.seconds,
         "runs": dict(report.statuses),
+        "reasons": [
+            {"status": status, "reason": sentence, "runs": reason.runs, "first_seed": reason.seed}
+            for (status, sentence), reason in sorted(report.reasons.items(), key=lambda item: -item[1].runs)
+        ],
         "faults": {
             kind: {"struck": tally.struck, "calls": dict(tally.outcomes), "runs": dict(tally.runs)}
             for kind, tally in report.faults.items()
@@ -181,7 +192,7 @@ def _document(report: Report, seconds: float | None, failure: Failure | None) ->
             "invariant": failure.broken.invariant,
             "message": failure.broken.message,
             "run": failure.broken.run_id,
-            "transcript": transcript(failure.episode, failure.broken.run_id),
+            "transcript": transcript(failure.episode, failure.broken.run_id, values=True),
         }
     return document
 

@@ -106,7 +106,11 @@ def canonical(path: str) -> str:
 
 def respelled(path: str) -> str:
     """The one spelling of a path of any length, such as that of a leaf below a long key. Raises PathError."""
-    return canonical(path) if len(path) <= PATH_CHARS_MAX and path.count(".") < SEGMENTS_MAX else join(split(path))
+    if len(path) <= PATH_CHARS_MAX and path.count(".") < SEGMENTS_MAX:
+        return canonical(path)
+    if "\0" in path or any("\ud800" <= character <= "\udfff" for character in path):
+        raise PathError(f"{path[:80]!r}... has a NUL or a lone surrogate")
+    return join(split(path))
 
 
 def prefixes(path: str) -> tuple[str, ...]:

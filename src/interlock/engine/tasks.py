@@ -1,6 +1,7 @@
 """The only place that creates tasks."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
@@ -30,13 +31,27 @@ def run_main(main: Coroutine[Any, Any, Result]) -> Result:
             executor.shutdown(wait=False, cancel_futures=True)
             loop._default_executor = None  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
         if left:
-            LEFT_BEHIND.update(left)
+            leave_behind(left)
         else:
             runner.close()
 
 
-# Tasks that outlived their loop; kept, since to collect one is to run it once more.
+# Tasks that outlived their loop.
 LEFT_BEHIND: set[asyncio.Task[Any]] = set()
+
+
+def leave_behind(tasks: set[asyncio.Task[Any]]) -> None:
+    """Keep tasks that don't end, for ever: to collect one is to run it once more, and it may never return from that.
+
+    A thread that waits for nothing holds them, since the end of the interpreter would collect them, too.
+    """
+    if tasks and not LEFT_BEHIND:
+        threading.Thread(target=_hold, args=(LEFT_BEHIND,), name="interlock-left-behind", daemon=True).start()
+    LEFT_BEHIND.update(tasks)
+
+
+def _hold(_tasks: set[asyncio.Task[Any]]) -> None:
+    threading.Event().wait()
 
 
 async def _end_the_rest() -> set[asyncio.Task[Any]]:

@@ -109,6 +109,8 @@ class Replay:
 
     def _differences(self, event: e.AnyEvent) -> Iterator[tuple[str, str, str, str]]:
         """(step, what, recorded, computed) for all that is otherwise in this event than the machine has it."""
+        if event.at_us < self.machine.at_us:
+            yield getattr(event, "step", ""), "time", str(event.at_us), f"one not before {self.machine.at_us}"
         if isinstance(event, e.RunStarted):
             yield from _unequal("", "hash of the team", event.team, self._team)
             yield from _unequal("", "hash of the plan", event.plan, self.machine.plan.hash)

@@ -35,7 +35,7 @@ class SimulationFailed(AssertionError):
 
     def __init__(self, invariant: str, message: str, episode: Episode, *, run_id: str = "", found: str = "") -> None:
         self.invariant, self.message, self.seed = invariant, message, episode.seed
-        lines = transcript(episode, run_id)
+        lines = transcript(episode, run_id, values=True)
         self.transcript = "\n".join(lines)
         super().__init__(
             "\n".join([visible(f"{invariant}: {message}"), f"(seed {episode.seed}{found})", "", *shortened(lines)])

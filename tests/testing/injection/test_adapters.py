@@ -191,7 +191,7 @@ def test_a_late_call_comes_up_to_half_its_timeout_late_by_chance():
 
 def test_a_doubled_call_has_one_key_and_the_first_answer():
     scene = only("duplicate", inner=Agent({"out.a": "first"}, {"out.a": "second"}))
-    assert scene.run() == ({"out.a": "first"}, 1.0)
+    assert scene.run() == ({"out.a": "first"}, 2.0)
     assert scene.inner.keys == ["run/a/1", "run/a/1"]
 
 

@@ -249,6 +249,28 @@ MUTANTS = [
         [("journal/memory.py", "        return owner is self and opening.row in rows\n", "        return True\n")],
     ),
     Mutant(
+        "schema never checked",
+        [("core/assess.py", "    if duty.schemas and not submission.findings:\n", "    if False:\n")],
+    ),
+    Mutant(
+        "last write of a reply lost",
+        [
+            (
+                "core/assess.py",
+                "        submission.writes,\n        tuple(submission.deletes),\n",
+                "        dict(list(submission.writes.items())[:1]),\n        tuple(submission.deletes),\n",
+            )
+        ],
+    ),
+    Mutant(
+        "idempotency key without the run",
+        [("core/job.py", 'return f"{run_id}/{step}/{attempt}"', 'return f"{step}/{attempt}"')],
+    ),
+    Mutant("reads forgotten", [("core/assess.py", "    reads = view.reads\n", "    reads = ()\n")]),
+    Mutant(
+        "price not added", [("core/machine.py", "                self._usd += usage.usd\n", "                pass\n")]
+    ),
+    Mutant(
         "room for a call not given back",
         [("engine/driver.py", "            slots.give_back(self.command.agent)\n", "            pass\n")],
     ),

@@ -104,9 +104,9 @@ def test_another_context_is_noticed(told):
 
 def test_another_status_is_noticed(told):
     told.account.status = told.row.status = "failed"
-    broken(told, "replay", r"replayed: \('succeeded', 15\)")
+    broken(told, "replay", r"replayed: \('succeeded', Cost")
 
 
 def test_another_cost_is_noticed(told):
     told.account.tokens += 1
-    broken(told, "replay", r"replayed: \('succeeded', 15\)")
+    broken(told, "replay", r"replayed: \('succeeded', Cost")

@@ -419,7 +419,7 @@ def test_a_circle_at_one_moment_is_noticed(timeline, loop):
     loop.call_later(5, lambda: loop.create_task(spin()))
     assert timeline.run(never) is False
     assert ROUNDS_AT_ONCE_MAX - 5 <= len(rounds) <= ROUNDS_AT_ONCE_MAX + 5
-    assert timeline.now == 5.0
+    assert 60 < timeline.now < 600, "time has passed, so that a timeout would have come"
     loop.bury()
 
 

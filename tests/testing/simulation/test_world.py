@@ -1,5 +1,6 @@
 """One world: the same seed is the same world, faults strike and are survived, and what is broken is told."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -178,12 +179,47 @@ def test_sync_agents_are_called_in_virtual_time_too():
 
 
 def test_an_agent_that_would_leave_virtual_time_is_refused():
-    import asyncio
-
     async def threaded(job):
         return await asyncio.to_thread(dict)
 
     episode = play(team=DESK, agents=dict.fromkeys(scene(DESK).team.agents, threaded))
-    errors = {one.detail.error for one in episode.story if isinstance(one.detail, e.AttemptFailed)}
-    assert any("a thread" in error for error in errors)
+    assert episode.broken is not None
+    assert episode.broken.invariant == "virtual_time"
+    assert "triage: an agent in simulated time can't use a thread" in episode.broken.message
+
+
+async def _spins(job):
+    while True:  # noqa: ASYNC110 - badly written on purpose
+        await asyncio.sleep(0)
+
+
+async def _exits(job):
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize("agent", [_spins, _exits])
+def test_a_hostile_agent_is_a_failed_attempt_and_the_world_ends(agent):
+    episode = play(team=DESK, agents=dict.fromkeys(scene(DESK).team.agents, agent), faults=[fault("duplicate")])
+    assert episode.broken is None
     assert episode.statuses == {"failed": 3}
+
+
+def test_an_invariant_that_returns_no_text_is_told():
+    episode = play(invariants=[lambda account, event: True])
+    assert "returns what is wrong as a text, or None; it returned True" in episode.broken.message
+
+
+def test_an_invariant_that_would_leave_is_a_broken_one():
+    def leaves(account, event):
+        raise SystemExit(0)
+
+    assert "SystemExit" in play(invariants=[leaves]).broken.message
+
+
+def test_what_nobody_catches_in_a_process_breaks_its_world():
+    async def careless(job):
+        asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+        return {}
+
+    episode = play(team=DESK, agents=dict.fromkeys(scene(DESK).team.agents, careless))
+    assert "nobody caught this: ZeroDivisionError" in episode.broken.message

@@ -21,7 +21,6 @@ from .texts import Make, pick, text
 
 __all__ = ["Make", "ReplyMaker", "RequestMaker", "maker"]
 
-INITIAL_SHARE = 0.3
 _Place = tuple[tuple[str, ...], float, Make]
 # No id of a step has a space in it, so no step contributes a key of this name.
 _INITIAL: dict[str, Make] = {
@@ -71,16 +70,18 @@ class ReplyMaker:
 class RequestMaker:
     """Requests for a team: what its steps read and no step writes, and what they decide by before any step writes it.
 
-    Fields with a reducer sometimes have an initial value.
+    Fields with a reducer begin empty, unless no step writes them or a for_each expands them.
     """
 
     def __init__(self, rules: Rules) -> None:
         asked = _asked_for(rules)
         self._places = [_place_of(path, asked, rules) for path in asked]
+        writable = [pattern for step in rules.plan.steps[1:] for pattern in rules.may_write(step)]
         for field, kind in rules.sharing.reducers.items():
             interest = interests_of(rules).at(field)
-            often = 1.0 if interest is not None and interest.listed else INITIAL_SHARE
-            self._places.append((paths.split(field), often, _INITIAL[kind]))
+            listed = interest is not None and interest.listed
+            if listed or not any(paths.intersection(field, pattern) for pattern in writable):
+                self._places.append((paths.split(field), 1.0, _INITIAL[kind]))
 
     def __call__(self, random: Random) -> dict[str, Any]:
         """One request: nested, plain JSON, fit for `rules.encode_request`."""

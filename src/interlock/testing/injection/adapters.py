@@ -88,15 +88,24 @@ class FaultyAdapter:
 
     async def _twice(self, job: Job) -> Any:
         """Call the agent twice, as a transport that repeats itself does; the first answer counts."""
-        calls = (self._inner.call(job, _silent) for _ in range(2))
-        first: Any = (await asyncio.gather(*calls, return_exceptions=True))[0]
-        if isinstance(first, BaseException):
-            raise first
-        return first
+        (answer, error), _ = [await _outcome_of(self._inner, job) for _ in range(2)]
+        if error is not None:
+            raise error
+        return answer
 
     def _declared(self, step: str) -> str:
         plan = self._rules.plan
         return plan.declared_id[plan.steps[plan.number_of(step)].id]
+
+
+async def _outcome_of(adapter: Adapter, job: Job) -> tuple[Any, BaseException | None]:
+    """The answer of a call, or what it raised; in this very task, since another one couldn't keep a SystemExit."""
+    try:
+        return await adapter.call(job, _silent), None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - raised again, or of the call that doesn't count
+        return None, error
 
 
 async def _sleep_on(seconds: float) -> None:

@@ -45,12 +45,13 @@ class FaultyOrchestrator(Engine):
     """Runs a team as Orchestrator does, and breaks on purpose what the faults name.
 
     faults, seed: what goes wrong, and the draws; both are kept in the journal, and every run is marked with their hash.
-    Faults of IMPOSSIBLE kinds never strike. die: how a crash kills this process. The rest is as in Orchestrator, and an
+    Faults of IMPOSSIBLE kinds never strike. die: how a crash kills this process. resume: the command that goes on
+    without them. The rest is as in Orchestrator, and an
     Orchestrator that resumes the runs goes on without faults. What strikes a write or a moment is told as a warning of
     the logger `interlock`. Raises FaultsError for faults that this team can't have, TeamError, JournalError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the seams, by name
         self,
         team: Team,
         journal: str | Path | Journal = DEFAULT_JOURNAL,
@@ -61,7 +62,9 @@ class FaultyOrchestrator(Engine):
         runs_max: int = RUNS_MAX,
         on_event: Callable[[str, Sequence[AnyEvent]], None] | None = None,
         die: Callable[[], None] = kill,
+        resume: str = "interlock resume",
     ) -> None:
+        self._resume = resume
         self._injected, self._chance, self._die = faults.checked(team), Chance(seed), die
         self._labels: dict[str, str] = {}
         self._offset_us = 0
@@ -131,7 +134,7 @@ class FaultyOrchestrator(Engine):
     def _struck(self, name: str, kind: str) -> None:
         """Said before it happens: a process that was killed says nothing."""
         if kind not in IMPOSSIBLE:
-            after = "; go on without faults: interlock resume" if kind in _STOPPING else ""
+            after = f"; go on without faults: {self._resume}" if kind in _STOPPING else ""
             log.warning("injected on purpose: %s%s", name, after)
 
 

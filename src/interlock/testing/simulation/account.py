@@ -14,6 +14,7 @@ from interlock.core import events as e
 from interlock.core import paths
 from interlock.core.conditions import holds
 from interlock.core.job import Job
+from interlock.core.machine import Cost
 from interlock.core.plan import Step
 from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL
@@ -64,8 +65,9 @@ class Account:
         self.run_id, self.rules, self.plan = run_id, rules, rules.plan
         self.events: list[e.AnyEvent] = []
         self.encoded: list[bytes] = []
-        self.status = ""
-        self.tokens = 0
+        self.status = self.reason = ""
+        self.tokens = self.calls = 0
+        self.usd: float | None = 0.0
         self.naive = NaiveContext({})
         self.steps = {step.id: StepAccount(n, rules.duties[n]) for n, step in enumerate(self.plan.steps) if n}
         self._id = {one.number: name for name, one in self.steps.items()}
@@ -85,6 +87,11 @@ class Account:
         assert isinstance(started, e.RunStarted)
         found: dict[str, Any] = msgspec.json.decode(started.request)
         return found
+
+    @property
+    def cost(self) -> Cost:
+        """What the run has consumed."""
+        return Cost(self.usd, self.tokens, self.calls)
 
     @property
     def context(self) -> dict[str, Any]:
@@ -139,7 +146,7 @@ class Account:
             case e.StepBuried():
                 self._step_buried(event)
             case e.RunParked():
-                self._run_parked()
+                self._run_parked(event)
             case e.RunCancelled():
                 self.status = "cancelled"
                 for one in self.steps.values():
@@ -177,6 +184,7 @@ class Account:
         self.require("backoff", waited and one.state != "backing_off", f"{name} is called before its wait is over")
         if not one.reissue:
             one.tries += 1
+        self.calls += 1
         one.attempt, one.open, one.reissue, one.state = event.attempt, True, False, "running"
 
     def _attempt_committed(self, event: e.AttemptCommitted) -> None:
@@ -268,19 +276,19 @@ class Account:
             self._require_turn(name, "given up")
         self._over(name, "dead")
 
-    def _run_parked(self) -> None:
+    def _run_parked(self, event: e.RunParked) -> None:
         states = set(self.states.values())
         self.require("parked", "escalated" in states, "the run is parked, and no step asks anything")
         moving = [name for name, one in self.steps.items() if self._can_go_on(name, one)]
         self.require("parked", not moving, f"the run is parked, but {moving[:1]} could go on")
-        self.status = "parked"
+        self.status, self.reason = "parked", event.reason
 
     def _run_finished(self, event: e.RunFinished) -> None:
         left = [name for name, state in self.states.items() if state not in TERMINAL]
         self.require("ends", not left, f"the run is over, but not {left[:3]}")
         dead = [name for name, state in self.states.items() if state == "dead"]
         self.require("ends", event.status == ("failed" if dead else "succeeded"), f"{event.status} with dead: {dead}")
-        self.status = event.status
+        self.status, self.reason = event.status, event.reason
 
     # --- what follows from events ---
 
@@ -301,7 +309,12 @@ class Account:
 
     def _charge(self, event: Any) -> None:
         if event.usage is not None:
-            self.tokens += event.usage.input_tokens + event.usage.output_tokens
+            tokens = event.usage.input_tokens + event.usage.output_tokens
+            self.tokens += tokens
+            if event.usage.usd is None:
+                self.usd = None if tokens else self.usd
+            elif self.usd is not None:
+                self.usd += event.usage.usd
 
     def _over(self, name: str, state: str) -> None:
         self.steps[name].state = state

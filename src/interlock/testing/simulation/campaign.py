@@ -28,7 +28,11 @@ from .account import Broken
 from .world import Episode, Invariant, Scene, World
 
 RUNS = 3
-SEEDS_PER_TASK = 25
+SEEDS_PER_TASK = 10
+REQUEST_TRIES = 20
+# Agents' texts may make every reason another one.
+REASONS_MAX = 1_000
+REASON_CHARS_MAX = 200
 GC_THRESHOLD = 50_000
 SHRINK_WORLDS_MAX = 300
 
@@ -80,7 +84,18 @@ class Scenes:
             if self._make is None:
                 yield given[(seed * runs + number) % len(given)]
             else:
-                yield self._rules.encode_request(self._make(Chance(seed).stream("request", number)))
+                yield self._made(seed, number)
+
+    def _made(self, seed: int, number: int) -> bytes:
+        assert self._make is not None
+        why = ""
+        for attempt in range(REQUEST_TRIES):
+            try:
+                return self._rules.encode_request(self._make(Chance(seed).stream("request", number, attempt)))
+            except InputError as error:
+                why = error.message
+        message = f"no request could be made up for seed {seed}: {why}"
+        raise InputError(message, fix="give some with --input")
 
 
 def named_invariant(name: str) -> Invariant:
@@ -107,11 +122,18 @@ class FaultTally(msgspec.Struct):
     runs: Counter[str] = msgspec.field(default_factory=Counter)
 
 
+class Reason(msgspec.Struct):
+    """Why runs ended as they did: how many, and the first seed of them."""
+
+    runs: int
+    seed: int
+
+
 class Report(msgspec.Struct):
     """What some seeds came to.
 
-    events: how many became durable; folded: how many machines folded, live, at resumes and in replays. broken: seed ->
-    what broke in its world.
+    events: how many became durable; folded: how many machines folded, live, at resumes and in replays. reasons: of runs
+    that did not succeed, by status and sentence. broken: seed -> what broke in its world.
     """
 
     seeds: int = 0
@@ -119,6 +141,7 @@ class Report(msgspec.Struct):
     folded: int = 0
     simulated_us: int = 0
     statuses: Counter[str] = msgspec.field(default_factory=Counter)
+    reasons: dict[tuple[str, str], Reason] = {}
     faults: dict[str, FaultTally] = {}
     broken: dict[int, Broken] = {}
 
@@ -129,6 +152,8 @@ class Report(msgspec.Struct):
         self.folded += episode.folded
         self.simulated_us += round(episode.seconds * 1e6)
         self.statuses.update(episode.statuses)
+        for status, sentence in episode.reasons:
+            self._count((status, sentence[:REASON_CHARS_MAX]), 1, episode.seed)
         for struck in episode.struck:
             tally = self.faults.setdefault(struck.kind, FaultTally())
             tally.struck += 1
@@ -144,12 +169,22 @@ class Report(msgspec.Struct):
         self.folded += other.folded
         self.simulated_us += other.simulated_us
         self.statuses.update(other.statuses)
+        for key, reason in other.reasons.items():
+            self._count(key, reason.runs, reason.seed)
         for kind, tally in other.faults.items():
             mine = self.faults.setdefault(kind, FaultTally())
             mine.struck += tally.struck
             mine.outcomes.update(tally.outcomes)
             mine.runs.update(tally.runs)
         self.broken |= other.broken
+
+    def _count(self, key: tuple[str, str], runs: int, seed: int) -> None:
+        known = self.reasons.get(key)
+        if known is not None:
+            known.runs += runs
+            known.seed = min(known.seed, seed)
+        elif len(self.reasons) < REASONS_MAX:
+            self.reasons[key] = Reason(runs, seed)
 
     @property
     def seconds(self) -> float:

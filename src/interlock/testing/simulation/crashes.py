@@ -1,6 +1,6 @@
 """The crash explorer: die at every write of the journal in turn, resume, and compare with the world that never died."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -91,16 +91,34 @@ def _differences(expected: Episode, episode: Episode) -> Iterator[str]:
         for name, look in _ASPECTS.items():
             one, other = look(account), look(after)
             if one != other:
-                yield f"run {run_id}: its {name} is {other!r:.300}, without the crash {one!r:.300}"
+                yield f"run {run_id}: {_first_difference(name, one, other)}"
 
 
-def _views(account: Account) -> dict[tuple[str, int], str]:
-    return {(event.step, event.attempt): event.view for event in account.events if isinstance(event, e.AttemptStarted)}
+def _first_difference(name: str, one: Any, other: Any) -> str:
+    """Where two values differ first, and how."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in (*one, *other):
+            if key not in other:
+                return f"{name}.{key} is missing after the crash"
+            if key not in one:
+                return f"{name}.{key} is there only after the crash"
+            if one[key] != other[key]:
+                return _first_difference(f"{name}.{key}", one[key], other[key])
+    return f"{name} is {other!r:.200}, without the crash {one!r:.200}"
 
 
-def _commits(account: Account) -> dict[str, bytes]:
+def _views(account: Account) -> dict[str, str]:
+    started = (event for event in account.events if isinstance(event, e.AttemptStarted))
+    return {f"{event.step}/{event.attempt}": event.view for event in started}
+
+
+def _commits(account: Account) -> dict[str, Any]:
     found = (event for event in account.events if isinstance(event, e.AttemptCommitted))
-    return {event.step: msgspec.json.encode((event.attempt, event.writes, event.deletes)) for event in found}
+    return {event.step: {"attempt": event.attempt, "deletes": event.deletes, **_texts(event.writes)} for event in found}
+
+
+def _texts(writes: Mapping[str, msgspec.Raw]) -> dict[str, str]:
+    return {path: bytes(raw).decode() for path, raw in writes.items()}
 
 
 _ASPECTS: dict[str, Callable[[Account], Any]] = {

@@ -17,11 +17,15 @@ from math import inf
 from random import Random
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
+from interlock.engine.tasks import leave_behind
 from interlock.errors import AgentRefused, BrokenPromise
 
 START_US = 1_700_000_000_000_000
 # So many rounds without any time passing are a circle.
 ROUNDS_AT_ONCE_MAX = 20_000
+# After so many rounds at one moment, each further one takes a little time, so that timeouts come.
+PATIENCE_ROUNDS = 2_000
+SPIN_SECONDS = 0.01
 # A process that is torn down gets so many rounds to unwind; whoever still goes on then is left behind.
 BURIAL_ROUNDS_MAX = 1_000
 
@@ -52,12 +56,13 @@ class Timeline:
         False if nothing can happen any more, or not before `seconds_max`, or if it goes round in a circle at one
         moment.
         """
-        rounds, since = 0, self.now
+        rounds = 0
         while not done():
+            before = self.now
             ready = [loop for loop in self._loops if loop.ready] or self._jump(seconds_max)
-            if self.now != since:
-                rounds, since = 0, self.now
-            rounds += 1
+            rounds = rounds + 1 if self.now == before else 0
+            if rounds > PATIENCE_ROUNDS:
+                self._hurry()
             if not ready or rounds > ROUNDS_AT_ONCE_MAX:
                 return done()
             if len(ready) > 1 and self._random is not None:
@@ -65,6 +70,14 @@ class Timeline:
             for loop in ready:
                 loop.round()
         return True
+
+    def _hurry(self) -> None:
+        """Somebody goes round without letting time pass, as by sleep(0): in life that would take time, too."""
+        self.now += SPIN_SECONDS
+        for loop in self._loops:
+            moment = loop.next_timer()
+            if moment is not None and moment <= self.now:
+                loop.wake(self._random)
 
     def _jump(self, seconds_max: float) -> "list[VirtualLoop]":
         """Go to the next timer; returns the loops that are ready then."""
@@ -85,7 +98,10 @@ class Timeline:
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """An event loop for one simulated process. complaints: what nobody caught in it."""
+    """An event loop for one simulated process.
+
+    complaints: what nobody caught in it. refused: why somebody who would have left virtual time was not let; "" so far.
+    """
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
@@ -95,6 +111,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = self._halted = False
         self.complaints: list[dict[str, Any]] = []
+        self.refused = ""
 
     # --- driven by the timeline ---
 
@@ -153,7 +170,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 task.cancel()
             if not self._tasks or not private.run(lambda: not self.ready):
                 break
-        self.close()
+        leave_behind(self._tasks)
+        self._end()
 
     # --- what asyncio asks of a loop ---
 
@@ -190,6 +208,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """At a moment of `time`."""
+        if when != when:  # noqa: PLR0124 - only NaN is not itself
+            raise ValueError("a timer can't be set to NaN")
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._count += 1
         heappush(self._timers, (when, self._count, handle))
@@ -229,7 +249,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self._closed
 
     def close(self) -> None:
-        """Forget all that is still to come."""
+        """Forget all that is still to come. Raises RuntimeError where the loop is running, as asyncio's do."""
+        if asyncio._get_running_loop() is self:  # noqa: SLF001 - see above
+            raise RuntimeError("a running event loop can't be closed")
+        self._end()
+
+    def _end(self) -> None:
         self._timeline.drop(self)
         self._closed = True
         self.ready.clear()
@@ -239,25 +264,24 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def run_in_executor(self, *_: Any) -> NoReturn:  # type: ignore[override]
         """Refused: a thread lives in real time."""
-        raise _real("a thread")
+        raise self._real("a thread")
 
     async def create_connection(self, *_: Any, **__: Any) -> NoReturn:
         """Refused: the network lives in real time."""
-        raise _real("the network")
+        raise self._real("the network")
 
     getaddrinfo = getnameinfo = sock_connect = create_server = create_datagram_endpoint = create_connection
     create_unix_connection = create_unix_server = create_connection
 
     async def subprocess_exec(self, *_: Any, **__: Any) -> NoReturn:
         """Refused: a process lives in real time."""
-        raise _real("another process")
+        raise self._real("another process")
 
     subprocess_shell = subprocess_exec
 
-
-def _real(what: str) -> AgentRefused:
-    message = f"an agent in simulated time can't use {what}: a simulation never waits for the real world"
-    return AgentRefused(message, fix="give it a fake in the simulation")
+    def _real(self, what: str) -> AgentRefused:
+        self.refused = f"an agent in simulated time can't use {what}: a simulation never waits for the real world"
+        return AgentRefused(self.refused, fix="give it a fake in the simulation")
 
 
 def run(main: Coroutine[Any, Any, Result], random: Random | None = None) -> Result:

@@ -101,9 +101,12 @@ class Watched:
             began(fault=fault)
 
         try:
-            return await self._inner.call(job, begun)
+            call.answer = await self._inner.call(job, begun)
+            return call.answer
         finally:
             call.ended = process.loop.time()
+            if process.loop.refused:
+                process.world.left_virtual_time(job, process.loop.refused)
 
     async def close(self) -> None:
         """See ports.Adapter."""
@@ -113,10 +116,11 @@ class Watched:
 class Call:
     """A call as the world saw it. Times are seconds of the world."""
 
-    __slots__ = ("deadline", "ended", "timeout")
+    __slots__ = ("answer", "deadline", "ended", "job", "timeout")
 
-    def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
+    def __init__(self, job: Job, timeout: float) -> None:
+        self.job, self.timeout = job, timeout
+        self.answer: Any = None
         self.deadline: float | None = None
         self.ended: float | None = None
 

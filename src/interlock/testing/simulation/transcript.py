@@ -11,22 +11,26 @@ CHARS_MAX = 240
 COLUMN_MAX = 26
 
 
-def transcript(episode: Episode, run_id: str = "") -> list[str]:
-    """The story of a world as lines. run_id: only of this run, and what happened to the processes."""
+def transcript(episode: Episode, run_id: str = "", *, values: bool = False) -> list[str]:
+    """The story of a world as lines.
+
+    run_id: only of this run, and what happened to the processes. values: with what was asked, and what was committed.
+    """
     told = [happening for happening in episode.story if not run_id or happening.run_id in {"", run_id}]
     runs = {happening.run_id for happening in told if happening.run_id}
-    lines = [*_lines(told, several_runs=len(runs) > 1)]
+    lines = [*_lines(told, several_runs=len(runs) > 1, values=values)]
     if episode.broken is not None:
         lines.append(f"{_clock(episode.seconds)}  BROKEN  {_plain(str(episode.broken))}"[:CHARS_MAX])
     return lines
 
 
-def _lines(story: Sequence[Happening], *, several_runs: bool) -> Iterator[str]:
+def _lines(story: Sequence[Happening], *, several_runs: bool, values: bool) -> Iterator[str]:
     subjects = [_subject(happening, several_runs=several_runs) for happening in story]
     width = min(COLUMN_MAX, max(map(len, subjects), default=0))
     for happening, subject in zip(story, subjects, strict=True):
         process = f"p{happening.process}" if happening.process else "  "
-        yield f"{_clock(happening.at)}  {process}  {subject:<{width}}  {_plain(_said(happening))}".rstrip()[:CHARS_MAX]
+        said = _plain(_said(happening, values=values))
+        yield f"{_clock(happening.at)}  {process}  {subject:<{width}}  {said}".rstrip()[:CHARS_MAX]
 
 
 def _plain(text: str) -> str:
@@ -44,7 +48,13 @@ def _subject(happening: Happening, *, several_runs: bool) -> str:
     return f"{run} {step}".strip()
 
 
-def _said(happening: Happening) -> str:
-    if isinstance(happening.detail, e.AnyEvent):
-        return sentence(happening.detail)
-    return f"FAULT  {happening.detail}" if happening.what == "fault" else happening.what
+def _said(happening: Happening, *, values: bool) -> str:
+    event = happening.detail
+    if values and isinstance(event, e.RunStarted):
+        return f"{sentence(event)} with {bytes(event.request).decode()}"
+    if values and isinstance(event, e.AttemptCommitted) and event.writes:
+        writes = (f"{path} = {bytes(raw).decode()}" for path, raw in event.writes.items())
+        return f"committed: {', '.join(writes)}"
+    if isinstance(event, e.AnyEvent):
+        return sentence(event)
+    return f"FAULT  {event}" if happening.what == "fault" else happening.what

@@ -29,7 +29,7 @@ from interlock.testing.injection.adapters import FaultyAdapter
 from interlock.testing.injection.faults import Faults, Injection, moment_of, seconds_of
 
 from .account import Account, Broken
-from .checks import check_replay
+from .checks import check_commit, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
 from .loop import START_US, Timeline
 from .process import BATCH, Call, Process
@@ -93,8 +93,8 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """How a world went.
 
     digest: of everything that was written, in order and with its time. events: how many became durable; folded: how
-    many machines folded, live, at resumes and in replays. seconds: virtual ones. writes: how many the first process
-    made.
+    many machines folded, live, at resumes and in replays. seconds: virtual ones. reasons: status and reason of each run
+    that has one. writes: how many the first process made.
     """
 
     seed: int
@@ -103,6 +103,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     folded: int
     seconds: float
     statuses: dict[str, int]
+    reasons: list[tuple[str, str]]
     struck: list[Struck]
     writes: int
     broken: Broken | None
@@ -127,8 +128,9 @@ class World:
         self._live: set[Process] = set()
         self._wall_us = START_US
         self._calls: dict[tuple[str, str], Call] = {}
+        self._keys: dict[str, tuple[str, str, int]] = {}
         self._open: dict[tuple[int, str], list[Call]] = {}
-        self._news = False
+        self._news = self._over = False
         self._digest = blake2b(digest_size=16)
         self._struck: list[tuple[str, str, Job | None, int]] = []
         self._clock_is_steady = True
@@ -144,9 +146,12 @@ class World:
             except Broken as broken:
                 self.broken = broken
             finally:
-                for process in list(self._live):
-                    process.die()
-                    process.loop.bury()
+                self._over = True
+                for process in self._processes:
+                    if process in self._live:
+                        process.die()
+                    if not process.loop.is_closed():
+                        process.loop.bury()
                 self._outside.bury()
                 self.disk.close()
         return self._episode()
@@ -266,14 +271,21 @@ class World:
     def call_began(self, process: Process, job: Job) -> Call:
         """An agent is handed a job."""
         account = self.accounts[job.run_id]
-        call = Call(account.steps[job.step].duty.policy.timeout_ms / 1_000)
+        call = Call(job, account.steps[job.step].duty.policy.timeout_ms / 1_000)
         try:
             account.see_call(job)
+            mine = (job.run_id, job.step, job.attempt)
+            owner = self._keys.setdefault(job.idempotency_key, mine)
+            account.require("keys", owner == mine, f"{mine} has the idempotency key of {owner}")
             self._check_room(process, job, call)
         except Broken as broken:
             self.break_(broken)
         self._calls[job.run_id, job.step] = call
         return call
+
+    def left_virtual_time(self, job: Job, sentence: str) -> None:
+        """An agent's own code needs the real world: whatever the simulation says of this team would deceive."""
+        self.break_(Broken("virtual_time", f"{job.agent}: {sentence}; give it a fake", job.run_id))
 
     def run_ended(self, process: Process, run: Run) -> None:
         """The engine yields a run."""
@@ -282,8 +294,8 @@ class World:
         self._tell(process.number, f"run {run.status}", run.run_id)
         account = self.accounts[run.run_id]
         try:
-            told = (run.status, run.steps, _encode(run.context.to_dict()), run.cost.tokens)
-            meant = (account.status, account.states, _encode(account.context), account.tokens)
+            told = (run.status, run.steps, _encode(run.context.to_dict()), run.cost)
+            meant = (account.status, account.states, _encode(account.context), account.cost)
             for name, one, other in zip(("status", "steps", "context", "cost"), told, meant, strict=True):
                 account.require("result", one == other, f"the {name} of the result is {one!r:.200}, not {other!r:.200}")
         except Broken as broken:
@@ -298,9 +310,11 @@ class World:
 
     def process_died(self, process: Process) -> None:
         """It was killed."""
+        self._live.discard(process)
+        if self._over:
+            return
         self._deaths += 1
         self._tell(process.number, "process died")
-        self._live.discard(process)
         self._outside.call_soon(process.loop.bury)
         if not process.fenced:
             self.start_process_later()
@@ -343,6 +357,8 @@ class World:
         call = self._calls.get((account.run_id, event.step))
         in_time = call is not None and call.in_time
         account.require("timeouts", in_time, f"attempt {event.attempt} of {event.step} committed after its timeout")
+        assert call is not None
+        check_commit(account, event, call.job, call.answer)
 
     def _check_room(self, process: Process, job: Job, call: Call) -> None:
         now = self.timeline.now
@@ -398,6 +414,7 @@ class World:
             folded=self._folded + sum(process.journal.loaded for process in self._processes),
             seconds=self.timeline.now,
             statuses=dict(Counter(account.status for account in self.accounts.values())),
+            reasons=[(account.status, account.reason) for account in self.accounts.values() if account.reason],
             struck=[self._fate_of(*struck) for struck in self._struck],
             writes=self._processes[0].journal.writes if self._processes else 0,
             broken=self.broken,
@@ -438,9 +455,12 @@ _OUTCOMES: dict[type, str] = {
 
 def _verdict(invariant: Invariant, account: Account, event: e.AnyEvent) -> str | None:
     try:
-        return invariant(account, event)
-    except Exception as error:  # noqa: BLE001 - a user's check may fail in any way, which is no good sign either
+        said: Any = invariant(account, event)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's check may fail in any way: no good sign either
         return f"it raised {describe(error)}"
+    if said is None or isinstance(said, str):
+        return said
+    return f"an invariant returns what is wrong as a text, or None; it returned {said!r:.80}"
 
 
 def _name_of(invariant: Invariant) -> str:
