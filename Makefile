@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup test lint format coverage bench constraints clean
+.PHONY: help demo setup test lint format coverage mutants bench constraints clean
 
 help: ## List the tasks
 	@echo "usage: make TASK"
@@ -40,19 +40,29 @@ coverage: $(VENV)/.stamp ## Run the tests and show what they leave out (browse b
 	$(BIN)/coverage html -q
 	$(BIN)/coverage report
 
+# A mutant may loop for ever or eat all memory: the first ends in a timeout, the second at the bound (in KiB) set here.
+# `CI` makes Hypothesis draw the same examples each time, so that a mutant is killed or survives for good.
+# Which test runs which function is found out each time: a new case renames the cases after it.
+mutants: $(VENV)/.mutation ## Break the core in 4,800 ways: its tests must notice (30 minutes; ONLY=machine: one module)
+	@rm -rf $(if $(ONLY),mutants/mutmut-stats.json,mutants)
+	@ulimit -v 6000000 2>/dev/null; \
+	CI=1 nice -n 19 $(BIN)/mutmut run --max-children 2 $(if $(ONLY),'interlock.core.$(ONLY).*')
+	@echo "Not killed (but for timeouts); tests/core/SURVIVORS.md says why, and what is not named there lacks a test:"
+	@$(BIN)/mutmut results $(if $(ONLY),| grep ' interlock.core.$(ONLY).' || true)
+
 bench: $(VENV)/.stamp ## Measure
 	$(BIN)/python -m bench
 
 # A fresh environment, so that nothing is pinned that nothing needs.
 constraints: $(VENV)/.created ## Pin the newest versions of everything in constraints.txt
 	rm -rf build/pins && $(BIN)/python -m venv build/pins
-	build/pins/bin/python -m pip --disable-pip-version-check -qq install -e '.[dev]'
+	build/pins/bin/python -m pip --disable-pip-version-check -qq install -e '.[dev,mutation]'
 	build/pins/bin/python -m pip freeze --exclude-editable > build/pins.txt
 	sed '/^[^#]/d' constraints.txt > build/constraints.txt && LC_ALL=C sort -f build/pins.txt >> build/constraints.txt
 	mv build/constraints.txt constraints.txt && rm -rf build/pins build/pins.txt
 
 clean: ## Remove .venv, caches and build output
-	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist mutants .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The venv comes from $(PYTHON) if that was given, else from the first Python on the path that is new enough. Running
@@ -89,3 +99,8 @@ $(VENV)/.stamp: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing Interlock and its development tools into $(VENV)"
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.mutation: $(VENV)/.stamp
+	@echo "Installing what mutates the core into $(VENV)"
+	@$(PIP) install -c constraints.txt -e '.[dev,mutation]'
+	@touch $@

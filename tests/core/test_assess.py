@@ -72,6 +72,11 @@ class Hostile:
     __str__ = __bool__ = __len__ = __repr__
 
 
+class Garbled:
+    def __repr__(self):
+        return "no Unicode: \ud800"
+
+
 class Colour(enum.StrEnum):
     RED = "red"
 
@@ -154,11 +159,18 @@ def test_what_was_answered_instead_of_a_reply_is_kept():
 @pytest.mark.parametrize("writes", [None, [], "out.a", [("out.a", 1)], Hostile()])
 def test_writes_that_are_no_dict_are_refused(writes):
     assert refused(Reply(writes=writes)) == ["shape"]
+    assert why(Reply(writes=writes)) == f"writes is a {type(writes).__name__}, not a dict of dotted paths"
 
 
 @pytest.mark.parametrize("confidence", [-0.1, 1.1, float("nan"), float("inf"), 10**400, True, "0.5", Hostile()])
 def test_a_confidence_that_is_no_share_is_refused(confidence):
     assert refused(Reply(confidence=confidence)) == ["shape"]
+    assert why(Reply(confidence=confidence)) == "confidence is not a number from 0 to 1"
+
+
+@pytest.mark.parametrize("confidence", [0, 0.5, 1])
+def test_a_confidence_is_a_share(confidence):
+    assert accepted(Reply(confidence=confidence)).confidence == confidence
 
 
 class CustomUsage(Usage):
@@ -176,6 +188,7 @@ class CustomUsage(Usage):
         Usage(1.0),
         Usage(0, 2**53 + 1),
         Usage(0, 0, -0.01),
+        Usage(0, 0, assess.USD_MAX + 1),
         Usage(0, 0, float("nan")),
         Usage(0, 0, float("inf")),
         Usage(0, 0, 10**400),
@@ -186,11 +199,12 @@ class CustomUsage(Usage):
 def test_a_usage_that_cannot_be_is_refused_and_not_charged(usage):
     run = working()
 
+    assert why(Reply(usage=usage)) == "usage is not an interlock.Usage with counts and a price from 0 up"
     assert refused(Reply(usage=usage), run) == ["shape"]
     assert (run.machine.cost.usd, run.machine.cost.tokens) == (0, 0)
 
 
-@pytest.mark.parametrize("usage", [Usage(), Usage(2**53, 0, 0), Usage(1, 1, 0.001)])
+@pytest.mark.parametrize("usage", [Usage(), Usage(2**53, 0, 0), Usage(1, 1, 0.001), Usage(0, 0, assess.USD_MAX)])
 def test_a_usage_at_its_bounds_is_taken(usage):
     assert accepted(Reply(usage=usage)).usage == usage
 
@@ -220,6 +234,14 @@ def test_a_question_is_asked():
     assert e.decode(e.encode(verdict)) == verdict
 
 
+LONGEST = "x" * assess.QUESTION_CHARS_MAX, ("y" * assess.FINDING_CHARS_MAX,) * assess.CHOICES_MAX
+
+
+@pytest.mark.parametrize("question", [Question("?"), Question(*LONGEST)])
+def test_a_question_at_its_bounds_is_asked(question):
+    assert working().judge("a", Reply(ask=question)).question == question
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -237,6 +259,12 @@ def test_a_question_is_asked():
 )
 def test_a_bad_question_is_refused(answer):
     assert refused(answer) == ["shape"]
+
+
+def test_a_bad_question_is_told_what_a_question_is():
+    assert why(Reply(ask="Refund?")) == (
+        "ask is a Question with a text of 1 to 8000 characters and at most 50 choices, and comes without writes"
+    )
 
 
 def test_a_question_beside_writes_that_are_no_dict_is_refused():
@@ -258,6 +286,10 @@ def test_a_key_that_is_no_path_is_refused(path):
     assert refused({path: 1}) == ["path"]
 
 
+def test_a_long_key_that_is_no_path_is_shown_by_its_beginning():
+    assert why({"." * 2_000: 1}) == f"{'.' * 80!r} is not a dotted path"
+
+
 def test_a_key_that_fails_to_show_itself_is_refused():
     assert refused({Hostile(): 1}) == ["path"]
     assert why({Hostile(): 1}) == "a Hostile is not a dotted path"
@@ -267,6 +299,21 @@ def test_a_key_that_fails_to_show_itself_is_refused():
 @pytest.mark.parametrize("value", [1, DELETE])
 def test_a_write_outside_the_permission_refuses_the_whole_reply(path, value):
     assert refused({"out.a": 1, path: value}) == [f"scope {path}"]
+
+
+@pytest.mark.parametrize(
+    ("writes", "granted"),
+    [
+        ([], "nothing"),
+        (["x", "log"], "x, log"),
+        (["x", "log", "sum", "facts", "out.a"], "x, log, sum, facts, out.a"),
+        (["x", "log", "sum", "facts", "out.a", "out.b"], "x, log, sum, facts, out.a, ..."),
+    ],
+)
+def test_who_writes_out_of_scope_is_told_what_it_may_write(writes, granted):
+    run = working(writes=writes)
+
+    assert why({"elsewhere": 1}, run) == f"ann may not write elsewhere; it may write {granted}"
 
 
 def test_a_steps_own_writes_are_narrower_than_the_permission():
@@ -391,6 +438,7 @@ def test_too_many_writes_are_refused_before_they_are_looked_at():
     many = {f"elsewhere.k{number}": Hostile() for number in range(4)}
 
     assert refused(many, working(limits=Limits(commit_fields_max=3))) == ["size"]
+    accepted({f"out.k{number}": 1 for number in range(3)}, working(limits=Limits(commit_fields_max=3)))
 
 
 def test_too_many_fields_in_one_write_are_refused():
@@ -419,6 +467,10 @@ def test_writes_that_break_a_schema_are_refused():
     assert refused({"out.kind": DELETE}, working(SCHEMA)) == ["schema out.kind"]
     assert refused({"out.kind": "good"}, working(SCHEMA, {"required": ["x"]})) == ["schema x"]
     accepted({"out.kind": "good"}, working(SCHEMA))
+
+
+def test_the_schema_is_looked_at_only_where_nothing_else_is_wrong():
+    assert refused({"out.a": 1, "elsewhere": 1}, working(SCHEMA)) == ["scope elsewhere"]
 
 
 # --- their place in the bank ---
@@ -492,6 +544,7 @@ def test_writes_that_are_too_long_to_keep_or_not_json_are_kept_as_an_excerpt():
         ([[[[[[1]]]]]], "[[[[[...]]]]]"),
         (Reply(ask="Really?"), "'Really?'"),
         (Reply(writes=[1]), "[1]"),
+        (Garbled(), "no Unicode: ?"),
     ],
 )
 def test_an_excerpt_of_anything_is_short_text(answer, shown):
@@ -525,6 +578,13 @@ class Nameless(metaclass=NamelessType):
 )
 def test_an_answer_that_raises_when_it_is_looked_at_is_refused(answer):
     refused(answer)
+
+
+def test_a_reply_that_cannot_be_read_keeps_what_its_step_had_read():
+    run = working()
+    run.jobs["a"].view["x.y"]
+
+    assert run.judge("a", Nameless()).reads == ("x.y",)
 
 
 def test_a_path_of_a_subclass_of_text_is_its_text():

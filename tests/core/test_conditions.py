@@ -35,6 +35,7 @@ def holds_for(found, op, value=None):
         (2, "<=", 2.0, True),
         (3, ">", 2, True),
         (2, ">=", 3, False),
+        (2, ">=", 2.0, True),
         ("b", ">", "a", True),
         ("1", "<", 2, False),
         (1, ">", "0", False),

@@ -122,6 +122,8 @@ def test_paths_are_read_in_any_spelling():
     with pytest.raises(KeyError, match="empty segment"):
         view["a..b"]
     assert "a..b" not in view
+    with pytest.raises(KeyError, match="has a NUL"):
+        view["a\0"]
     assert view.get("", 7) == 7
 
 
@@ -164,6 +166,16 @@ def test_keys_longer_than_any_declared_path_and_deep_trees_can_be_read_back():
     assert view["x"] == deep
     assert [view[path] for path in view] == [1, 2, {}]
     assert bank.view_hash(D, EVERYTHING)
+
+
+@pytest.mark.parametrize("segments", [32, 33, 60])
+def test_a_leaf_deeper_than_any_declared_path_can_be_read_back(segments):
+    bank = Bank(DIAMOND)
+    bank.commit_request(b'{"k":' * segments + b"1" + b"}" * segments)
+    view = bank.view(A, EVERYTHING)
+
+    assert list(view) == [".".join("k" * segments)]
+    assert [view[path] for path in view] == [1]
 
 
 # --- replacing and deleting ---
@@ -209,6 +221,15 @@ def test_what_was_deleted_can_be_written_again_in_another_shape():
     write(bank, D, {"q.n": 7})
     assert seen(bank, E) == {"q": {"n": 7}}
     assert seen(bank, B) == {"q": 1}
+
+
+def test_a_leaf_that_was_deleted_is_not_there():
+    bank = bank_of({"q": 1})
+    write(bank, A, deletes=["q"])
+    view = bank.view(C, EVERYTHING)
+
+    assert "q" not in view
+    assert view.get("q", "none") == "none"
 
 
 def test_an_empty_object_can_be_filled_and_stays_when_emptied():
@@ -264,6 +285,15 @@ def test_a_commit_is_not_cut_into_too_many_fields():
     assert refusals(bank, {"q": [1, 2, 3, 4, 5]}) == []
 
 
+def test_the_paths_of_a_commit_together_are_at_most_twice_as_long_as_its_values_may_be():
+    bank = bank_of({}, limits=Limits(commit_fields_max=3, commit_bytes_max=20))
+    longest = {"q": {"a" * 18: 1, "b" * 18: 2}}
+
+    assert refusals(bank, longest) == []
+    (found,) = bank.findings(raw({"q": {"a" * 18: 1, "b" * 19: 2}}), ())
+    assert found.message == "the writes hold more than 3 fields or 40 characters of paths"
+
+
 # --- reducers ---
 
 REDUCERS = {"log": "append", "sum": "add", "facts.known": "merge"}
@@ -306,6 +336,9 @@ def test_inside_a_merged_field_paths_can_be_read_but_not_written():
         "reducer facts.known.x",
         "reducer facts",
     ]
+    for path in ("facts.known.x", "facts"):
+        (found,) = bank.findings(raw({path: 1}))
+        assert found.message == f"{path} can't be written: write facts.known itself, which is merged as a whole"
     assert refusals(bank, {}, ["facts", "facts.known", "facts.known.x", "facts.other"]) == [
         "reducer facts",
         "reducer facts.known",
@@ -376,6 +409,35 @@ def test_a_hash_does_not_change_with_what_comes_after():
     assert wide == narrow != bank.view_hash(C, Sight(["log"]))
 
 
+@pytest.mark.parametrize(
+    ("narrowed", "patterns", "golden"),
+    [
+        (False, ["*"], "487f0c3b177624238a8cc94106f5e48b68e08fa98418b6b2afc1464dabe2d151"),
+        (True, ["*"], "487f0c3b177624238a8cc94106f5e48b68e08fa98418b6b2afc1464dabe2d151"),
+        (False, ["log", "q.*"], "f77e9294ac895f260f228deabdf3bfeeb536665782748bfe57c60eccce455cd5"),
+    ],
+)
+def test_golden_view_hashes(narrowed, patterns, golden):
+    bank = bank_of({"q": {"n": 1, "m": {"x": 1}}, "r": 0, "log": ["request"]}, REDUCERS)
+    write(bank, A, {"q.n": 2, "x": {"y": [1], "z": {}}, "sum": 1, "log": "a"}, ["q.m", "r"])
+    write(bank, B, {"log": "second", "sum": 0.5}, writer=8, index=1)
+    write(bank, B, {"log": "first", "facts.known": {"b": 1}}, writer=7, index=0)
+
+    assert bank.view_hash(E, Sight(patterns, narrowed=narrowed)) == golden
+
+
+def test_the_hash_tells_who_contributed_what():
+    first, second = bank_of({}, REDUCERS), bank_of({}, REDUCERS)
+    for bank, of_a, of_b in ((first, "x", "y"), (second, "y", "x")):
+        write(bank, A, {"log": of_a})
+        write(bank, B, {"log": of_b})
+
+    assert (seen(first, D), seen(second, D)) == ({"log": ["x", "y"]}, {"log": ["y", "x"]})
+    for narrowed in (False, True):
+        sight = Sight(["log"], narrowed=narrowed)
+        assert first.view_hash(D, sight) != second.view_hash(D, sight)
+
+
 # --- reads, lineage, differences ---
 
 
@@ -415,6 +477,7 @@ def test_lineage_leads_back_to_the_request():
     ]
     assert bank.lineage("x", FROM_REQUEST) == []
     assert bank.lineage("absent") == []
+    assert bank_of({}, REDUCERS).lineage("log") == []
 
 
 def test_the_lineage_of_a_merged_field_names_every_contribution():

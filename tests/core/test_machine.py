@@ -3,8 +3,11 @@
 import msgspec
 import pytest
 
+import interlock.core.commands as c
 import interlock.core.events as e
-from interlock.core.job import Reply, Usage
+from interlock.core import values
+from interlock.core.context import Bank, Origin
+from interlock.core.job import Question, Reply, Usage
 from interlock.core.machine import Cost, Machine
 from interlock.core.plan import Condition, Phase
 from interlock.core.policy import Policy
@@ -30,6 +33,7 @@ def test_a_chain_runs_step_by_step():
     assert run.states == {"a": "committed", "b": "committed"}
     assert (run.machine.status, run.machine.reason, run.machine.seq) == ("succeeded", "", 6)
     assert (run.machine.started_us, run.machine.at_us) == (0, 4_000_000)
+    assert run.machine.reasons == {}
 
 
 def test_independent_steps_are_called_together_and_a_join_waits_for_all():
@@ -42,7 +46,40 @@ def test_independent_steps_are_called_together_and_a_join_waits_for_all():
 
 
 def test_nothing_is_called_for_before_the_run_has_started():
-    assert Machine(Transcript(step("a")).rules).decide() == []
+    machine = Machine(Transcript(step("a")).rules)
+
+    assert machine.decide() == []
+    assert (machine.started, machine.status, machine.reason) == (False, "running", "")
+    assert (machine.seq, machine.at_us, machine.started_us, machine.cost) == (0, 0, 0, Cost(0, 0, 0))
+
+
+def test_commands_and_the_facts_that_follow_say_all_that_the_shell_needs():
+    run = Transcript(step("a"), policy=Policy(timeout_ms=70, retries=1))
+    run.begin()
+    assert run.calls["a"] == c.CallAgent(1, "a", "ann", 1, 70)
+    run.start("a")
+
+    failed = e.AttemptFailed(run.tick(), "a", 1, "error", "it broke")
+    assert run.machine.advance([failed], run.at_us) == [c.StartTimer(1, "a", 2_200_000)]
+    run.say(e.BackoffEnded(run.tick(), "a"))
+    run.start("a")
+    known = [e.AttemptFailed(run.tick(), "a", 2, "error", "it broke")]
+    assert run.machine.advance(known, run.at_us) == []
+    assert known[1:] == [
+        e.StepBuried(5_000_000, "a", "it broke"),
+        e.RunFinished(5_000_000, "failed", "a: it broke"),
+    ]
+    assert (run.machine.status, run.machine.reason) == ("failed", "a: it broke")
+
+
+def test_a_fault_that_was_injected_is_a_mark_and_nothing_more():
+    run = Transcript(step("a"))
+    run.begin()
+    run.start("a")
+
+    assert run.say(e.FaultInjected(run.tick(), "a", 1, "crash")) == []
+    assert run.states == {"a": "running"}
+    assert run.reply("a") == ["succeeded"]
 
 
 def test_each_command_is_handed_out_once_and_again_by_a_folded_machine():
@@ -108,6 +145,36 @@ def test_attempt_started_carries_the_hash_of_the_view():
     assert third.view == run.machine.bank.view_hash(3, run.machine.duty(3).sight)
 
 
+def test_what_a_step_commits_is_traced_to_it_and_to_what_it_had_read():
+    group = step("b", for_each="q", needs=["a"], writes=["out.{step}"])
+    run = Transcript(step("a", writes=["x"]), group, request={"q": [7], "r": 1})
+    run.begin()
+    run.start("a")
+    run.jobs["a"].view["r"]
+    run.reply("a", x=1)
+    run.start("b-0")
+    run.jobs["b-0"].view["x"]
+    run.reply("b-0", {"out.b-0": 2})
+
+    item = run.machine.number["b-0"]
+    assert run.machine.bank.lineage("out") == [
+        Origin("out.b-0", item, ("x",)),
+        Origin("x", 1, ("r",)),
+        Origin("r", 0, ()),
+    ]
+
+
+def test_a_step_contributes_as_it_would_to_a_bank_of_its_own():
+    run = Transcript(step("a", writes=["log"]), step("b", needs=["a"], writes=["x"]), reducers={"log": "append"})
+    run.begin()
+    run.reply("a", log="seen")
+    (started,) = run.start("b")
+
+    bank = Bank(run.machine.plan, {"log": "append"})
+    bank.commit(1, {"log": values.encode("seen")})
+    assert started.view == bank.view_hash(2, run.machine.duty(2).sight)
+
+
 # --- refusals, failures, fallbacks ---
 
 
@@ -132,6 +199,14 @@ def test_a_step_whose_retries_are_used_up_is_buried_and_the_run_fails():
     assert run.refuse("a") == ["buried a: '' is not a dotted path", "failed: a: '' is not a dotted path"]
     assert run.states == {"a": "dead"}
     assert run.context == {}
+
+
+def test_a_step_is_buried_for_all_that_its_last_reply_was_refused_for():
+    run = Transcript(step("a"))
+    run.begin()
+
+    reasons = "'' is not a dotted path; x: it is inf, which JSON doesn't have"
+    assert run.reply("a", {"": 1, "x": float("inf")}) == [f"buried a: {reasons}", f"failed: a: {reasons}"]
 
 
 def test_a_failed_call_waits_longer_each_time_counted_from_the_events_own_time():
@@ -259,6 +334,22 @@ def test_a_run_parks_when_only_a_person_can_move_it():
     assert run.say() == run.crash() == []
 
 
+def test_a_run_parks_after_a_group_has_ended_too():
+    run = Transcript(step("a", for_each="q", writes=["out.{step}"]), step("b", needs=["a"]), request={"q": [1]})
+    run.begin()
+    assert run.reply("a-0") == ["call ann for b #1"]
+
+    assert run.ask("b", "Refund?") == ["parked: b asks: Refund?"]
+
+
+def test_what_an_agent_used_to_ask_is_charged():
+    run = Transcript(step("a"))
+    run.begin()
+    run.reply("a", Reply(ask=Question("Refund?"), usage=Usage(1, 2, 0.5)))
+
+    assert run.machine.cost == Cost(0.5, 3, 1)
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
@@ -324,6 +415,7 @@ def test_a_step_whose_condition_does_not_hold_is_skipped_and_what_needs_it_alone
 
     assert run.begin() == ["skipped a: its condition did not hold: q > 1", "succeeded"]
     assert run.states == {"a": "skipped", "b": "skipped", "c": "skipped"}
+    assert run.machine.reasons[1] == "its condition did not hold: q > 1"
     assert run.machine.reasons[2] == "every step it needs was skipped"
     assert run.crash() == []
 
@@ -374,6 +466,16 @@ def test_a_dead_need_blocks_all_that_comes_after_it():
     assert [said.partition(":")[0] for said in run.refuse("a")] == ["buried a", "failed"]
     assert run.states == {"a": "dead", "b": "committed", "c": "skipped", "d": "skipped", "e": "skipped"}
     assert run.machine.reasons[3] == "it needs a, which is dead"
+    assert run.machine.reasons[4] == "it needs c, which can't run"
+
+
+def test_what_needs_no_dead_step_goes_on():
+    run = Transcript(step("a", writes=["x"]), step("b", writes=["y"]), step("c", needs=["b"], writes=["z"]))
+    run.begin()
+    run.refuse("a")
+
+    assert run.reply("b") == ["call ann for c #1"]
+    assert run.reply("c") == ["failed: a: '' is not a dotted path"]
 
 
 def test_any_outcome_runs_although_a_need_died_or_never_ran():
@@ -444,6 +546,7 @@ def test_for_each_makes_one_step_per_item_and_what_needs_it_waits_for_all():
     run.start("b")
     assert run.jobs["b"].view["out"] == {"a-0": 0, "a-1": 1}
     assert run.reply("b") == ["succeeded"]
+    assert run.machine.reasons == {}
 
 
 def test_items_do_not_see_one_another():
@@ -497,6 +600,10 @@ def test_for_each_that_cannot_be_expanded_is_buried(request_, reason):
 
     assert run.begin() == [f"buried a: {reason}", f"failed: a: {reason}"]
     assert run.states == {"a": "dead", "b": "skipped"}
+
+
+def test_for_each_may_be_as_wide_as_the_limit():
+    assert fan(limits=Limits(for_each_width_max=2)).begin()[0].startswith("expanded")
 
 
 def test_items_count_as_steps():

@@ -42,7 +42,7 @@ def test_a_path_is_segments_joined_by_dots(path, expected):
         ("", "'' is not a dotted path of 1 to 1024 characters"),
         (7, "'7' is not a dotted path"),
         (None, "'None' is not a dotted path"),
-        ("x" * 1025, "is not a dotted path of 1 to 1024 characters"),
+        ("x" * 1025, f"{'x' * 80!r} is not a dotted path of 1 to 1024 characters"),
         (".".join("x" * 33), "has more than 32 segments"),
         ("a..b", "'a..b' is not a dotted path: it has an empty segment; write a key that is empty or holds"),
         (".a", "an empty segment"),
@@ -52,6 +52,7 @@ def test_a_path_is_segments_joined_by_dots(path, expected):
         ('"a\0b"', "has a NUL"),
         ("a\ud800", "'a\\ud800' has a lone surrogate, which is not Unicode"),
         ('"a\ud800"', "lone surrogate"),
+        ("a\udfff", "lone surrogate"),
         ('"a', "'\"a' has an unclosed quote"),
         ('"a\\"', "unclosed quote"),
         ('"a\\x"', "has a quoted segment that is not a JSON string"),
@@ -203,5 +204,20 @@ def test_compiled_patterns_cover_what_one_of_them_grants(chosen):
     assert {place for place in PLACES if compiled.cover(paths.join(place))} == expected
 
 
+@given(st.lists(st.sampled_from(sorted(PATTERNS)), max_size=6), st.sampled_from(sorted(PATTERNS)))
+def test_an_index_finds_exactly_the_holders_of_patterns_that_overlap(held, wanted):
+    index = paths.PatternIndex()
+    for holder, pattern in enumerate(held):
+        index.add(pattern, holder)
+    overlapping = [n for n, pattern in enumerate(held) if paths.intersection(wanted, pattern) is not None]
+    assert list(paths.bits(index.meeting(wanted))) == overlapping
+
+
 def test_compiled_patterns_are_kept_once_each_in_order():
     assert paths.Patterns(("b", "a.*", "b")).patterns == ("b", "a.*")
+
+
+@pytest.mark.parametrize("path", ["\ud800" + "x" * 2_000, "x\0" + "y" * 2_000, ".".join(["\udfff"] * 40)])
+def test_a_long_path_with_what_no_path_may_hold_is_refused_too(path):
+    with pytest.raises(PathError, match="has a NUL or a lone surrogate"):
+        paths.respelled(path)

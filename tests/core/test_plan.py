@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.core import plan as plan_module
-from interlock.core.plan import Condition, Phase, Plan, Step, bits, hint
+from interlock.core.plan import Condition, Phase, Plan, Step, bits, hint, is_id
 from interlock.errors import PathError, PlanError, TeamError
 
 
@@ -78,7 +78,9 @@ def test_a_condition_reads_as_it_was_written(condition, text):
 def test_a_condition_that_could_never_hold_is_refused(arguments, error, complaint):
     with pytest.raises(error) as refused:
         Condition(*arguments)
-    assert complaint in str(refused.value)
+    assert str(refused.value).startswith(complaint)
+    if error is PlanError:
+        assert refused.value.place == ("plan",)
 
 
 # --- phases, samples, for_each -----------------------------------------------------------------------------------
@@ -198,6 +200,14 @@ def test_dependents_are_needs_the_other_way_round(declared):
     assert {(n, dependent) for n, dependents in enumerate(plan.dependents) for dependent in dependents} == pairs
 
 
+def test_a_step_and_an_item_have_the_number_of_their_step():
+    plan = Plan([step("a"), step("b-1", for_each="x"), step("c", samples=2)])
+    assert [plan.number_of(id_) for id_ in ("a", "b-1", "b-1-0", "b-1-12", "c-2")] == [1, 2, 2, 2, 4]
+    for unknown in ("", "c", "gone", "gone-1"):
+        with pytest.raises(KeyError):
+            plan.number_of(unknown)
+
+
 def test_the_request_is_an_ancestor_of_every_step():
     plan = Plan([step("a"), step("b", "a")])
     assert (plan.steps[0].id, plan.ancestors) == ("", [0b0, 0b1, 0b11])
@@ -313,6 +323,41 @@ def test_what_is_no_plan_is_refused_with_the_fault_and_the_mend(declared, compla
     assert complaint in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("declared", "place"),
+    [
+        ([], ("plan",)),
+        ([Phase("empty", [])], ("plan",)),
+        (["a"], ("plan",)),
+        ([step("a.b")], ("plan", "a.b")),
+        ([step("x"), step("a"), step("a")], ("plan", "a")),
+        ([step("a", samples=2), step("a")], ("plan", "a")),
+        ([step("a", samples=2), step("a-2")], ("plan", "a-2")),
+        ([step("a", for_each="x"), step("a-0")], ("plan", "a-0")),
+        ([step("a-b", for_each="x"), step("a-b-0")], ("plan", "a-b-0")),
+        ([step("a", samples=2, for_each="x")], ("plan", "a", "samples")),
+        ([step("a", samples=101)], ("plan", "a", "samples")),
+        ([step("a", retries=101)], ("plan", "a", "retries")),
+        ([step("a", backoff="8d")], ("plan", "a", "backoff")),
+        ([step("a", join="any")], ("plan", "a", "join")),
+        ([step("a", writes=["x.{index}"])], ("plan", "a", "writes")),
+        ([step("a", "gone")], ("plan", "a", "needs")),
+        ([step("late", "b"), step("b", "c"), step("c", "b")], ("plan", "b", "needs")),
+    ],
+)
+def test_what_is_no_plan_is_refused_where_it_was_declared(declared, place):
+    with pytest.raises(PlanError) as refused:
+        Plan(declared)
+    assert refused.value.place == place
+
+
+@pytest.mark.parametrize(
+    "given", [{"samples": 100}, {"retries": 0}, {"retries": 100}, {"timeout": "1ms"}, {"timeout": "7d"}]
+)
+def test_a_step_may_go_to_its_limits(given):
+    Plan([step("x" * 80, **given)])
+
+
 def test_an_iterator_of_steps_is_a_plan_too():
     assert ids(Plan(iter([step("a")]))) == ["a"]
 
@@ -353,8 +398,9 @@ def test_a_sample_knows_its_number_so_that_digits_may_follow():
 
 def test_a_plan_has_a_limit_of_steps_and_samples_count():
     Plan([step("a", samples=3)], steps_max=3)
-    with pytest.raises(PlanError, match="the plan has 4 steps, more than 3"):
+    with pytest.raises(PlanError, match="the plan has 4 steps, more than 3") as refused:
         Plan([step("a", samples=3), step("b")], steps_max=3)
+    assert refused.value.place == ("plan",)
 
 
 @pytest.mark.parametrize(
@@ -365,9 +411,13 @@ def test_a_plan_has_a_limit_of_steps_and_samples_count():
     ],
 )
 def test_a_plan_has_a_limit_of_needs(monkeypatch, declared):
+    monkeypatch.setattr(plan_module, "NEEDS_MAX", 4)
+    Plan(declared)
     monkeypatch.setattr(plan_module, "NEEDS_MAX", 3)
-    with pytest.raises(PlanError, match="the plan has more than 3 needs; join the steps of a wide phase in one step"):
+    with pytest.raises(PlanError) as refused:
         Plan(declared)
+    assert str(refused.value) == "the plan has more than 3 needs; join the steps of a wide phase in one step"
+    assert refused.value.place == ("plan",)
 
 
 @pytest.mark.parametrize(
@@ -378,6 +428,13 @@ def test_a_hint_names_the_nearest_known_name(name, expected):
     assert hint(name, ["triage", "judge"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a", True), ("A_-9" * 20, True), ("a" * 81, False), ("", False), ("a b", False), (7, False)]
+)
+def test_an_id_is_letters_digits_and_two_marks(text, expected):
+    assert is_id(text) is expected
+
+
 def test_things_that_merely_look_like_steps_are_not_steps():
     with pytest.raises(PlanError, match="not SimpleNamespace"):
         Plan([SimpleNamespace(id="a", needs=())])
@@ -385,15 +442,17 @@ def test_things_that_merely_look_like_steps_are_not_steps():
 
 def test_a_condition_may_be_written_as_in_a_team_file():
     assert Step("s", "a", "act", when={"path": "x", "value": 1}).when == Condition("x", "==", 1)
-    with pytest.raises(PlanError, match="when of step s: "):
+    with pytest.raises(PlanError, match=r"when of step s: .*; give it a path, an op and a value$") as refused:
         Step("s", "a", "act", when={"paht": "x"})
+    assert refused.value.place == ("plan", "s", "when")
 
 
 @pytest.mark.parametrize("wrong", [{"retries": "3"}, {"samples": "x"}, {"schema": 3}, {"timeout": 2}, {"when": "x"}])
 def test_a_field_of_the_wrong_type_is_named(wrong):
     (name,) = wrong
-    with pytest.raises(PlanError, match=f"{name} of step s is a (str|int)"):
+    with pytest.raises(PlanError, match=f"{name} of step s is a (str|int)") as refused:
         Step("s", "a", "act", **wrong)
+    assert refused.value.place == ("plan", "s", name)
 
 
 def test_a_default_that_is_written_out_changes_no_hash():

@@ -204,6 +204,7 @@ def found(*declared, merged=()):
         ([step("a", "out", for_each="items")], [("a-0", "a-1", "out")]),
         # Item 11 writes out.a11 by the first pattern, item 1 by the second.
         ([step("a", "out.a{index}", "out.a1{index}", for_each="items")], [("a-0", "a-1", "out.a{index}")]),
+        ([step("a", "out.a{index}", "out.a1{index}.x", for_each="items")], [("a-0", "a-1", "out.a{index}")]),
         ([step("a", "out.item-{index}", for_each="items"), step("b", "out.item-7")], [("a", "b", "out.item-{index}")]),
         (
             [step("a", "out.item-{index}", for_each="items"), step("b", "out.item-123.x")],

@@ -131,19 +131,44 @@ def test_leave_to_share_a_field_covers_all_that_is_shared_or_nothing(sharing, sh
 
 
 @pytest.mark.parametrize(
-    ("declared", "error", "complaint"),
+    ("declared", "complaint"),
     [
-        ({"reducers": {"notes.*": "append"}}, PathError, "'notes.*' is not a dotted path: it has a *"),
-        ({"succession": {"": ["a"]}}, PathError, "'' is not a dotted path"),
-        ({"reducers": {"notes": "sum"}}, TeamError, "the reducer of notes is 'sum'; use one of: append, add, merge"),
+        ({"reducers": {"notes.*": "append"}}, "'notes.*' is not a dotted path: it has a *"),
+        ({"succession": {"": ["a"]}}, "'' is not a dotted path"),
+    ],
+)
+def test_what_is_shared_is_a_path(declared, complaint):
+    with pytest.raises(PathError) as refused:
+        Sharing(**declared)
+    assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("declared", "complaint", "place"),
+    [
+        (
+            {"reducers": {"notes": "sum"}},
+            "the reducer of notes is 'sum'; use one of: append, add, merge",
+            ("reducers", "notes"),
+        ),
         (
             {"reducers": {"notes.today": "append", "notes": "merge"}},
-            TeamError,
             "notes.today has a reducer and lies inside notes, which is merged as a whole; keep one of the two reducers",
+            ("reducers", "notes.today"),
+        ),
+        (
+            {"reducers": {"out.{index}": "append"}},
+            "reducers names out.{index}, but {step} and {index} belong in the writes of a step; name one field",
+            ("reducers", "out.{index}"),
+        ),
+        (
+            {"succession": {"out.{step}": ["a", "b"]}},
+            "succession names out.{step}, but {step} and {index} belong in the writes of a step; name one field",
+            ("succession", "out.{step}"),
         ),
     ],
 )
-def test_sharing_that_could_not_be_kept_is_refused(declared, error, complaint):
-    with pytest.raises(error) as refused:
+def test_sharing_that_could_not_be_kept_is_refused_where_it_was_declared(declared, complaint, place):
+    with pytest.raises(TeamError) as refused:
         Sharing(**declared)
-    assert complaint in str(refused.value)
+    assert (str(refused.value), refused.value.place) == (complaint, place)

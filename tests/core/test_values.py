@@ -176,6 +176,14 @@ def test_a_value_is_refused_exactly_where_its_json_is_too_large(value, room):
             encode(value, limits)
 
 
+@pytest.mark.parametrize("value", ["xxxx", [0, 0, 0, 0], [[], []], {"a": 0, "b": 0}, {}, 0])
+def test_a_value_fits_a_limit_of_just_its_size(value):
+    size = len(encode(value))
+    assert len(encode(value, Limits(value_bytes_max=size))) == size
+    with pytest.raises(ValueRefused):
+        encode(value, Limits(value_bytes_max=size - 1))
+
+
 def test_another_limit_of_size_can_be_named():
     limits = Limits(value_bytes_max=2)
     assert encode("abc", limits, 5) == b'"abc"'
