@@ -35,8 +35,10 @@ def bob(job):
 
 
 @pytest.fixture
-def desk(pytester):
+def desk(pytester, monkeypatch):
     """A folder with a team and its agents."""
+    # A file that is changed within a second, and keeps its length, would be taken for the compiled one.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     pytester.path.joinpath("team.yaml").write_text(TEAM)
     pytester.path.joinpath("desk_agents.py").write_text(AGENTS)
     return pytester
