@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from interlock.core.events import AnyEvent
 from interlock.errors import JournalError, JournalFull
@@ -17,7 +17,6 @@ from .faults import Faults
 DELAYS = (0.0, 0.0, 0.0, 0.0005, 0.001, 0.005, 0.05)
 
 Durable = Callable[[str, Sequence[AnyEvent], Opening | None], None]
-Result = TypeVar("Result")
 
 
 class SlowJournal(MemoryJournal):
