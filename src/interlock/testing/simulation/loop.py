@@ -10,7 +10,8 @@ Nothing here waits: no sockets, no threads, no executors.
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from heapq import heappop, heappush
 from math import inf
@@ -57,18 +58,20 @@ class Timeline:
         moment.
         """
         rounds = 0
-        while not done():
-            before = self.now
-            ready = [loop for loop in self._loops if loop.ready] or self._jump(seconds_max)
-            rounds = rounds + 1 if self.now == before else 0
-            if rounds > PATIENCE_ROUNDS:
-                self._hurry()
-            if not ready or rounds > ROUNDS_AT_ONCE_MAX:
-                return done()
-            if len(ready) > 1 and self._random is not None:
-                self._random.shuffle(ready)
-            for loop in ready:
-                loop.round()
+        # A loop may be buried by a callback of another one, which goes on afterwards.
+        with _remembered_loop():
+            while not done():
+                before = self.now
+                ready = [loop for loop in self._loops if loop.ready] or self._jump(seconds_max)
+                rounds = rounds + 1 if self.now == before else 0
+                if rounds > PATIENCE_ROUNDS:
+                    self._hurry()
+                if not ready or rounds > ROUNDS_AT_ONCE_MAX:
+                    return done()
+                if len(ready) > 1 and self._random is not None:
+                    self._random.shuffle(ready)
+                for loop in ready:
+                    loop.round()
         return True
 
     def _hurry(self) -> None:
@@ -117,21 +120,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def round(self) -> None:
         """Run what is ready now; what becomes ready meanwhile has its turn in the next round."""
-        # A loop may be buried by a callback of another one, which goes on afterwards.
-        outer = asyncio._get_running_loop()  # noqa: SLF001 - documented as being there for event loops
-        asyncio._set_running_loop(self)  # noqa: SLF001 - see above
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(finalizer=self._finish_generator)
-        try:
-            for _ in range(len(self.ready)):
-                if self._halted:
-                    break
-                handle = self.ready.popleft()
-                if not handle._cancelled:  # noqa: SLF001 - a method call per callback would cost as much as the rest
-                    handle._run()  # noqa: SLF001 - what a loop does with its handles
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-            asyncio._set_running_loop(outer)  # noqa: SLF001 - see above
+        if asyncio._get_running_loop() is not self:  # noqa: SLF001 - documented as being there for event loops
+            asyncio._set_running_loop(self)  # noqa: SLF001 - see above
+            sys.set_asyncgen_hooks(finalizer=self._finish_generator)
+        for _ in range(len(self.ready)):
+            if self._halted:
+                break
+            handle = self.ready.popleft()
+            if not handle._cancelled:  # noqa: SLF001 - a method call per callback would cost as much as the rest
+                handle._run()  # noqa: SLF001 - what a loop does with its handles
 
     def _finish_generator(self, generator: AsyncGenerator[Any, None]) -> None:
         """Nobody iterates over it any more."""
@@ -282,6 +279,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _real(self, what: str) -> AgentRefused:
         self.refused = f"an agent in simulated time can't use {what}: a simulation never waits for the real world"
         return AgentRefused(self.refused, fix="give it a fake in the simulation")
+
+
+@contextmanager
+def _remembered_loop() -> Iterator[None]:
+    """Whatever loop was running before is the running one afterwards."""
+    outer, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001 - see above
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(outer)  # noqa: SLF001 - see above
+        sys.set_asyncgen_hooks(*hooks)
 
 
 def run(main: Coroutine[Any, Any, Result], random: Random | None = None) -> Result:
