@@ -14,8 +14,9 @@ from interlock.team.registry import code_of, resolve_all
 
 
 @pytest.fixture(autouse=True)
-def clean_imports(monkeypatch):
-    """What a test imports is gone after it."""
+def clean_imports(monkeypatch, tmp_path_factory):
+    """What a test imports is gone after it, and the agents of an earlier test are out of its way."""
+    registry._folders.activate(tmp_path_factory.mktemp("nothing"))
     before, path = dict(sys.modules), list(sys.path)
     monkeypatch.setattr(registry, "_folders", registry._Folders())
     yield
