@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -54,7 +53,7 @@ class Engine:
     ) -> None:
         self.team, self.journal = team, journal
         self._rules = team.rules
-        self._source = str(Path(team.source).resolve()) if team.source else ""
+        self._source = str(team.path or "")
         self._shell = Shell(journal, adapters, Slots(calls_max, _bounds(team, adapters)), now_us, list(observers))
         self._room = asyncio.Semaphore(runs_max)
         self._runs_max, self._now_us, self._new_id = runs_max, now_us, ids

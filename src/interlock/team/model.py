@@ -54,7 +54,7 @@ class Team:
         self.plan, self.limits, self.name = plan, limits or Limits(), name
         self.agents = _by_name(agents)
         self._source: Source | None = None
-        self.folder: Path | None = None
+        self.path: Path | None = None
         given = {"name": name, "reducers": reducers, "succession": succession, "limits": _plain(limits)}
         problems = [p for key, value in given.items() if value for p in TEAM.fields[key].shape.problems(value, (key,))]
         if problems:
@@ -85,7 +85,7 @@ class Team:
 
     def located(self, source: "Source") -> "Team":
         """The same team, knowing where it was declared."""
-        self._source, self.folder = source, Path(source.file).resolve().parent
+        self._source, self.path = source, Path(source.file).resolve()
         return self
 
     def __repr__(self) -> str:
@@ -134,6 +134,11 @@ class Team:
     def source(self) -> str:
         """The path of the team file, as it was given; empty for a team declared in Python."""
         return self._source.file if self._source else ""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the team file, from which its code is imported; None for a team declared in Python."""
+        return self.path.parent if self.path else None
 
     def line(self, place: tuple[str, ...]) -> int:
         """The line of ("agents", name, key) or ("plan", step id, key) in the team file; 0 for a team of Python."""
