@@ -395,6 +395,10 @@ class View(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"View({self.to_dict()!r})"
 
+    def unread(self) -> "View":
+        """The same view, with reads of its own: for whoever looks on without being the reader."""
+        return View(self._bank, self._visible, self._sight)
+
     def to_dict(self) -> dict[str, Any]:
         """All that may be seen, as a nested dict of the reader's own."""
         self.coarse = True

@@ -38,6 +38,11 @@ def parse(path: str) -> tuple[str, ...]:
 
 def split(path: str) -> tuple[str, ...]:
     """The segments of a path of any length: that of a leaf is as long as its keys are. Raises PathError."""
+    # A leaf under a key of a megabyte must not stay in memory after its run.
+    return _cached_split(path) if len(path) <= PATH_CHARS_MAX else _split(path)
+
+
+def _split(path: str) -> tuple[str, ...]:
     if '"' in path:
         return tuple(_quoted_segments(path))
     segments = path.split(".")
@@ -47,6 +52,9 @@ def split(path: str) -> tuple[str, ...]:
             fix="write a key that is empty or holds . or * in double quotes",
         )
     return tuple(segments)
+
+
+_cached_split = lru_cache(65_536)(_split)
 
 
 def _quoted_segments(path: str) -> list[str]:
@@ -115,7 +123,6 @@ def respelled(path: str) -> str:
 
 def prefixes(path: str) -> tuple[str, ...]:
     """Strict prefixes of a canonical path, longest first: `a.b.c` -> (`a.b`, `a`)."""
-    # A leaf under a key of a megabyte must not stay in memory after its run.
     return _cached_prefixes(path) if len(path) <= PATH_CHARS_MAX else _prefixes(path)
 
 

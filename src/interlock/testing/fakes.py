@@ -237,7 +237,7 @@ class Generated:
             random = chance.stream("reply", label(job.run_id), job.step, job.attempt)
             seconds = random.choice(LATENCY_SHARES) * random.random() * self._timeout(job)
             await asyncio.sleep(0.0 if calm else seconds)
-            dict(job.view)  # it reads all it is shown, as a model does
+            job.view.to_dict()  # it reads all it is shown, as a model does
             if random.random() < ASK_SHARE:
                 return Reply(ask=Question(f"What shall {job.step} do?"))
             return self.reply(job, random)

@@ -119,7 +119,7 @@ class Telling:
 
 
 def shown(tree):
-    return SimpleNamespace(to_dict=lambda: tree)
+    return SimpleNamespace(unread=lambda: SimpleNamespace(to_dict=lambda: tree))
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_another_view_hash_is_noticed(told, step_id):
 
 def test_a_row_that_says_something_else_is_noticed(told):
     told.row.status = "running"
-    broken(told, "journal", "listed as running, but succeeded")
+    broken(told, "journal", "the listed status: 'running', not 'succeeded'")
 
 
 def test_other_states_are_noticed(told):
@@ -99,14 +99,14 @@ def test_other_states_are_noticed(told):
 
 def test_another_context_is_noticed(told):
     told.change(told.find(e.AttemptCommitted, "b-1"), writes={"out.b-1": Raw(b'"too"')})
-    broken(told, "replay", "the replayed context is .*too.*, not .*two")
+    broken(told, "replay", "the replayed context: .*too.*, not .*two")
 
 
 def test_another_status_is_noticed(told):
     told.account.status = told.row.status = "failed"
-    broken(told, "replay", r"replayed: \('succeeded', Cost")
+    broken(told, "replay", r"the replayed status and cost: \('succeeded', Cost")
 
 
 def test_another_cost_is_noticed(told):
     told.account.tokens += 1
-    broken(told, "replay", r"replayed: \('succeeded', Cost")
+    broken(told, "replay", r"the replayed status and cost: \('succeeded', Cost")

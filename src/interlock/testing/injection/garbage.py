@@ -8,7 +8,6 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Mapping
-from copy import copy
 from decimal import Decimal
 from functools import partial
 from random import Random
@@ -62,7 +61,7 @@ class _Scene(msgspec.Struct, frozen=True):
     def shown(self) -> dict[str, Any]:
         """The leaves of the view by path, looked at without a trace: this is not what the agent has read."""
         view = self.job.view
-        return dict(_leaves(copy(view).to_dict()) if isinstance(view, View) else view)
+        return dict(_leaves(view.unread().to_dict()) if isinstance(view, View) else view)
 
 
 def garble(kind: str, good: Any, job: Job, duty: Duty, limits: Limits, random: Random) -> Any:

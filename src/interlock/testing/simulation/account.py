@@ -5,7 +5,6 @@ the rules. It is slow and plain on purpose, and shares no code with the machine 
 """
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any, assert_never, cast
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.core import paths
 from interlock.core.conditions import holds
+from interlock.core.context import View
 from interlock.core.job import Job
 from interlock.core.machine import Cost
 from interlock.core.plan import Step
@@ -77,6 +77,7 @@ class Account:
         self._key_owners: dict[str, tuple[str, int]] = {}
         self._ancestors = _ancestors(self.plan.needs)
         self._at_us = 0
+        self._encoded_context = -1, b""
         # After a jump of the clock the times of events say nothing about how long somebody waited.
         self.clock_is_steady = True
 
@@ -99,6 +100,13 @@ class Account:
         return self.naive.tree(-1)
 
     @property
+    def encoded_context(self) -> bytes:
+        """The context as JSON."""
+        if self._encoded_context[0] != len(self.events):
+            self._encoded_context = len(self.events), _json(self.context)
+        return self._encoded_context[1]
+
+    @property
     def states(self) -> dict[str, str]:
         """Step id -> state."""
         return {name: one.state for name, one in self.steps.items()}
@@ -107,6 +115,11 @@ class Account:
         """Raise Broken unless something holds."""
         if not holds:
             raise Broken(invariant, message, self.run_id)
+
+    def require_same(self, invariant: str, what: str, found: object, meant: object) -> None:
+        """Raise Broken unless two things are equal, which are only spelled out then: most are large."""
+        if found != meant:
+            raise Broken(invariant, f"{what}: {found!r:.300}, not {meant!r:.300}", self.run_id)
 
     # --- events ---
 
@@ -416,10 +429,9 @@ class Account:
         return key == job.idempotency_key and self._key_owners.setdefault(key, mine) == mine
 
     def _check_view(self, job: Job, one: StepAccount) -> None:
-        shown = cast("Any", copy(job.view)).to_dict()  # of a copy: to look is to read
+        shown = cast("View", job.view).unread().to_dict()
         meant = self.naive.tree(self._ancestors[one.number], one.duty.sight.patterns)
-        if _json(shown) != _json(meant):
-            self.require("views", False, f"{job.step} is shown {shown!r:.300}, not {meant!r:.300}")
+        self.require_same("views", f"what {job.step} is shown", _json(shown), _json(meant))
 
 
 def _ancestors(needs: Sequence[Sequence[int]]) -> list[int]:

@@ -32,12 +32,13 @@ def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None
         machine.apply(event)
     states = {machine.step_id(n): _idle(machine.state[n]) for n in range(1, len(machine.state))}
     meant = {name: _idle(state) for name, state in account.states.items()}
-    account.require("replay", states == meant, f"replayed: {states}, in fact: {meant}")
-    shown, there = _encode(machine.context.to_dict()), _encode(account.context)
-    account.require("replay", shown == there, f"the replayed context is {shown!r:.300}, not {there!r:.300}")
+    account.require_same("replay", "the replayed states", states, meant)
+    account.require_same(
+        "replay", "the replayed context", _encode(machine.context.to_dict()), account.encoded_context
+    )
     told = (machine.status, machine.cost)
-    account.require("replay", told == (account.status, account.cost), f"replayed: {told}")
-    account.require("journal", row.status == account.status, f"listed as {row.status}, but {account.status}")
+    account.require_same("replay", "the replayed status and cost", told, (account.status, account.cost))
+    account.require_same("journal", "the listed status", row.status, account.status)
 
 
 def check_commit(account: Account, event: e.AttemptCommitted, job: Job, answer: Any) -> None:
@@ -48,19 +49,16 @@ def check_commit(account: Account, event: e.AttemptCommitted, job: Job, answer: 
     deletes = [path for path, value in values.items() if value is DELETE]
     writes = {path: _encode(value) for path, value in values.items() if value is not DELETE}
     committed = {path: _encode(msgspec.json.decode(raw)) for path, raw in event.writes.items()}
-    account.require(
-        "replies", committed == writes, f"{name} committed {committed!r:.200}, but answered {writes!r:.200}"
-    )
+    account.require_same("replies", f"the writes of {name}", committed, writes)
     rest = (list(event.deletes), event.usage, event.confidence, msgspec.json.decode(event.output))
     meant = (deletes, reply.usage, reply.confidence, reply.output)
-    account.require("replies", rest == meant, f"{name} committed {rest!r:.200}, not {meant!r:.200}")
+    account.require_same("replies", f"the rest of what {name} committed", rest, meant)
     read: Any = job.view
-    same = event.reads in {read.reads, ("*",)} and event.coarse == read.coarse
-    account.require("reads", same, f"{name} has read {read.reads!r:.200}, and the journal says {event.reads!r:.200}")
+    reads = event.reads if event.reads == ("*",) else read.reads
+    account.require_same("reads", f"the reads of {name}", (event.reads, event.coarse), (reads, read.coarse))
     there = {path: value for path, value in values.items() if value is not DELETE}
     for schema in account.steps[name].duty.schemas:
-        found = schema.findings(there)
-        account.require("schemas", not found, f"{name} committed what its schema refuses: {found!r:.200}")
+        account.require_same("schemas", f"what the schema of {name} finds", schema.findings(there), [])
 
 
 def _idle(state: str) -> str:

@@ -295,9 +295,9 @@ class World:
         account = self.accounts[run.run_id]
         try:
             told = (run.status, run.steps, _encode(run.context.to_dict()), run.cost)
-            meant = (account.status, account.states, _encode(account.context), account.cost)
+            meant = (account.status, account.states, account.encoded_context, account.cost)
             for name, one, other in zip(("status", "steps", "context", "cost"), told, meant, strict=True):
-                account.require("result", one == other, f"the {name} of the result is {one!r:.200}, not {other!r:.200}")
+                account.require_same("result", f"the {name} of the result", one, other)
         except Broken as broken:
             self.break_(broken)
 
