@@ -8,6 +8,7 @@
 Whether one strikes is drawn by name, so it doesn't hang on what else was drawn, and in which order.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -202,6 +203,30 @@ class Injection(msgspec.Struct, frozen=True):
     name: str
 
 
+class _Lot:
+    """Faults of which at most one strikes at a time: the first whose own luck it is, all drawn in one go.
+
+    numbers: which of the declared faults. upto: for each of them the draw, from 0 to 1, below which it or one before it
+    strikes.
+    """
+
+    __slots__ = ("numbers", "upto")
+
+    def __init__(self, faults: Iterable[tuple[int, Fault]]) -> None:
+        self.numbers: list[int] = []
+        self.upto: list[float] = []
+        spared = 1.0
+        for number, fault in faults:
+            spared *= 1 - fault.probability
+            self.numbers.append(number)
+            self.upto.append(1 - spared)
+
+    def drawn(self, luck: float) -> int | None:
+        """The fault that a draw means; None for none."""
+        place = bisect_right(self.upto, luck)
+        return self.numbers[place] if place < len(self.numbers) else None
+
+
 class Faults:
     """Faults that are injected together. Of several that fit a call, a write or a moment, the first strikes.
 
@@ -209,7 +234,17 @@ class Faults:
     only ones that do; None for all. Raises FaultsError.
     """
 
-    __slots__ = ("_calls", "_moments", "_source", "_writes", "allowed", "faults", "suppressed")
+    __slots__ = (
+        "_any_call",
+        "_any_write",
+        "_calls",
+        "_moments",
+        "_narrow",
+        "_source",
+        "allowed",
+        "faults",
+        "suppressed",
+    )
 
     def __init__(
         self, faults: Iterable[Fault] = (), *, suppressed: Iterable[str] = (), allowed: Iterable[str] | None = None
@@ -220,7 +255,10 @@ class Faults:
         if stray is not None:
             raise FaultsError(f"faults hold a {type(stray).__name__}, not a Fault", fix='write Fault(fault="timeout")')
         _raise(_count_problems({"faults": self.faults}, ()))
-        self._calls, self._writes, self._moments = map(self._numbered, (CALL, WRITE, MOMENT))
+        self._calls = self._numbered(CALL)
+        self._narrow = any(fault.agent or fault.step or fault.attempt for _, fault in self._calls)
+        self._any_call, self._any_write = _Lot(self._calls), _Lot(self._numbered(WRITE))
+        self._moments = {kind: _Lot(self._numbered({kind})) for kind in MOMENT}
         self._source: Source | None = None
 
     @classmethod
@@ -308,37 +346,31 @@ class Faults:
         agent: whoever is called, such as a fallback. step: the id, of a copy its own; declared_step: as it stands in
         the plan. attempt: from 1. reissue: how often the call was lost in a crash and made again, from 0.
         """
-        fitting = (
-            (number, fault)
-            for number, fault in self._calls
-            if (not fault.agent or fault.agent == agent)
-            and (not fault.step or fault.step in {declared_step, step})
-            and (not fault.attempt or fault.attempt == attempt)
-        )
-        return self._drawn("call", fitting, chance, (run, step, attempt, reissue))
+        lot = self._any_call
+        if self._narrow:
+            lot = _Lot(
+                (number, fault)
+                for number, fault in self._calls
+                if (not fault.agent or fault.agent == agent)
+                and (not fault.step or fault.step in {declared_step, step})
+                and (not fault.attempt or fault.attempt == attempt)
+            )
+        return self._drawn("call", lot, chance, (run, step, attempt, reissue))
 
     def of_write(self, chance: Chance, *name: str | int) -> Injection | None:
         """What strikes the write of this name, such as run, process and number of the write."""
-        return self._drawn("write", self._writes, chance, name)
+        return self._drawn("write", self._any_write, chance, name)
 
     def of_moment(self, chance: Chance, kind: str, *name: str | int) -> Injection | None:
         """Whether this kind of fault strikes at the moment of this name: as only a run, no process, is cancelled."""
-        return self._drawn(kind, (item for item in self._moments if item[1].fault == kind), chance, name)
+        return self._drawn(kind, self._moments[kind], chance, name)
 
     def _numbered(self, kinds: Collection[str]) -> tuple[tuple[int, Fault], ...]:
         return tuple((number, fault) for number, fault in enumerate(self.faults) if fault.fault in kinds)
 
-    def _drawn(
-        self, what: str, faults: Iterable[tuple[int, Fault]], chance: Chance, name: tuple[str | int, ...]
-    ) -> Injection | None:
-        luck = -1.0
-        for number, fault in faults:
-            if luck < 0:
-                luck = chance.share(what, *name)
-            if luck < fault.probability:
-                return self._injection(chance, number, name)
-            luck = (luck - fault.probability) / (1 - fault.probability)  # what is left of it is a draw for the next
-        return None
+    def _drawn(self, what: str, lot: "_Lot", chance: Chance, name: tuple[str | int, ...]) -> Injection | None:
+        number = lot.drawn(chance.share(what, *name)) if lot.numbers else None
+        return None if number is None else self._injection(chance, number, name)
 
     def _injection(self, chance: Chance, number: int, name: tuple[str | int, ...]) -> Injection | None:
         fault = self.faults[number]
