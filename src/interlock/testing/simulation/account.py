@@ -10,7 +10,6 @@ from typing import Any, assert_never, cast
 import msgspec
 
 from interlock.core import events as e
-from interlock.core import paths
 from interlock.core.conditions import holds
 from interlock.core.context import View
 from interlock.core.job import Job
@@ -20,7 +19,7 @@ from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT
 
-from .naive import NaiveContext
+from .naive import NaiveContext, covers
 
 _json = msgspec.json.encode
 
@@ -204,7 +203,7 @@ class Account:
         one = self._outcome(event)
         writable = [p.replace("{index}", str(one.index or 0)) for p in one.duty.writable.patterns]
         for path in (*event.writes, *event.deletes):
-            allowed = any(paths.covers(pattern, path) for pattern in writable)
+            allowed = any(covers(pattern, path) for pattern in writable)
             self.require("permissions", allowed, f"{event.step} committed {path}, which it may not write")
         limits, size = self.rules.limits, sum(map(len, map(bytes, event.writes.values())))
         self.require("limits", size <= limits.commit_bytes_max, f"{event.step} committed {size:,} bytes")

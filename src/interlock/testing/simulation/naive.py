@@ -5,6 +5,7 @@ disagree, the bank is wrong.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from interlock.core import paths
@@ -12,6 +13,10 @@ from interlock.core.job import DELETE
 from interlock.core.values import at
 
 Leaf = tuple[str, ...]
+
+# The paths of a simulated team are few, and looked at after every event.
+covers = lru_cache(65_536)(paths.covers)
+_join = lru_cache(65_536)(paths.join)
 
 
 class NaiveContext:
@@ -35,7 +40,7 @@ class NaiveContext:
         all_is_seen = "*" in patterns
         tree: dict[str, Any] = {}
         for path, (leaf, value) in self._by_path(visible).items():
-            if all_is_seen or any(paths.covers(pattern, path) for pattern in patterns):
+            if all_is_seen or any(covers(pattern, path) for pattern in patterns):
                 *inner, last = leaf
                 node = tree
                 for key in inner:
@@ -57,7 +62,7 @@ class NaiveContext:
     def _by_path(self, visible: int) -> dict[str, tuple[Leaf, Any]]:
         known = self._known.get(visible)
         if known is None:
-            known = {paths.join(leaf): (leaf, value) for leaf, value in self._leaves(visible).items()}
+            known = {_join(leaf): (leaf, value) for leaf, value in self._leaves(visible).items()}
             self._known[visible] = known
         return known
 
