@@ -132,30 +132,104 @@ class BrokenPromise(InterlockError):
 
 
 class AgentError(InterlockError):
-    """The agent failed."""
+    """The agent failed.
+
+    usage: what the call has consumed all the same, an interlock.Usage. retry_after: for how many seconds whoever
+    failed asks to be left alone; None where that is left to the agent's backoff. kind: how a failed attempt is filed.
+    """
 
     code = "agent_failed"
-    fault = "agent"
+    fault: ClassVar[Fault] = "agent"
+    kind: ClassVar[str] = "error"
     retryable: ClassVar[bool] = True
+    # An agent's own class may forget to call this one's __init__.
+    usage: Any = None
+    retry_after: float | None = None
+
+    def __init__(
+        self, message: str = "", *, fix: str = "", usage: Any = None, retry_after: float | None = None
+    ) -> None:
+        self.usage, self.retry_after = usage, retry_after
+        super().__init__(message or (type(self).__doc__ or "").strip().partition("\n")[0].rstrip("."), fix=fix)
 
 
 class AgentCrashed(AgentError):
     """The agent's process died."""
 
     code = "agent_crashed"
+    kind = "crash"
+
+
+class RateLimited(AgentError):
+    """Too many calls or tokens in too short a time."""
+
+    code = "rate_limited"
+    kind = "rate_limited"
+
+
+class Overloaded(AgentError):
+    """The server behind the agent is overloaded or failed."""
+
+    code = "overloaded"
+    kind = "overloaded"
+
+
+class Unreachable(AgentError):
+    """The server behind the agent can't be reached, or hung up."""
+
+    code = "unreachable"
+    kind = "unreachable"
 
 
 class AgentRefused(AgentError):
     """The agent can't be called again: asking once more would not help."""
 
     code = "agent_refused"
+    kind = "refused"
     retryable = False
 
 
+class BadRequest(AgentRefused):
+    """The server behind the agent takes no such request."""
+
+    code = "bad_request"
+    kind = "bad_request"
+
+
+class AccessDenied(AgentRefused):
+    """The server behind the agent doesn't let us in."""
+
+    code = "access_denied"
+    kind = "access_denied"
+
+
+class ContextTooLong(AgentRefused):
+    """The request is longer than the model's context."""
+
+    code = "context_too_long"
+    kind = "context_too_long"
+
+
+class AdapterFailed(AgentRefused):
+    """The adapter failed, not the agent behind it."""
+
+    code = "adapter_failed"
+    fault: ClassVar[Fault] = "interlock"
+    kind = "adapter"
+
+
 class ReplyRefused(AgentError):
-    """The agent's answer can't be read as a reply; that counts as a refused reply, and the message is fed back."""
+    """The agent's answer can't be read as a reply; that counts as a refused reply, and the message is fed back.
+
+    said: what the agent answered instead, to be kept with the attempt.
+    """
 
     code = "reply_refused"
+    said = ""
+
+    def __init__(self, message: str = "", *, fix: str = "", usage: Any = None, said: str = "") -> None:
+        self.said = said
+        super().__init__(message, fix=fix, usage=usage)
 
 
 class JournalError(InterlockError):
@@ -210,6 +284,29 @@ class RunInterrupted(InterlockError):
     fault = "caller"
 
 
+# How an attempt may have failed: the kind that stands in the journal -> what was raised.
+FAILURES: dict[str, type[AgentError]] = {
+    error.kind: error
+    for error in (
+        AgentError,
+        AgentCrashed,
+        RateLimited,
+        Overloaded,
+        Unreachable,
+        AgentRefused,
+        BadRequest,
+        AccessDenied,
+        ContextTooLong,
+        AdapterFailed,
+    )
+}
+
+
+def failure_of(error: AgentError) -> type[AgentError]:
+    """The class of an error, or the nearest one above an agent's own."""
+    return next(kind for kind in type(error).__mro__ if kind in FAILURES.values())
+
+
 # Where code lies that the user didn't write: libraries, Python's own, Interlock's.
 _NOT_THE_USERS = ("site-packages", "/lib/python", "<frozen ", __file__.replace("\\", "/").rpartition("/")[0])
 
@@ -218,7 +315,7 @@ def describe(error: BaseException) -> str:
     """What an agent raised and where, as bounded Unicode text; one whose text can't be had is named by its type."""
     name, is_ours = type(error).__name__, isinstance(error, AgentError)
     try:
-        text = str(error.message if isinstance(error, AgentError) else error)
+        text = str(error)
     except BaseException:  # noqa: BLE001 - an agent's error may fail in its own __str__, with anything
         text, is_ours = "(its text can't be read)", False
     line = f"{name}: {text}" if text and not is_ours else text or name

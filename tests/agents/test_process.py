@@ -14,7 +14,7 @@ from interlock.agents import process
 from interlock.agents.process import ProcessPool
 from interlock.agents.wire import LENGTH_BYTES, NONCE_BYTES
 from interlock.core.values import DEFAULT_LIMITS, Limits
-from interlock.errors import AgentCrashed, AgentError, AgentRefused, ReplyRefused
+from interlock.errors import AgentCrashed, AgentError, AgentRefused, RateLimited, ReplyRefused
 from tests.text import without_place
 
 from .scenes import PROC, Module, alive, children, job, nothing, pid_in, until
@@ -487,6 +487,32 @@ def test_time_to_import_is_not_counted_as_the_agent_s(tmp_path):
 
     asyncio.run(main())
     assert began == [True]
+
+
+def test_a_classified_failure_keeps_its_class_on_the_way(tmp_path):
+    source = "raise RateLimited('slow down', retry_after=7, usage=il.Usage(1, 2))"
+    with pytest.raises(RateLimited, match="slow down") as raised:
+        agent(tmp_path, f"from interlock.errors import RateLimited; {source}").call()
+    assert (raised.value.retry_after, raised.value.usage) == (7, il.Usage(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("retryable", "kind"),
+    [(False, AgentRefused), (True, AgentError)],
+)
+def test_an_agents_own_class_arrives_as_the_nearest_of_ours(tmp_path, retryable, kind):
+    above = "AgentError" if not retryable else "ContextTooLong"
+    source = f"from interlock.errors import {above} as B; raise type('Own', (B,), {{'retryable': {retryable}}})('no')"
+    with pytest.raises(AgentError, match="no") as raised:
+        agent(tmp_path, source).call()
+    assert type(raised.value) is kind
+
+
+def test_what_was_no_reply_is_kept_on_the_way(tmp_path):
+    source = "from interlock.errors import ReplyRefused as R; raise R('no JSON', said='Sure!', usage=il.Usage(1, 2))"
+    with pytest.raises(ReplyRefused, match="no JSON") as raised:
+        agent(tmp_path, source).call()
+    assert (raised.value.said, raised.value.usage) == ("Sure!", il.Usage(1, 2))
 
 
 @pytest.mark.parametrize(

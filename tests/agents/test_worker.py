@@ -22,7 +22,7 @@ from interlock.agents.wire import (
     reply_bytes_max,
 )
 from interlock.core.values import DEFAULT_LIMITS
-from interlock.errors import AgentError, AgentRefused, ReplyRefused
+from interlock.errors import AgentError, AgentRefused, RateLimited, ReplyRefused
 
 from .scenes import Module, alive, job, until
 
@@ -125,7 +125,9 @@ def test_what_stands_around_a_reply_has_room():
     ("reply", "kind"),
     [
         (WorkerReply(error="bad"), AgentError),
-        (WorkerReply(error="closed", final=True), AgentRefused),
+        (WorkerReply(error="closed", kind="refused"), AgentRefused),
+        (WorkerReply(error="slow down", kind="rate_limited"), RateLimited),
+        (WorkerReply(error="what?", kind="made_up"), AgentError),
         (WorkerReply(refused="a poem"), ReplyRefused),
     ],
 )

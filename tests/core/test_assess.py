@@ -152,6 +152,12 @@ def test_an_answer_that_an_adapter_could_not_read_is_refused_in_its_words():
     assert why(ReplyRefused("no JSON \ud800")) == "no JSON ?"
 
 
+def test_what_it_could_not_read_is_kept_and_charged():
+    verdict = working().judge("a", ReplyRefused("no JSON", said="Sure! Here it is \ud800", usage=Usage(3, 4)))
+    assert bytes(verdict.reply) == b'"Sure! Here it is ?"'
+    assert verdict.usage == Usage(3, 4)
+
+
 def test_what_was_answered_instead_of_a_reply_is_kept():
     assert bytes(working().judge("a", "I am sorry").reply) == b"\"'I am sorry'\""
 

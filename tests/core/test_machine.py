@@ -60,7 +60,7 @@ def test_commands_and_the_facts_that_follow_say_all_that_the_shell_needs():
     run.start("a")
 
     failed = e.AttemptFailed(run.tick(), "a", 1, "error", "it broke")
-    assert run.machine.advance([failed], run.at_us) == [c.StartTimer(1, "a", 2_200_000)]
+    assert run.machine.advance([failed], run.at_us) == [c.StartTimer(1, "a", 2_200_000, 200)]
     run.say(e.BackoffEnded(run.tick(), "a"))
     run.start("a")
     known = [e.AttemptFailed(run.tick(), "a", 2, "error", "it broke")]
@@ -122,7 +122,8 @@ def test_no_state_leads_out_of_a_terminal_one():
 
 
 def test_the_job_tells_an_agent_all_about_its_attempt():
-    run = Transcript(step("a", instructions="Be brief."), request={"q": {"n": 1}})
+    schema = {"required": ["out.a"]}
+    run = Transcript(step("a", instructions="Be brief.", writes=["out.a"], schema=schema), request={"q": {"n": 1}})
     run.begin()
     run.start("a")
     job = run.jobs["a"]
@@ -130,6 +131,7 @@ def test_the_job_tells_an_agent_all_about_its_attempt():
     assert (job.run_id, job.step, job.agent, job.action, job.attempt) == ("run", "a", "ann", "act", 1)
     assert (job.instructions, job.feedback, job.item, job.index) == ("Be brief.", (), None, None)
     assert job.idempotency_key == "run/a/1"
+    assert (job.writes, job.schemas) == (("out.a",), ('{"required":["out.a"]}',))
     assert job.view["q.n"] == 1
 
 
@@ -537,6 +539,7 @@ def test_for_each_makes_one_step_per_item_and_what_needs_it_waits_for_all():
     assert run.begin() == ['expanded a [{"n":1},"two"]', "call ann for a-0 #1", "call ann for a-1 #1"]
     run.start("a-1", "a-0")
     assert [(run.jobs[name].item, run.jobs[name].index) for name in ("a-0", "a-1")] == [({"n": 1}, 0), ("two", 1)]
+    assert [run.jobs[name].writes for name in ("a-0", "a-1")] == [("out.a-0",), ("out.a-1",)]
     assert run.jobs["a-0"].idempotency_key == "run/a-0/1"
     assert run.machine.running() == [3, 4]
     assert run.reply("a-1", {"out.a-1": 1}) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from interlock.core.policy import BACKOFF_MS_MAX, Policy, duration_ms
+from interlock.core.policy import BACKOFF_MS_MAX, RETRY_AFTER_MS_MAX, Policy, duration_ms
 from interlock.errors import PlanError
 
 
@@ -36,8 +36,15 @@ def test_what_is_not_a_duration_is_refused_with_an_example(text):
     [(1, 200), (2, 400), (3, 800), (8, 25_600), (9, BACKOFF_MS_MAX), (10_000, BACKOFF_MS_MAX)],
 )
 def test_the_wait_doubles_with_each_failure_up_to_a_limit(failures, milliseconds):
-    assert Policy().backoff_after(failures) == milliseconds
+    assert Policy().wait_after(failures) == milliseconds
 
 
 def test_without_a_backoff_nobody_waits():
-    assert Policy(backoff_ms=0).backoff_after(50) == 0
+    assert Policy(backoff_ms=0).wait_after(50) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "milliseconds"), [(0, 400), (399, 400), (2_000, 2_000), (RETRY_AFTER_MS_MAX + 1, RETRY_AFTER_MS_MAX)]
+)
+def test_a_server_may_ask_to_be_left_alone_for_longer(asked, milliseconds):
+    assert Policy().wait_after(2, asked) == milliseconds

@@ -7,7 +7,7 @@ import pytest
 
 import interlock as il
 from interlock.core.events import AttemptFailed, AttemptRefused, BackoffEnded, ReplyArrivedLate
-from interlock.errors import AgentError, AgentRefused, JournalFull, ReplyRefused
+from interlock.errors import AgentError, AgentRefused, JournalFull, RateLimited, ReplyRefused
 from tests import virtual
 from tests.text import without_place
 
@@ -298,7 +298,7 @@ class Undecided(AgentError):
         (StopIteration(1), "RuntimeError: coroutine raised StopIteration"),
         (Unspeakable(), "Unspeakable: (its text can't be read)"),
         (Mute(), "Mute: (its text can't be read)"),
-        (Bare(), "Bare: (its text can't be read)"),
+        (Bare(), "Bare"),
         (AgentError(123), "123"),
         (AgentError("\ud800"), "?"),
         (ValueError("\ud800"), "ValueError: ?"),
@@ -567,6 +567,61 @@ def test_backoff_is_journaled_so_that_it_can_be_resumed():
             return waited.at_us - virtual.START_US
 
     assert virtual.run(main()) == pytest.approx(30e6)
+
+
+def test_a_server_that_asks_for_time_is_given_it_and_its_tokens_are_charged():
+    calls = []
+
+    async def limited(job):
+        calls.append(virtual.seconds())
+        if job.attempt == 1:
+            raise RateLimited("slow down", retry_after=90, usage=il.Usage(7, 0, 0.5))
+        return {"out.s0": 1}
+
+    async def main():
+        async with engine(fan(1, retries=1, backoff="1s"), limited) as running:
+            ended = await running.run({}, run_id="run")
+            [failed] = [event for event in await running.journal.load("run") if isinstance(event, AttemptFailed)]
+            return ended, failed
+
+    ended, failed = virtual.run(main())
+    assert calls == [0, 90]
+    assert (failed.kind, failed.retry_after_ms, failed.error) == ("rate_limited", 90_000, "slow down")
+    assert (ended.status, ended.cost.tokens, ended.cost.usd) == ("succeeded", 7, 0.5)
+
+
+@pytest.mark.parametrize("asked", ["90", -1, float("nan"), float("inf"), True, 10**400, None])
+def test_whatever_an_agent_says_about_time_the_run_goes_on(asked):
+    async def limited(job):
+        if job.attempt == 1:
+            raise RateLimited("slow down", retry_after=asked, usage="much")
+        return {"out.s0": 1}
+
+    ended, took = run(fan(1, retries=1, backoff="1s"), limited)
+    assert (ended.status, ended.cost.tokens) == ("succeeded", 0)
+    assert took == (3_600 if asked in (float("inf"), 10**400) else 1)
+
+
+def test_a_failure_that_comes_late_is_charged():
+    async def cut_off(job):
+        if job.step == "s1":
+            await asyncio.sleep(5)
+            return {"out.s1": 1}
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            raise AgentError("it was cut off", usage=il.Usage(5, 5)) from None
+
+    async def main():
+        steps = step("s0", timeout="2s"), step("s1", timeout="10s")
+        async with engine(team(*steps, retries=0), cut_off) as running:
+            ended = await running.run({}, run_id="run")
+            late = [event for event in await running.journal.load("run") if isinstance(event, ReplyArrivedLate)]
+            return ended.cost.tokens, late
+
+    tokens, late = virtual.run(main())
+    assert [event.usage for event in late] == [il.Usage(5, 5)]
+    assert tokens == 10
 
 
 def test_an_observer_that_fails_harms_no_run(caplog):

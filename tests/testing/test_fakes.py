@@ -181,7 +181,12 @@ def test_a_recorded_run_goes_the_same_way_again_and_takes_as_long():
     again = virtual.run(run_of(Recorded(events)))
     seen = {type(event) for event in events}
     assert {e.AttemptCommitted, e.AttemptRefused, e.AttemptFailed, e.QuestionAsked, e.StepBuried} <= seen
-    assert {event.kind for event in events if isinstance(event, e.AttemptFailed)} == {"error", "timeout", "crash"}
+    assert {event.kind for event in events if isinstance(event, e.AttemptFailed)} == {
+        "error",
+        "timeout",
+        "crash",
+        "refused",
+    }
     for before, after in zip(as_told(events), as_told(again), strict=True):
         assert before == after
 

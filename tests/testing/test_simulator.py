@@ -318,7 +318,7 @@ def test_a_view_that_hangs_on_the_schedule_is_found(monkeypatch):
         return honest(self, label if label < 6 else 5, sight)
 
     monkeypatch.setattr(Bank, "view", leaky)
-    with pytest.raises(SimulationFailed, match=r"^views: end is shown"):
+    with pytest.raises(SimulationFailed, match=r"^views: what end is shown"):
         Simulator(wide(None), "generated").stress()
 
 

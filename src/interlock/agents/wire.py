@@ -7,7 +7,7 @@ import msgspec
 from interlock.core.context import View
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.core.values import Limits
-from interlock.errors import AgentError, AgentRefused, ReplyRefused
+from interlock.errors import FAILURES, AgentError, ReplyRefused
 
 # A frame is its length, the nonce of its exchange, and JSON. Every reply bears the nonce of its question, so that
 # nothing an agent or its children send unasked is taken for the answer to the next one.
@@ -64,7 +64,8 @@ def job_message(reference: str, job: Job) -> bytes:
 class WorkerReply(msgspec.Struct, omit_defaults=True):
     """A worker's answer.
 
-    error: what the agent raised; final: trying again would not help; refused: why what it returned is no reply.
+    error: what the agent raised, of which kind it is, and for how long it asks to be left alone. refused: why
+    what it returned is no reply; said: what that was.
     """
 
     writes: dict[str, Any] = {}
@@ -74,15 +75,17 @@ class WorkerReply(msgspec.Struct, omit_defaults=True):
     confidence: Any = None
     ask: Question | None = None
     error: str = ""
-    final: bool = False
+    kind: str = ""
+    retry_after: float | None = None
     refused: str = ""
+    said: str = ""
 
 
 def answer_of(reply: WorkerReply) -> Reply:
     """What the engine assesses. Raises AgentError for what the agent raised, ReplyRefused for what is no reply."""
     if reply.error:
-        raise AgentRefused(reply.error) if reply.final else AgentError(reply.error)
+        raise FAILURES.get(reply.kind, AgentError)(reply.error, usage=reply.usage, retry_after=reply.retry_after)
     if reply.refused:
-        raise ReplyRefused(reply.refused)
+        raise ReplyRefused(reply.refused, usage=reply.usage, said=reply.said)
     writes = reply.writes | dict.fromkeys(reply.deletes, DELETE)
     return Reply(writes=writes, output=reply.output, usage=reply.usage, confidence=reply.confidence, ask=reply.ask)

@@ -16,13 +16,22 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from interlock.core.assess import no_reply, usage_of
+from interlock.core.assess import excerpt, no_reply, usage_of
 from interlock.core.job import DELETE, Job, Question, Reply
 from interlock.core.values import Limits, encode
-from interlock.errors import AgentError, InterlockError, ReplyRefused, ValueRefused, describe
+from interlock.errors import AgentError, AgentRefused, InterlockError, ReplyRefused, ValueRefused, describe, failure_of
 from interlock.team.registry import resolve
 
-from .wire import LENGTH_BYTES, NONCE_BYTES, Load, Loaded, Setup, WorkerJob, WorkerReply, reply_bytes_max
+from .wire import (
+    LENGTH_BYTES,
+    NONCE_BYTES,
+    Load,
+    Loaded,
+    Setup,
+    WorkerJob,
+    WorkerReply,
+    reply_bytes_max,
+)
 
 ORPHAN_POLL_SECONDS = 1.0
 
@@ -105,10 +114,20 @@ def _call(function: Callable[[Job], Any], message: WorkerJob, limits: Limits) ->
             answer = asyncio.run(_finish(answer))
         return _payload(_reply(answer, limits), limits)
     except ReplyRefused as refused:
-        return msgspec.json.encode(WorkerReply(refused=describe(refused)))
+        said = excerpt(refused)
+        return msgspec.json.encode(WorkerReply(refused=describe(refused), said=said, usage=usage_of(refused)))
+    except AgentError as error:
+        return msgspec.json.encode(_failed(error))
     except BaseException as error:  # noqa: BLE001 - an agent may raise anything; the engine is told
-        final = isinstance(error, AgentError) and not error.retryable
-        return msgspec.json.encode(WorkerReply(error=describe(error), final=final))
+        return msgspec.json.encode(WorkerReply(error=describe(error)))
+
+
+def _failed(error: AgentError) -> WorkerReply:
+    kind = failure_of(error)
+    if bool(error.retryable) is not kind.retryable:
+        kind = AgentError if error.retryable else AgentRefused
+    wait = error.retry_after if type(error.retry_after) in {int, float} else None
+    return WorkerReply(error=describe(error), kind=kind.kind, usage=usage_of(error), retry_after=wait)
 
 
 async def _finish(answer: Any) -> Any:

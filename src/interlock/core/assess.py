@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from interlock.errors import PathError, ReplyRefused, ValueRefused
+from interlock.errors import AgentError, PathError, ReplyRefused, ValueRefused
 
 from . import paths
 from .context import Bank, View
@@ -26,6 +26,7 @@ READS_MAX = 1_000
 PATTERNS_SHOWN = 5
 TOKENS_MAX = 2**53
 USD_MAX = 1e9
+MODEL_CHARS_MAX = 200
 
 
 class Submission:
@@ -126,7 +127,10 @@ def _as_reply(answer: Any, submission: Submission) -> Reply:
         if answer.confidence is not None and not _is_share(answer.confidence):
             submission.refuse("shape", "confidence is not a number from 0 to 1")
         return answer
-    submission.refuse("shape", answer.message if isinstance(answer, ReplyRefused) else no_reply(answer))
+    if isinstance(answer, ReplyRefused):
+        submission.refuse("shape", answer.message)
+        return Reply(usage=answer.usage)
+    submission.refuse("shape", no_reply(answer))
     return _NOTHING
 
 
@@ -144,19 +148,20 @@ def _usage(usage: Any, submission: Submission) -> Usage | None:
     if usage is None:
         return None
     if type(usage) is Usage:  # a subclass may have fields that the journal couldn't read back
-        tokens_fine = all(
-            type(count) is int and 0 <= count <= TOKENS_MAX for count in (usage.input_tokens, usage.output_tokens)
-        )
-        usd = usage.usd
-        if tokens_fine and (usd is None or (type(usd) in {int, float} and 0 <= usd <= USD_MAX)):
+        counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.requests)
+        counts_fine = all(type(count) is int and 0 <= count <= TOKENS_MAX for count in counts)
+        usd, model = usage.usd, usage.model
+        usd_fine = usd is None or (type(usd) in {int, float} and 0 <= usd <= USD_MAX)
+        if counts_fine and usd_fine and type(model) is str and len(model) <= MODEL_CHARS_MAX and model.isprintable():
             return usage
     submission.refuse("shape", "usage is not an interlock.Usage with counts and a price from 0 up")
     return None
 
 
 def usage_of(answer: Any) -> Usage | None:
-    """The valid usage in an answer that will not be assessed any more."""
-    return _usage(answer.usage, Submission()) if type(answer) is Reply else None
+    """The valid usage in an answer, or an error, that is not assessed."""
+    told = type(answer) is Reply or isinstance(answer, AgentError)
+    return _usage(answer.usage, Submission()) if told else None
 
 
 def _question(reply: Reply, submission: Submission) -> Question | None:
@@ -188,7 +193,7 @@ def _take_writes(writes: Any, duty: Duty, index: int, limits: Limits, submission
     if len(writes) > limits.commit_fields_max:
         submission.refuse("size", f"{len(writes):,} writes, more than {limits.commit_fields_max:,}")
         return
-    can_write = _writable_by(duty, index).cover
+    can_write = duty.writable_by(index).cover
     total = 0
     taken: dict[str, None] = {}
     for key, value in writes.items():
@@ -212,15 +217,9 @@ def _take_writes(writes: Any, duty: Duty, index: int, limits: Limits, submission
 
 
 def _granted(duty: Duty, index: int) -> str:
-    patterns = _writable_by(duty, index).patterns
+    patterns = duty.writable_by(index).patterns
     more = ", ..." if len(patterns) > PATTERNS_SHOWN else ""
     return f"; it may write {', '.join(patterns[:PATTERNS_SHOWN]) or 'nothing'}{more}"
-
-
-def _writable_by(duty: Duty, index: int) -> paths.Patterns:
-    if not duty.templated:
-        return duty.writable
-    return paths.Patterns(tuple(pattern.replace("{index}", str(index)) for pattern in duty.writable.patterns))
 
 
 def _path(key: Any, submission: Submission) -> str | None:
@@ -282,6 +281,8 @@ def excerpt(answer: Any) -> str:
     short.repr_bytes = short.repr_bytearray = lambda value, _level: repr(value[:300])
     if type(answer) is Reply:
         answer = answer.writes if answer.ask is None else answer.ask
+    if isinstance(answer, ReplyRefused):
+        return answer.said[:EXCERPT_CHARS_MAX].encode("utf-8", "replace").decode()
     try:
         text: str = short.repr(answer)
     except Exception as error:  # noqa: BLE001 - an agent's object may raise anything from its __repr__

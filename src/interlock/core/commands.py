@@ -19,11 +19,12 @@ class CallAgent(Command, frozen=True, tag=True):
 
 
 class StartTimer(Command, frozen=True, tag=True):
-    """Report BackoffEnded at due_us."""
+    """Report BackoffEnded at due_us, but after wait_ms at the latest: a clock may be set back meanwhile."""
 
     number: int
     step: str
     due_us: int
+    wait_ms: int
 
 
 class ExpandStep(Command, frozen=True, tag=True):

@@ -86,13 +86,19 @@ class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
 
 
 class AttemptFailed(Event, frozen=True, tag="attempt_failed"):
-    """A call ended without a reply: `kind` is error, timeout or crash (its process died)."""
+    """A call ended without a reply.
+
+    kind: timeout, crash (its process died), error, or a finer word for it, such as rate_limited. retry_after_ms: for
+    how long whoever failed asks to be left alone; 0 where that wasn't said.
+    """
 
     step: str
     attempt: int
     kind: str
     error: str
     retryable: bool = True
+    usage: Usage | None = None
+    retry_after_ms: int = 0
 
 
 class AttemptInterrupted(Event, frozen=True, tag="attempt_interrupted"):

@@ -23,7 +23,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     view: the part of the context this step may see, a read-only mapping of dotted paths. feedback: why the last
     attempt was refused, one sentence each; empty at first. idempotency_key: the same when a call lost in a crash is
-    issued again. item, index: of a `for_each` (index from 0); of `samples` the index alone (from 1).
+    issued again. item, index: of a `for_each` (index from 0); of `samples` the index alone (from 1). writes: the
+    patterns of what may be written. schemas: the JSON Schemas over the writes that a reply is checked against, as text.
     """
 
     view: Mapping[str, Any]
@@ -37,6 +38,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     feedback: tuple[str, ...] = ()
     item: Any = None
     index: int | None = None
+    writes: tuple[str, ...] = ()
+    schemas: tuple[str, ...] = ()
 
 
 def idempotency_key(run_id: str, step: str, attempt: int) -> str:
@@ -45,11 +48,19 @@ def idempotency_key(run_id: str, step: str, attempt: int) -> str:
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one call consumed. usd is None where tokens were used at an unknown price: unknown is never zero."""
+    """What one call consumed.
+
+    usd is None where tokens were used at an unknown price: unknown is never zero. cached_tokens: how many of the input
+    tokens came out of the provider's cache. requests: how many were made to the model; 0 where that isn't known. model:
+    the one that answered last.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float | None = None
+    cached_tokens: int = 0
+    requests: int = 0
+    model: str = ""
 
 
 class Question(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -59,7 +59,7 @@ class Machine:
         self._given_up: set[int] = set()
         self._lost: dict[int, int] = {}
         self._reissue: set[int] = set()
-        self._wake_us: dict[int, int] = {}
+        self._waits: dict[int, tuple[int, int]] = {}
         self._lacking = [len(needs) for needs in plan.needs]
         self._items_left: dict[int, int] = {}
         self._blocked: set[int] = set()
@@ -182,7 +182,8 @@ class Machine:
     def _attempt_failed(self, event: e.AttemptFailed) -> None:
         n = self.number[event.step]
         self._failures[n] += 1
-        wait_ms = self.duty(n).policy.backoff_after(self._failures[n])
+        self._charge(event.usage)
+        wait_ms = self.duty(n).policy.wait_after(self._failures[n], event.retry_after_ms)
         self._setback(n, event.error, again=event.retryable, wait_ms=wait_ms)
 
     def _setback(self, n: int, reason: str, *, again: bool, wait_ms: int = 0) -> None:
@@ -192,7 +193,7 @@ class Machine:
             self._hand_on(n, self._link[n] + 1)
             self._tries[n] = self._failures[n] = wait_ms = 0
         if wait_ms:
-            self._wake_us[n] = self.at_us + 1_000 * wait_ms
+            self._waits[n] = (self.at_us + 1_000 * wait_ms, wait_ms)
             self._move(n, "backing_off")
         else:
             self._move(n, "ready")
@@ -349,7 +350,7 @@ class Machine:
 
     def _command(self, n: int) -> c.AnyCommand:
         if self.state[n] == "backing_off":
-            return c.StartTimer(n, self.step_id(n), self._wake_us[n])
+            return c.StartTimer(n, self.step_id(n), *self._waits[n])
         label = self.label[n]
         if n in self._given_up:
             return c.BuryStep(self.step_id(n), self.reasons[n])
@@ -440,6 +441,8 @@ class Machine:
             feedback=self.feedback.get(n, ()),
             item=msgspec.json.decode(item[2]) if item else None,
             index=item[1] if item else self.plan.sample_index.get(command.step),
+            writes=self.duty(n).writable_by(item[1] if item else 0).patterns,
+            schemas=self.duty(n).schema_texts,
         )
 
     def judge(self, command: c.CallAgent, job: Job, answer: Any, at_us: int) -> e.Verdict:

@@ -15,6 +15,8 @@ BACKOFF_MS = 200
 BACKOFF_MS_MAX = 30_000
 # Enough for a day of hurried deploys; a call that kills its process each time still ends.
 REISSUES_MAX = 5
+# A server may ask to be left alone for longer than any backoff, but not for ever.
+RETRY_AFTER_MS_MAX = 3_600_000
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)")
@@ -25,7 +27,8 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
 
     timeout_ms bounds one attempt. `retries` further attempts follow a refused or failed one; before attempt n after an
     error or a timeout (never after a refusal, which carries feedback) the run waits backoff_ms * 2 ** (n - 1), at most
-    backoff_ms_max. A call lost in a crash is issued again at most reissues_max times.
+    backoff_ms_max, or as long as a failed server asks for, at most an hour. A call lost in a crash is issued again at
+    most reissues_max times.
     """
 
     timeout_ms: int = TIMEOUT_SIMPLE_MS
@@ -34,9 +37,10 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     backoff_ms_max: int = BACKOFF_MS_MAX
     reissues_max: int = REISSUES_MAX
 
-    def backoff_after(self, failures: int) -> int:
-        """Milliseconds to wait after this many failed attempts in a row."""
-        return min(self.backoff_ms << min(failures - 1, 32), self.backoff_ms_max)
+    def wait_after(self, failures: int, retry_after_ms: int = 0) -> int:
+        """Milliseconds to wait after this many failed attempts in a row, the last of which asked for some time."""
+        backoff = min(self.backoff_ms << min(failures - 1, 32), self.backoff_ms_max)
+        return max(backoff, min(retry_after_ms, RETRY_AFTER_MS_MAX))
 
 
 def duration_ms(text: str) -> int:

@@ -39,7 +39,8 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
 class Duty(msgspec.Struct, frozen=True):
     """One agent's part in one step: what it may see and write there, how it is tried, what its writes must look like.
 
-    templated: `writable` still holds `{index}`, to be filled in for each item of a for_each.
+    templated: `writable` still holds `{index}`, to be filled in for each item of a for_each. schema_texts: the schemas
+    as they were declared, as JSON.
     """
 
     agent: str
@@ -48,6 +49,13 @@ class Duty(msgspec.Struct, frozen=True):
     policy: Policy
     schemas: tuple[WritesSchema, ...]
     templated: bool = False
+    schema_texts: tuple[str, ...] = ()
+
+    def writable_by(self, index: int) -> paths.Patterns:
+        """What the agent may write in the copy of the step with this index; any where the step has no copies."""
+        if not self.templated:
+            return self.writable
+        return paths.Patterns(tuple(pattern.replace(INDEX, str(index)) for pattern in self.writable.patterns))
 
 
 class Rules:
@@ -118,7 +126,9 @@ class Rules:
         schemas = (*self._schemas[agent], *_compiled(step.schema))
         writable = role.scope.write_permissions if step.writes is None else step.writes
         templated = any(INDEX in pattern for pattern in writable)
-        return Duty(agent, self._sight(step, agent), paths.Patterns(tuple(writable)), policy, schemas, templated)
+        texts = tuple(encode(schema).decode() for schema in (role.schema, step.schema) if schema is not None)
+        sight, patterns = self._sight(step, agent), paths.Patterns(tuple(writable))
+        return Duty(agent, sight, patterns, policy, schemas, templated, texts)
 
     def _sight(self, step: Step, agent: str) -> Sight:
         """What an agent may read in a step: its scope, cut to the step's own reads."""

@@ -7,6 +7,7 @@ thrown away with the driver. While an append is under way, outcomes of calls gat
 import asyncio
 import contextvars
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -18,7 +19,8 @@ from interlock.core.assess import usage_of
 from interlock.core.commands import CallAgent, StartTimer
 from interlock.core.job import Job
 from interlock.core.machine import Machine
-from interlock.errors import AgentCrashed, AgentError, ReplyRefused, describe
+from interlock.core.policy import RETRY_AFTER_MS_MAX
+from interlock.errors import AgentError, ReplyRefused, describe, failure_of
 from interlock.ports import Adapter, Journal, Opening, Request
 
 from . import tasks
@@ -242,9 +244,8 @@ class Driver:
         return True
 
     def _start_timer(self, timer: StartTimer) -> None:
-        # Never longer than a backoff can be: the clock may have been set back since.
-        longest_us = 1_000 * self.machine.duty(timer.number).policy.backoff_ms_max
-        delay = min(max(0, timer.due_us - self._shell.now_us()), longest_us) / 1e6
+        # Never longer than the whole wait: the clock may have been set back since.
+        delay = min(max(0, timer.due_us - self._shell.now_us()), 1_000 * timer.wait_ms) / 1e6
         self._timers.append(self._loop.call_later(delay, self._timer_fired, timer))
 
     def _timer_fired(self, timer: StartTimer) -> None:
@@ -266,7 +267,7 @@ class Driver:
             answer = await self._shell.adapters[command.agent].call(call.job, partial(self._began, call))
             outcome = _Answer(call, answer)
         except ReplyRefused as refused:
-            outcome = _Answer(call, ReplyRefused(describe(refused)))
+            outcome = _Answer(call, ReplyRefused(describe(refused), usage=refused.usage, said=refused.said))
         except BaseException as error:
             if isinstance(error, GeneratorExit) and asyncio.current_task(self._loop) is not call.task:
                 raise  # not the agent's: the loop was closed over this task
@@ -335,8 +336,9 @@ class Driver:
         call.leave(self._shell.slots)
 
     def _late(self, command: CallAgent, outcome: e.AnyEvent | _Answer) -> None:
-        if isinstance(outcome, _Answer) and not self._over:
-            usage = usage_of(outcome.answer)
+        answered = isinstance(outcome, _Answer)
+        usage = usage_of(outcome.answer) if isinstance(outcome, _Answer) else getattr(outcome, "usage", None)
+        if (answered or usage is not None) and not self._over:
             self._arrive(e.ReplyArrivedLate(self._shell.now_us(), command.step, command.attempt, usage))
 
     # --- news ---
@@ -388,6 +390,21 @@ class Driver:
 
 
 def _failure(error: BaseException, command: CallAgent, at_us: int) -> e.AttemptFailed:
-    kind = "crash" if isinstance(error, AgentCrashed) else "error"
-    retryable = bool(error.retryable) if isinstance(error, AgentError) else True
-    return e.AttemptFailed(at_us, command.step, command.attempt, kind, describe(error), retryable)
+    if not isinstance(error, AgentError):
+        return e.AttemptFailed(at_us, command.step, command.attempt, "error", describe(error))
+    return e.AttemptFailed(
+        at_us,
+        command.step,
+        command.attempt,
+        failure_of(error).kind,
+        describe(error),
+        bool(error.retryable),
+        usage_of(error),
+        _milliseconds(error.retry_after),
+    )
+
+
+def _milliseconds(seconds: Any) -> int:
+    """What an agent says about time, as far as it is a time."""
+    said = seconds if type(seconds) in {int, float} and seconds > 0 else 0.0
+    return math.ceil(1_000 * min(said, RETRY_AFTER_MS_MAX / 1_000))

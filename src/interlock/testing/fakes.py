@@ -10,19 +10,19 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
 from interlock.core import events as e
-from interlock.core.context import EVERYTHING
+from interlock.core.context import EVERYTHING, View
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.core.paths import Patterns
 from interlock.core.policy import Policy
 from interlock.core.rules import Duty, Rules
 from interlock.core.values import DEFAULT_LIMITS
 from interlock.engine.tasks import run_main
-from interlock.errors import AgentCrashed, AgentError, AgentRefused, ReplyRefused
+from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused
 from interlock.wiring import open_journal
 
 from .chance import Chance
@@ -139,8 +139,10 @@ def _replayed(outcome: e.AnyEvent) -> Any:
         case e.QuestionAsked():
             return Reply(ask=outcome.question, usage=outcome.usage)
         case e.AttemptFailed():
-            kind = AgentCrashed if outcome.kind == "crash" else AgentError
-            raise kind(outcome.error) if outcome.retryable else AgentRefused(outcome.error)
+            kind = FAILURES.get(outcome.kind, AgentError)
+            if kind.retryable is not outcome.retryable:
+                kind = AgentError if outcome.retryable else AgentRefused
+            raise kind(outcome.error, usage=outcome.usage, retry_after=outcome.retry_after_ms / 1_000)
     raise AssertionError(outcome)
 
 
@@ -237,7 +239,7 @@ class Generated:
             random = chance.stream("reply", label(job.run_id), job.step, job.attempt)
             seconds = random.choice(LATENCY_SHARES) * random.random() * self._timeout(job)
             await asyncio.sleep(0.0 if calm else seconds)
-            job.view.to_dict()  # it reads all it is shown, as a model does
+            cast("View", job.view).to_dict()  # it reads all it is shown, as a model does
             if random.random() < ASK_SHARE:
                 return Reply(ask=Question(f"What shall {job.step} do?"))
             return self.reply(job, random)

@@ -9,7 +9,7 @@ from typing import Any
 
 from interlock.core import paths
 from interlock.core.job import Job
-from interlock.core.plan import INDEX, Step
+from interlock.core.plan import Step
 from interlock.core.rules import Rules, deciding
 from interlock.errors import TeamError
 
@@ -62,8 +62,7 @@ class ReplyMaker:
         fields = self._at_index.get(index)
         if fields is None:
             rules, step, duty = self._of
-            patterns = tuple(pattern.replace(INDEX, str(index)) for pattern in duty.writable.patterns)
-            fields = self._at_index[index] = Fields(rules, step, duty, patterns)
+            fields = self._at_index[index] = Fields(rules, step, duty, duty.writable_by(index).patterns)
         return fields
 
 

@@ -20,7 +20,7 @@ from interlock.core import paths
 from interlock.core.assess import excerpt
 from interlock.core.context import View
 from interlock.core.job import Job, Question, Reply
-from interlock.core.plan import INDEX, hint
+from interlock.core.plan import hint
 from interlock.core.rules import Duty
 from interlock.core.values import Limits
 from interlock.errors import FaultsError, PathError
@@ -50,8 +50,7 @@ class _Scene(msgspec.Struct, frozen=True):
     @property
     def writable(self) -> paths.Patterns:
         """What the agent may write in this call."""
-        index = str(self.job.index or 0)
-        return paths.Patterns(tuple(pattern.replace(INDEX, index) for pattern in self.duty.writable.patterns))
+        return self.duty.writable_by(self.job.index or 0)
 
     def may_write(self, path: str) -> bool:
         """Whether the agent may write a path; not if it is none."""

@@ -15,6 +15,7 @@ from interlock.core.context import View
 from interlock.core.job import Job
 from interlock.core.machine import Cost
 from interlock.core.plan import Step
+from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT
@@ -222,7 +223,9 @@ class Account:
         one = self._outcome(event)
         one.failures += 1
         policy = one.duty.policy
+        self._charge(event)
         wait_ms = min(policy.backoff_ms * 2 ** (one.failures - 1), policy.backoff_ms_max)
+        wait_ms = max(wait_ms, min(event.retry_after_ms, RETRY_AFTER_MS_MAX))
         self._setback(one, again=event.retryable, wait_ms=wait_ms)
 
     def _setback(self, one: StepAccount, *, again: bool, wait_ms: int = 0) -> None:

@@ -33,9 +33,7 @@ def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None
     states = {machine.step_id(n): _idle(machine.state[n]) for n in range(1, len(machine.state))}
     meant = {name: _idle(state) for name, state in account.states.items()}
     account.require_same("replay", "the replayed states", states, meant)
-    account.require_same(
-        "replay", "the replayed context", _encode(machine.context.to_dict()), account.encoded_context
-    )
+    account.require_same("replay", "the replayed context", _encode(machine.context.to_dict()), account.encoded_context)
     told = (machine.status, machine.cost)
     account.require_same("replay", "the replayed status and cost", told, (account.status, account.cost))
     account.require_same("journal", "the listed status", row.status, account.status)
