@@ -5,7 +5,7 @@ Implementations are chosen in `wiring` alone.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -141,6 +141,7 @@ class Began(Protocol):
         """Say it."""
 
 
+@runtime_checkable
 class Adapter(Protocol):
     """An agent as the engine calls it.
 

@@ -4,9 +4,12 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from interlock.agents.foreign import Setting
 from interlock.agents.function import FunctionAdapter, ThreadAdapter
 from interlock.agents.process import ProcessAdapter, ProcessPool
 from interlock.core.events import AnyEvent
@@ -17,7 +20,8 @@ from interlock.errors import JournalError, TeamError, UsageError
 from interlock.journal.memory import MemoryJournal
 from interlock.ports import Adapter, Journal
 from interlock.team import Agent, Team
-from interlock.team.registry import importable, resolve_all
+from interlock.team.registry import code_of, find, importable
+from interlock.team.tables import AGENT
 
 DEFAULT_JOURNAL = ".interlock/journal.db"
 
@@ -81,14 +85,43 @@ def adapters(team: Team) -> dict[str, Adapter]:
     pool = ProcessPool(str(team.folder) if team.folder else "", limits=team.limits)
     made: dict[str, Adapter] = {}
     problems: list[TeamError] = []
-    for name, function in resolve_all(team).items():
+    for name, agent in team.agents.items():
         try:
-            made[name] = _adapter(team.agents[name], function, pool)
+            made[name] = _of_kind(agent, team) if agent.kind in KINDS else _of_code(agent, team, pool)
         except TeamError as error:
-            problems.append(team.locate(error))
+            problems += [team.locate(problem) for problem in error.problems]
     if problems:
         raise TeamError.of(problems)
     return made
+
+
+# Where the adapter of each kind is made, by a function `declared` that takes a Setting; imported when a team needs it.
+KINDS = {
+    "llm": "interlock.agents.llm",
+    "langgraph": "interlock.agents.langgraph",
+    "crewai": "interlock.agents.crewai",
+    "autogen": "interlock.agents.autogen",
+    "openai_agents": "interlock.agents.openai_agents",
+    "swarm": "interlock.agents.swarm",
+    "http": "interlock.agents.http",
+    "command": "interlock.agents.command",
+}
+
+
+def _of_kind(agent: Agent, team: Team) -> Adapter:
+    """The adapter of an agent that is declared by another key than `use`."""
+    declared: Any = getattr(agent, agent.kind)
+    if not isinstance(declared, Mapping):
+        shape: Any = AGENT.fields[agent.kind].shape
+        declared = {shape.key: declared}
+    setting = Setting(agent, declared, partial(find, folder=team.folder), team)
+    adapter: Adapter = import_module(KINDS[agent.kind]).declared(setting)
+    return adapter
+
+
+def _of_code(agent: Agent, team: Team, pool: ProcessPool) -> Adapter:
+    code: Any = code_of(agent, team.folder)
+    return code if isinstance(code, Adapter) else _adapter(agent, code, pool)
 
 
 def _adapter(agent: Agent, function: Callable[..., Any], pool: ProcessPool) -> Adapter:

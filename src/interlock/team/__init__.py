@@ -9,7 +9,7 @@ from .audit import Audit, audit
 from .document import difference
 from .findings import AuditFinding
 from .model import Team
-from .registry import code_of, importable, resolve, resolve_all
+from .registry import code_of, find, importable, resolve, resolve_all
 from .schema import team_file_schema
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "audit",
     "code_of",
     "difference",
+    "find",
     "importable",
     "resolve",
     "resolve_all",

@@ -1,6 +1,6 @@
 """An agent as its user declares it: a scope, code that may come later, and how it is tried."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from interlock.core.rules import Role
 from interlock.core.scope import Scope
 from interlock.errors import TeamError
 
-from .tables import AGENT, NAME, SCOPE_KEYS, Effort, Isolation
+from .tables import AGENT, KINDS, NAME, SCOPE_KEYS, Effort, Isolation
 
 Work = TypeVar("Work", bound=Callable[..., Any])
 
@@ -27,16 +27,26 @@ class _Who(msgspec.Struct, frozen=True):
 class Agent(_Who, frozen=True, kw_only=True):
     """A named worker and its declaration.
 
-    use: the code, as a callable or as "module:function"; without any, the team can be audited, not run. scope: what it
-    may do, see and write. effort: `simple` gives an attempt 5 s (the default), `complex` 30 s; timeout: a duration such
-    as `2s` instead. retries: further attempts. backoff: the first wait after a failure (200 ms). fallback: the agent
-    that takes over. schema: a JSON Schema over the writes. isolation: `task`, `process` or `thread`. concurrency: how
-    many of its calls may be open at a time. version: change it when the code changes meaning.
+    use: the code, as a callable, an adapter or "module:function"; without any, the team can be audited, not run. llm,
+    langgraph, crewai, autogen, openai_agents, swarm, http, command: an agent of that kind instead, declared as in a
+    team file. scope: what it may do, see and write. effort: `simple` gives an attempt 5 s (the default), `complex` 30
+    s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the first wait after a failure (200
+    ms). fallback: the agent that takes over. schema: a JSON Schema over the writes. isolation: `task`, `process` or
+    `thread`. concurrency: how many of its calls may be open at a time. version: change it when the code changes
+    meaning.
 
     Raises TeamError, with every problem found.
     """
 
     use: Callable[..., Any] | str | None = None
+    llm: Mapping[str, Any] | None = None
+    langgraph: str | Mapping[str, Any] | None = None
+    crewai: str | Mapping[str, Any] | None = None
+    autogen: str | Mapping[str, Any] | None = None
+    openai_agents: str | Mapping[str, Any] | None = None
+    swarm: str | Mapping[str, Any] | None = None
+    http: str | Mapping[str, Any] | None = None
+    command: Sequence[str] | Mapping[str, Any] | None = None
     scope: Scope = Scope()
     effort: Effort | None = None
     timeout: str | None = None
@@ -58,6 +68,11 @@ class Agent(_Who, frozen=True, kw_only=True):
         """The agent with this name and these keys: those of a team file, where the scope stands among the others."""
         scope = Scope(**{key: declared.get(key, ()) for key in SCOPE_KEYS})
         return cls(name, scope=scope, **{key: value for key, value in declared.items() if key not in SCOPE_KEYS})
+
+    @property
+    def kind(self) -> str:
+        """The key that says what is behind it: `use`, `llm`, `langgraph`, ...; "" where nothing is."""
+        return next((kind for kind in KINDS if getattr(self, kind) is not None), "")
 
     @property
     def policy(self) -> Policy:
@@ -177,4 +192,4 @@ def _code_problems(agent: Agent, use: Any) -> Iterator[TeamError]:
     yield from contradictions(agent, use)
 
 
-_GIVABLE = tuple(field.name for field in msgspec.structs.fields(Agent) if field.name not in {"name", "use"})
+_GIVABLE = tuple(field.name for field in msgspec.structs.fields(Agent) if field.name not in {"name", *KINDS})

@@ -24,6 +24,7 @@ def document(
     reducers: Mapping[str, ReducerKind],
     succession: Mapping[str, tuple[str, ...]],
     limits: Limits,
+    mcp_servers: Mapping[str, Mapping[str, Any]],
 ) -> bytes:
     """All declarations as canonical JSON; callables appear as "module:qualname". What is not declared is left out."""
     parts = {
@@ -33,6 +34,7 @@ def document(
         "reducers": reducers,
         "succession": succession,
         "limits": msgspec.to_builtins(limits),
+        "mcp_servers": mcp_servers,
     }
     encoded: bytes = encode_canonical({key: part for key, part in parts.items() if part})
     return encoded

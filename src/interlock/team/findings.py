@@ -138,7 +138,7 @@ def runnable(subject: Subject) -> Iterator[AuditFinding]:
         yield AuditFinding(
             "no_plan", "info", (), (), "the team has no plan: it can be audited, not run", "give it a plan"
         )
-    codeless = tuple(name for name, agent in subject.agents.items() if agent.use is None)
+    codeless = tuple(name for name, agent in subject.agents.items() if not agent.kind)
     if codeless:
         message = f"no code is declared for {_listed(codeless)}: the team can be audited, not run"
         yield AuditFinding("no_code", "info", codeless, (), message, "name it with use: module:function")

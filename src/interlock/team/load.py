@@ -162,7 +162,7 @@ def _built(build: Callable[[], Built], found: list[TeamError]) -> Built | None:
 
 
 def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
-    shared = {name: sections.section(name) for name in ("reducers", "succession")}
+    shared = {name: sections.section(name) for name in ("reducers", "succession", "mcp_servers")}
     team = Team([*draft.agents.values()], draft.plan, limits=limits, name=sections.section("name") or "", **shared)
     assert draft.source is not None
     return team.located(draft.source)

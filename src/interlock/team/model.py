@@ -45,6 +45,7 @@ class Team:
         reducers: Mapping[str, ReducerKind] | None = None,
         succession: Mapping[str, Sequence[str]] | None = None,
         limits: Limits | None = None,
+        mcp_servers: Mapping[str, Mapping[str, Any]] | None = None,
         name: str = "",
     ) -> None:
         if plan is not None and not isinstance(plan, Plan):
@@ -55,11 +56,18 @@ class Team:
         self.agents = _by_name(agents)
         self._source: Source | None = None
         self.path: Path | None = None
-        given = {"name": name, "reducers": reducers, "succession": succession, "limits": _plain(limits)}
+        given = {
+            "name": name,
+            "reducers": reducers,
+            "succession": succession,
+            "limits": _plain(limits),
+            "mcp_servers": mcp_servers,
+        }
         problems = [p for key, value in given.items() if value for p in TEAM.fields[key].shape.problems(value, (key,))]
         if problems:
             raise TeamError.of(problems)
         self.reducers = {paths.canonical(path): kind for path, kind in (reducers or {}).items()}
+        self.mcp_servers = dict(mcp_servers or {})
         self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
         problems = [*islice(role_problems(self.roles, self.sharing), PROBLEMS_MAX)]
         if problems:
@@ -80,7 +88,7 @@ class Team:
         agents = [Agent.of(name, _importable(agent)) for name, agent in declared["agents"].items()]
         steps = msgspec.convert(declared.get("plan", []), list[Step])
         plan = Plan(steps, steps_max=limits.steps_max) if steps else None
-        rest = {key: declared[key] for key in ("name", "reducers", "succession") if key in declared}
+        rest = {key: declared[key] for key in ("name", "reducers", "succession", "mcp_servers") if key in declared}
         return cls(agents, plan, limits=limits, **rest)
 
     def located(self, source: "Source") -> "Team":
@@ -121,6 +129,7 @@ class Team:
             reducers=self.reducers,
             succession=self.succession,
             limits=self.limits,
+            mcp_servers=self.mcp_servers,
         )
 
     @cached_property

@@ -66,6 +66,18 @@ def resolve(reference: str, folder: Path | None = None) -> Callable[..., Any]:
 
     Raises TeamError: no such module or function, not callable, or the import failed.
     """
+    found = find(reference, folder)
+    if isinstance(found, type) or not callable(found):
+        what = "is a class" if isinstance(found, type) else f"is a {type(found).__name__}"
+        raise TeamError(f"{reference} {what}, not a function", fix="name a function, or an object that can be called")
+    return found  # type: ignore[no-any-return]
+
+
+def find(reference: str, folder: Path | None = None) -> Any:
+    """The object that "module:name" names, with the team's folder first on the import path.
+
+    Raises TeamError: no such module or name, or the import failed.
+    """
     problem = next(USE.problems(reference, ("use",)), None)
     if problem is not None:
         raise problem
@@ -78,15 +90,15 @@ def resolve(reference: str, folder: Path | None = None) -> Callable[..., Any]:
     if found is None:
         names = [name for name in vars(module) if not name.startswith("_") and callable(getattr(module, name))]
         raise TeamError(f"the module {module_name} has no function {function_name}{hint(function_name, names)}")
-    if isinstance(found, type) or not callable(found):
-        what = "is a class" if isinstance(found, type) else f"is a {type(found).__name__}"
-        raise TeamError(f"{reference} {what}, not a function", fix="name a function, or an object that can be called")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def code_of(agent: Agent, folder: Path | None = None) -> Callable[..., Any]:
     """The callable behind an agent. Raises TeamError: none is declared, it isn't found, or its decorator disagrees."""
     place = ("agents", agent.name, "use")
+    if agent.kind not in {"use", ""}:
+        message = f"agent {agent.name} has no code of its own: it is declared by {agent.kind}"
+        raise TeamError(message, fix="give it a fake here", place=(*place[:2], agent.kind))
     if agent.use is None:
         raise TeamError(f"agent {agent.name} has no use", fix="name its code: use: module:function", place=place[:2])
     if not isinstance(agent.use, str):

@@ -133,6 +133,22 @@ class Whole(msgspec.Struct, frozen=True):
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
+class Number(msgspec.Struct, frozen=True):
+    """A number within bounds."""
+
+    least: float
+    most: float
+
+    def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
+        """Not a number, or out of bounds."""
+        if type(value) not in {int, float} or not self.least <= value <= self.most:
+            yield _not(value, f"a number from {self.least:g} to {self.most:g}", place)
+
+    def schema(self) -> dict[str, Any]:
+        """A bounded number."""
+        return {"type": "number", "minimum": self.least, "maximum": self.most}
+
+
 class Flag(msgspec.Struct, frozen=True):
     """True or false."""
 
@@ -286,6 +302,24 @@ class Record(msgspec.Struct, frozen=True):
         required = [name for name, f in self.fields.items() if f.required]
         closed: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
         return {**closed, **({"required": required} if required else {})}
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """A record, or the one value that is enough for most: that of its key `key`, alone."""
+
+    key: str
+    record: Record
+
+    def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
+        """What is wrong with it as the one value, or as the record."""
+        if isinstance(value, Mapping):
+            yield from self.record.problems(value, place)
+        else:
+            yield from self.record.fields[self.key].shape.problems(value, place)
+
+    def schema(self) -> dict[str, Any]:
+        """Either."""
+        return {"anyOf": [self.record.fields[self.key].shape.schema(), self.record.schema()]}
 
 
 class Either(msgspec.Struct, frozen=True):

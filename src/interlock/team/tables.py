@@ -15,6 +15,7 @@ from interlock.core.values import Limits
 from interlock.errors import TeamError
 
 from .shapes import (
+    Brief,
     Choice,
     Compiled,
     Either,
@@ -23,6 +24,7 @@ from .shapes import (
     Json,
     Many,
     Named,
+    Number,
     Place,
     Record,
     Text,
@@ -36,6 +38,7 @@ AGENTS_MAX = 2_000
 CONCURRENCY_MAX = 100_000
 DEPTH_LIMIT_MAX = 100
 SIZE_LIMIT_MAX = 2**40
+USD_MAX = 1e6
 SCOPE_KEYS = Scope.__struct_fields__
 
 Effort = Literal["simple", "complex"]
@@ -59,10 +62,102 @@ DURATION = Text(
 )
 SCHEMA = Compiled(WritesSchema, "a JSON Schema over what is written")
 
-_ADAPTERS_LATER = frozenset(
-    {"a2a", "agent_framework", "autogen", "crewai", "langchain", "langgraph", "llm", "mcp", "openai_agents"}
-    | {"pydantic_ai", "swarm"}
+_ADAPTERS_LATER = frozenset({"a2a", "agent_framework", "pydantic_ai"})
+
+PRICES = Record(
+    "prices",
+    {
+        "input": Field(Number(0, USD_MAX), "US dollars per million input tokens.", required=True),
+        "output": Field(Number(0, USD_MAX), "US dollars per million output tokens.", required=True),
+        "cached": Field(Number(0, USD_MAX), "US dollars per million input tokens out of the provider's cache."),
+    },
 )
+FRAMEWORK = Brief(
+    "use",
+    Record(
+        "an agent of a framework",
+        {
+            "use": Field(USE, "The framework's object, as module:name.", required=True),
+            "instructions": Field(TEXT, "What it is told; {ticket.id} stands for what its view has there."),
+            "input": Field(USE, "A function that makes the framework's input from a job, as module:function."),
+            "output": Field(USE, "A function that makes the reply from the result and the job, as module:function."),
+            "price": Field(PRICES, "What its tokens cost, where the price list doesn't know or you pay otherwise."),
+        },
+    ),
+)
+TOOL = Record(
+    "a tool",
+    {
+        "use": Field(USE, "A Python function, as module:function."),
+        "mcp": Field(NAME, "The MCP server that has it; one of the team's mcp_servers."),
+        "tool": Field(TEXT, "Its name on the MCP server, where that isn't the action's."),
+        "description": Field(TEXT, "What the model is told of it, in place of its own description."),
+        "timeout": Field(DURATION, "How long one call of it may take (10s)."),
+        "effect": Field(Flag(), "It changes something out there."),
+    },
+)
+LLM = Record(
+    "an LLM agent",
+    {
+        "model": Field(TEXT, "provider:model, such as openai:gpt-5-mini or local:smollm2.", required=True),
+        "instructions": Field(TEXT, "What it is told; {ticket.id} stands for what its view has there."),
+        "instructions_file": Field(TEXT, "The same from a file, which lies beside the team file."),
+        "output": Field(Json(), "What it answers: fields and their types, a JSON Schema, or a model, as module:class."),
+        "tools": Field(Named(ACTION, TOOL), "Tools by the action that each is; one of the agent's allowed actions."),
+        "temperature": Field(Number(0, 2), "How much chance there is in what it says."),
+        "max_tokens": Field(Whole(1, 10_000_000), "The longest answer, in tokens."),
+        "base_url": Field(TEXT, "Where an OpenAI-compatible server is, such as http://localhost:11434/v1."),
+        "key": Field(TEXT, "The name of its secret, such as OPENAI_API_KEY; never the secret itself."),
+        "price": Field(PRICES, "What its tokens cost, where the price list doesn't know or you pay otherwise."),
+    },
+)
+HTTP = Brief(
+    "url",
+    Record(
+        "an HTTP agent",
+        {
+            "url": Field(TEXT, "Where the job is posted to, as JSON.", required=True),
+            "headers": Field(Named(TEXT, TEXT), "Headers; ${NAME} stands for the secret with this name."),
+        },
+    ),
+)
+COMMAND = Brief(
+    "run",
+    Record(
+        "a command",
+        {
+            "run": Field(Many(TEXT, least=1), "The program and its arguments.", required=True),
+            "env": Field(Named(TEXT, TEXT), "Environment variables; ${NAME} stands for the secret with this name."),
+        },
+    ),
+)
+MCP_SERVER = Record(
+    "an MCP server",
+    {
+        "command": Field(Many(TEXT, least=1), "The program that is one, and its arguments; it speaks stdio."),
+        "url": Field(TEXT, "Where one is; it speaks streamable HTTP."),
+        "env": Field(Named(TEXT, TEXT), "Environment variables; ${NAME} stands for the secret with this name."),
+        "headers": Field(Named(TEXT, TEXT), "Headers; ${NAME} stands for the secret with this name."),
+    },
+)
+KINDS: dict[str, Field] = {
+    "use": Field(USE, "Its code, as module:function; the team's folder is on the import path.", lone=True),
+    "llm": Field(LLM, "A model with a prompt, declared here (extra llm).", lone=True),
+    "langgraph": Field(FRAMEWORK, "A LangGraph graph or a LangChain runnable (extra langgraph).", lone=True),
+    "crewai": Field(FRAMEWORK, "A function that makes a CrewAI crew (extra crewai).", lone=True),
+    "autogen": Field(FRAMEWORK, "An AutoGen agent or team, or a function that makes one (extra autogen).", lone=True),
+    "openai_agents": Field(FRAMEWORK, "An agent of the OpenAI Agents SDK (extra openai-agents).", lone=True),
+    "swarm": Field(FRAMEWORK, "An agent of OpenAI Swarm, which is installed apart.", lone=True),
+    "http": Field(HTTP, "An HTTP endpoint that takes a job and returns a reply.", lone=True),
+    "command": Field(COMMAND, "A program that reads a job from standard input and writes a reply.", lone=True),
+}
+
+
+def _agent_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
+    kinds = [kind for kind in KINDS if kind in value]
+    if len(kinds) > 1:
+        message = f"{dotted(place)} has {' and '.join(kinds)}: an agent is of one kind"
+        yield TeamError(message, fix="keep one of them", place=(*place, kinds[1]))
 
 
 def _condition_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
@@ -90,7 +185,7 @@ AGENT = Record(
         "write_permissions": Field(
             Many(PATTERN), "What it may write, as patterns of the same kind. It may read this as well."
         ),
-        "use": Field(USE, "Its code, as module:function; the team's folder is on the import path.", lone=True),
+        **KINDS,
         "effort": Field(Choice(get_args(Effort)), "simple: a timeout of 5 s (the default). complex: 30 s.", lone=True),
         "timeout": Field(DURATION, "How long one attempt may take, such as 2s.", lone=True),
         "retries": Field(Whole(0, RETRIES_MAX), "Further attempts after a refused or failed one (2).", lone=True),
@@ -108,6 +203,7 @@ AGENT = Record(
         "version": Field(TEXT, "Change it when its code changes meaning: runs keep to their version.", lone=True),
     },
     later=_ADAPTERS_LATER | {"breaker", "budget", "effects", "escalation", "guardrails", "on_request", "rate"},
+    check=_agent_problems,
 )
 
 CONDITION = Record(
@@ -180,6 +276,7 @@ TEAM = Record(
             Named(PATH, Many(NAME, least=2)), "Fields that pass from owner to owner, and the owners in their order."
         ),
         "plan": Field(Many(PLAN_ITEM, least=1), "Phases, one after another, or steps with needs."),
+        "mcp_servers": Field(Named(NAME, MCP_SERVER), "MCP servers by name, for the tools of LLM agents.", lone=True),
         "limits": Field(LIMITS, "Bounds on what a run may hold; sizes are bytes of JSON.", lone=True),
     },
     later=frozenset({"breakers", "budget", "gates", "guardrails", "planner", "planning", "rate", "supervisor"}),

@@ -1,0 +1,141 @@
+"""How what an agent of another framework answers becomes a reply: which fields it is asked for, and what it wrote.
+
+A model is asked for short names (`category`) and not for paths (`ticket.category`); both are understood.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from interlock.core import paths
+from interlock.core.job import Job, Reply, Usage
+from interlock.core.values import ABSENT
+from interlock.errors import ReplyRefused
+
+SAID_CHARS_MAX = 10_000
+_FENCED = re.compile(r"\s*```(?:json)?[^\S\n]*\n(.*)\n[^\S\n]*```\s*", re.DOTALL)
+
+
+class Form(msgspec.Struct, frozen=True):
+    """What a job asks to be written. fields: short name -> path; schema: of the answer, a JSON Schema over the names.
+
+    open: whether paths of its own may be written beside the fields.
+    """
+
+    fields: dict[str, str]
+    schema: dict[str, Any]
+    open: bool
+
+    @classmethod
+    def of(cls, job: Job) -> "Form":
+        """The form for a job: the fields that its schemas name, and those of its writes that they say nothing about."""
+        schemas = [msgspec.json.decode(text) for text in job.schemas]
+        described = {
+            paths.canonical(path): inner for schema in schemas for path, inner in schema.get("properties", {}).items()
+        }
+        required = [paths.canonical(path) for schema in schemas for path in schema.get("required", ())]
+        known = dict.fromkeys((*described, *required))
+        plain = [p for p in job.writes if not paths.is_open(p) and not any(paths.inside(path, p) for path in known)]
+        names = _names([*known, *plain])
+        properties = {name: described.get(path, {"type": "string"}) for name, path in names.items()}
+        needed = [name for name, path in names.items() if path in required or not schemas]
+        is_open = any(paths.is_open(pattern) for pattern in job.writes)
+        schema = {"type": "object", "properties": properties, "required": needed, "additionalProperties": is_open}
+        return cls(names, schema, is_open)
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the one field that is asked for may be any text."""
+        return [inner.get("type", "string") for inner in self.schema["properties"].values()] == ["string"]
+
+    @property
+    def request(self) -> str:
+        """The sentence that asks for it, for agents that are not given the schema by other means."""
+        if not self.fields:
+            return "Answer with one JSON object and nothing else; its keys are dotted paths."
+        schema = msgspec.json.encode(self.schema).decode()
+        return f"Answer with one JSON object and nothing else, no prose around it, that fits this JSON Schema: {schema}"
+
+
+def _names(known: Sequence[str]) -> dict[str, str]:
+    """Short name -> path: as many of the last segments as it takes to tell the paths apart."""
+    names: dict[str, str] = {}
+    for path in known:
+        segments = paths.split(path)
+        tails = (paths.join(segments[-length:]) for length in range(1, len(segments) + 1))
+        name = next((tail for tail in tails if sum(_ends(other, tail) for other in known) == 1), path)
+        names[name] = path
+    return names
+
+
+def _ends(path: str, tail: str) -> bool:
+    return path == tail or path.endswith("." + tail)
+
+
+def reply_of(answer: Any, job: Job, usage: Usage | None = None) -> Reply:
+    """The reply that an answer means: a Reply, an object of fields in whatever form, or a text with one.
+
+    A text that is no object is taken whole, where it is one field that is asked for. Raises ReplyRefused, which carries
+    the usage and what was said.
+    """
+    if isinstance(answer, Reply):
+        return answer if answer.usage is not None else msgspec.structs.replace(answer, usage=usage)
+    form = Form.of(job)
+    try:
+        return Reply(writes=_writes(_object(answer, form), form), usage=usage)
+    except ReplyRefused as refused:
+        raise ReplyRefused(refused.message, usage=usage, said=_said(answer)) from None
+
+
+def _object(answer: Any, form: Form) -> Mapping[str, Any]:
+    if isinstance(answer, str):
+        return _of_text(answer, form)
+    if isinstance(answer, Mapping):
+        return answer
+    if hasattr(answer, "model_dump"):  # pydantic, which is never imported here
+        dumped: Any = answer.model_dump(mode="json")
+        return _object(dumped, form)
+    if isinstance(answer, msgspec.Struct) or (dataclasses.is_dataclass(answer) and not isinstance(answer, type)):
+        return _object(msgspec.to_builtins(answer), form)
+    if len(form.fields) == 1 and not form.open and answer is not None:
+        return {next(iter(form.fields)): answer}
+    what = "nothing" if answer is None else f"a {type(answer).__name__}"
+    raise ReplyRefused(f"the agent answered {what}, not an object with {_wanted(form)}")
+
+
+def _of_text(text: str, form: Form) -> Mapping[str, Any]:
+    if not text.strip():
+        raise ReplyRefused(f"the answer is empty; answer with a JSON object with {_wanted(form)}")
+    fenced = _FENCED.fullmatch(text)
+    try:
+        found = msgspec.json.decode(fenced[1] if fenced else text)
+    except (msgspec.DecodeError, RecursionError):
+        found = ABSENT
+    if isinstance(found, dict):
+        return found
+    if len(form.fields) == 1 and not form.open and (form.takes_text or found is not ABSENT):
+        return {next(iter(form.fields)): text if form.takes_text else found}
+    raise ReplyRefused(f"the answer is no JSON object; answer with one that has {_wanted(form)}, and nothing around it")
+
+
+def _wanted(form: Form) -> str:
+    return ", ".join(form.fields) or "dotted paths as its keys"
+
+
+def _writes(found: Mapping[str, Any], form: Form) -> dict[str, Any]:
+    writes: dict[str, Any] = {}
+    for key, value in found.items():
+        path = form.fields.get(key, key) if isinstance(key, str) else key
+        if path in writes:
+            raise ReplyRefused(f"{path} is given twice, once under its short name")
+        writes[path] = value
+    return writes
+
+
+def _said(answer: Any) -> str:
+    if isinstance(answer, str):
+        return answer[:SAID_CHARS_MAX]
+    return f"a {type(answer).__name__}"

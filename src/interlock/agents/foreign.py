@@ -1,0 +1,141 @@
+"""An agent of another framework, as the engine calls it: what every adapter of a framework shares.
+
+Each framework has a module of its own with a Foreigner: it turns a job into the framework's call, and counts what that
+consumes. All else is here: when the call begins, what its answer means, and how its errors are told.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from interlock.core.job import Job, Reply, Usage
+from interlock.errors import ReplyRefused, TeamError
+from interlock.ports import Began
+from interlock.team import Agent, Team
+
+from .answer import Form, reply_of
+from .failure import classified
+from .prices import dollars
+from .prompt import Prompt, prompt_of
+
+
+class Meter:
+    """Counts what one call consumes, up to its end or its failure."""
+
+    def __init__(self, prices: Mapping[str, float] | None = None) -> None:
+        self._prices = prices
+        self._input = self._output = self._cached = self._requests = 0
+        self._model = ""
+        self._usd: float | None = 0.0
+
+    def add(self, model: str, input_tokens: int, output_tokens: int, *, cached: int = 0, requests: int = 1) -> None:
+        """Count one or more requests to a model. cached: how many of the input tokens came out of a cache."""
+        self._input += input_tokens
+        self._output += output_tokens
+        self._cached += cached
+        self._requests += requests
+        self._model = model[:200] if model.isprintable() else ""
+        usd = dollars(self._model, input_tokens, output_tokens, cached, self._prices)
+        self._usd = None if usd is None or self._usd is None else self._usd + usd
+
+    @property
+    def usage(self) -> Usage | None:
+        """What was counted; None where nothing was."""
+        if not self._requests:
+            return None
+        return Usage(self._input, self._output, self._usd, self._cached, self._requests, self._model)
+
+
+class Foreigner(Protocol):
+    """One agent of a framework."""
+
+    async def answer(self, job: Job, meter: Meter) -> Any:
+        """The framework's answer to a job, as it is; what it raises is classified. Counts on the meter as it goes."""
+
+    async def close(self) -> None:
+        """Give up whatever is kept between calls."""
+
+
+class ForeignAdapter:
+    """The adapter in front of a Foreigner. It can be called like a function of the job, too."""
+
+    slots: int | None = None
+
+    def __init__(self, foreigner: Foreigner, prices: Mapping[str, float] | None = None) -> None:
+        self._foreigner, self._prices = foreigner, prices
+
+    async def __call__(self, job: Job) -> Reply:
+        """The agent's reply, outside of an engine."""
+        return await self.call(job, _silent)
+
+    async def call(self, job: Job, began: Began) -> Reply:
+        """The agent's reply. Raises AgentError, classified, and ReplyRefused for an answer that is no reply."""
+        meter = Meter(self._prices)
+        began()
+        try:
+            answer = await self._foreigner.answer(job, meter)
+        except ReplyRefused as refused:
+            raise ReplyRefused(refused.message, usage=meter.usage, said=refused.said) from None
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - frameworks raise anything; classified, it goes on
+            raise classified(error, meter.usage) from None
+        return reply_of(answer, job, meter.usage)
+
+    async def close(self) -> None:
+        """Close what is behind it."""
+        await self._foreigner.close()
+
+
+def _silent(*, fault: str = "") -> None:
+    """Nobody waits for the beginning."""
+
+
+class Translation(msgspec.Struct, frozen=True):
+    """How a job becomes a framework's input, and its result an answer, where that isn't the usual way.
+
+    instructions: a template of the prompt. input: makes the input from a job; output: the answer from a result and its
+    job.
+    """
+
+    instructions: str = ""
+    input: Callable[[Job], Any] | None = None
+    output: Callable[[Any, Job], Any] | None = None
+
+    def prompt(self, job: Job) -> Prompt:
+        """The prompt for a job, with the form of the answer in words."""
+        return prompt_of(job, self.instructions, form=Form.of(job))
+
+    def answer(self, result: Any, job: Job, usual: Callable[[Any], Any]) -> Any:
+        """The answer in a result; `usual` finds it where no output is given."""
+        return self.output(result, job) if self.output is not None else usual(result)
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What an adapter is made from where the agent is declared in a team file.
+
+    declared: what stands under the key of its kind, a mapping with `use` where that was a text. find: the object that
+    "module:name" names, from the team's folder.
+    """
+
+    agent: Agent
+    declared: Mapping[str, Any]
+    find: Callable[[str], Any]
+    team: Team
+
+    @property
+    def target(self) -> Any:
+        """The framework's object that `use` names. Raises TeamError."""
+        return self.find(self.declared["use"])
+
+    @property
+    def translation(self) -> Translation:
+        """The translation that is declared."""
+        made = {key: self.find(self.declared[key]) for key in ("input", "output") if key in self.declared}
+        for key, function in made.items():
+            if not callable(function):
+                message = f"agent {self.agent.name}: {key} names a {type(function).__name__}, not a function"
+                raise TeamError(message, place=("agents", self.agent.name, self.agent.kind))
+        return Translation(self.declared.get("instructions", ""), **made)
