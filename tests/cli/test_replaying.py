@@ -1,5 +1,6 @@
 """`replay`, `explain` and `diff`: as processes on a journal of SQLite, and what they draw."""
 
+import asyncio
 import json
 import re
 import sqlite3
@@ -12,7 +13,9 @@ from rich.console import Console
 from interlock import history
 from interlock.cli import paint_call, paint_difference, paint_lineage, paint_replay, paint_run
 from interlock.cli.config import Settings
+from interlock.cli.journals import _row_and_events
 from interlock.core import events as e
+from interlock.ports import RunRow
 from tests.history.runs import Noting, ran, step, tampered, team
 
 SETTINGS = Settings("runs.db")
@@ -131,6 +134,42 @@ def test_a_changed_view_hash_is_told_loudly_and_the_listing_goes_on(desk, ask):
     told = desk.json("replay", "last", code=1)
     assert not told["verified"]
     assert [event["seq"] for event in told["events"] if "mismatches" in event] == [3]
+
+
+def test_a_journal_whose_last_event_was_deleted_is_not_verified(desk, ask):
+    ask("hi")
+    with sqlite3.connect(desk.folder / ".interlock/journal.db") as db:
+        db.execute("DELETE FROM event WHERE seq = 5")
+    db.close()
+    ended = desk.run("replay", "last")
+    assert ended.code == 1
+    assert "verified" not in ended.out
+    assert "1 event at odds with the rest of the journal, the first event 4" in ended.out
+    assert "event 4: the listed status in the journal is succeeded, but its events give running" in ended.err
+    assert not desk.json("replay", "last", code=1)["verified"]
+    assert desk.run("replay", "last", "--at", "3").code == 0
+
+
+def test_a_run_that_ends_while_it_is_read_is_read_of_one_moment():
+    class Ending:
+        """A journal in which the run ends between two questions."""
+
+        def __init__(self):
+            self.asked = []
+
+        async def load(self, run_id):
+            self.asked.append("load")
+            return ["started", "finished"][: 1 + ("run" in self.asked)]
+
+        async def run(self, run_id):
+            self.asked.append("run")
+            return row("succeeded")
+
+    def row(status):
+        return RunRow("r", status, "", "t", "p", "", "", 0, 1, 0)
+
+    read = asyncio.run(_row_and_events(Ending(), row("running")))
+    assert read == (row("succeeded"), ["started", "finished"])
 
 
 def test_a_changed_write_is_found_in_the_call_that_saw_it(desk, ask):

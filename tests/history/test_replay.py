@@ -257,7 +257,7 @@ def test_a_changed_request_is_found(told):
 )
 def test_what_the_machine_did_not_decide_is_found(told, kind, change, what):
     changed, place = tampered(told, kind, change)
-    assert [(seq, found) for seq, _, found in wrong(changed)] == [(place, what)]
+    assert [(seq, found) for seq, _, found in wrong(changed) if not found.startswith("listed")] == [(place, what)]
 
 
 def test_an_event_that_nothing_called_for_is_found(told):
@@ -278,6 +278,33 @@ def test_what_follows_an_event_that_cannot_be_folded_is_still_listed(told):
         handed(changed, "b")
     with pytest.raises(BrokenPromise, match=f"event {place} can't follow"):
         changed.folded()
+
+
+# --- what lists show of it ---
+
+
+def test_a_run_whose_last_event_is_missing_is_at_odds_with_what_lists_show(told):
+    cut = msgspec.structs.replace(told, events=told.events[:-1])
+    last = len(cut.events) - 1
+    assert wrong(cut) == [(last, "", "listed status"), (last, "", "listed end")]
+    status = replay(cut)[-1].mismatches[0]
+    assert status.sentence == (
+        f"event {last}: the listed status in the journal is succeeded, but its events give running"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"status": "cancelled"}, "listed status"),
+        ({"reason": "somebody says so"}, "listed reason"),
+        ({"started_us": 1}, "listed start"),
+        ({"ended_us": 0}, "listed end"),
+    ],
+)
+def test_what_lists_show_otherwise_is_found(told, change, what):
+    changed = msgspec.structs.replace(told, row=msgspec.structs.replace(told.row, **change))
+    assert wrong(changed) == [(len(told.events) - 1, "", what)]
 
 
 # --- what can't be replayed ---

@@ -16,6 +16,7 @@ from interlock.core.job import Job
 from interlock.core.values import content_hash
 from interlock.engine.engine import Engine
 from interlock.history import Record, replay, story
+from interlock.journal.projection import status_after
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import RunRow
 from interlock.team import Team
@@ -61,7 +62,8 @@ def test_a_run_is_folded_to_the_same_end_hash_for_hash(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_replay_finds_nothing_that_the_machine_would_do_otherwise(name):
     events, document = [*read(name)], team_document(name)
-    row = RunRow(name, end(name)["status"], "", events[0].team, events[0].plan, "", "", 0, events[0].at_us, 0)
+    status, reason, ended_us = status_after(events) or ("running", "", 0)
+    row = RunRow(name, status, reason, events[0].team, events[0].plan, "", "", 0, events[0].at_us, ended_us)
     record = Record(row, content_hash(document), Team.of_document(document).rules, events)
     assert [moment.mismatches for moment in replay(record) if moment.mismatches] == []
     assert story(record).status == end(name)["status"]

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from interlock.core.events import AnyEvent
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound
 from interlock.history import Record
@@ -50,11 +51,20 @@ async def record(journal: Journal, name: str) -> Record:
     row = await find_run(journal, name)
     document = await journal.blob(row.team)
     try:
-        rules, events = Team.of_document(document).rules, await journal.load(row.run_id)
+        rules, (row, events) = Team.of_document(document).rules, await _row_and_events(journal, row)
     except msgspec.DecodeError as error:
         message = f"the journal is damaged: what it keeps of run {row.run_id} can't be read ({error})"
         raise JournalError(message, fix="restore it from a copy") from error
     return Record(row, content_hash(document), rules, events)
+
+
+async def _row_and_events(journal: Journal, row: RunRow) -> tuple[RunRow, list[AnyEvent]]:
+    """A run as lists show it and its events, both of one moment: it may go on while they are read."""
+    while True:
+        events, after = await journal.load(row.run_id), await journal.run(row.run_id)
+        if after == row:
+            return row, events
+        row = after
 
 
 def _ambiguous(name: str, matches: list[RunRow]) -> RunNotFound:

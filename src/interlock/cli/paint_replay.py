@@ -80,7 +80,7 @@ def _verified(moments: Sequence[Moment]) -> Text:
     wrong = _wrong(moments)
     if wrong:
         mark, style = MARKS["failed"]
-        found = f"{plural(len(wrong), 'event')} at odds with those before, the first of them event {wrong[0].seq}"
+        found = f"{plural(len(wrong), 'event')} at odds with the rest of the journal, the first event {wrong[0].seq}"
         return Text(f"{mark} {found}", f"bold {style}")
     mark, style = MARKS["succeeded"]
     return Text(f"{mark} verified: {plural(views, 'view')}, and every event follows from those before it", style)

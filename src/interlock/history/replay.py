@@ -2,7 +2,8 @@
 
 What the machine computes is held against what was journaled: the hash of every view, and that every call and every
 consequence was due when it was recorded. A value that was changed in the journal is found by the first view that shows
-it; what no later step could see has no hash, and can't be found.
+it; what no later step could see has no hash, and can't be found. What lists show of the run is held against its end,
+so that events which are missing there are found as well.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,10 @@ from interlock.core.job import Job
 from interlock.core.machine import Machine
 from interlock.core.plan import hint
 from interlock.errors import BrokenPromise, InputError
+from interlock.ports import RunRow
 
 from .record import Record
-from .story import Attempt, attempts
+from .story import Attempt, attempts, timestamp
 
 _STATES_COMPARED_AT_ONCE = 256
 _DUE = {
@@ -40,7 +42,10 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class Mismatch(msgspec.Struct, frozen=True):
-    """Something that was journaled otherwise than the machine computes it. what: view, call, items, team, ..."""
+    """Something that was journaled otherwise than the machine computes it. what: view, call, items, team, ...
+
+    seq: the event; of what lists show of the run, its last one.
+    """
 
     seq: int
     step: str
@@ -131,6 +136,20 @@ class Replay:
         if isinstance(event, e.AttemptStarted):
             yield from _unequal(step, "view", event.view, self.view_hash(step))
 
+    def differences_at_the_end(self, row: RunRow) -> Iterator[Mismatch]:
+        """Where lists show something else of the run than its events come to, as where the last of them is missing."""
+        machine = self.machine
+        ended_us = 0 if machine.status in {"running", "parked"} else machine.at_us
+        compared = {
+            "listed status": (row.status, machine.status),
+            "listed reason": (row.reason or "none", machine.reason or "none"),
+            "listed start": (timestamp(row.started_us), timestamp(machine.started_us)),
+            "listed end": tuple(timestamp(at_us) if at_us else "none" for at_us in (row.ended_us, ended_us)),
+        }
+        for what, (recorded, computed) in compared.items():
+            if recorded != computed:
+                yield Mismatch(self._seq - 1, "", what, recorded, computed)
+
     def view_hash(self, step: str) -> str:
         """The hash of what a step may see now."""
         machine = self.machine
@@ -152,9 +171,12 @@ def _short(raw: msgspec.Raw) -> str:
 
 
 def replay(record: Record) -> list[Moment]:
-    """All the moments of a run."""
+    """All the moments of a run; with the last of them, where lists show another end."""
     telling = Replay(record)
-    return [telling.fold(event) for event in record.events]
+    moments = [telling.fold(event) for event in record.events]
+    at_the_end = () if telling.broken else telling.differences_at_the_end(record.row)
+    last = moments.pop()
+    return [*moments, msgspec.structs.replace(last, mismatches=[*last.mismatches, *at_the_end])]
 
 
 # --- one call ---
