@@ -7,7 +7,9 @@ import pytest
 from rich.console import Console
 
 from interlock.cli import paint_lists
+from interlock.cli.paint import marked
 from interlock.cli.paint_run import json_lines
+from interlock.core.events import AT_US_MAX
 from interlock.ports import RunRow
 
 
@@ -39,3 +41,22 @@ def test_a_long_reason_never_costs_a_run_its_id_or_its_status(width, monkeypatch
         (line,) = [line for line in lines if f"{run_id} " in line]
         assert "? parked" in line
         assert "why why" in line or width == 60
+
+
+def test_a_status_that_nobody_knows_is_shown_as_it_is():
+    assert marked("redriven").plain == "! redriven"
+    assert marked("a\x1b[2J\nb").plain == "! a\\u001b[2J b"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_damaged_row_costs_no_other_run_its_line(terminal, monkeypatch, capsys):
+    out = Console(width=200, force_terminal=terminal, no_color=True, file=StringIO())
+    monkeypatch.setattr(paint_lists, "console", lambda: out)
+    times = (0, AT_US_MAX, -(2**63), 2**63 - 1)
+    rows = [RunRow(f"r{n}", "redriven", "", "t", "p", "", "", 0, at_us, at_us) for n, at_us in enumerate(times)]
+    paint_lists.show_runs(rows, 2_000_000)
+    shown = out.file.getvalue() if terminal else capsys.readouterr().out
+    for run_id, started in (("r0", "1970-01-01"), ("r1", "999"), ("r2", f"-{2**63} us"), ("r3", f"{2**63 - 1} us")):
+        (line,) = [line for line in shown.splitlines() if f"{run_id} " in line]
+        assert "redriven" in line
+        assert started in line

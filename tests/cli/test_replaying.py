@@ -207,6 +207,30 @@ def test_an_event_that_is_no_json_is_one_clear_error(desk, ask):
         assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("at_us", [b"-1", b"9223372036854775807", b"1" + b"0" * 400])
+def test_an_event_of_a_time_that_no_clock_says_is_one_clear_error(desk, ask, at_us):
+    ask("hi")
+    tamper(desk, 2, lambda data: re.sub(rb'"at_us":\d+', b'"at_us":' + at_us, data))
+    for words in (["replay", "last"], ["replay", "last", "--json"], ["show", "last"]):
+        ended = desk.run(*words)
+        assert (ended.code, ended.out) == (2, "")
+        assert "the journal is damaged" in ended.err
+        assert "`$.at_us`" in ended.err
+        assert "Traceback" not in ended.err
+
+
+def test_a_run_of_an_unknown_status_can_be_looked_at(desk, ask):
+    ask("hi")
+    with sqlite3.connect(desk.folder / ".interlock/journal.db") as db:
+        db.execute("UPDATE run SET status = 'redriven', started_us = -9223372036854775808")
+    db.close()
+    for words, code in ((["runs"], 0), (["runs", "--json"], 0), (["replay", "last"], 1), (["replay", "last/work"], 0)):
+        ended = desk.run(*words)
+        assert ended.code == code, ended.err
+        assert "Traceback" not in ended.err
+    assert "! redriven" in desk.run("replay", "last").out
+
+
 # --- replay RUN/STEP/ATTEMPT ---
 
 

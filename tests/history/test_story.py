@@ -186,3 +186,18 @@ def test_a_journal_that_cannot_be_folded_is_refused_with_the_event():
     events = [e.RunStarted(0, raw({}), "t", "p"), started(0, "nobody")]
     with pytest.raises(BrokenPromise, match=r"event 1 can't follow .*AttemptStarted: KeyError"):
         story(a_row(), rules(Step("one", "a", "do")), events)
+
+
+@pytest.mark.parametrize(
+    ("at_us", "shown"),
+    [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (1_700_000_000_000_001, "2023-11-14T22:13:20.000001Z"),
+        (e.AT_US_MAX, "9998-12-31T23:59:59.999999Z"),
+        (e.AT_US_MAX + 1, f"{e.AT_US_MAX + 1} us"),
+        (-1, "-1 us"),
+        (-(2**63), f"-{2**63} us"),
+    ],
+)
+def test_a_time_is_told_as_a_date_where_it_is_one(at_us, shown):
+    assert history.timestamp(at_us) == shown

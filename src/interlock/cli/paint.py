@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from rich.console import Console, Group
 from rich.text import Text
 
+from .text import line
+
 MARKS = {
     "succeeded": ("✓", "green"),
     "committed": ("✓", "green"),
@@ -22,6 +24,8 @@ MARKS = {
     "cancelled": ("-", "dim"),
 }
 INJECTED_MARK, INJECTED = "!", "magenta"
+# Of a status that a damaged journal has, or a newer Interlock's.
+UNKNOWN = ("!", "red")
 UNLIMITED_COLUMNS = 10_000
 WIDE_COLUMNS = 110
 
@@ -34,8 +38,8 @@ def console() -> Console:
 
 def marked(status: str, label: str = "") -> Text:
     """A status with its mark, in its colour."""
-    mark, style = MARKS[status]
-    return Text(f"{mark} {label or status.replace('_', ' ')}", style)
+    mark, style = MARKS.get(status, UNKNOWN)
+    return Text(f"{mark} {label or line(status.replace('_', ' '))}", style)
 
 
 def next_commands(commands: Iterable[str]) -> Group:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from interlock.core.events import AT_US_MAX
+from interlock.history import timestamp
 from interlock.ports import RunRow
 from interlock.team import Audit
 
@@ -70,7 +72,7 @@ def _write_runs(rows: Sequence[RunRow]) -> None:
     """The same for a file or another program: whole, and quick for any number of runs."""
     cells = [("run", "status", "started", "took", "team", "reason")]
     cells += [
-        (row.run_id, row.status, _local(row.started_us), _took(row), shown_team(row.source), line(row.reason))
+        (row.run_id, line(row.status), _local(row.started_us), _took(row), shown_team(row.source), line(row.reason))
         for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -87,6 +89,8 @@ def _started(row: RunRow, now_us: int, out: Console) -> str:
 
 
 def _local(at_us: int) -> str:
+    if not 0 <= at_us <= AT_US_MAX:
+        return timestamp(at_us)
     return f"{datetime.fromtimestamp(at_us / 1e6).astimezone():%Y-%m-%d %H:%M:%S}"
 
 

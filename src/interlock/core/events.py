@@ -4,7 +4,7 @@ Names, tags and meanings are compatibility data: a journal of today must be read
 microseconds since 1970 in UTC and never decrease within a run.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Raw
@@ -14,6 +14,8 @@ from .job import Question, Usage
 NULL = Raw(b"null")
 # What RunStarted.version says of a run that starts now. A run without one is of version 1.
 FORMAT_VERSION = 1
+# The end of the year 9998: in any time zone, it can be written as a date.
+AT_US_MAX = 253_370_764_799_999_999
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -27,7 +29,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=False):
     """A fact about one run, with the time at which it became one."""
 
-    at_us: int
+    at_us: Annotated[int, msgspec.Meta(ge=0, le=AT_US_MAX)]
 
 
 class RunStarted(Event, frozen=True, tag="run_started"):
