@@ -29,7 +29,10 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class RunRow(msgspec.Struct, frozen=True):
-    """A run as lists show it: a projection of its events. ended_us is 0 while it goes on."""
+    """A run as lists show it: a projection of its events.
+
+    ended_us is 0 while it goes on. faults: the hash of those injected on purpose; empty for an ordinary run.
+    """
 
     run_id: str
     status: str
@@ -41,6 +44,7 @@ class RunRow(msgspec.Struct, frozen=True):
     row: int
     started_us: int
     ended_us: int
+    faults: str = ""
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -75,10 +75,30 @@ def test_a_broken_call_is_marked_and_tried_again(desk):
     assert "injected: wrong_shape" in shown
 
 
+EVERYWHERE = (["runs"], ["explain", "last", "second"], ["diff", "last", "last"], ["show", "last"])
+
+
+def test_every_command_marks_a_run_with_faults(desk):
+    words = faults(desk, "fault: wrong_shape, agent: worker, attempt: 1")
+    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "hi"), *words, "--json")
+    hashed = ended.runs[0]["faults"]
+    assert re.fullmatch(r"[0-9a-f]{64}", hashed)
+    for command in EVERYWHERE:
+        shown = desk.run(*command)
+        assert shown.code == 0, shown.err
+        assert re.search("faults (were )?injected", shown.out), command
+        told = desk.json(*command)
+        [document] = told.get("runs", []) if command == ["runs"] else [told]
+        assert document["faults"] == ([hashed] * 2 if command[0] == "diff" else hashed)
+
+
 def test_an_ordinary_run_has_no_mark(desk):
-    desk.run("run", ".", "--input", desk.write("in.jsonl", "hi"))
-    told = desk.json("show", "last")
-    assert "faults" not in told
+    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "hi"), "--json")
+    assert "faults" not in ended.runs[0]
+    for command in EVERYWHERE:
+        assert "injected" not in desk.run(*command).out
+        told = desk.json(*command)
+        assert "faults" not in (told["runs"][0] if command == ["runs"] else told)
     assert injected(desk) == []
 
 
@@ -129,7 +149,7 @@ def test_a_crash_at_a_write_kills_the_process_and_resume_goes_on_without_faults(
     assert resumed.runs[0]["status"] == "succeeded"
     assert [step for _, step, _ in desk.calls].count("work") == 1 + lost
     assert [step for _, step, _ in desk.calls].count("close") == 1
-    assert "faults" in desk.json("show", "last")
+    assert desk.json("show", "last")["faults"] == resumed.runs[0]["faults"]
 
 
 def test_no_committed_step_of_a_batch_runs_again_after_a_crash(desk):

@@ -43,6 +43,17 @@ def test_a_long_reason_never_costs_a_run_its_id_or_its_status(width, monkeypatch
         assert "why why" in line or width == 60
 
 
+def test_a_run_with_faults_is_marked_beside_its_status(monkeypatch):
+    out = Console(width=60, force_terminal=True, no_color=True, file=StringIO())
+    monkeypatch.setattr(paint_lists, "console", lambda: out)
+    faults = {"r0": "f" * 64, "r1": ""}
+    rows = [RunRow(name, "failed", "why " * 50, "t", "p", "", "", 0, 1, 0, faults[name]) for name in faults]
+    paint_lists.show_runs(rows, 2_000_000)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", out.file.getvalue())
+    assert re.findall(r"(r\d) +✗ failed( !)?", shown) == [("r0", " !"), ("r1", "")]
+    assert shown.splitlines()[-1] == "! faults were injected on purpose"
+
+
 def test_a_status_that_nobody_knows_is_shown_as_it_is():
     assert marked("redriven").plain == "! redriven"
     assert marked("a\x1b[2J\nb").plain == "! a\\u001b[2J b"

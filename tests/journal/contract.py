@@ -274,6 +274,18 @@ class JournalContract:
         assert await journal.requests("r") == []
         assert await pending(journal) == []
 
+    @in_loop
+    async def test_a_run_with_faults_is_listed_as_one(self, opened):
+        journal = opened.open()
+        await open_run(journal, "ordinary")
+        faulty = msgspec.structs.replace(STARTED, faults="f" * 64)
+        await journal.append("faulty", 0, [faulty, attempt(1)], opening=OPENING)
+        assert {row.run_id: row.faults for row in await journal.runs()} == {"ordinary": "", "faulty": "f" * 64}
+        assert (await journal.run("faulty")).faults == "f" * 64
+        assert {row.run_id: row.faults for row in await journal.claim()} == {"ordinary": "", "faulty": "f" * 64}
+        [claimed] = await journal.claim("faulty")
+        assert claimed.faults == "f" * 64
+
     # --- what can't be read ---
 
     @pytest.mark.parametrize(
@@ -282,6 +294,10 @@ class JournalContract:
             (b'{"t":"run_parked"', "the journal is damaged: event 1 of run r can't be read"),
             (b"[]", "the journal is damaged: event 1 of run r can't be read"),
             (b"\xff\x00", "the journal is damaged: event 1 of run r can't be read"),
+            (
+                b'{"t":"run_parked","at_us":-1,"reason":""}',
+                "event 1 of run r, run_parked, can't be read (Expected",
+            ),
             (b'{"t":"run_parked","at_us":2}', "event 1 of run r, run_parked, can't be read (Object missing"),
             (b'{"t":"run_parked","at_us":2,"reason":"\xff"}', "event 1 of run r, run_parked, can't be read"),
         ],
@@ -333,7 +349,7 @@ class JournalContract:
         await open_batch(journal, 8)
         await journal.append("r", 0, [STARTED], opening=Opening(TEAM, PLAN, "x/team.yaml", "b", 7))
         row = await journal.run("r")
-        assert msgspec.structs.astuple(row) == ("r", "running", "", TEAM, PLAN, "x/team.yaml", "b", 7, 1_000, 0)
+        assert msgspec.structs.astuple(row) == ("r", "running", "", TEAM, PLAN, "x/team.yaml", "b", 7, 1_000, 0, "")
 
     @pytest.mark.parametrize(
         ("event", "status", "reason", "ended_us"),

@@ -117,7 +117,7 @@ def recent_runs(incomplete: str) -> list[tuple[str, str]]:
 def _row(row: RunRow) -> dict[str, Any]:
     """A run as `runs --json` prints it."""
     ended = history.timestamp(row.ended_us) if row.ended_us else None
-    return {
+    document = {
         "run_id": row.run_id,
         "status": row.status,
         "reason": row.reason,
@@ -129,6 +129,7 @@ def _row(row: RunRow) -> dict[str, Any]:
         "ended": ended,
         "duration_ms": (row.ended_us - row.started_us) / 1_000 if row.ended_us else None,
     }
+    return document | ({"faults": row.faults} if row.faults else {})
 
 
 def _print(document: dict[str, Any]) -> int:

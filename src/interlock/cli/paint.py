@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console, Group
 from rich.text import Text
 
-from .text import line
+from .text import line, plain
 
 MARKS = {
     "succeeded": ("✓", "green"),
@@ -40,6 +40,11 @@ def marked(status: str, label: str = "") -> Text:
     """A status with its mark, in its colour."""
     mark, style = MARKS.get(status, UNKNOWN)
     return Text(f"{mark} {label or line(status.replace('_', ' '))}", style)
+
+
+def injected(faults: str) -> Text:
+    """The word that a run had faults, with the beginning of their hash."""
+    return Text(f"{INJECTED_MARK} faults were injected on purpose ({plain(faults[:12])})", INJECTED)
 
 
 def next_commands(commands: Iterable[str]) -> Group:

@@ -10,7 +10,7 @@ from rich.text import Text
 from interlock.core.values import ABSENT
 from interlock.history import Contrast, Difference, Divergence
 
-from .paint import MARKS, console, marked
+from .paint import MARKS, console, injected, marked
 from .paint_lineage import shortened
 from .paint_replay import named
 from .paint_run import INDENT
@@ -31,8 +31,11 @@ _WHY = {
 def show_difference(found: Difference, team: Sequence[str]) -> None:
     """Two runs, and where they part."""
     out = console()
-    for name, style, run_id, status in zip("ab", (_A, _B), found.runs, found.statuses, strict=True):
+    sides = zip("ab", (_A, _B), found.runs, found.statuses, found.faults, strict=True)
+    for name, style, run_id, status, faults in sides:
         out.print(Text.assemble((f"{name} ", style), (run_id, "bold"), "  ", marked(status)))
+        if faults:
+            out.print(_row(injected(faults)))
     out.print(Text("the same team" if found.same_team else "two versions of the team, or two teams", "dim"))
     for change in team[:TEAM_LINES_SHOWN]:
         out.print(Text(f"  {line(change)}", "dim"))

@@ -8,7 +8,7 @@ from rich.tree import Tree
 
 from interlock.history import Lineage, Origin, Record
 
-from .paint import MARKS, console
+from .paint import MARKS, console, injected
 from .paint_run import indented_json
 from .text import duration, plain, plural
 
@@ -22,6 +22,8 @@ def show_lineage(run: Record, found: Lineage) -> None:
     """The value, and the tree of those it goes back to."""
     out = console()
     out.print(Text.assemble(("run ", "dim"), (run.run_id, "bold"), "  ", (plain(found.path), "bold")))
+    if found.faults:
+        out.print(injected(found.faults))
     out.print(indented_json(found.value, out))
     out.print()
     drawing = _Drawing(found, run.events[0].at_us)

@@ -14,7 +14,7 @@ from interlock.history import timestamp
 from interlock.ports import RunRow
 from interlock.team import Audit
 
-from .paint import MARKS, WIDE_COLUMNS, console, marked
+from .paint import INJECTED, INJECTED_MARK, MARKS, WIDE_COLUMNS, console, marked
 from .text import ago, duration, line, plain, plural, shown_team
 
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
@@ -41,13 +41,15 @@ def show_runs(rows: Sequence[RunRow], now_us: int) -> None:
     for record in zip(*columns.values(), strict=True):
         table.add_row(*record)
     out.print(table)
+    if any(row.faults for row in rows):
+        out.print(Text(f"{INJECTED_MARK} faults were injected on purpose", INJECTED))
 
 
 def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, list[str | Text]]:
     """What there is room for. A run's id and status are never cut: a long reason gives way, then other columns do."""
     columns: dict[str, list[str | Text]] = {
         "run": [row.run_id for row in rows],
-        "status": [marked(row.status) for row in rows],
+        "status": [_status(row) for row in rows],
         "started": [_started(row, now_us, out) for row in rows],
         "took": [_took(row) for row in rows],
         "team": [shown_team(row.source) for row in rows],
@@ -62,6 +64,10 @@ def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, lis
     return columns | {"reason": list(cut)} if any(reasons) and room > 0 else columns
 
 
+def _status(row: RunRow) -> Text:
+    return marked(row.status).append(f" {INJECTED_MARK}" if row.faults else "", INJECTED)
+
+
 def _room(columns: Mapping[str, Sequence[str | Text]], out: Console) -> int:
     """How many characters the other columns leave for the reason, with two between columns."""
     widths = (max(len(heading), *map(len, cells)) for heading, cells in columns.items())
@@ -72,13 +78,17 @@ def _write_runs(rows: Sequence[RunRow]) -> None:
     """The same for a file or another program: whole, and quick for any number of runs."""
     cells = [("run", "status", "started", "took", "team", "reason")]
     cells += [
-        (row.run_id, line(row.status), _local(row.started_us), _took(row), shown_team(row.source), line(row.reason))
+        (row.run_id, _said(row), _local(row.started_us), _took(row), shown_team(row.source), line(row.reason))
         for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for record in cells:
         padded = (f"{cell:<{width}}" for cell, width in zip(record, widths, strict=True))
         sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
+def _said(row: RunRow) -> str:
+    return line(row.status) + (" (faults injected)" if row.faults else "")
 
 
 def _started(row: RunRow, now_us: int, out: Console) -> str:

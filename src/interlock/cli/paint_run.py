@@ -13,7 +13,7 @@ from rich.tree import Tree
 from interlock.history import Attempt, StepStory, Story
 
 from .config import Settings
-from .paint import INJECTED, INJECTED_MARK, MARKS, console, marked, next_commands
+from .paint import INJECTED, MARKS, console, injected, marked, next_commands
 from .text import count, duration, line, money, plain, plural, shown_team
 
 ITEMS_SHOWN = 20
@@ -50,7 +50,7 @@ def _head(story: Story) -> RenderableType:
     if story.reason:
         lines.append(Text(plain(story.reason), MARKS[story.status][1]))
     if story.faults:
-        lines.append(Text(f"{INJECTED_MARK} faults were injected on purpose ({story.faults[:12]})", INJECTED))
+        lines.append(injected(story.faults))
     return Group(*lines)
 
 

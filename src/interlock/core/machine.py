@@ -44,6 +44,7 @@ class Machine:
         self.started_us = 0
         self.status: Status = "running"
         self.reason = ""
+        self.faults = ""
         self.started = False
         self.number = plan.number
         self.label = list(range(count))
@@ -142,7 +143,7 @@ class Machine:
                 assert_never(event)
 
     def _run_started(self, event: e.RunStarted) -> None:
-        self.started, self.started_us = True, event.at_us
+        self.started, self.started_us, self.faults = True, event.at_us, event.faults
         self.bank.commit_request(event.request)
         for n in range(1, len(self.state)):
             if not self._lacking[n]:

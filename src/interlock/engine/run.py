@@ -14,7 +14,8 @@ class Run(msgspec.Struct, frozen=True):
     """One run as it ended, or was parked.
 
     steps: id -> state, items of for_each steps included. duration: seconds from start to the last event. reason: why
-    it did not succeed, or the question it waits with. row: its number in its batch, from 0.
+    it did not succeed, or the question it waits with. row: its number in its batch, from 0. faults: the hash of those
+    injected on purpose; empty for an ordinary run.
     """
 
     run_id: str
@@ -25,6 +26,7 @@ class Run(msgspec.Struct, frozen=True):
     cost: Cost
     duration: float
     row: int = 0
+    faults: str = ""
 
     @classmethod
     def of(cls, run_id: str, machine: Machine, row: int = 0) -> "Run":
@@ -38,6 +40,7 @@ class Run(msgspec.Struct, frozen=True):
             cost=machine.cost,
             duration=(machine.at_us - machine.started_us) / 1e6,
             row=row,
+            faults=machine.faults,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,4 +54,5 @@ class Run(msgspec.Struct, frozen=True):
             "duration_ms": round(self.duration * 1_000, 3),
             "input": self.row,
         }
-        return document if self.status == "succeeded" else document | {"reason": self.reason}
+        optional = {"reason": self.reason if self.status != "succeeded" else None, "faults": self.faults or None}
+        return document | {key: value for key, value in optional.items() if value is not None}

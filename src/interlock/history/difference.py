@@ -60,10 +60,15 @@ class Divergence(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """All in which two runs differ. statuses: how each has ended; request and context: by path; steps in plan order."""
+    """All in which two runs differ.
+
+    faults: the hash of those injected into each on purpose; empty for an ordinary run. statuses: how each has ended.
+    request and context: by path. steps: in plan order.
+    """
 
     runs: tuple[str, str]
     same_team: bool
+    faults: tuple[str, str]
     statuses: tuple[str, str]
     request: Sequence[Contrast]
     steps: Sequence[Divergence]
@@ -90,6 +95,7 @@ class Difference(msgspec.Struct, frozen=True):
             "runs": self.runs,
             "equal": self.equal,
             "same_team": self.same_team,
+            **({"faults": self.faults} if any(self.faults) else {}),
             "statuses": self.statuses,
             "root": None if root is None else kind | root.to_dict(),
             "request": [contrast.to_dict() for contrast in self.request],
@@ -104,6 +110,7 @@ def compare(a: Record, b: Record) -> Difference:
     return Difference(
         (a.run_id, b.run_id),
         a.team == b.team,
+        (sides[0].machine.faults, sides[1].machine.faults),
         (sides[0].machine.status, sides[1].machine.status),
         _trees("request", sides[0].request, sides[1].request),
         _Comparison(*sides, same_team=a.team == b.team).steps(),

@@ -41,10 +41,13 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Lineage:
-    """All that one value goes back to. `first`: who wrote the value itself; `before`: what a writer had read."""
+    """All that one value goes back to. `first`: who wrote the value itself; `before`: what a writer had read.
+
+    faults: the hash of those injected into the run on purpose; empty for an ordinary one.
+    """
 
     def __init__(self, path: str, value: Any, first: Sequence[Origin], machine: Machine) -> None:
-        self.path, self.value, self.first = path, value, first
+        self.path, self.value, self.first, self.faults = path, value, first, machine.faults
         self.origins: list[Origin] = []
         self._machine = machine
         self._at: dict[str, list[Origin]] = {}
@@ -83,7 +86,8 @@ class Lineage:
     def to_dict(self, run_id: str) -> dict[str, Any]:
         """The lineage as `explain --json` prints it."""
         origins = [origin.to_dict() for origin in self.origins]
-        return {"run_id": run_id, "path": self.path, "value": self.value, "origins": origins}
+        document = {"run_id": run_id, "path": self.path, "value": self.value, "origins": origins}
+        return document | ({"faults": self.faults} if self.faults else {})
 
 
 def lineage(record: Record, path: str) -> Lineage:

@@ -145,7 +145,7 @@ def story(record: Record) -> Story:
         machine.cost,
         machine.started_us,
         machine.at_us,
-        next((event.faults for event in events if isinstance(event, e.RunStarted)), ""),
+        machine.faults,
     )
 
 

@@ -19,6 +19,20 @@ class _Head(msgspec.Struct):
     version: int = 1
 
 
+class _Marks(msgspec.Struct):
+    """What is read of a first event, to list its run."""
+
+    faults: str = ""
+
+
+def faults_in(first: bytes) -> str:
+    """The hash of the faults that a run's first event names; empty where it names none, or can't be read."""
+    try:
+        return msgspec.json.decode(first, type=_Marks).faults
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
 def decoded(run_id: str, stored: Iterable[bytes]) -> list[AnyEvent]:
     """The events of a run. Raises JournalTooNew where a newer Interlock wrote them, JournalError for a damaged one."""
     events: list[AnyEvent] = []

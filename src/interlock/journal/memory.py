@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.events import AnyEvent, encode
+from interlock.core.events import AnyEvent, RunStarted, encode
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound, StaleDriver
 from interlock.ports import Batch, Opening, Request, RunRow
@@ -77,7 +77,7 @@ class MemoryJournal:
         if not mine or len(stored) != expected_seq:
             raise StaleDriver(f"run {run_id} is driven by another process now")
         if opening is not None:
-            self._open_run(run_id, opening, events[0].at_us, stored)
+            self._open_run(run_id, opening, events[0], stored)
         stored += data
         status = status_after(events)
         if status is not None:
@@ -93,10 +93,20 @@ class MemoryJournal:
         owner, rows = self.store.batch_owners.get(opening.batch), self.store.batch_rows.get(opening.batch, {})
         return owner is self and opening.row in rows
 
-    def _open_run(self, run_id: str, opening: Opening, at_us: int, stored: list[bytes]) -> None:
+    def _open_run(self, run_id: str, opening: Opening, first: AnyEvent, stored: list[bytes]) -> None:
         store = self.store
         store.rows[run_id] = RunRow(
-            run_id, "running", "", opening.team, opening.plan, opening.source, opening.batch, opening.row, at_us, 0
+            run_id=run_id,
+            status="running",
+            reason="",
+            team=opening.team,
+            plan=opening.plan,
+            source=opening.source,
+            batch=opening.batch,
+            row=opening.row,
+            started_us=first.at_us,
+            ended_us=0,
+            faults=first.faults if isinstance(first, RunStarted) else "",
         )
         store.owners[run_id] = self
         if opening.batch:

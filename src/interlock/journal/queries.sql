@@ -21,11 +21,14 @@ UPDATE run SET status = ?, reason = ?, ended_us = ? WHERE number = ?;
 SELECT data FROM event WHERE run = (SELECT number FROM run WHERE run_id = ?) ORDER BY seq;
 
 -- name: run
-SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us FROM run WHERE run_id = ?;
+SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
+    coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '')
+FROM run WHERE run_id = ?;
 
 -- name: runs
-SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us FROM run
-WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR batch = ?2) ORDER BY number DESC LIMIT ?3;
+SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
+    coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '')
+FROM run WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR batch = ?2) ORDER BY number DESC LIMIT ?3;
 
 -- name: owners: whoever owns something that is not finished
 SELECT DISTINCT owner FROM run WHERE status = 'running'
@@ -36,11 +39,13 @@ SELECT owner, status FROM run WHERE run_id = ?;
 
 -- name: take_runs
 UPDATE run SET owner = ?2 WHERE owner = ?1 AND status = 'running' AND (?3 = '' OR team = ?3) AND (?4 IS NULL OR source = ?4)
-RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us;
+RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
+    coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '');
 
 -- name: take_run
 UPDATE run SET owner = ?2 WHERE run_id = ?1
-RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us;
+RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
+    coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '');
 
 -- name: take_batches
 UPDATE batch SET owner = ?2 WHERE owner = ?1 AND (?3 = '' OR team = ?3) AND (?4 IS NULL OR source = ?4);

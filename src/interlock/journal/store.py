@@ -19,6 +19,7 @@ from interlock.core.values import content_hash
 from interlock.errors import JournalError, JournalFull, JournalTooNew, RunNotFound, StaleDriver
 from interlock.ports import Batch, Opening, Request, RunRow
 
+from .decoding import faults_in
 from .ownership import DriverLocks
 from .queries import queries, script
 
@@ -87,6 +88,7 @@ class SqliteStore:
 
     def _prepare(self) -> None:
         execute = self.db.execute
+        self.db.create_scalar_function("faults_in", faults_in, 1, deterministic=True)  # type: ignore[arg-type]
         execute(f"PRAGMA busy_timeout={BUSY_MS_MAX}").fetchall()
         begun = execute("PRAGMA user_version").get or execute("SELECT count(*) FROM sqlite_schema").get
         if begun and execute("PRAGMA application_id").get != APPLICATION_ID:
