@@ -39,3 +39,32 @@ def test_what_never_ends_holds_nobody_up(tmp_path, code, how):
     )
     assert done.returncode == 1, done.stderr
     assert "s: timed out after 0.2 s" in done.stdout
+
+
+LEAVING = """
+import asyncio, sys
+LEFT = []
+async def later():
+    sys.exit(7)
+async def work(job):
+    LEFT.append(asyncio.create_task(later()))
+    await asyncio.sleep(0.05)
+    return {"x": 1}
+"""
+
+
+@pytest.mark.parametrize("how", ["command", "program"])
+def test_no_agent_ends_the_program_by_a_task_that_it_leaves(tmp_path, how):
+    (tmp_path / "team.yaml").write_text(TEAM)
+    (tmp_path / "agents.py").write_text(LEAVING)
+    (tmp_path / "program.py").write_text(
+        "import interlock as il\nprint(il.run(il.Team.load('.'), {}).status, flush=True)\n"
+    )
+    words = ["program.py"] if how == "program" else ["-m", "interlock", "run", ".", "--input", "-", "--json"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, input="{}", capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stdout
+    said = "a task that an agent has left tried to end the program: SystemExit: 7 (agents.py:5 in later)"
+    assert said in done.stderr

@@ -2,6 +2,10 @@
 
 import asyncio
 import contextvars
+import logging
+import signal
+import sys
+import threading
 
 import pytest
 
@@ -118,3 +122,114 @@ def test_a_task_can_be_given_a_context_of_its_own():
         return await tasks.spawn(whose(), empty), await tasks.spawn(whose())
 
     assert virtual.run(main()) == ("nobody", "somebody")
+
+
+# --- run_main: what agents leave in the loop does not end the program ---
+
+
+async def leave(error):
+    raise error
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_a_task_that_was_left_behind_ends_no_program(error, caplog):
+    async def main():
+        left = [asyncio.create_task(leave(error)) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        return [task.exception() for task in left]
+
+    assert tasks.run_main(main()) == [error] * 2
+    said = [record.message for record in caplog.records if record.name == "interlock"]
+    assert len(said) == 2
+    assert said[0].startswith(f"a task that an agent has left tried to end the program: {type(error).__name__}")
+    assert "(test_tasks.py:" in said[0]
+
+
+def test_neither_does_a_callback_a_stopped_loop_or_a_cancelled_task(caplog):
+    async def stubborn():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            sys.exit("I go when I like")
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.call_soon(sys.exit, 3)
+        loop.call_soon(loop.stop)
+        left.append(asyncio.create_task(stubborn()))
+        await asyncio.sleep(0.01)
+        return "done"
+
+    left = []
+    assert tasks.run_main(main()) == "done"
+    assert isinstance(left.pop().exception(), SystemExit)
+    assert [record.levelno for record in caplog.records if record.name == "interlock"] == [logging.ERROR] * 2
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), LookupError("no")])
+def test_what_the_work_itself_raises_is_raised(error, caplog):
+    with pytest.raises(type(error)):
+        tasks.run_main(leave(error))
+    assert not [record for record in caplog.records if record.name == "interlock"]
+
+
+def test_ctrl_c_cancels_the_work():
+    async def main():
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("in good order")
+
+    ended = []
+    with pytest.raises(KeyboardInterrupt):
+        tasks.run_main(main())
+    assert ended == ["in good order"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_is_raised_wherever_the_program_is():
+    async def left():
+        await asyncio.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    async def main():
+        task = asyncio.create_task(left())
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(60)
+        return task
+
+    with pytest.raises(KeyboardInterrupt):
+        tasks.run_main(main())
+
+
+def test_a_handler_of_the_users_own_is_left_alone():
+    def handler(*_):
+        raise KeyboardInterrupt
+
+    async def main():
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tasks.run_main(main())
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_no_signal_is_touched_in_another_thread():
+    async def main():
+        task = asyncio.create_task(leave(KeyboardInterrupt()))
+        await asyncio.sleep(0.01)
+        return repr(task.exception())
+
+    found = []
+    thread = threading.Thread(target=lambda: found.append(tasks.run_main(main())))
+    thread.start()
+    thread.join()
+    assert found == ["KeyboardInterrupt()"]

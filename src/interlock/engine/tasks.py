@@ -1,10 +1,17 @@
 """The only place that creates tasks."""
 
 import asyncio
+import logging
+import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import Context
-from typing import Any, TypeVar
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeVar
+
+from interlock.errors import describe
+
+log = logging.getLogger("interlock")
 
 # How long a task may go on after its cancellation before it is left alone.
 STUBBORN_SECONDS = 1.0
@@ -19,13 +26,16 @@ def spawn(work: Coroutine[Any, Any, Result], context: Context | None = None) -> 
 
 
 def run_main(main: Coroutine[Any, Any, Result]) -> Result:
-    """asyncio.run, without waiting for ever for what ignores its cancellation or for threads that agents started."""
+    """asyncio.run, which no agent ends: neither by what it leaves in the loop nor by never ending itself.
+
+    Nothing waits for ever for what ignores its cancellation, or for threads that agents started.
+    """
     runner = asyncio.Runner()
+    loop = runner.get_loop()
     try:
-        return runner.run(main)
+        return _drive(loop, main)
     finally:
-        loop = runner.get_loop()
-        left = loop.run_until_complete(_end_the_rest())
+        left = _drive(loop, _end_the_rest())
         executor = getattr(loop, "_default_executor", None)  # asyncio would wait for its threads, however long
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -34,6 +44,58 @@ def run_main(main: Coroutine[Any, Any, Result]) -> Result:
             leave_behind(left)
         else:
             runner.close()
+
+
+def _drive(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Result]) -> Result:
+    """Run a loop until this is done. A SystemExit in any other task comes out of the loop, which then goes on."""
+    task = loop.create_task(main)
+    task.add_done_callback(lambda _: loop.stop())
+    with _CtrlC(task) as ctrl_c:
+        while not task.done():
+            try:
+                loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                if task.done():
+                    break
+                if ctrl_c.has_raised(error):
+                    raise
+                log.error("a task that an agent has left tried to end the program: %s", describe(error))  # noqa: TRY400 - where it was raised is told
+    if ctrl_c.presses and task.cancelled():
+        raise KeyboardInterrupt
+    return task.result()
+
+
+class _CtrlC:
+    """SIGINT as asyncio.run has it: the first cancels the task, the second is raised wherever the program is."""
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.presses = 0
+        self._task = task
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self._is_ours = in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        self._is_raised_at_once = in_main_thread and not self._is_ours
+
+    def __enter__(self) -> Self:
+        if self._is_ours:
+            signal.signal(signal.SIGINT, self._pressed)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_ours and signal.getsignal(signal.SIGINT) == self._pressed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _pressed(self, _number: int, _frame: FrameType | None) -> None:
+        self.presses += 1
+        if self.presses > 1 or self._task.done():
+            raise KeyboardInterrupt
+        self._task.cancel()
+        self._task.get_loop().call_soon_threadsafe(lambda: None)  # it may wait for its next event
+
+    def has_raised(self, error: BaseException) -> bool:
+        """Whether a person at the keyboard is behind this error, as far as that can be told from an agent's."""
+        return isinstance(error, KeyboardInterrupt) and (self.presses > 1 or self._is_raised_at_once)
 
 
 # Tasks that outlived their loop.
