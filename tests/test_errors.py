@@ -50,6 +50,7 @@ def test_codes_are_what_they_were():
         "JournalError": "journal",
         "JournalFull": "journal_full",
         "JournalTooNew": "journal_too_new",
+        "JournalUnavailable": "journal_unavailable",
         "StaleDriver": "stale_driver",
         "RunNotFound": "no_such_run",
         "TeamChanged": "team_changed",

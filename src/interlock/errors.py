@@ -244,6 +244,12 @@ class JournalFull(JournalError):
     code = "journal_full"
 
 
+class JournalUnavailable(JournalError):
+    """The journal failed while it was in use; nothing was lost and the run can be resumed."""
+
+    code = "journal_unavailable"
+
+
 class JournalTooNew(JournalError):
     """This journal was written by a newer Interlock."""
 

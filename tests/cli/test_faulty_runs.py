@@ -171,7 +171,7 @@ def test_no_committed_step_of_a_batch_runs_again_after_a_crash(desk):
 
 
 @pytest.mark.parametrize(
-    ("kind", "code", "said"), [("disk_full", 1, "no space left"), ("write_error", 2, "can't be written")]
+    ("kind", "code", "said"), [("disk_full", 1, "no space left"), ("write_error", 1, "can't be written")]
 )
 def test_a_write_that_fails_ends_the_command_and_the_run_can_be_resumed(desk, kind, code, said):
     words = faults(desk, f"fault: {kind}, probability: 0.3")

@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 import interlock.core.events as e
-from interlock.errors import JournalError, JournalFull, JournalTooNew, StaleDriver
+from interlock.errors import JournalError, JournalFull, JournalTooNew, JournalUnavailable, StaleDriver
 from interlock.journal import store
 from interlock.journal.ownership import DriverLocks
 from interlock.journal.sqlite import SqliteJournal
@@ -320,7 +320,7 @@ async def test_nobody_waits_for_a_writer_that_died(path, monkeypatch):
     monkeypatch.setattr(journal._store, "append", die)
     waiting = [journal.append("r", 0, [STARTED], opening=OPENING) for _ in range(3)]
     outcomes = await asyncio.gather(*waiting, journal.close(), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [JournalError] * 4
+    assert [type(outcome) for outcome in outcomes] == [JournalUnavailable] * 4
     assert "SystemExit" in str(outcomes[0])
     with pytest.raises(JournalError):
         await journal.load("r")

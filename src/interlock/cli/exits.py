@@ -4,7 +4,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
-from interlock.errors import InterlockError, JournalError, JournalFull, RunInterrupted, StaleDriver, TeamError
+from interlock.errors import (
+    InterlockError,
+    JournalError,
+    JournalFull,
+    JournalUnavailable,
+    RunInterrupted,
+    StaleDriver,
+    TeamError,
+)
 
 from .text import plain, red
 
@@ -29,7 +37,7 @@ def of_error(error: InterlockError) -> int:
     if isinstance(error, RunInterrupted):
         return INTERRUPTED
     if isinstance(error, JournalError):
-        return FAILED if isinstance(error, JournalFull | StaleDriver) else USAGE
+        return FAILED if isinstance(error, JournalFull | JournalUnavailable | StaleDriver) else USAGE
     return USAGE if error.fault == "caller" else FAILED
 
 

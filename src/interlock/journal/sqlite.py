@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from interlock.core.events import AnyEvent, encode
-from interlock.errors import JournalError
+from interlock.errors import JournalError, JournalUnavailable
 from interlock.ports import Batch, Opening, Request, RunRow
 
 from .decoding import decoded
@@ -165,7 +165,7 @@ class SqliteJournal:
             while self._turn():
                 self._listen()
         except BaseException as error:  # noqa: BLE001 - nobody may wait for ever for a thread that died
-            failure = JournalError(f"the journal's writer failed: {error!r}")
+            failure = JournalUnavailable(f"the journal's writer failed: {error!r}")
             failure.__cause__ = error
         self._closed = True
         self._refuse_rest(failure or _closed())

@@ -16,7 +16,14 @@ import apsw
 import msgspec
 
 from interlock.core.values import content_hash
-from interlock.errors import JournalError, JournalFull, JournalTooNew, RunNotFound, StaleDriver
+from interlock.errors import (
+    JournalError,
+    JournalFull,
+    JournalTooNew,
+    JournalUnavailable,
+    RunNotFound,
+    StaleDriver,
+)
 from interlock.ports import Batch, Opening, Request, RunRow
 
 from .decoding import faults_in
@@ -181,7 +188,8 @@ class SqliteStore:
 
     def _append(self, group: Sequence[Append]) -> list[Exception | None]:
         if self._identify() != self._identity:
-            raise JournalError(f"{self.path} was replaced by another file while it was in use", fix="put it back")
+            message = f"{self.path} was replaced by another file while it was in use"
+            raise JournalUnavailable(message, fix="put it back")
         self._become_driver()
         outcomes: list[Exception | None] = []
         rows: list[tuple[int, int, bytes]] = []
@@ -387,10 +395,12 @@ def _clear_errors(path: Path, db: apsw.Connection | None = None) -> Iterator[Non
         yield
     except (apsw.FullError, apsw.IOError) as error:
         if isinstance(error, apsw.IOError) and (db is None or db.system_errno not in NO_SPACE):
-            raise JournalError(f"the journal {path} can't be used: {error}") from error
+            raise JournalUnavailable(f"the journal {path} can't be used: {error}") from error
         raise JournalFull(f"no space left for the journal {path}", fix="free some, then: interlock resume") from error
     except apsw.BusyError as error:
-        raise JournalError(f"another process has held the journal {path} for {BUSY_MS_MAX / 1_000:g} s") from error
+        raise JournalUnavailable(
+            f"another process has held the journal {path} for {BUSY_MS_MAX / 1_000:g} s"
+        ) from error
     except apsw.NotADBError as error:
         raise JournalError(f"{path} is not a SQLite database", fix="name another file with --journal") from error
     except (apsw.Error, OSError) as error:

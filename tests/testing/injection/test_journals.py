@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 import interlock.core.events as e
-from interlock.errors import JournalError, JournalFull, StaleDriver
+from interlock.errors import JournalError, JournalFull, JournalUnavailable, StaleDriver
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.ports import Batch
 from interlock.testing.chance import Chance
@@ -263,7 +263,7 @@ def test_a_crash_after_a_write_stores_it_and_tells_nobody(delay):
 @pytest.mark.parametrize(
     ("kind", "error", "said"),
     [
-        ("write_error", JournalError, "the journal can't be written"),
+        ("write_error", JournalUnavailable, "the journal can't be written"),
         ("disk_full", JournalFull, "no space left for the journal"),
     ],
 )
@@ -336,7 +336,7 @@ def test_every_kind_of_write_can_be_struck(kind, write):
         elif kind == "stale_driver":
             assert answer == "written"
         else:
-            assert type(answer) is (JournalFull if kind == "disk_full" else JournalError)
+            assert type(answer) is (JournalFull if kind == "disk_full" else JournalUnavailable)
 
     virtual.run(main())
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from interlock.core.events import AnyEvent
-from interlock.errors import JournalError, JournalFull
+from interlock.errors import JournalError, JournalFull, JournalUnavailable
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.ports import Batch, Journal, Opening, Request, RunRow
 from interlock.testing.chance import Chance
@@ -238,4 +238,4 @@ class FaultyJournal:
 def _error(fate: str) -> JournalError | None:
     if fate == "disk_full":
         return JournalFull("no space left for the journal (injected)", fix="free some, then: interlock resume")
-    return JournalError("the journal can't be written (injected)") if fate == "write_error" else None
+    return JournalUnavailable("the journal can't be written (injected)") if fate == "write_error" else None
