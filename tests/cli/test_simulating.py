@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 
@@ -141,6 +142,33 @@ def test_an_interrupted_simulation_says_how_far_it_came_and_how_to_go_on(desk):
     assert ended.code == 130
     assert " seeds in " in ended.out
     assert "of 1,000,000 seeds; go on with: interlock simulate . --invariant mine:begun --first " in ended.err
+    assert "Traceback" not in ended.err
+
+
+SLOW = """\
+import os
+import time
+from pathlib import Path
+
+
+def slow(*_):
+    Path("begun").touch()
+    time.sleep(0.05 if os.environ.get("ONE") else 600)
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupted_simulation_ends_at_once(desk, workers):
+    (desk.folder / "mine.py").write_text(SLOW)
+    words = ["--workers", workers, "--invariant", "mine:slow", "--runs", "1"]
+    process = desk.start("simulate", ".", *words, env={"ONE": "1" if workers == "1" else ""})
+    desk.until("begun", process)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    ended = desk.finish(process)
+    assert time.monotonic() - asked < 2
+    assert ended.code == 130
+    assert "interrupted after 0 of 1,000 seeds" in ended.err
     assert "Traceback" not in ended.err
 
 

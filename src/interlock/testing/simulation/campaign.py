@@ -7,11 +7,12 @@ invariant breaks.
 import gc
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, Protocol
 
 import msgspec
@@ -204,11 +205,15 @@ class SceneOf(Protocol):
         """The scene of a seed."""
 
 
-def play(scenes: SceneOf, seeds: Sequence[int]) -> Report:
-    """Play these seeds, up to the first that breaks something."""
+def play(
+    scenes: SceneOf, seeds: Sequence[int], around: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Report:
+    """Play these seeds, up to the first that breaks something. around: is entered for each world."""
     report = Report()
     for seed in seeds:
-        report.add(World(scenes.of(seed), seed).play())
+        with around():
+            episode = World(scenes.of(seed), seed).play()
+        report.add(episode)
         if report.broken:
             break
     return report
@@ -248,21 +253,23 @@ def campaign(
     """
     chunks = [seeds[at : at + SEEDS_PER_TASK] for at in range(0, len(seeds), SEEDS_PER_TASK)]
     report = Report() if report is None else report
-    for part in _parts(recipe, chunks, workers):
-        report.merge(part)
-        progress(report)
-        if report.broken:
-            break
+    with closing(_parts(recipe, chunks, workers)) as parts:
+        for part in parts:
+            report.merge(part)
+            progress(report)
+            if report.broken:
+                break
     return report
 
 
-def _parts(recipe: Recipe, chunks: Sequence[range], workers: int) -> Iterator[Report]:
+def _parts(recipe: Recipe, chunks: Sequence[range], workers: int) -> Generator[Report]:
     """The reports of all chunks, in their order, so that the first broken seed is the lowest."""
     scenes = recipe.scenes()
     if workers == 1:
         for chunk in chunks:
-            yield play(scenes, chunk)
+            yield play(scenes, chunk, _interrupts_held)
         return
+    others = active_children()
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(recipe,))
     waiting: list[Future[Report]] = []
     try:
@@ -275,7 +282,23 @@ def _parts(recipe: Recipe, chunks: Sequence[range], workers: int) -> Iterator[Re
     except BrokenProcessPool as error:
         raise SimulationError("a process of the simulation died", fix="try --workers 1, which shows why") from error
     finally:
+        for process in active_children():  # nobody waits any more for what they are at
+            if process not in others:
+                process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back until a world is over: inside, it would be taken for an error of whichever agent is called."""
+    presses: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: presses.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if presses:
+        raise KeyboardInterrupt
 
 
 # --- making a failure small ---
