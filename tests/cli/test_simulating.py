@@ -1,6 +1,7 @@
 """`simulate`: many seeds, one seed, every crash; what is found and how it is told."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -74,6 +75,36 @@ def test_a_broken_invariant_is_told_with_its_transcript_and_the_command_that_rep
     again = desk.run(*command[1:])
     assert again.code == 1
     assert "BROKEN  nothing_is_committed: something is" in again.out
+
+
+@pytest.mark.parametrize(
+    ("words", "given"), [([], '{"text": "a"}\n{"text": "b"}\n'), (["--map", "who said=text"], "who said,to\na,x\n")]
+)
+def test_requests_of_standard_input_are_kept_for_the_command_that_repeats_a_seed(desk, broken, words, given):
+    ended = desk.run(*broken, "--input", "-", *words, stdin=given)
+    assert ended.code == 1
+    [kept] = desk.folder.glob("simulated-*.jsonl")
+    assert f"the requests of standard input are kept in {kept.name}\n" in ended.err
+    command = ended.out.splitlines()[-1].split()
+    assert command[:3] == ["interlock", "simulate", "."]
+    again = desk.run(*command[1:])
+    assert again.code == 1
+    assert "BROKEN  nothing_is_committed: something is" in again.out
+    assert (kept.name in command, "-" in command, "--map" in command) == (True, False, False)
+
+
+def test_requests_that_can_not_be_kept_must_be_given_once_more(desk, monkeypatch, capsys):
+    from interlock.cli.simulating import _kept
+
+    monkeypatch.chdir(desk.folder)
+    shutil.rmtree(desk.folder)
+    assert _kept([b"{}"]) == "-"
+    assert "can't be kept in simulated-" in capsys.readouterr().err
+
+
+def test_nothing_is_kept_where_nothing_breaks(desk):
+    assert desk.run("simulate", ".", "--seeds", "3", "--input", "-", stdin='{"text": "a"}').code == 0
+    assert not [*desk.folder.glob("simulated-*")]
 
 
 def test_a_broken_invariant_as_json(desk, broken):

@@ -18,7 +18,7 @@ from .rows_csv import csv_rows
 from .rows_json import document, is_json, lines
 
 INPUT_BYTES_MAX = 1 << 30
-STDIN = "standard input"
+STDIN, STDIN_NAME = "standard input", "-"
 _BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -38,7 +38,7 @@ def read(name: str | None, mapping: Sequence[str] = ()) -> Given:
     mapped = parse_mapping(mapping)
     if name is None and sys.stdin.isatty():
         raise InputError("there is no input", fix="name a file: --input FILE.jsonl, or pipe it in: --input -")
-    if name in {None, "-"}:
+    if name in {None, STDIN_NAME}:
         origin, suffix, data = STDIN, "", _bounded(sys.stdin.buffer, STDIN)
     else:
         assert name is not None

@@ -87,7 +87,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def show_failure(failure: Failure, command: str) -> None:
-    """The first broken seed, as small as it could be made, and how to see it again."""
+    """The first broken seed, as small as it could be made. command: how to see it again."""
     out = console()
     mark, style = MARKS["failed"]
     out.print()
@@ -97,7 +97,7 @@ def show_failure(failure: Failure, command: str) -> None:
     out.print(Text(f"  seed {failure.seed}, made smaller in {plural(failure.worlds, 'world')}: {small}", "dim"))
     out.print()
     _show_lines(transcript(failure.episode, failure.broken.run_id, values=True))
-    out.print(next_commands([f"{command} --seed {failure.seed}"]))
+    out.print(next_commands([command]))
 
 
 def show_episode(episode: Episode, lines: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from interlock.core.values import content_hash
 from interlock.engine import clock
 from interlock.errors import InputError, SimulationError
 from interlock.team import Team
@@ -21,19 +22,40 @@ from interlock.testing.simulation.transcript import transcript
 from interlock.testing.simulation.world import World
 
 from . import exits, inputs
+from .inputs import STDIN_NAME
 from .text import interactive
 
+HASH_CHARS = 12
 AGENTS = ("generated", "real")
 EVERYTHING, NOTHING = "all", "none"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What `simulate` is asked for. command: what a follow-up repeats."""
+    """What `simulate` is asked for. command: what a follow-up repeats. piped: the requests are from standard input."""
 
     recipe: Recipe
     command: str
+    piped: bool
     workers: int
     json: bool
+
+    def again(self, words: str) -> str:
+        """The command that a follow-up is. Standard input can't be read again, so a file keeps what came from there."""
+        kept = f" --input {_kept(self.recipe.requests)}" if self.piped else ""
+        return f"{self.command}{kept} {words}"
+
+
+def _kept(requests: Sequence[bytes]) -> str:
+    """The file in this folder that keeps these requests, one a line; the same ones are kept once."""
+    data = b"".join(request + b"\n" for request in requests)
+    path = Path(f"simulated-{content_hash(data)[:HASH_CHARS]}.jsonl")
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        exits.say(f"the requests of standard input can't be kept in {path} ({error.strerror}): give them once more")
+        return STDIN_NAME
+    exits.say(f"the requests of standard input are kept in {path}")
+    return str(path)
 
 
 def wanted(  # noqa: PLR0913 - the options of the command
@@ -68,18 +90,18 @@ def wanted(  # noqa: PLR0913 - the options of the command
         invariants=tuple(invariants),
         sqlite=sqlite,
     )
-    options = {"faults": faults if faults != EVERYTHING else "", "input": input_name or ""}
+    piped = input_name == STDIN_NAME
+    options = {"faults": faults if faults != EVERYTHING else "", "input": "" if piped else input_name or ""}
     options |= {
         "agents": agents if agents != AGENTS[0] else "",
         "runs": str(runs) if runs != RUNS else "",
     }
     words = [f" --{name} {shlex.quote(value)}" for name, value in options.items() if value]
-    words += [f" --map {shlex.quote(given)}" for given in mapping] + [
-        f" --invariant {shlex.quote(name)}" for name in invariants
-    ]
+    words += [f" --map {shlex.quote(given)}" for given in mapping if not piped]
+    words += [f" --invariant {shlex.quote(name)}" for name in invariants]
     words += [" --sqlite"] * sqlite
     command = f"interlock simulate {shlex.quote(team)}{''.join(words)}"
-    return Wanted(recipe=recipe, command=command, workers=workers or os.cpu_count() or 1, json=json)
+    return Wanted(recipe=recipe, command=command, piped=piped, workers=workers or os.cpu_count() or 1, json=json)
 
 
 def simulate(asked: Wanted, seeds: range) -> int:
@@ -96,10 +118,10 @@ def simulate(asked: Wanted, seeds: range) -> int:
 
         show_report(report, took, _kinds(asked))
         if failure is not None:
-            show_failure(failure, asked.command)
+            show_failure(failure, asked.again(f"--seed {failure.seed}"))
     if interrupted:
-        left = f"--first {seeds.start + report.seeds} --seeds {len(seeds) - report.seeds}"
-        exits.say(f"interrupted after {report.seeds:,} of {len(seeds):,} seeds; go on with: {asked.command} {left}")
+        command = asked.again(f"--first {seeds.start + report.seeds} --seeds {len(seeds) - report.seeds}")
+        exits.say(f"interrupted after {report.seeds:,} of {len(seeds):,} seeds; go on with: {command}")
     return exits.FAILED if report.broken else exits.INTERRUPTED if interrupted else exits.DONE
 
 
@@ -135,7 +157,7 @@ def one(asked: Wanted, seed: int) -> int:
 
         show_episode(episode, lines)
         if failure is not None:
-            show_failure(failure, asked.command)
+            show_failure(failure, asked.again(f"--seed {failure.seed}"))
     return exits.DONE if episode.broken is None else exits.FAILED
 
 
@@ -146,7 +168,7 @@ def every_crash(asked: Wanted, seed: int) -> int:
         report = explore_crashes(scene, seed)
     except Broken as broken:
         message = f"seed {seed} breaks something without any crash: {broken}"
-        raise SimulationError(message, fix=f"mend that first: {asked.command} --seed {seed}") from broken
+        raise SimulationError(message, fix=f"mend that first: {asked.again(f'--seed {seed}')}") from broken
     if asked.json:
         _print(_crashes(report))
     else:
