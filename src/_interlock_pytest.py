@@ -117,17 +117,18 @@ def simulator(request: pytest.FixtureRequest, team: "Team") -> "Simulator":
 def pair(request: pytest.FixtureRequest, team_requests: Sequence[Mapping[str, Any]]) -> "Pair":
     """Two agents of which one reads what the other has written; the test runs once for each such pair of the team."""
     from interlock.testing.pairwise import Pair  # noqa: PLC0415 - see above
+    from interlock.testing.plugin import made_for  # noqa: PLC0415
 
-    found, writer, reader = request.param
+    found, writer, reader = made_for(request.param)
     return Pair(found, writer, reader, team_requests)
 
 
 @pytest.fixture
 def agent_contract(request: pytest.FixtureRequest) -> "AgentContract":
     """One agent and what it must keep to; the test runs once for each agent that does a step."""
-    from interlock.testing.plugin import AgentContract  # noqa: PLC0415 - see above
+    from interlock.testing.plugin import AgentContract, made_for  # noqa: PLC0415 - see above
 
-    return AgentContract(*request.param)
+    return AgentContract(*made_for(request.param))
 
 
 @pytest.fixture

@@ -264,6 +264,37 @@ def test_a_team_without_pairs_is_no_success(desk):
     assert "this team has no pairs: no agent reads what another one has written before it" in said(done)
 
 
+NO_TEAM = "there is no team.yaml in "
+NO_PLAN = "this team has no plan"
+NO_PAIRS = "this team has no pairs: no agent reads what another one has written before it"
+
+
+@pytest.mark.parametrize(
+    ("team_file", "pair", "contract"),
+    [
+        (None, NO_TEAM, NO_TEAM),
+        (TEAM.partition("plan:")[0], NO_PLAN, NO_PLAN),
+        (TEAM.replace("needs: [a]", "needs: [aa]"), "did you mean a?", "did you mean a?"),
+        (TEAM.replace("context_access: [word]", "context_access: [seed]"), NO_PAIRS, ""),
+    ],
+)
+def test_only_those_fail_that_ask_for_what_is_not_there(desk, team_file, pair, contract):
+    path = desk.path.joinpath("team.yaml")
+    path.write_text(team_file) if team_file else path.unlink()
+    code = """
+        def test_pair(pair): raise AssertionError("called")
+        def test_contract(agent_contract): assert agent_contract.agent in ("ann", "bob")
+        def test_other(): pass
+    """
+    done = result(desk, code, "-v", "-rE")
+    done.assert_outcomes(passed=1 + 2 * (not contract), errors=1 + bool(contract))
+    assert "ERROR test_desk.py::test_pair[nothing] - " in said(done)
+    assert pair in said(done)
+    assert contract in said(done)
+    assert "Traceback" not in said(done)
+    assert "During handling" not in said(done)
+
+
 def test_a_team_that_can_t_be_run_has_no_pairs(desk):
     desk.path.joinpath("team.yaml").write_text(TEAM.partition("plan:")[0])
     done = result(desk, "def test_pairs(pair): pair.check()")

@@ -113,24 +113,31 @@ def _root(config: pytest.Config) -> Path:
 
 
 def parametrize(metafunc: pytest.Metafunc, names: Sequence[str]) -> None:
-    """One test for each pair of agents, or for each agent. Fails where there is none: a test must check something."""
-    team = team_of(metafunc.definition)
+    """One test for each pair of agents, or for each agent.
+
+    Where there is none, one that fails and says why: a test must check something, and the others must be collected.
+    """
     makers = {"pair": _pairs, "agent_contract": _agents}
     for name in names:
         try:
-            found = list(makers[name](team))
-        except InterlockError as error:
-            _fail(str(error))
+            found = list(makers[name](team_of(metafunc.definition)))
+        except (InterlockError, pytest.fail.Exception) as error:
+            found = [("nothing", str(error))]
         if not found:
-            _fail("this team has no pairs: no agent reads what another one has written before it")
+            found = [("nothing", "this team has no pairs: no agent reads what another one has written before it")]
         metafunc.parametrize(name, [params for _, params in found], indirect=True, ids=[id_ for id_, _ in found])
 
 
-def _pairs(team: Team) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def made_for(params: tuple[Any, ...] | str) -> tuple[Any, ...]:
+    """What `parametrize` has made a test for. Fails the test where that is nothing, with the sentence that says why."""
+    return _fail(params) if isinstance(params, str) else params
+
+
+def _pairs(team: Team) -> Iterator[tuple[str, tuple[Any, ...] | str]]:
     return ((pair.id, (team, pair.writer, pair.reader)) for pair in pairs(team))
 
 
-def _agents(team: Team) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def _agents(team: Team) -> Iterator[tuple[str, tuple[Any, ...] | str]]:
     names = dict.fromkeys(duty.agent for duties in team.rules.duties for duty in duties)
     return ((name, (team, name)) for name in names)
 
