@@ -25,7 +25,7 @@ from interlock.team.registry import code_of
 from interlock.wiring import is_async
 
 from .chance import Chance
-from .scenes import Scene, Scenes, Unreached
+from .situations import Situation, Situations, Unreached
 
 EXAMPLES_DEFAULT = 20
 FAILURES_SHOWN = 5
@@ -166,7 +166,7 @@ class _Check:
 
     def __init__(self, rules: Rules, agent: str, adapter: Adapter, chance: Chance) -> None:
         self._rules, self._agent, self._adapter, self._chance = rules, agent, adapter, chance
-        self._scenes = Scenes(rules)
+        self._situations = Situations(rules)
         self._calls = self._accepted = self._questions = 0
         self._failures: list[ContractFailure] = []
         self._notes: list[str] = []
@@ -189,11 +189,11 @@ class _Check:
     async def _step(self, n: int, examples: int) -> None:
         step, timeouts = self._rules.plan.steps[n].id, 0
         for example in range(1, examples + 1):
-            scene = self._scenes.before(n, self._agent, self._chance.stream(step, self._agent, example))
-            if isinstance(scene, Unreached):
-                self._notes.append(f"step {step}: no run came to it for example {example}: {scene.reason}")
+            situation = self._situations.before(n, self._agent, self._chance.stream(step, self._agent, example))
+            if isinstance(situation, Unreached):
+                self._notes.append(f"step {step}: no run came to it for example {example}: {situation.reason}")
                 return
-            failure = await self._example(scene, example)
+            failure = await self._example(situation, example)
             if failure is not None:
                 self._failures.append(failure)
                 timeouts += failure.kind == "timed out"
@@ -201,34 +201,34 @@ class _Check:
                 self._notes.append(f"step {step}: not called again after {TIMEOUTS_MAX} timeouts")
                 return
 
-    async def _example(self, scene: Scene, example: int) -> ContractFailure | None:
-        machine, call, job = scene
+    async def _example(self, situation: Situation, example: int) -> ContractFailure | None:
+        machine, call, job = situation
         answer = await answered(self._adapter, job, call.timeout_ms)
         self._calls += 1
         if isinstance(answer, NoAnswer):
-            return failure_of(scene, example, answer.kind, "", [answer.sentence])
+            return failure_of(situation, example, answer.kind, "", [answer.sentence])
         verdict = machine.judge(call, job, answer, 0)
         if isinstance(verdict, AttemptRefused):
             said = "" if isinstance(answer, ReplyRefused) else excerpt(answer)
-            return failure_of(scene, example, "refused", said, [finding.message for finding in verdict.findings])
+            return failure_of(situation, example, "refused", said, [finding.message for finding in verdict.findings])
         self._accepted += 1
         self._questions += isinstance(verdict, QuestionAsked)
         return None
 
 
-def failure_of(scene: Scene, example: int, kind: str, reply: str, findings: list[str]) -> ContractFailure:
-    """What went wrong in a scene, with the view that the agent was shown."""
+def failure_of(situation: Situation, example: int, kind: str, reply: str, findings: list[str]) -> ContractFailure:
+    """What went wrong in a situation, with the view that the agent was shown."""
     # A view of its own: showing it must not count as reading by the agent.
-    machine, n = scene.machine, scene.call.number
+    machine, n = situation.machine, situation.call.number
     view = machine.bank.view(machine.label[n], machine.duty(n).sight).to_dict()
     return ContractFailure(
-        step=scene.call.step,
+        step=situation.call.step,
         example=example,
         kind=kind,
         view=view,
         reply=reply,
         findings=tuple(findings),
-        item=scene.job.item,
+        item=situation.job.item,
     )
 
 

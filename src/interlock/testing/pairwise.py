@@ -32,7 +32,7 @@ from interlock.team import Team
 from .chance import Chance
 from .contract import FAILURES_SHOWN, TIMEOUTS_MAX, ContractFailure, NoAnswer, adapter_of, answered, failure_of
 from .generation.replies import ReplyMaker, RequestMaker
-from .scenes import Scene
+from .situations import Situation
 
 EXAMPLES_DEFAULT = 10
 # A reader whose step has a condition isn't reached every time: so many runs are made for each example, at most.
@@ -274,13 +274,13 @@ class _Check:
             turn = f"the turn of {tested}"
             return e.AttemptFailed(0, call.step, call.attempt, "error", turn, retryable=False)
         answer = await answered(self._adapters[tested], job, call.timeout_ms)
-        scene = Scene(machine, call, job)
+        situation = Situation(machine, call, job)
         if isinstance(answer, NoAnswer):
-            return failure_of(scene, example, answer.kind, "", [answer.sentence])
+            return failure_of(situation, example, answer.kind, "", [answer.sentence])
         verdict = machine.judge(call, job, answer, 0)
         if isinstance(verdict, e.AttemptRefused):
             said = "" if isinstance(answer, ReplyRefused) else excerpt(answer)
-            return failure_of(scene, example, "refused", said, [finding.message for finding in verdict.findings])
+            return failure_of(situation, example, "refused", said, [finding.message for finding in verdict.findings])
         return verdict
 
     def _maker(self, label: int, agent: str) -> ReplyMaker:

@@ -20,7 +20,7 @@ TRIES = 40
 _RUN_ID = "contract"
 
 
-class Scene(NamedTuple):
+class Situation(NamedTuple):
     """A machine at the point where it calls an agent; the call is announced."""
 
     machine: Machine
@@ -34,7 +34,7 @@ class Unreached(NamedTuple):
     reason: str
 
 
-class Scenes:
+class Situations:
     """What the agents of a team are handed, by chance."""
 
     def __init__(self, rules: Rules) -> None:
@@ -43,7 +43,7 @@ class Scenes:
         self._makers: dict[tuple[str, str], ReplyMaker] = {}
         self._unconditional: dict[int, Rules] = {}
 
-    def before(self, n: int, agent: str, random: Random) -> Scene | Unreached:
+    def before(self, n: int, agent: str, random: Random) -> Situation | Unreached:
         """A run that has come to the step with this plan number and calls this agent, the first or a fallback.
 
         Where chance finds none, the conditions of the steps before it count as holding; its own never does.
@@ -51,12 +51,12 @@ class Scenes:
         last = Unreached("")
         for attempt in range(2 * TRIES):
             found = self._led(self._rules if attempt < TRIES else self._freed(n), n, agent, random)
-            if isinstance(found, Scene):
+            if isinstance(found, Situation):
                 return found
             last = found
         return last
 
-    def _led(self, rules: Rules, n: int, agent: str, random: Random) -> Scene | Unreached:
+    def _led(self, rules: Rules, n: int, agent: str, random: Random) -> Situation | Unreached:
         machine = Machine(rules)
         request = Raw(rules.encode_request(self._request(random)))
         commands = machine.advance([e.RunStarted(0, request, "", "")], 0)
@@ -74,7 +74,7 @@ class Scenes:
             return Unreached(_why(machine, n))
         call = pick(random, reached)
         machine.start(call, 0)
-        return Scene(machine, call, machine.job(_RUN_ID, call))
+        return Situation(machine, call, machine.job(_RUN_ID, call))
 
     def _outcome(self, machine: Machine, call: CallAgent, random: Random, *, give_up: bool) -> e.AnyEvent:
         """What becomes of a call on the way: a good reply; to come to a fallback, a failure."""
@@ -103,7 +103,7 @@ class Scenes:
 
 
 def _why(machine: Machine, n: int) -> str:
-    lost = next((m for m, state in enumerate(machine.state) if state == "dead"), n)
-    if lost != n:
-        return f"step {machine.step_id(lost)} could not be done: {machine.reasons[lost]}"
+    dead = next((m for m, state in enumerate(machine.state) if state == "dead"), n)
+    if dead != n:
+        return f"step {machine.step_id(dead)} could not be done: {machine.reasons[dead]}"
     return machine.reasons.get(n, "the list of its items was empty")
