@@ -24,7 +24,7 @@ def test_the_demo_survives_its_own_kill_and_says_what_happened(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "the process is gone, without a goodbye" in done.stdout
     assert "0 committed steps were called again" in done.stdout
-    for said in ("timed out after 1 s", "resolution may not write ticket.category", "call lost when the process"):
+    for said in ("timed out after 1 s", "resolution may not write ticket.category", "interrupted when the process"):
         assert said in done.stdout
     assert int(re.search(r"(\d+) calls? in flight at the kill repeated", done.stdout)[1]) <= 4
     assert (tmp_path / ".interlock/demo/journal.db").exists()

@@ -293,7 +293,7 @@ def test_a_call_that_was_lost_in_a_crash(desk):
     ended = desk.run("replay", "last/work/1")
     assert "called 2 times, because its driver was lost: this is the last call" in ended.out
     assert desk.json("replay", "last/work/1")["calls"] == 2
-    assert "the call was lost with its driver" in desk.run("replay", "last").out
+    assert "interrupted: the call was lost with its driver" in desk.run("replay", "last").out
 
 
 # --- explain ---

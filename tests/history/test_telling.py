@@ -18,7 +18,7 @@ TOLD = [
     (e.AttemptFailed(0, "s", 1, "timeout", "timed out after 2 s"), "timed out after 2 s"),
     (e.AttemptFailed(0, "s", 1, "error", "ValueError: no"), "failed: ValueError: no"),
     (e.AttemptFailed(0, "s", 1, "crash", "its process died"), "crashed: its process died"),
-    (e.AttemptInterrupted(0, "s", 1), "the call was lost with its driver"),
+    (e.AttemptInterrupted(0, "s", 1), "interrupted: the call was lost with its driver"),
     (e.ReplyArrivedLate(0, "s", 1), "attempt 1 replied too late: charged, not used"),
     (e.QuestionAsked(0, "s", 1, Question("may I?")), "asks: may I?"),
     (e.BackoffEnded(0, "s"), "its wait is over"),

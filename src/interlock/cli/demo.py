@@ -198,7 +198,7 @@ def _incidents(incidents: Sequence[Incident]) -> Table:
 
 def _what(attempt: Attempt) -> Text:
     if attempt.outcome == "interrupted":
-        return Text("call lost when the process was killed", "red")
+        return Text("interrupted when the process was killed", "red")
     if attempt.findings:
         return Text(f"refused: {line(attempt.findings[0].message)}", "yellow")
     return Text(line(attempt.error), "yellow")

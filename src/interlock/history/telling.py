@@ -33,7 +33,7 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.AttemptFailed():
             return event.error if event.kind == "timeout" else f"{_KINDS.get(event.kind, event.kind)}: {event.error}"
         case e.AttemptInterrupted():
-            return "the call was lost with its driver"
+            return "interrupted: the call was lost with its driver"
         case e.ReplyArrivedLate():
             return f"attempt {event.attempt} replied too late: charged, not used"
         case e.QuestionAsked():

@@ -91,8 +91,8 @@ class SimulatedRun(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults
     def outcomes(self, step: str) -> list[str]:
         """What became of each call of a step, in order.
 
-        `committed`, `refused`, `asked` (a person), `failed`, `crashed`, `timed out`, `lost` (with its process) or
-        `cancelled`; empty for a step that was never called. Raises UsageError for an unknown step.
+        `committed`, `refused`, `asked` (a person), `failed`, `crashed`, `timed out`, `interrupted` (its process died)
+        or `cancelled`; empty for a step that was never called. Raises UsageError for an unknown step.
         """
         found: list[str] = []
         for event in self._of(step):
@@ -124,7 +124,7 @@ _OUTCOMES: dict[type, str] = {
     e.AttemptCommitted: "committed",
     e.AttemptRefused: "refused",
     e.QuestionAsked: "asked",
-    e.AttemptInterrupted: "lost",
+    e.AttemptInterrupted: "interrupted",
 }
 _FAILURES = {"timeout": "timed out", "crash": "crashed"}
 
