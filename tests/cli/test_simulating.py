@@ -163,6 +163,17 @@ def test_a_fault_that_fits_no_agent_is_named_with_its_line(desk):
     assert "did you mean worker?" in ended.err
 
 
+def test_all_typos_of_a_faults_file_are_told_at_once(desk):
+    (desk.folder / "faults.yaml").write_text(
+        "faults:\n  - {fault: timeout, agent: wroker}\n  - {fault: timeuot}\n  - {fault: slow, step: wrok}\n"
+    )
+    for command in ("simulate", "run"):
+        ended = desk.run(command, ".", "--faults", "faults.yaml", "--input", desk.write("in.jsonl", "hi"))
+        assert ended.code == 2
+        for said in ("3 problems", "faults.yaml:2: ", "mean worker?", "faults.yaml:3", "mean timeout?", "mean work?"):
+            assert said in ended.err
+
+
 def test_an_interrupted_simulation_says_how_far_it_came_and_how_to_go_on(desk):
     (desk.folder / "mine.py").write_text("from pathlib import Path\ndef begun(*_): Path('begun').touch()\n")
     words = ["--seeds", "1000000", "--workers", "2", "--invariant", "mine:begun"]

@@ -25,7 +25,7 @@ def orchestrator(team: Team, name: str, seed: int | None, settings: Settings) ->
 
     seed: drawn where none is given. Raises FaultsError, InputError.
     """
-    faults = (Faults.everything() if name == EVERYTHING else _loaded(name)).checked(team)
+    faults = Faults.everything() if name == EVERYTHING else _loaded(name, team)
     drawn = secrets.randbelow(SEEDS) if seed is None else seed
     exits.say(f"faults are injected into this run on purpose: {plain(name)}, seed {drawn}")
     for kind in impossible(faults):
@@ -33,8 +33,8 @@ def orchestrator(team: Team, name: str, seed: int | None, settings: Settings) ->
     return partial(FaultyOrchestrator, faults=faults, seed=drawn, die=_die, resume=settings.command("resume"))
 
 
-def _loaded(name: str) -> Faults:
-    faults = Faults.load(name)
+def _loaded(name: str, team: Team) -> Faults:
+    faults = Faults.load(name, team)
     if all(fault.fault in impossible(faults) for fault in faults.faults):
         message = f"{name}: none of its faults can strike a real run"
         raise InputError(message, fix="inject them in a simulation: interlock simulate TEAM --faults FILE")

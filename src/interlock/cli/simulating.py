@@ -76,7 +76,7 @@ def wanted(  # noqa: PLR0913 - the options of the command
         raise InputError(f"--agents is {agents!r}", fix=f"use one of: {', '.join(AGENTS)}")
     loaded = Team.load(team)
     named = {NOTHING: Faults(), EVERYTHING: Faults.everything()}
-    chosen = (named[faults] if faults in named else Faults.load(faults)).checked(loaded)
+    chosen = named[faults] if faults in named else Faults.load(faults, loaded)
     requests: list[bytes] = []
     if input_name is not None:
         requests = [loaded.rules.encode_request(row.request) for row in inputs.read(input_name, mapping).rows]

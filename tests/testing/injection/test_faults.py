@@ -358,6 +358,47 @@ def test_garbage_is_one_of_its_kinds():
     assert found == [call(faults, run=f"run-{n}").kind for n in range(400)]
 
 
+def test_what_a_file_says_wrong_and_what_the_team_does_not_have_are_told_at_once(tmp_path):
+    text = """\
+        faults:
+          - {fault: timeuot, agent: triage}
+          - {fault: timeout, agent: traige}
+          - {fault: crash, agent: nobody, step: [1]}
+          - {fault: slow, step: clasify, probability: 7}
+          - {fault: late, agent: resolution, step: classify}
+          - just a text
+          - {fault: late, agent: "no name"}
+    """
+    file = tmp_path / "faults.yaml"
+    file.write_text(dedent(text))
+    with pytest.raises(FaultsError) as caught:
+        Faults.load(file, team())
+    assert sorted({(p.line, *p.place[2:]) for p in caught.value.problems}) == [
+        (2, "fault"),
+        (3, "agent"),
+        (4, "agent"),
+        (4, "step"),
+        (5, "probability"),
+        (5, "step"),
+        (6, "agent"),
+        (7,),
+        (8, "agent"),
+    ]
+    assert "no agent no name" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[]", "faults: {}", "7", "faults: [1, [], null]", "fautls: []"])
+def test_a_file_of_another_shape_is_refused_for_that_alone(tmp_path, text):
+    file = tmp_path / "faults.yaml"
+    file.write_text(text)
+    told = []
+    for of in (None, team()):
+        with pytest.raises(FaultsError) as caught:
+            Faults.load(file, of)
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+
+
 def test_probability_is_a_share_of_calls():
     faults = Faults([Fault(fault="timeout", probability=0.25)])
     struck = [call(faults, run=f"run-{n}") is not None for n in range(4_000)]

@@ -262,13 +262,20 @@ class Faults:
         self._source: Source | None = None
 
     @classmethod
-    def load(cls, path: str | Path) -> "Faults":
-        """The faults of a YAML file. Raises FaultsError with every problem found: file, line, key and the mend."""
+    def load(cls, path: str | Path, team: Team | None = None) -> "Faults":
+        """The faults of a YAML file. Raises FaultsError with every problem found: file, line, key and the mend.
+
+        team: those that can strike it, as `checked` has them, so that all problems are told at once.
+        """
         try:
             source = read(Path(path))
         except TeamError as error:
             raise _as_faults_error(error) from None
-        _raise(FILE.problems(source.data, ()), source)
+        problems = list(FILE.problems(source.data, ()))
+        if team is not None:
+            told = {problem.place for problem in problems}
+            problems += (problem for problem in _misfits(_names_in(source.data), team) if problem.place not in told)
+        _raise(problems, source)
         faults = cls(Fault(**declared) for declared in source.data["faults"])
         faults._source = source
         return faults
@@ -333,7 +340,7 @@ class Faults:
 
         ... and for an agent that never does the step.
         """
-        _raise((p for number, fault in enumerate(self.faults) for p in _misfits(fault, number, team)), self._source)
+        _raise(_misfits(((fault.agent, fault.step) for fault in self.faults), team), self._source)
         return self
 
     # --- what strikes ---
@@ -414,18 +421,31 @@ def _as_faults_error(problem: TeamError, source: Source | None = None) -> TeamEr
     return FaultsError(problem.sentence, fix=problem.fix, place=problem.place, file=file, line=line)
 
 
-def _misfits(fault: Fault, number: int, team: Team) -> Iterator[TeamError]:
-    place = ("faults", str(number))
-    step = _declared_step(fault.step, team)
-    if fault.agent and fault.agent not in team.agents:
-        yield _unknown("agent", fault.agent, [*team.agents], place)
-    if fault.step and step is None:
-        yield _unknown("step", fault.step, [declared.id for declared in _steps(team)], place)
-    if fault.agent in team.agents and step is not None:
-        performers = (step.agent, *team.sharing.stand_ins.get(step.agent, ()))
-        if fault.agent not in performers:
+def _names_in(data: Any) -> Iterator[tuple[str, str]]:
+    """The agent and the step of each fault in a file that may be wrong in any way; "" for what is no name."""
+    faults = data.get("faults") if isinstance(data, Mapping) else None
+    for fault in faults if isinstance(faults, list) else ():
+        agent, step = (fault.get(key) if isinstance(fault, Mapping) else "" for key in ("agent", "step"))
+        yield agent if isinstance(agent, str) else "", step if isinstance(step, str) else ""
+
+
+def _misfits(names: Iterable[tuple[str, str]], team: Team) -> Iterator[TeamError]:
+    """What a team doesn't have of the agents and steps that faults name."""
+    for number, (agent, step) in enumerate(names):
+        yield from _misfits_of(agent, step, team, ("faults", str(number)))
+
+
+def _misfits_of(agent: str, step: str, team: Team, place: Place) -> Iterator[TeamError]:
+    declared = _declared_step(step, team)
+    if agent and agent not in team.agents:
+        yield _unknown("agent", agent, [*team.agents], place)
+    if step and declared is None:
+        yield _unknown("step", step, [declared.id for declared in _steps(team)], place)
+    if agent in team.agents and declared is not None:
+        performers = (declared.agent, *team.sharing.stand_ins.get(declared.agent, ()))
+        if agent not in performers:
             at = (*place, "agent")
-            message = f"{dotted(at)}: {fault.agent} never does the step {fault.step}"
+            message = f"{dotted(at)}: {agent} never does the step {step}"
             yield TeamError(message, fix=f"name {' or '.join(performers)}, or no agent", place=at)
 
 
