@@ -157,6 +157,24 @@ def test_a_value_is_nested_to_a_limit():
     encode(nested(33), Limits(depth_max=33))
 
 
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ("abcdefgh", "a.b.c.d.e.f.g.h"),
+        ("abcdefghi", "a.b.c.d ... f.g.h.i"),
+        ("abcd" + "x" * 24 + "efgh", "a.b.c.d ... e.f.g.h"),
+        ([0] * 9, "[0][0][0][0] ... [0][0][0][0]"),
+    ],
+)
+def test_a_place_that_lies_deep_is_told_without_its_middle(keys, place):
+    value = {1, 2}
+    for key in reversed(keys):
+        value = {key: value} if isinstance(key, str) else [value]
+    with pytest.raises(ValueRefused) as refused:
+        encode(value, Limits(depth_max=40))
+    assert refused.value.message.startswith(f"{place} is a set, which is not JSON")
+
+
 def test_a_value_that_holds_itself_is_nested_too_deep():
     value = []
     value.append(value)

@@ -17,6 +17,8 @@ from interlock.errors import ValueRefused
 INTEGER_MAX = 2**63 - 1
 INTEGER_MIN = -(2**63)
 DIGEST_BYTES = 32
+# Of the keys that lead to a place inside a value; of more, only the first and the last are told.
+PLACE_KEYS_SHOWN = 8
 
 encode_written: Any = msgspec.json.Encoder().encode
 encode_canonical: Any = msgspec.json.Encoder(order="sorted").encode
@@ -72,8 +74,14 @@ class _NotJsonError(Exception):
         self.place: list[str | int] = []
 
     def sentence(self) -> str:
-        where = "".join(map(_place, reversed(self.place))).removeprefix(".")
-        return f"{where or 'it'} is {self.what}"
+        return f"{self._where() or 'it'} is {self.what}"
+
+    def _where(self) -> str:
+        """The place, without its middle where it lies deep."""
+        keys = [_place(key) for key in reversed(self.place)]
+        half = PLACE_KEYS_SHOWN // 2
+        ends = [keys] if len(keys) <= PLACE_KEYS_SHOWN else [keys[:half], keys[-half:]]
+        return " ... ".join("".join(end).removeprefix(".") for end in ends)
 
 
 def _place(key: str | int) -> str:
