@@ -1,6 +1,7 @@
 """`simulate`: many seeds, one seed, every crash; what is found and how it is told."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -212,6 +213,17 @@ def test_an_interrupted_simulation_ends_at_once(desk, workers):
     assert ended.code == 130
     assert "interrupted after 0 of 1,000 seeds" in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.5, 0.8, 1.1, 1.4])
+def test_ctrl_c_at_a_terminal_shows_no_stack_of_any_process(desk, seconds):
+    """A terminal sends it to all processes, be they ready for it or just starting."""
+    process = desk.start("simulate", ".", "--seeds", "100000", "--workers", "4", start_new_session=True)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    ended = desk.finish(process)
+    assert "multiprocessing" not in ended.err
+    assert ended.code in {130, -signal.SIGINT, 1}
 
 
 def test_the_transcript_in_json_is_plain_text(desk):

@@ -226,7 +226,6 @@ _scenes: Scenes | None = None
 
 def _begin(recipe: Recipe) -> None:
     global _scenes  # noqa: PLW0603 - what a worker process keeps between its tasks
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
     _scenes = recipe.scenes()
     # Worlds are short-lived circles: collect them by the dozen, and what was loaded never.
     gc.freeze()
@@ -274,7 +273,7 @@ def _parts(recipe: Recipe, chunks: Sequence[range], workers: int) -> Generator[R
     waiting: list[Future[Report]] = []
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_task, chunk[0], len(chunk)))
+            waiting.append(_submitted(pool, chunk))
             if len(waiting) > 2 * workers:
                 yield waiting.pop(0).result()
         for future in waiting:
@@ -286,6 +285,15 @@ def _parts(recipe: Recipe, chunks: Sequence[range], workers: int) -> Generator[R
             if process not in others:
                 process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, chunk: range) -> Future[Report]:
+    """Hand out a chunk. Processes that are started for it never see a Ctrl-C: it is for the process that asked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_task, chunk[0], len(chunk))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
