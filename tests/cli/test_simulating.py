@@ -215,6 +215,18 @@ def test_an_interrupted_simulation_ends_at_once(desk, workers):
     assert "Traceback" not in ended.err
 
 
+def test_a_second_ctrl_c_reaches_an_agent_that_hangs(desk):
+    (desk.folder / "mine.py").write_text(SLOW)
+    process = desk.start("simulate", ".", "--workers", "1", "--invariant", "mine:slow", env={"ONE": ""})
+    desk.until("begun", process)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    ended = desk.finish(process)
+    assert ended.code == 130
+    assert "interrupted after 0 of 1,000 seeds" in ended.err
+
+
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 0.8, 1.1, 1.4])
 def test_ctrl_c_at_a_terminal_shows_no_stack_of_any_process(desk, seconds):
     """A terminal sends it to all processes, be they ready for it or just starting."""

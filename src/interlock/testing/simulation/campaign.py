@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from importlib import import_module
 from multiprocessing import active_children, get_context
+from types import FrameType
 from typing import Any, Protocol
 
 import msgspec
@@ -298,15 +299,24 @@ def _submitted(pool: ProcessPoolExecutor, chunk: range) -> Future[Report]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back until a world is over: inside, it would be taken for an error of whichever agent is called."""
+    """Hold Ctrl-C back until a world is over: inside, it would be taken for an error of whichever agent is called.
+
+    Just that helps where an agent hangs: the second is raised inside, too.
+    """
     presses: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: presses.append(number))
+
+    def pressed(number: int, _frame: FrameType | None) -> None:
+        presses.append(number)
+        if len(presses) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, pressed)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if presses:
-        raise KeyboardInterrupt
+        if presses:
+            raise KeyboardInterrupt
 
 
 # --- making a failure small ---
