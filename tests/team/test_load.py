@@ -222,11 +222,11 @@ def test_the_whole_file(tmp_path, text, line, part):
         ("version: 1.10", "agents.a.version is the number 1.1, not a text"),
         ("breaker: {threshold: 0.7}", "agents.a.breaker: breaker is not part of this version"),
         ("a2a: {url: x}", "agents.a.a2a: a2a is not part of this version"),
-        ("llm: {modle: x}", "agents.a.llm.modle: an LLM agent has no key modle; did you mean model?"),
+        ("llm: {model: x, modle: y}", "agents.a.llm.modle: an LLM agent has no key modle; did you mean model?"),
         ("llm: {model: 5}", "agents.a.llm.model is the number 5, not a text"),
         ("crewai: make", "agents.a.crewai is 'make', not module:function"),
         ("crewai: {use: m:make, price: {input: -1, output: 0}}", "price.input is the number -1, not a number from 0"),
-        ("crewai: m:make, autogen: m:make", "agents.a has crewai and autogen: an agent is of one kind"),
+        ("crewai: m:make\n    autogen: m:make", "agents.a has crewai and autogen: an agent is of one kind"),
         ("command: []", "agents.a.command has 0 items; at least 1 are needed"),
         ("rate: {requests: 60/min}", "rate is not part of this version"),
         ("guardrails: [schema]", "guardrails is not part of this version"),
@@ -234,7 +234,7 @@ def test_the_whole_file(tmp_path, text, line, part):
 )
 def test_an_agents_keys(tmp_path, entry, part):
     _, line, sentence = only(tmp_path, f"agents:\n  a:\n    {entry}\n")
-    assert (line, part in sentence) == (3, True), sentence
+    assert (line, part in sentence) == (3 + entry.count("\n"), True), sentence
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,9 @@ class _Sections:
         self._data = data if isinstance(data, dict) else {}
         self._broken: set[str] = set()
         for problem in problems:
-            if _is_lone(problem.place):
-                self._data = _without(self._data, problem.place)
+            lone = _lone(problem.place)
+            if lone is not None:
+                self._data = _without(self._data, lone)
             else:
                 self._broken.add(problem.place[0] if problem.place else "agents")
 
@@ -106,20 +107,21 @@ class _Sections:
         return self._data.get(name, {})
 
 
-def _is_lone(place: Place) -> bool:
-    """Whether nothing else is judged by the value at a place."""
+def _lone(place: Place) -> Place | None:
+    """The whole value that a place lies in, if nothing else is judged by it."""
     match place:
-        case ("agents", _, key, *_):
+        case ("agents", _, key, *inner):
             record = AGENT
-        case ("plan", _, "steps", _, key, *_) | ("plan", _, key, *_):
+        case ("plan", _, "steps", _, key, *inner) | ("plan", _, key, *inner):
             record = STEP
-        case ("limits", key, *_):
+        case ("limits", key, *inner):
             record = LIMITS
-        case (key, *_):
+        case (key, *inner):
             record = TEAM
         case _:
-            return False
-    return key in record.later or (key in record.fields and record.fields[key].lone)
+            return None
+    lone = key in record.later or (key in record.fields and record.fields[key].lone)
+    return place[: len(place) - len(inner)] if lone else None
 
 
 def _without(data: Any, place: Place) -> Any:
