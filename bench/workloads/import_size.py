@@ -63,7 +63,7 @@ def installed_bytes(parent: Path) -> dict[str, int]:
         interpreter = str(folder / "venv" / "bin" / "python")
         pip = [sys.executable, "-m", "pip", "--python", interpreter, "--disable-pip-version-check", "-qq", "install"]
         done = subprocess.run(
-            [*pip, "-c", "constraints.txt", "."], cwd=ROOT, check=False, capture_output=True, text=True
+            [*pip, "-c", "constraints/newest.txt", "."], cwd=ROOT, check=False, capture_output=True, text=True
         )
         if done.returncode:
             raise NotMeasured(f"the installed size: pip failed: {done.stderr.strip()[-300:]}")
