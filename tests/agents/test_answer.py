@@ -1,0 +1,166 @@
+"""What an agent of another framework is asked for, and what its answer means."""
+
+import dataclasses
+
+import msgspec
+import pytest
+
+import interlock as il
+from interlock.agents.answer import Form, reply_of
+from interlock.errors import ReplyRefused
+
+from .scenes import job
+
+
+def asked(*writes, schema=None):
+    texts = () if schema is None else (msgspec.json.encode(schema).decode(),)
+    return job(writes=writes, schemas=texts)
+
+
+TICKET = asked("ticket.category", "ticket.priority")
+
+
+def refusal(answer, of=TICKET):
+    with pytest.raises(ReplyRefused) as refused:
+        reply_of(answer, of)
+    return refused.value
+
+
+# --- the form ---
+
+
+def test_fields_are_asked_for_by_their_last_names():
+    form = Form.of(TICKET)
+    assert form.fields == {"category": "ticket.category", "priority": "ticket.priority"}
+    assert form.schema == {
+        "type": "object",
+        "properties": {"category": {"type": "string"}, "priority": {"type": "string"}},
+        "required": ["category", "priority"],
+        "additionalProperties": False,
+    }
+
+
+def test_names_are_as_long_as_it_takes_to_tell_fields_apart():
+    form = Form.of(asked("ticket.owner.name", "customer.name", "name"))
+    assert form.fields == {"owner.name": "ticket.owner.name", "customer.name": "customer.name", "name": "name"}
+
+
+def test_keys_with_dots_stay_one_segment():
+    assert Form.of(asked('files."a.txt"')).fields == {'"a.txt"': 'files."a.txt"'}
+
+
+def test_a_schema_says_what_the_fields_are_and_which_are_needed():
+    schema = {"properties": {"ticket.category": {"enum": ["billing"]}}, "required": ["ticket.category"]}
+    form = Form.of(asked("ticket", "notes", schema=schema))
+    assert form.fields == {"category": "ticket.category", "notes": "notes"}
+    assert form.schema["properties"] == {"category": {"enum": ["billing"]}, "notes": {"type": "string"}}
+    assert form.schema["required"] == ["category"]
+
+
+def test_open_writes_have_no_names_of_their_own():
+    form = Form.of(asked("notes.*"))
+    assert (form.fields, form.open, form.schema["additionalProperties"]) == ({}, True, True)
+    assert form.request == "Answer with one JSON object and nothing else; its keys are dotted paths."
+
+
+def test_the_request_shows_the_schema():
+    assert '"required":["category","priority"]' in Form.of(TICKET).request
+
+
+# --- the reply ---
+
+WRITES = {"ticket.category": "billing", "ticket.priority": "high"}
+
+
+class Pydantic:
+    def model_dump(self, mode):
+        assert mode == "json"
+        return {"category": "billing", "priority": "high"}
+
+
+class Struct(msgspec.Struct):
+    category: str = "billing"
+    priority: str = "high"
+
+
+@dataclasses.dataclass
+class Data:
+    category: str = "billing"
+    priority: str = "high"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"category": "billing", "priority": "high"},
+        WRITES,
+        '{"category": "billing", "ticket.priority": "high"}',
+        ' \n{"category": "billing", "priority": "high"}\n',
+        '```json\n{"category": "billing", "priority": "high"}\n```',
+        '```\n{"category": "billing", "priority": "high"}\n```\n',
+        Pydantic(),
+        Struct(),
+        Data(),
+        il.Reply(writes=WRITES),
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_an_object_in_any_form_is_a_reply(answer):
+    usage = il.Usage(1, 2)
+    reply = reply_of(answer, TICKET, usage)
+    assert (reply.writes, reply.usage) == (WRITES, usage)
+
+
+def test_an_agent_that_counts_for_itself_is_believed():
+    assert reply_of(il.Reply(usage=il.Usage(7)), TICKET, il.Usage(1)).usage == il.Usage(7)
+
+
+@pytest.mark.parametrize(
+    ("answer", "schema", "value"),
+    [
+        ("A draft, {with} braces.", None, "A draft, {with} braces."),
+        ("42", None, "42"),
+        ("42", {"properties": {"out": {"type": "integer"}}}, 42),
+        (42, None, 42),
+        ([1], None, [1]),
+    ],
+)
+def test_one_field_is_answered_by_its_value_alone(answer, schema, value):
+    assert reply_of(answer, asked("out", schema=schema)).writes == {"out": value}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("", "the answer is empty; answer with a JSON object with category, priority"),
+        (" \n\t", "the answer is empty"),
+        ('Sure! {"category": "billing"}', "the answer is no JSON object; answer with one that has category, priority"),
+        ('{"category": "billing"} Hope that helps!', "the answer is no JSON object"),
+        ('{"category": "billing"', "the answer is no JSON object"),
+        ("[1, 2]", "the answer is no JSON object"),
+        ("[" * 100_000, "the answer is no JSON object"),
+        (None, "the agent answered nothing, not an object with category, priority"),
+        (42, "the agent answered a int, not an object"),
+        ({"category": "a", "ticket.category": "b"}, "ticket.category is given twice, once under its short name"),
+    ],
+)
+def test_what_is_no_object_is_refused_with_what_is_wanted(answer, said):
+    assert said in refusal(answer).message
+
+
+def test_a_number_is_not_made_of_prose():
+    schema = {"properties": {"out": {"type": "integer"}}}
+    assert "no JSON object" in refusal("about 42", asked("out", schema=schema)).message
+
+
+def test_fields_that_nobody_asked_for_are_left_to_the_assessment():
+    assert reply_of({"category": "a", "mood": "good"}, TICKET).writes == {"ticket.category": "a", "mood": "good"}
+
+
+def test_a_refusal_keeps_what_was_said_and_what_it_cost():
+    usage = il.Usage(3, 4)
+    with pytest.raises(ReplyRefused) as refused:
+        reply_of("Sure!" * 10_000, TICKET, usage)
+    assert refused.value.usage == usage
+    assert refused.value.said.startswith("Sure!Sure!")
+    assert len(refused.value.said) == 10_000

@@ -1,0 +1,48 @@
+"""What tokens cost: a price that isn't known is None, never zero."""
+
+import pytest
+
+from interlock.agents.foreign import Meter
+from interlock.agents.prices import dollars
+from interlock.core.job import Usage
+
+
+def test_a_price_of_ones_own():
+    prices = {"input": 1.0, "output": 10.0}
+    assert dollars("mine", 1_000_000, 500_000, 0, prices) == pytest.approx(6.0)
+    assert dollars("mine", 1_000_000, 0, 400_000, {**prices, "cached": 0.5}) == pytest.approx(0.6 + 0.2)
+
+
+def test_a_price_from_the_list():
+    assert dollars("gpt-4o-mini", 1_000_000, 0) == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize("model", ["no-such-model", "", "x" * 200])
+def test_a_model_that_is_not_in_the_list_has_no_price(model):
+    assert dollars(model, 1, 1) is None
+
+
+def test_a_meter_counts_every_request():
+    meter = Meter({"input": 1.0, "output": 1.0})
+    meter.add("one", 10, 5)
+    meter.add("two", 20, 5, cached=4)
+    assert meter.usage == Usage(30, 10, pytest.approx(40e-6), 4, 2, "two")
+
+
+def test_a_meter_that_counted_nothing_says_so():
+    assert Meter().usage is None
+
+
+def test_one_unknown_price_makes_the_whole_unknown():
+    meter = Meter()
+    meter.add("gpt-4o-mini", 10, 5)
+    meter.add("no-such-model", 10, 5)
+    assert meter.usage.usd is None
+
+
+def test_the_name_of_a_model_is_bounded_text():
+    meter = Meter()
+    meter.add("x" * 1_000, 1, 1)
+    assert len(meter.usage.model) == 200
+    meter.add("\ud800", 1, 1)
+    assert meter.usage.model == ""
