@@ -87,7 +87,7 @@ def adapters(team: Team) -> dict[str, Adapter]:
     problems: list[TeamError] = []
     for name, agent in team.agents.items():
         try:
-            made[name] = _of_kind(agent, team) if agent.kind in KINDS else _of_code(agent, team, pool)
+            made[name] = adapter_of(team, agent, pool)
         except TeamError as error:
             problems += [team.locate(problem) for problem in error.problems]
     if problems:
@@ -108,8 +108,11 @@ KINDS = {
 }
 
 
-def _of_kind(agent: Agent, team: Team) -> Adapter:
-    """The adapter of an agent that is declared by another key than `use`."""
+def adapter_of(team: Team, agent: Agent, pool: ProcessPool) -> Adapter:
+    """The adapter of one agent. Raises TeamError, and MissingExtra where a part that it needs is not installed."""
+    if agent.kind not in KINDS:
+        code: Any = code_of(agent, team.folder)
+        return code if isinstance(code, Adapter) else _adapter(agent, code, pool)
     declared: Any = getattr(agent, agent.kind)
     if not isinstance(declared, Mapping):
         shape: Any = AGENT.fields[agent.kind].shape
@@ -117,11 +120,6 @@ def _of_kind(agent: Agent, team: Team) -> Adapter:
     setting = Setting(agent, declared, partial(find, folder=team.folder), team)
     adapter: Adapter = import_module(KINDS[agent.kind]).declared(setting)
     return adapter
-
-
-def _of_code(agent: Agent, team: Team, pool: ProcessPool) -> Adapter:
-    code: Any = code_of(agent, team.folder)
-    return code if isinstance(code, Adapter) else _adapter(agent, code, pool)
 
 
 def _adapter(agent: Agent, function: Callable[..., Any], pool: ProcessPool) -> Adapter:

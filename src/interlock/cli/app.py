@@ -295,6 +295,21 @@ def audit(team: Team, *, json: JsonOption = False) -> int:
 
 
 @command
+def doctor(
+    team: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEAM]", help="A team file, or a folder with a team.yaml.", show_default=False),
+    ] = None,
+    *,
+    json: JsonOption = False,
+) -> int:
+    """Show what is installed, what a team lacks, and whether the servers behind its agents answer."""
+    from . import examining
+
+    return examining.doctor(team, json=json)
+
+
+@command
 def simulate(  # noqa: PLR0913 - its options
     team: Team,
     *,

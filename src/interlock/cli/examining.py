@@ -1,0 +1,31 @@
+"""`doctor`: what is installed, what a team lacks, and whether the servers behind it answer."""
+
+import platform
+import sys
+from typing import Any
+
+import msgspec
+
+import interlock
+from interlock.doctor import Diagnosis, Extra, examine, extras
+from interlock.team import Team
+
+from . import exits
+
+
+def doctor(team: str | None, *, json: bool) -> int:
+    """Look, and tell; the exit code says whether the team could run."""
+    about = {"interlock": interlock.__version__, "python": platform.python_version(), "system": sys.platform}
+    parts, found = extras(), examine(Team.load(team)) if team is not None else []
+    if json:
+        sys.stdout.buffer.write(msgspec.json.encode(_document(about, parts, found)) + b"\n")
+    else:
+        from .paint_doctor import show_doctor
+
+        show_doctor(about, parts, found, team or "")
+    return exits.DONE if all(one.state == "ok" for one in found) else exits.FAILED
+
+
+def _document(about: dict[str, str], parts: list[Extra], found: list[Diagnosis]) -> dict[str, Any]:
+    told = [{"name": one.name, "installed": one.is_installed, "packages": one.packages} for one in parts]
+    return {**about, "extras": told, "agents": msgspec.to_builtins(found)}
