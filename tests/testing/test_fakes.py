@@ -18,7 +18,7 @@ from interlock.engine import clock
 from interlock.errors import AgentCrashed, AgentError, AgentRefused, JournalError, ReplyRefused, RunNotFound
 from interlock.journal.sqlite import SqliteJournal
 from interlock.testing.chance import Chance
-from interlock.testing.fakes import ASK_SHARE, Generated, Probabilistic, Recorded, Scripted, answer_of
+from interlock.testing.fakes import ASK_SHARE, DELETE_SHARE, Generated, Probabilistic, Recorded, Scripted, answer_of
 from tests import virtual
 from tests.agents.scenes import job
 from tests.core.transcripts import Transcript
@@ -359,6 +359,9 @@ def test_errors_and_garbage_come_as_often_as_declared():
 
 def test_an_agent_may_always_fail_or_always_answer_garbage():
     assert share(many(Probabilistic(good, errors=1.0), 100), is_error) == 1
+    refused = [answer for answer, _ in many(Probabilistic(good, refusals=0.5), 100) if isinstance(answer, AgentRefused)]
+    assert 30 < len(refused) < 70
+    assert {str(error) for error in refused} == {"the agent refused by chance"}
     assert share(many(Probabilistic(good, garbage=1.0), 100), is_garbage) > 0.9
     kinds = Counter(type(answer).__name__ for answer, _ in many(Probabilistic(good, garbage=1.0), 200))
     assert len(kinds) > 3, "garbage of many kinds"
@@ -476,15 +479,57 @@ def test_in_a_simulation_it_takes_less_than_its_timeout_and_none_when_calm():
     assert {seeded(seed, calm=True)[1] for seed in range(20)} == {0.0}
 
 
-def test_in_a_simulation_it_reads_all_that_it_is_shown():
+def looking(seed, **given):
+    """The job that was handed to a generated agent, after it has answered."""
+    said = Transcript(
+        plain_step("a", writes=["out.a"]),
+        plain_step("b", needs=["a"], writes=["out.b"]),
+        roles={"ann": Role(Scope(["act"], ["q"], ["out"]))},
+        request={"q": [1, 2]},
+    )
+    said.begin()
+    said.start("a")
+    job = msgspec.structs.replace(said.jobs["a"], **given)
+    virtual.run(answer_of(Generated(said.rules).seeded(Chance(seed), str, calm=True), job))
+    return job
+
+
+def test_in_a_simulation_it_reads_all_that_it_is_shown_or_a_few_fields_by_name():
+    views = [looking(seed).view for seed in range(50)]
+    assert 10 < sum(view.coarse for view in views) < 50
+    assert {path for view in views if not view.coarse for path in view.reads} == {"out.a", "out.b"}
+
+
+def test_in_a_simulation_it_writes_into_what_it_is_handed():
+    def handed(seed):
+        return looking(seed, item=["one", {"two": 2}])
+
+    job = next(job for job in map(handed, range(50)) if job.view.coarse)
+    assert job.item == []
+    assert job.view["q"] == [1, 2], "which nobody else sees"
+
+
+def test_now_and_then_it_deletes_what_it_need_not_write():
+    schema = {"properties": {path: {"type": "string"} for path in ("out.x", "out.y")}, "required": ["out.x"]}
+    roles = {"ann": Role(Scope(["act"], [], ["out"]), schema=schema)}
+    said = Transcript(plain_step("a", writes=["out.x", "out.y"]), roles=roles)
+    said.begin()
+    said.start("a")
+    fake = Generated(said.rules)
+    writes = [fake.reply(said.jobs["a"], Random(seed)).writes for seed in range(400)]
+    deleted = [path for one in writes for path, value in one.items() if value is il.DELETE]
+    assert 1 <= len(deleted) < 400 * DELETE_SHARE
+    assert set(deleted) == {"out.y"}, "the other one is required"
+
+
+def test_now_and_then_it_says_something_beside_its_writes():
     said = team_of_two()
-    shown = said.jobs["a"]
-    code = Generated(said.rules).seeded(Chance(1), str, calm=True)
-    virtual.run(answer_of(code, shown))
-    assert shown.view.coarse
+    outputs = [Generated(said.rules).reply(said.jobs["a"], Random(seed)).output for seed in range(100)]
+    assert 10 < outputs.count(None) < 90
+    assert all(type(output["said"]) is str for output in outputs if output is not None)
 
 
 def test_in_a_simulation_it_asks_a_person_now_and_then():
     asked = [answer.ask for answer in (seeded(seed, calm=True)[0] for seed in range(1_500)) if answer.ask]
     assert 1 <= len(asked) <= 5 * 1_500 * ASK_SHARE
-    assert asked[0] == il.Question("What shall a do?")
+    assert asked[0] == il.Question("What shall a do?", ("go on", "stop"))

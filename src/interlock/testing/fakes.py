@@ -6,8 +6,9 @@ agent, or as `use` of an Agent.
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from itertools import count, islice
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol, cast
@@ -17,9 +18,9 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.context import EVERYTHING, View
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
-from interlock.core.paths import Patterns
+from interlock.core.paths import Patterns, base, inside, is_open
 from interlock.core.policy import Policy
-from interlock.core.rules import Duty, Rules
+from interlock.core.rules import Duty, Rules, deciding
 from interlock.core.values import DEFAULT_LIMITS
 from interlock.engine.tasks import run_main
 from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused
@@ -27,6 +28,7 @@ from interlock.wiring import open_journal
 
 from .chance import Chance
 from .generation.replies import ReplyMaker
+from .generation.texts import text
 from .injection.faults import GARBAGE
 from .injection.garbage import garble
 
@@ -37,6 +39,11 @@ TOKENS_MAX = 2_000
 HANG_FACTOR = 2
 # In a simulation a generated agent asks a person so often instead of answering.
 ASK_SHARE = 0.005
+# So often it has something to say beside its writes, reads all it is shown, and deletes a field that it need not write.
+OUTPUT_SHARE = 0.3
+COARSE_SHARE = 0.7
+DELETE_SHARE = 0.1
+NAMES_READ = 3
 
 Code = Callable[[Job], Any]
 
@@ -157,9 +164,10 @@ def _refused(outcome: e.AttemptRefused) -> Reply:
 class Probabilistic:
     """An agent around another that takes time, fails, answers garbage and gets worse, by chance.
 
-    seconds: the median of what a call takes; it is log-normal, with `spread` as its sigma. errors, garbage: shares of
-    calls, 0 to 1. drift: how much the share of garbage grows with each call. The luck of a call hangs on its
-    idempotency key and the seed alone; in a simulation, on that one's seed as well.
+    seconds: the median of what a call takes; it is log-normal, with `spread` as its sigma. errors, refusals, garbage:
+    shares of calls, 0 to 1; a refusal is an error for good, which is not tried again. drift: how much the share of
+    garbage grows with each call. The luck of a call hangs on its idempotency key and the seed alone; in a simulation,
+    on that one's seed as well.
     """
 
     def __init__(
@@ -169,12 +177,14 @@ class Probabilistic:
         seconds: float = 0.5,
         spread: float = 0.5,
         errors: float = 0.0,
+        refusals: float = 0.0,
         garbage: float = 0.0,
         drift: float = 0.0,
         seed: int = 0,
     ) -> None:
         self._agent, self._seconds, self._spread = agent, seconds, spread
-        self._errors, self._garbage, self._drift, self._seed = errors, garbage, drift, seed
+        self._errors, self._refusals, self._garbage = errors, refusals, garbage
+        self._drift, self._seed = drift, seed
         self.calls = 0
 
     async def __call__(self, job: Job) -> Any:
@@ -201,6 +211,8 @@ class Probabilistic:
         await asyncio.sleep(self._seconds * luck.lognormvariate(0.0, self._spread))
         if luck.random() < self._errors:
             raise AgentError("the agent failed by chance")
+        if self._refusals and luck.random() < self._refusals:
+            raise AgentRefused("the agent refused by chance")
         answer = await answer_of(agent, job)
         if luck.random() < garbage:
             return garble(luck.choice(GARBAGE), answer, job, _ANY_DUTY, DEFAULT_LIMITS, luck)
@@ -209,6 +221,10 @@ class Probabilistic:
 
 # What an agent may write isn't known here: whatever it writes counts as its own.
 _ANY_DUTY = Duty("", EVERYTHING, Patterns(("*",)), Policy(), ())
+
+
+def _near(one: str, other: str) -> bool:
+    return inside(one, other) or inside(other, one)
 
 
 class Generated:
@@ -226,25 +242,54 @@ class Generated:
         if maker is None:
             maker = self._makers[number, job.agent] = ReplyMaker(self._rules, plan.steps[number], job.agent)
         usage = Usage(random.randrange(TOKENS_MAX), random.randrange(TOKENS_MAX), random.randrange(100) / 1e4)
-        return Reply(writes=maker(job, random), usage=usage, confidence=random.random())
+        writes, confidence = maker(job, random), random.random()
+        if random.random() < DELETE_SHARE:
+            writes |= self._deletion(writes, maker(job, random))
+        output = {"said": text(random)} if random.random() < OUTPUT_SHARE else None
+        return Reply(writes=writes, output=output, usage=usage, confidence=confidence)
+
+    def _deletion(self, writes: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+        """Delete a field that another reply would write and this one leaves alone, if there is one."""
+        kept = (*writes, *self._rules.sharing.reducers)
+        left = (path for path in other if not any(_near(path, field) for field in kept))
+        return dict.fromkeys(islice(left, 1), DELETE)
 
     async def __call__(self, job: Job) -> Reply:
         """A good reply, the same whenever the same attempt is made."""
         return self.reply(job, Chance(0).stream(job.idempotency_key))
 
     def seeded(self, chance: Chance, label: Callable[[str], str], *, calm: bool) -> Code:
-        """See Seeded. It takes its time, and now and then asks a person."""
+        """See Seeded. It takes its time, writes into all that it was handed, and now and then asks a person."""
 
         async def call(job: Job) -> Reply:
             random = chance.stream("reply", label(job.run_id), job.step, job.attempt)
             seconds = random.choice(LATENCY_SHARES) * random.random() * self._timeout(job)
             await asyncio.sleep(0.0 if calm else seconds)
-            cast("View", job.view).to_dict()  # it reads all it is shown, as a model does
             if random.random() < ASK_SHARE:
-                return Reply(ask=Question(f"What shall {job.step} do?"))
-            return self.reply(job, random)
+                reply = Reply(ask=Question(f"What shall {job.step} do?", ("go on", "stop")))
+            else:
+                reply = self.reply(job, random)
+            self._look(job, random)
+            return reply
 
         return call
+
+    def _look(self, job: Job, random: Random) -> None:
+        """Read all that is shown, as a model does, or a few fields of the team, shown or not; and write into them."""
+        if random.random() < COARSE_SHARE:
+            found = [*cast("View", job.view).to_dict().values(), job.item]
+        else:
+            found = [job.view.get(path) for path in random.choices(self._fields, k=NAMES_READ)]
+        for value in found:
+            if isinstance(value, list | dict):
+                value.clear()
+
+    @cached_property
+    def _fields(self) -> list[str]:
+        """The fields that some step may write or decides by; an open pattern stands for a field in it."""
+        plan = self._rules.plan.steps[1:]
+        patterns = (p for step in plan for p in (*self._rules.may_write(step), *deciding(step)))
+        return [*dict.fromkeys(f"{base(p)}.x".removeprefix(".") if is_open(p) else p for p in patterns)] or ["x"]
 
     def _timeout(self, job: Job) -> float:
         return self._rules.duty(job.step, job.agent).policy.timeout_ms / 1_000

@@ -9,7 +9,7 @@ from interlock.core.job import Reply
 from interlock.core.policy import Policy
 from interlock.errors import AgentError
 from interlock.testing.chance import Chance
-from interlock.testing.injection.adapters import HANG_TIMEOUTS, FaultyAdapter, InjectedError
+from interlock.testing.injection.adapters import HANG_TIMEOUTS, FaultyAdapter, InjectedError, InjectedRefusal
 from interlock.testing.injection.faults import CALL, GARBAGE, Fault, Faults
 from interlock.testing.injection.garbage import garble
 from tests import virtual
@@ -110,6 +110,15 @@ def test_an_exception_comes_instead_of_a_call():
     assert (error.message, error.code, error.retryable) == ("injected: the agent failed", "injected", True)
     assert at == 0.0
     assert scene.inner.keys == []
+
+
+def test_a_refusal_comes_instead_of_a_call_and_is_for_good():
+    scene = only("refusal")
+    error, at = scene.run()
+    assert type(error) is InjectedRefusal
+    assert (error.message, error.code) == ("injected: the agent refused", "injected_refusal")
+    assert not error.retryable
+    assert (at, scene.inner.keys) == (0.0, [])
 
 
 def test_a_hanging_call_ends_long_after_its_timeout():

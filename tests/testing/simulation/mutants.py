@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -22,10 +22,14 @@ SEEDS_MAX = 1_000
 
 
 class Mutant(NamedTuple):
-    """A bug. edits: (file below src/interlock, text that is there once, text in its place)."""
+    """A bug. edits: (file below src/interlock, text that is there once, text in its place).
+
+    faults: kind -> probability, where it takes more than a little of everything.
+    """
 
     name: str
     edits: Sequence[tuple[str, str, str]]
+    faults: Mapping[str, float] = {}
 
 
 class Catch(NamedTuple):
@@ -290,7 +294,7 @@ MUTANTS = [
     ),
     Mutant(
         "backoff not waited for",
-        [("engine/driver.py", "min(max(0, timer.due_us - self._shell.now_us()), longest_us) / 1e6", "0.0")],
+        [("engine/driver.py", "min(max(0, timer.due_us - self._shell.now_us()), 1_000 * timer.wait_ms) / 1e6", "0.0")],
     ),
     Mutant(
         "timeout that never fires",
@@ -305,6 +309,206 @@ MUTANTS = [
     Mutant(
         "join runs although a need is dead",
         [("core/machine.py", 'if lost is not None and self.step(n).join == "all":', "if False:")],
+    ),
+    Mutant(
+        "hash of a view without its values",
+        [("core/values.py", "(path.encode(), place, canonical_bytes(raw))", '(path.encode(), place, b"")')],
+    ),
+    Mutant(
+        "value beyond the scope given by name",
+        [
+            (
+                "core/context.py",
+                "        if self._sight.can_read(path):\n            version",
+                "        if True:\n            version",
+            )
+        ],
+    ),
+    Mutant(
+        "condition that takes true for 1",
+        [("core/conditions.py", "return type(one) is type(other) and bool(one == other)", "return bool(one == other)")],
+    ),
+    Mutant(
+        "order of conditions turned round",
+        [("core/conditions.py", "lambda a, b: a < b)", "lambda a, b: a > b)")],
+    ),
+    Mutant(
+        "condition that holds where nothing stands",
+        [("core/conditions.py", 'return condition.op in {"absent", "!=", "not in"}', "return True")],
+    ),
+    Mutant(
+        "permission that takes one case for the other",
+        [("core/assess.py", "        if not can_write(path):\n", "        if not can_write(path.lower()):\n")],
+    ),
+    Mutant("timed-out call not cancelled", [("engine/driver.py", "        call.task.cancel()\n", "")]),
+    Mutant(
+        "calls of a cancelled run not stopped",
+        [("engine/driver.py", "        for call in self._calls.values():\n            self._give_up(call)\n", "")],
+    ),
+    Mutant(
+        "failure for good tried again",
+        [
+            (
+                "core/machine.py",
+                "self._setback(n, event.error, again=event.retryable,",
+                "self._setback(n, event.error, again=True,",
+            )
+        ],
+    ),
+    Mutant(
+        "failure for good told as one that may pass",
+        [("engine/driver.py", "        bool(error.retryable),\n", "        True,\n")],
+    ),
+    Mutant(
+        "text of an error lost",
+        [
+            (
+                "engine/driver.py",
+                "        failure_of(error).kind,\n        describe(error),\n",
+                '        failure_of(error).kind,\n        "",\n',
+            )
+        ],
+    ),
+    Mutant("reasons of a refusal lost", [("core/assess.py", "tuple(submission.findings), _kept(", "(), _kept(")]),
+    Mutant(
+        "refused reply not kept",
+        [("core/assess.py", "    return Raw(encode_written(excerpt(answer)))\n", "    return NULL\n")],
+    ),
+    Mutant(
+        "output lost",
+        [("core/assess.py", "submission.output = Raw(encode(reply.output, limits))", "encode(reply.output, limits)")],
+    ),
+    Mutant(
+        "late reply not charged",
+        [
+            (
+                "engine/driver.py",
+                "usage = usage_of(outcome.answer) if isinstance(outcome, _Answer) else",
+                "usage = None if isinstance(outcome, _Answer) else",
+            )
+        ],
+    ),
+    Mutant("choices of a question lost", [("core/assess.py", "Question(text, tuple(choices))", "Question(text)")]),
+    Mutant(
+        "deletion lost",
+        [("core/assess.py", "            submission.deletes.append(path)\n", "            pass\n")],
+    ),
+    Mutant(
+        "deleted field still seen",
+        [("core/context.py", "                if self._present(leaf):\n", "                if False:\n")],
+    ),
+    Mutant(
+        "agents write into what others are shown",
+        [
+            (
+                "core/context.py",
+                "                return decode(version.raw)\n",
+                "                return _kept(version.raw)\n",
+            ),
+            (
+                "core/context.py",
+                "                node[last] = decode(raw)\n",
+                "                node[last] = _kept(raw)\n",
+            ),
+            (
+                "core/context.py",
+                '_BRACE = ord("{")\n',
+                """_BRACE = ord("{")
+_values = {}
+
+
+def _kept(raw):
+    return _values.setdefault(raw, decode(raw))
+
+
+""",
+            ),
+        ],
+    ),
+    Mutant(
+        "item shared by the calls of a step",
+        [
+            (
+                "core/machine.py",
+                "item=msgspec.json.decode(item[2]) if item else None",
+                "item=item[2] if item else None",
+            ),
+            (
+                "core/machine.py",
+                "self.items[n] = (item_id, index, item)",
+                "self.items[n] = (item_id, index, msgspec.json.decode(item))",
+            ),
+        ],
+    ),
+    Mutant(
+        "reads by name forgotten",
+        [("core/context.py", "        self._reads[path] = None\n", "")],
+    ),
+    Mutant(
+        "request to cancel ignored by a driver",
+        [("engine/engine.py", "            driver.deliver(request)\n", "            pass\n")],
+    ),
+    Mutant(
+        "request to cancel not delivered at resume",
+        [
+            (
+                "engine/driver.py",
+                "for request in await self._shell.journal.requests(self._run_id):",
+                "for request in ():",
+            )
+        ],
+        {"cancel": 1.0, "crash_before_write": 0.1, "slow": 0.6},
+    ),
+    Mutant(
+        "backoff five times too long",
+        [("engine/driver.py", "1_000 * timer.wait_ms) / 1e6", "1_000 * timer.wait_ms) / 2e5")],
+    ),
+    Mutant(
+        "backoff that grows too fast",
+        [("core/policy.py", "self.backoff_ms << min(failures - 1, 32)", "self.backoff_ms << 3 * min(failures, 32)")],
+    ),
+    Mutant(
+        "value beyond its limit",
+        [("core/assess.py", "        raw = encode(value, limits)\n", "        raw = encode(value, limits, 1 << 20)\n")],
+    ),
+    Mutant(
+        "value nested too deep", [("core/values.py", "        if depth > self.depth_max:\n", "        if False:\n")]
+    ),
+    Mutant(
+        "commit beyond its limit",
+        [("core/assess.py", "    if total > limits.commit_bytes_max:\n", "    if False:\n")],
+    ),
+    Mutant(
+        "too many fields",
+        [
+            ("core/assess.py", "    if len(writes) > limits.commit_fields_max:\n", "    if False:\n"),
+            ("core/context.py", "added > min(SMALL_COMMIT_BYTES, limits.commit_fields_max) and not", "False and not"),
+        ],
+    ),
+    Mutant(
+        "context beyond its limit",
+        [("core/context.py", "        if self._bytes + added > limits.context_bytes_max:\n", "        if False:\n")],
+    ),
+    Mutant(
+        "for_each wider than allowed",
+        [("core/machine.py", "if len(items) > limits.for_each_width_max or", "if")],
+    ),
+    Mutant(
+        "more steps than allowed",
+        [("core/machine.py", " or len(self.state) - 1 + len(items) > limits.steps_max:", ":")],
+    ),
+    Mutant(
+        "lost call made again for ever",
+        [("core/machine.py", "if self._lost[n] > self.duty(n).policy.reissues_max:", "if False:")],
+        {"crash_after_write": 0.6},
+    ),
+    Mutant(
+        "more calls at once than there is room for",
+        [("engine/slots.py", "return self._free > 0 and self._free_of", "return self._free_of")],
+    ),
+    Mutant(
+        "more runs at once than allowed",
+        [("engine/tasks.py", "while len(tasks) >= width or not done.empty():", "while not done.empty():")],
     ),
 ]
 
@@ -322,9 +526,11 @@ def mutated(mutant: Mutant, folder: Path) -> None:
 HUNT = """
 import json, sys
 from interlock.testing.simulation.campaign import Recipe, play
-from interlock.testing.injection.faults import Faults
-team, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-report = play(Recipe(team=team, faults=Faults.everything().document).scenes(), range(first, last))
+from interlock.testing.injection.faults import Fault, Faults
+team, seeds, shares = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+given = Faults(Fault(fault=kind, probability=share) for kind, share in shares.items())
+faults = given if shares else Faults.everything()
+report = play(Recipe(team=team, faults=faults.document).scenes(), range(seeds))
 seed = report.first_broken
 broken = report.broken[seed] if seed is not None else None
 print(json.dumps([broken.invariant, seed, broken.message] if broken else ["", report.seeds, ""]))
@@ -334,9 +540,10 @@ print(json.dumps([broken.invariant, seed, broken.message] if broken else ["", re
 def hunt(mutant: Mutant | None, seeds_max: int = SEEDS_MAX) -> Catch:
     """Simulate with the bug, or without any, until something breaks."""
     with tempfile.TemporaryDirectory() as folder:
-        mutated(mutant or Mutant("", []), Path(folder))
+        bug = mutant or Mutant("", [])
+        mutated(bug, Path(folder))
         environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-c", HUNT, str(TEAM), "0", str(seeds_max)]
+        command = [sys.executable, "-c", HUNT, str(TEAM), str(seeds_max), json.dumps(dict(bug.faults))]
         done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{mutant}: {done.stderr[-2_000:]}"
     return Catch(*json.loads(done.stdout))

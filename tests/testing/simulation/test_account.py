@@ -12,6 +12,7 @@ from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.core import values
+from interlock.core.context import EVERYTHING, View
 from interlock.core.job import Job, Question, Usage, idempotency_key
 from interlock.core.plan import Condition, Phase, Plan, Step
 from interlock.core.policy import Policy
@@ -21,6 +22,7 @@ from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.testing.simulation.account import Account, Broken
 from interlock.testing.simulation.checks import check_replay
 from interlock.testing.simulation.naive import NaiveContext
+from interlock.testing.simulation.views import Seen, ViewHashes, wrong_by_name
 from tests.core.strategies import scenarios
 from tests.core.test_promises import SLOW_TO_DRAW, Playing, schedules
 
@@ -40,11 +42,11 @@ def each(id_, path, *needs):
 class Telling:
     """Tells an account what happens, one second apart."""
 
-    def __init__(self, *steps, request=None, roles=None, reducers=None, limits=DEFAULT_LIMITS, **policy):
+    def __init__(self, *steps, request=None, roles=None, reducers=None, limits=DEFAULT_LIMITS, hashes=None, **policy):
         roles = roles or {"ann": Role(ALL, Policy(**{"retries": 0, "backoff_ms": 0, **policy}))}
         self.rules = Rules(Plan(steps), roles, Sharing(reducers=reducers or {}), limits)
         self.request = request or {}
-        self.account = Account("run", self.rules)
+        self.account = Account("run", self.rules, hashes)
         self.at_us = 0
         self.attempts = {}
 
@@ -58,7 +60,15 @@ class Telling:
 
     def start(self, step_id, *, attempt=0, agent="ann", again=False, **more):
         self.attempts[step_id] = attempt or self.attempts.get(step_id, 0) + (not again)
-        return self.hear(e.AttemptStarted, step_id, self.attempts[step_id], agent, "", **more)
+        return self.hear(e.AttemptStarted, step_id, self.attempts[step_id], agent, self.hash_of(step_id), **more)
+
+    def hash_of(self, step_id):
+        """The hash that a good machine tells for what a step may see."""
+        one = self.account.steps.get(step_id)
+        if one is None:
+            return ""
+        seen = Seen(self.account.naive, self.rules.plan.ancestors[one.number], one.duty.sight, "run")
+        return values.content_hash(seen.leaves + seen.origin)
 
     def commit(self, step_id, deletes=(), usage=None, *, attempt=0, **writes):
         """Writes below `out`, or whole paths where they have one."""
@@ -119,7 +129,7 @@ class Telling:
 
 
 def shown(tree):
-    return SimpleNamespace(unread=lambda: SimpleNamespace(to_dict=lambda: tree))
+    return View.of(tree)
 
 
 @contextmanager
@@ -329,8 +339,8 @@ def test_a_condition_is_looked_at_when_all_that_is_needed_is_over():
 # --- for_each: plan, frozen_items ---
 
 
-def listed(items=(1, 2)):
-    return Telling(step("a"), each("b", "list", "a"), step("c", "b"), request={"list": list(items)}).begin()
+def listed(items=(1, 2), **given):
+    return Telling(step("a"), each("b", "list", "a"), step("c", "b"), request={"list": list(items)}, **given).begin()
 
 
 def test_items_become_steps_of_their_own():
@@ -433,6 +443,21 @@ def waiting(**policy):
     return Telling(step("a"), **{"retries": 3, "backoff_ms": 400, "backoff_ms_max": 1_000, **policy}).begin()
 
 
+def test_a_wait_is_no_longer_than_declared():
+    telling = waiting().start("a").fail("a")
+    with broken("backoff", "a waited 1.6 s longer than it had to"):
+        telling.hear(e.BackoffEnded, "a", after=2_000_000)
+
+
+def test_a_wait_may_end_late_where_nobody_was_there_or_the_clock_has_jumped():
+    telling = waiting().start("a").fail("a")
+    telling.account.driven_since_us = telling.at_us + 5_000_000
+    telling.hear(e.BackoffEnded, "a", after=6_000_000)
+    telling = waiting().start("a").fail("a")
+    telling.account.clock_is_steady = False
+    telling.hear(e.BackoffEnded, "a", after=6_000_000)
+
+
 def test_a_failed_attempt_is_followed_by_a_wait():
     telling = waiting().start("a").fail("a")
     assert telling.states == {"a": "backing_off"}
@@ -504,9 +529,46 @@ def test_an_item_commits_only_what_belongs_to_it():
 
 def test_a_commit_keeps_within_its_limits():
     telling = Telling(step("a"), limits=Limits(commit_bytes_max=10)).begin().start("a")
-    with broken("limits", "a committed 11 bytes"):
+    with broken("limits", "a committed more than commit_bytes_max allows"):
         telling.commit("a", out__a="x" * 9)
     Telling(step("a"), limits=Limits(commit_bytes_max=10)).begin().do("a", out__a="x" * 8)
+
+
+@pytest.mark.parametrize(
+    ("limit", "good", "bad"),
+    [
+        ("value_bytes_max", "x" * 8, "x" * 9),
+        ("depth_max", [[[[[[[[[[1]]]]]]]]]], [[[[[[[[[[[1]]]]]]]]]]]),
+        ("commit_fields_max", {f"f{n}": [n, n] for n in range(10)}, {f"f{n}": n for n in range(11)}),
+    ],
+)
+def test_a_value_keeps_within_each_limit(limit, good, bad):
+    def telling():
+        return Telling(step("a"), limits=Limits(**{limit: 10})).begin()
+
+    telling().do("a", out__a=good).finish()
+    with broken("limits", f"a committed more than {limit} allows"):
+        telling().do("a", out__a=bad)
+
+
+def test_a_field_with_a_reducer_is_one_field():
+    facts = {f"f{n}": n for n in range(11)}
+    telling = Telling(step("a"), reducers={"out.a": "merge"}, limits=Limits(commit_fields_max=10))
+    telling.begin().do("a", out__a=facts).finish()
+
+
+def test_the_context_keeps_within_its_limit():
+    telling = Telling(step("a"), step("b"), request={"q": "x" * 8}, limits=Limits(context_bytes_max=20)).begin()
+    telling.do("a", out__a="x" * 8).do("b", out__b=1)
+    with broken("limits", "the context has 21 bytes, more than 20"):
+        telling.finish()
+
+
+@pytest.mark.parametrize("limits", [Limits(for_each_width_max=1), Limits(steps_max=3)])
+def test_a_list_that_is_too_long_is_not_expanded(limits):
+    with broken("limits", "b is expanded to 2 items, too many"):
+        listed(limits=limits).do("a").expand("b", [1, 2])
+    listed(limits=limits).do("a").bury("b").finish("failed")
 
 
 # --- first_outcome ---
@@ -679,6 +741,40 @@ def test_a_view_is_cut_to_the_scope():
         looking(reads=["out.a.x"]).call("c", view=shown({"q": 1, "out": {"a": {"x": 1, "y": 2}}}))
 
 
+def test_a_view_gives_by_name_what_it_shows():
+    class Leaky(View):
+        """Shows only what it may, but gives whatever is asked for by name."""
+
+        def get(self, path, default=None):
+            return 1 if path == "out.a" else default
+
+        def unread(self):
+            return self
+
+    leaky = Leaky(View.of({})._bank, -1, EVERYTHING)
+    assert wrong_by_name(leaky, {}, "out.a") == "out.a gives 1"
+    assert wrong_by_name(View.of({"a": 1}), {"a": 1}, "a") == wrong_by_name(View.of({"a": 1}), {"a": 1}, "A") == ""
+    telling = Telling(step("a"), step("b")).begin().do("a", out__a=1).start("b")
+    with broken("views", "to b, OUT.A was read"):
+        telling.call("b", view=leaky)
+
+
+def test_one_hash_stands_for_one_view_in_all_runs():
+    hashes = ViewHashes()
+    one, other = (Telling(step("a"), request={"q": q}, hashes=hashes).begin() for q in (1, 2))
+    one.start("a")
+    with broken("views", "the hash of the view of a is that of another view"):
+        other.hear(e.AttemptStarted, "a", 1, "ann", one.hash_of("a"))
+
+
+def test_one_view_has_one_hash_in_all_runs():
+    hashes = ViewHashes()
+    one, other = (Telling(step("a"), request={"q": 1}, hashes=hashes).begin() for _ in range(2))
+    one.start("a")
+    with broken("views", "the hash of the view of a is that of another view"):
+        other.hear(e.AttemptStarted, "a", 1, "ann", "another")
+
+
 # --- what it tells ---
 
 
@@ -690,9 +786,6 @@ def test_it_tells_what_it_knows():
     assert account.context == {"q": 1, "out": {"a": [1]}}
     assert account.states == {"a": "committed", "b": "waiting"}
     assert (account.status, account.tokens, len(account.events)) == ("running", 15, 4)
-    assert account.value("out.a", -1) == [1]
-    with pytest.raises(KeyError):
-        account.value("out.b", -1)
 
 
 def test_a_broken_invariant_can_be_told_in_another_process():

@@ -1,15 +1,23 @@
 """A journal that gives the same run when it is replayed, and each way in which it may not."""
 
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import msgspec
 import pytest
 from msgspec import Raw
 
 import interlock.core.events as e
-from interlock.core.job import Reply, Usage
+from interlock.core.assess import assess
+from interlock.core.context import View
+from interlock.core.job import DELETE, Question, Reply, Usage
+from interlock.core.machine import Machine
+from interlock.core.plan import Plan, Step
+from interlock.core.rules import Role, Rules
+from interlock.core.scope import Scope
+from interlock.errors import AgentCrashed, AgentError, AgentRefused
 from interlock.testing.simulation.account import Account, Broken
-from interlock.testing.simulation.checks import check_replay
+from interlock.testing.simulation.checks import check_outcome, check_replay
 from tests.core.transcripts import Transcript, step
 
 
@@ -110,3 +118,150 @@ def test_another_status_is_noticed(told):
 def test_another_cost_is_noticed(told):
     told.account.tokens += 1
     broken(told, "replay", r"the replayed status and cost: \('succeeded', Cost")
+
+
+# --- what became of a call ---
+
+USAGE = Usage(10, 5, 0.1)
+
+
+class Ended(NamedTuple):
+    """A call of step a, as the world saw it."""
+
+    answer: object = None
+    error: BaseException | None = None
+    ended: float | None = 1.0
+    deadline: float = 5.0
+    goes_on: bool = False
+    timeout: float = 5.0
+    job: object = SimpleNamespace(view=View.of({"q": 1}))
+
+    @property
+    def in_time(self):
+        return self.ended is not None and self.ended <= self.deadline
+
+
+def began():
+    roles = {"ann": Role(Scope(["act"], ["*"], ["out.*"]))}
+    account = Account("run", Rules(Plan([Step("a", "ann", "act")]), roles))
+    account.hear(e.RunStarted(0, Raw(b"{}"), "team", "plan"))
+    account.hear(e.AttemptStarted(0, "a", 1, "ann", ""))
+    return account
+
+
+def judged(answer):
+    """What the runtime makes of an answer."""
+    account = began()
+    machine = Machine(account.rules)
+    machine.apply(account.events[0])
+    bank = machine.bank
+    view = bank.view(1, account.steps["a"].duty.sight)
+    given = {"bank": bank, "duty": account.steps["a"].duty, "index": 0, "limits": account.rules.limits, "view": view}
+    return assess(answer, **given, at_us=0, step="a", attempt=1), Ended(answer, job=SimpleNamespace(view=view))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"out.x": 1},
+        Reply(writes={"out.x": {"y": [1]}, "out.z": DELETE}, output=[1], usage=USAGE, confidence=0.5),
+        Reply(ask=Question("Really?", ("yes", "no")), usage=USAGE),
+        Reply(writes={"q": 1}, usage=USAGE),
+        Reply(writes={"out.x": {1, 2}}),
+        Reply(writes={"out.x": 1}, usage=Usage(-1)),
+        {"out.x": 1, "out.x.y": 2},
+        "no reply",
+        None,
+    ],
+)
+def test_the_verdicts_of_the_runtime_are_in_order(answer):
+    event, call = judged(answer)
+    check_outcome(began(), event, call)
+
+
+def test_what_fails_whenever_it_is_looked_at_is_refused_without_an_excerpt():
+    event = e.AttemptRefused(0, "a", 1, (e.Finding("shape", "the reply can't be read: it raises an error"),))
+    check_outcome(began(), event, Ended(object()))
+
+
+def outcome_is_broken(invariant, event, call, message):
+    with pytest.raises(Broken, match=message) as raised:
+        check_outcome(began(), event, call)
+    assert raised.value.invariant == invariant
+
+
+@pytest.mark.parametrize(
+    ("answer", "spoil", "message"),
+    [
+        ({"q": 1}, {"findings": ()}, "was refused without a reason"),
+        ({"q": 1}, {"findings": (e.Finding("scope", ""),)}, "was refused without a reason"),
+        ({"q": 1}, {"reply": Raw(b"null")}, "nothing is kept of what attempt 1 of a answered"),
+        ({"out.x": 1, "out.x.y": 2}, {"reply": Raw(b'{"out.x":1}')}, "attempt 1 of a answered"),
+        (Reply(writes={"q": 1}, usage=USAGE), {"usage": None}, "what attempt 1 of a consumed"),
+    ],
+)
+def test_a_refusal_says_why_and_what(answer, spoil, message):
+    event, call = judged(answer)
+    outcome_is_broken("refusals", msgspec.structs.replace(event, **spoil), call, message)
+
+
+def test_a_question_is_the_one_that_was_asked():
+    event, call = judged(Reply(ask=Question("Really?", ("yes", "no"))))
+    for question in (Question("Really?"), Question("Rly?", ("yes", "no"))):
+        spoiled = msgspec.structs.replace(event, question=question)
+        outcome_is_broken("questions", spoiled, call, "attempt 1 of a asked")
+
+
+@pytest.mark.parametrize(
+    "spoil", [{"output": Raw(b"2")}, {"usage": None}, {"confidence": 1.0}, {"deletes": ()}, {"writes": {}}]
+)
+def test_a_commit_is_the_whole_reply(spoil):
+    event, call = judged(Reply(writes={"out.x": 1, "out.y": DELETE}, output=1, usage=USAGE, confidence=0.5))
+    outcome_is_broken("replies", msgspec.structs.replace(event, **spoil), call, "(writes of|rest of what) a")
+
+
+def test_a_late_reply_is_charged():
+    reply = Reply(writes={"out.x": 1}, usage=USAGE)
+    check_outcome(began(), e.ReplyArrivedLate(0, "a", 1, USAGE), Ended(reply))
+    outcome_is_broken("replies", e.ReplyArrivedLate(0, "a", 1), Ended(reply), "attempt 1 of a consumed")
+
+
+def failed(kind="error", error="it broke", **more):
+    return e.AttemptFailed(0, "a", 1, kind, error, **more)
+
+
+@pytest.mark.parametrize(
+    ("event", "call"),
+    [
+        (failed(), Ended(error=AgentError("it broke"))),
+        (failed("refused", retryable=False), Ended(error=AgentRefused("it broke"))),
+        (failed("crash"), Ended(error=AgentCrashed("it broke"))),
+        (failed(error="KeyError: 'x' (agents.py:4 in ann)"), Ended(error=KeyError("x"))),
+        (failed("timeout", "timed out after 5 s"), Ended(ended=None)),
+        (failed("timeout", "timed out after 5 s"), Ended(ended=5.0)),
+    ],
+)
+def test_a_failure_that_is_told_as_it_was(event, call):
+    check_outcome(began(), event, call)
+
+
+@pytest.mark.parametrize(
+    ("event", "call", "invariant", "message"),
+    [
+        (failed(), Ended({"out.x": 1}), "failures", "failed, but the agent raised nothing"),
+        (failed(error=""), Ended(error=AgentError("it broke")), "failures", "it broke"),
+        (failed(error="Error"), Ended(error=KeyError("x")), "failures", "KeyError"),
+        (failed(), Ended(error=AgentRefused("it broke")), "failures", "False"),
+        (failed(), Ended(error=AgentCrashed("it broke")), "failures", "crash"),
+        (failed("timeout", "too slow"), Ended(ended=None), "failures", "5 s"),
+        (failed("timeout", "timed out after 5 s"), Ended(ended=4.9), "timeouts", "but had ended before"),
+        (failed("timeout", "timed out after 5 s"), Ended(ended=None, goes_on=True), "timeouts", "was not cancelled"),
+    ],
+)
+def test_a_failure_that_is_told_otherwise(event, call, invariant, message):
+    outcome_is_broken(invariant, event, call, message)
+
+
+def test_nothing_is_committed_after_its_timeout():
+    event, call = judged({"out.x": 1})
+    outcome_is_broken("timeouts", event, call._replace(ended=5.1), "committed after its timeout")

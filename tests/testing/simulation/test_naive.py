@@ -1,10 +1,17 @@
 """Contexts by hand: what a list of commits comes to."""
 
-import pytest
+from typing import get_args
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interlock.core import conditions
+from interlock.core.context import Bank
 from interlock.core.job import DELETE
-from interlock.core.values import ABSENT
-from interlock.testing.simulation.naive import NaiveContext
+from interlock.core.plan import Condition, Operator, Plan, Step
+from interlock.core.values import ABSENT, encode
+from interlock.testing.simulation.naive import NaiveContext, depth_of, holds, leaves_in
 
 ALL = -1
 
@@ -183,3 +190,81 @@ def test_keys_stand_in_the_order_in_which_they_were_written():
 def test_a_field_with_a_reducer_stands_where_it_was_first_written():
     both = context({}, {"log": 1}, {"b": 2}, {"log": 3}, log="append")
     assert [*both.tree(ALL)] == ["log", "b"]
+
+
+def test_contributions_are_told_by_whom_they_are():
+    log = context({"log": [0]}, {"log": 1}, {"other": 2}, {"log": 3}, log="append")
+    assert log.contributions("log", ALL) == [(0, 0, [0]), (1, 0, 1), (3, 0, 3)]
+    assert log.contributions("log", seen_by(0, 1)) == [(0, 0, [0]), (1, 0, 1)]
+    assert log.is_reduced("log")
+    assert not log.is_reduced("other")
+
+
+# --- sizes ---
+
+
+@pytest.mark.parametrize(
+    ("value", "leaves", "depth"),
+    [
+        (1, 1, 0),
+        ("text", 1, 0),
+        ([], 1, 1),
+        ({}, 1, 1),
+        ([[1], {"a": [2]}], 1, 3),
+        ({"a": 1, "b": {"c": 2, "d": 3}}, 3, 2),
+    ],
+)
+def test_a_value_has_leaves_and_a_depth(value, leaves, depth):
+    assert (leaves_in(value), depth_of(value)) == (leaves, depth)
+
+
+def test_the_size_counts_each_contribution():
+    assert context({"q": "xx"}, {"a": {"b": [1, 2]}}, {"q": 1}).size == len("[1,2]") + len("1")
+    assert context({"log": [0]}, {"log": "x"}, {"log": "y"}, log="append").size == len("[0]") + len('"x"') + len('"y"')
+
+
+# --- conditions ---
+
+
+@pytest.mark.parametrize(
+    ("found", "op", "value", "expected"),
+    [
+        (1, "==", 1.0, True),
+        (1, "==", True, False),
+        ([{"a": True}], "==", [{"a": 1}], False),
+        ("x", "!=", "x", False),
+        ("cards", "in", ["billing", "cards"], True),
+        (1, "in", [True], False),
+        (1, "in", "1", False),
+        ("a", "not in", {"a": 1}, False),
+        ("billing", "contains", "bill", True),
+        (7, "contains", 7, False),
+        (1, "<", 2, True),
+        (2, "<=", 2.0, True),
+        ("b", ">", "a", True),
+        (2, ">=", 3, False),
+        (True, ">", 0, False),
+        ("1", "<", 2, False),
+        (None, "exists", None, True),
+        (False, "absent", None, False),
+    ],
+)
+def test_a_condition_compares_as_json(found, op, value, expected):
+    assert holds(Condition("here", op, value), found) is expected
+
+
+@pytest.mark.parametrize("op", get_args(Operator))
+def test_where_nothing_stands_only_absence_and_difference_hold(op):
+    assert holds(Condition("here", op, 1), ABSENT) is (op in {"absent", "!=", "not in"})
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.0, 1.0, 1.5]) | st.sampled_from(["", "a"])
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.just("a"), inner))
+
+
+@given(VALUES, st.sampled_from(get_args(Operator)), VALUES)
+def test_conditions_hold_where_they_hold_for_the_machine(found, op, value):
+    bank = Bank(Plan([Step("only", "agent", "act")]))
+    bank.commit_request(encode({"here": found}))
+    condition = Condition("here", op, value)
+    assert holds(condition, found) is conditions.holds(condition, bank, 1)

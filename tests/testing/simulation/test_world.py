@@ -9,7 +9,12 @@ import pytest
 
 from interlock.core import events as e
 from interlock.core.job import Reply
+from interlock.engine.driver import Driver
+from interlock.engine.engine import Engine
+from interlock.engine.slots import Slots
 from interlock.testing.injection.faults import GARBAGE, MOMENT, WRITE
+from interlock.testing.simulation import world
+from interlock.testing.simulation.process import Watched
 from interlock.testing.simulation.transcript import transcript
 from interlock.testing.simulation.world import World
 
@@ -94,7 +99,7 @@ def test_a_late_reply_is_charged_and_not_committed():
 # --- every kind of fault strikes, and is survived ---
 
 
-@pytest.mark.parametrize("kind", ["exception", "slow", "duplicate", *GARBAGE])
+@pytest.mark.parametrize("kind", ["exception", "refusal", "slow", "duplicate", *GARBAGE])
 def test_a_broken_call_is_marked_and_its_outcome_is_counted(kind):
     episode = play(team=DESK, faults=[fault(kind, step="classify", attempt=1)])
     marks = [one.detail.fault for one in episode.story if isinstance(one.detail, e.FaultInjected)]
@@ -121,6 +126,65 @@ def test_whatever_happens_at_any_moment_is_survived(kind):
 def test_a_cancelled_run_is_cancelled():
     statuses = [play(seed, faults=[fault("cancel")]).statuses for seed in range(5)]
     assert any("cancelled" in found for found in statuses)
+
+
+# --- what only the world can see ---
+
+
+def first_broken(seeds=40, **given):
+    """The first invariant that some seed breaks."""
+    return next(filter(None, (play(seed, **given).broken for seed in range(seeds))), None)
+
+
+def test_who_is_asked_to_cancel_does_so(monkeypatch):
+    assert first_broken(10, faults=[fault("cancel")]) is None
+    monkeypatch.setattr(Engine, "_hear", lambda *_: None)
+    broken = first_broken(faults=[fault("cancel")])
+    assert broken.invariant == "cancels"
+    assert broken.message == "the run goes on, although somebody has asked to cancel it"
+
+
+def test_what_times_out_is_stopped(monkeypatch):
+    def give_up(_self, call):
+        call.over = True
+
+    monkeypatch.setattr(Driver, "_give_up", give_up)
+    broken = first_broken(faults=[fault("timeout", probability=0.2)])
+    assert broken.invariant == "timeouts"
+    assert "timed out, but its task was not cancelled" in broken.message
+
+
+def test_what_belongs_to_a_run_that_is_over_is_stopped(monkeypatch):
+    monkeypatch.setattr(Driver, "_abandon", lambda _self: None)
+    broken = first_broken(faults=[fault("cancel"), fault("slow", probability=0.3)])
+    assert broken.invariant == "stopped"
+    assert "goes on although the run is over" in broken.message
+
+
+def test_no_more_calls_are_in_flight_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(Slots, "_has_room", lambda self, agent: self._free_of.get(agent, 1) > 0)
+    broken = first_broken()
+    assert (broken.invariant, broken.message) == ("limits", "more than 3 calls in flight")
+
+
+def test_who_ignores_its_cancellation_keeps_no_room():
+    assert play(682, faults=every_fault()).broken is None
+
+
+def test_no_more_runs_are_driven_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(world, "RUNS_MAX", (1,))
+    assert first_broken(3) is None
+    init = Engine.__init__
+    monkeypatch.setattr(Engine, "__init__", lambda *given, **more: init(*given, **{**more, "runs_max": 3}))
+    broken = first_broken()
+    assert (broken.invariant, broken.message) == ("limits", "2 runs at once, more than 1")
+
+
+def test_an_outcome_belongs_to_a_call(monkeypatch):
+    monkeypatch.setattr(Watched, "call", lambda self, job, began: self._inner.call(job, began))
+    broken = first_broken()
+    assert broken.invariant == "durable"
+    assert "has an outcome, but was never made" in broken.message
 
 
 def test_generated_agents_ask_now_and_then_and_the_run_is_parked():

@@ -6,7 +6,7 @@ from typing import Any
 
 from interlock.core.job import Job
 from interlock.core.rules import Rules
-from interlock.errors import AgentError
+from interlock.errors import AgentError, AgentRefused
 from interlock.ports import Adapter, Began
 from interlock.testing.chance import Chance
 
@@ -22,6 +22,12 @@ class InjectedError(AgentError):
     """This call was broken on purpose."""
 
     code = "injected"
+
+
+class InjectedRefusal(AgentRefused):
+    """This call was refused on purpose."""
+
+    code = "injected_refusal"
 
 
 class FaultyAdapter:
@@ -70,6 +76,9 @@ class FaultyAdapter:
         if kind == "exception":
             began(fault=kind)
             raise InjectedError("injected: the agent failed")
+        if kind == "refusal":
+            began(fault=kind)
+            raise InjectedRefusal("injected: the agent refused")
         if kind == "timeout":
             began(fault=kind)
             await asyncio.sleep(HANG_TIMEOUTS * duty.policy.timeout_ms / 1_000)

@@ -38,7 +38,7 @@ GarbageKind = Literal[
     "injected_prompt",  # texts with instructions to whoever reads them
 ]
 # What becomes of a call. `garbage` is any of the above.
-CallKind = Literal["timeout", "exception", "slow", "late", "duplicate", "garbage"] | GarbageKind
+CallKind = Literal["timeout", "exception", "refusal", "slow", "late", "duplicate", "garbage"] | GarbageKind
 # What becomes of a write of the journal, and of the process that writes.
 WriteKind = Literal["crash_before_write", "crash_after_write", "write_error", "disk_full", "stale_driver"]
 # What happens to a process or a run at any moment.
@@ -51,6 +51,7 @@ MOMENT: tuple[str, ...] = get_args(MomentKind)
 KINDS: Mapping[str, str] = {
     "timeout": "The agent doesn't answer before its timeout.",
     "exception": "The agent raises an error.",
+    "refusal": "The agent refuses for good: it raises an error after which it isn't asked again.",
     "slow": "The agent takes `seconds`; by default half to one and a half of its timeout, by chance.",
     "late": "The agent ignores its cancellation and answers `seconds` after its timeout, when nobody waits any more.",
     "duplicate": "The agent is called twice with one idempotency key, as by a transport that retries.",
@@ -284,11 +285,12 @@ class Faults:
     def everything(cls, probability: float = PROBABILITY) -> "Faults":
         """Every kind there is, but `garbage`, which is its eight kinds.
 
-        probability: of each kind of call; a kind of write has a quarter of it, since there are many, a kind of moment
-        twice as much.
+        probability: of each kind of call; a refusal, which no retry mends, has a quarter of it, and so has a kind of
+        write, since there are many; a kind of moment has twice as much.
         """
         shares = {**dict.fromkeys(CALL, 1.0), **dict.fromkeys(WRITE, 0.25), **dict.fromkeys(MOMENT, 2.0)}
-        del shares["garbage"]
+        del shares["garbage"], shares["refusal"]
+        shares["refusal"] = 0.25  # the last one: it came later, and the numbers of the others are in journals
         return cls(Fault(fault=kind, probability=min(1.0, share * probability)) for kind, share in shares.items())
 
     @classmethod

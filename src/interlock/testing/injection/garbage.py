@@ -205,12 +205,13 @@ _INVENTED = ("done", "approved by the customer", 0.97, True, None)
 
 
 def _mistyped(path: str, random: Random) -> str:
-    """A path with one letter doubled."""
+    """A path that looks like another one: with one letter doubled, or in the other case."""
     letters = [at for at, char in enumerate(path) if char.isalnum()]
     if not letters:
         return f"{path}_"
     at = random.choice(letters)
-    return path[:at] + path[at] + path[at:]
+    other = random.choice((2 * path[at], path[at].swapcase()))
+    return path[:at] + other + path[at + 1 :]
 
 
 # --- garbage that looks right ---

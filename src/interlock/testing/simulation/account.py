@@ -4,13 +4,13 @@ It hears each event when it has become durable, and each call when the agent is 
 the rules. It is slow and plain on purpose, and shares no code with the machine and the bank but the rules themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never, cast
 
 import msgspec
 
 from interlock.core import events as e
-from interlock.core.conditions import holds
+from interlock.core import paths
 from interlock.core.context import View
 from interlock.core.job import Job
 from interlock.core.machine import Cost
@@ -18,9 +18,13 @@ from interlock.core.plan import Step
 from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL
-from interlock.core.values import ABSENT
+from interlock.core.values import ABSENT, Limits
 
-from .naive import NaiveContext, covers
+from .naive import NaiveContext, covers, depth_of, holds, leaves_in
+from .views import Seen, ViewHashes, lookalike, wrong_by_name
+
+# A wait may end so late, since a new process reads the journal first, and a busy disk takes its time.
+BACKOFF_LATE_US_MAX = 1_000_000
 
 _json = msgspec.json.encode
 
@@ -59,10 +63,14 @@ class Account:
 
     events: all that became durable, in order; encoded: the same as they must be stored. steps: id -> what is known of
     it. context: all that was committed, as a nested dict. status: running, parked, succeeded, failed or cancelled.
+    hashes: those of the views, shared by the accounts of a world.
     """
 
-    def __init__(self, run_id: str, rules: Rules) -> None:
+    def __init__(self, run_id: str, rules: Rules, hashes: ViewHashes | None = None) -> None:
         self.run_id, self.rules, self.plan = run_id, rules, rules.plan
+        self._hashes, self._views = hashes or ViewHashes(), dict[tuple[int, str], Seen]()
+        # Every path that somebody wrote, the keys of the request first.
+        self._written: list[str] = []
         self.events: list[e.AnyEvent] = []
         self.encoded: list[bytes] = []
         self.status = self.reason = ""
@@ -77,6 +85,8 @@ class Account:
         self._key_owners: dict[str, tuple[str, int]] = {}
         self._ancestors = _ancestors(self.plan.needs)
         self._at_us = 0
+        # When the process that goes on with it began.
+        self.driven_since_us = 0
         self._encoded_context = -1, b""
         # After a jump of the clock the times of events say nothing about how long somebody waited.
         self.clock_is_steady = True
@@ -179,7 +189,9 @@ class Account:
 
     def _run_started(self, event: e.RunStarted) -> None:
         self.status = "running"
-        self.naive = NaiveContext(msgspec.json.decode(event.request), self.rules.sharing.reducers)
+        request = msgspec.json.decode(event.request)
+        self.naive = NaiveContext(request, self.rules.sharing.reducers)
+        self._written += map(paths.segment, request)
 
     def _attempt_started(self, event: e.AttemptStarted) -> None:
         one, name = self._step(event.step), event.step
@@ -195,6 +207,8 @@ class Account:
         self.require("attempts", event.agent == one.duty.agent, f"{event.agent} is called, not {one.duty.agent}")
         waited = event.at_us >= one.not_before_us or not self.clock_is_steady
         self.require("backoff", waited and one.state != "backing_off", f"{name} is called before its wait is over")
+        fits = self._hashes.fit(event.view, self._seen(one))
+        self.require("views", fits, f"the hash of the view of {name} is that of another view")
         if not one.reissue:
             one.tries += 1
         self.calls += 1
@@ -206,10 +220,12 @@ class Account:
         for path in (*event.writes, *event.deletes):
             allowed = any(covers(pattern, path) for pattern in writable)
             self.require("permissions", allowed, f"{event.step} committed {path}, which it may not write")
-        limits, size = self.rules.limits, sum(map(len, map(bytes, event.writes.values())))
-        self.require("limits", size <= limits.commit_bytes_max, f"{event.step} committed {size:,} bytes")
         writes = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
         self.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, event.deletes)
+        self._written += (*writes, *event.deletes)
+        fields = sum(1 if self.naive.is_reduced(path) else leaves_in(value) for path, value in writes.items())
+        exceeded = exceeded_by(event, writes, fields, self.rules.limits)
+        self.require("limits", not exceeded, f"{event.step} committed more than {exceeded} allows")
         self._charge(event)
         self._over(event.step, "committed")
 
@@ -253,6 +269,9 @@ class Account:
     def _backoff_ended(self, event: e.BackoffEnded) -> None:
         one = self._step(event.step)
         self.require("backoff", one.state == "backing_off", f"{event.step} was not waiting: it is {one.state}")
+        late_us = event.at_us - max(one.not_before_us, self.driven_since_us)
+        in_time = late_us <= BACKOFF_LATE_US_MAX or not self.clock_is_steady
+        self.require("backoff", in_time, f"{event.step} waited {late_us / 1e6:g} s longer than it had to")
         one.state = "ready"
 
     def _step_expanded(self, event: e.StepExpanded) -> None:
@@ -264,6 +283,7 @@ class Account:
         items, there = msgspec.json.decode(event.items), self._value(path or "", one.number)
         same = isinstance(there, list) and _json(items) == _json(there)
         self.require("frozen_items", same, f"{name} is expanded to something else than its list")
+        self.require("limits", self._can_expand(one, path or ""), f"{name} is expanded to {len(items)} items, too many")
         self._items[name] = [f"{name}-{index}" for index in range(len(items))]
         for index, item in enumerate(items):
             self.steps[f"{name}-{index}"] = StepAccount(one.number, one.duties, index, item)
@@ -302,6 +322,8 @@ class Account:
         left = [name for name, state in self.states.items() if state not in TERMINAL]
         self.require("ends", not left, f"the run is over, but not {left[:3]}")
         dead = [name for name, state in self.states.items() if state == "dead"]
+        size, most = self.naive.size, self.rules.limits.context_bytes_max
+        self.require("limits", size <= most, f"the context has {size:,} bytes, more than {most:,}")
         self.require("ends", event.status == ("failed" if dead else "succeeded"), f"{event.status} with dead: {dead}")
         self.status, self.reason = event.status, event.reason
 
@@ -378,7 +400,7 @@ class Account:
 
     def _is_wanted(self, one: StepAccount) -> bool:
         when = self._declared(one).when
-        return when is None or holds(when, cast("Any", self), self._ancestors[one.number])
+        return when is None or holds(when, self._value(when.path, one.number))
 
     def _can_go_on(self, name: str, one: StepAccount) -> bool:
         if one.state == "waiting":
@@ -387,22 +409,15 @@ class Account:
 
     # --- values ---
 
-    def value(self, path: str, visible: int) -> Any:
-        """The value at a path as these steps left it. Raises KeyError."""
-        found = self.naive.value(path, visible)
-        if found is ABSENT:
-            raise KeyError(path)
-        return found
-
     def _value(self, path: str, n: int) -> Any:
-        try:
-            return self.value(path, self._ancestors[n])
-        except KeyError:
-            return ABSENT
+        """What a step finds at a path, whatever its scope; ABSENT where nothing stands."""
+        return self.naive.value(path, self._ancestors[n])
 
     def _can_expand(self, one: StepAccount, path: str) -> bool:
         items = self._value(path, one.number)
-        return isinstance(items, list) and len(items) <= self.rules.limits.for_each_width_max
+        limits = self.rules.limits
+        most = min(limits.for_each_width_max, limits.steps_max - len(self.steps))
+        return isinstance(items, list) and len(items) <= most
 
     # --- calls ---
 
@@ -431,9 +446,34 @@ class Account:
         return key == job.idempotency_key and self._key_owners.setdefault(key, mine) == mine
 
     def _check_view(self, job: Job, one: StepAccount) -> None:
-        shown = cast("View", job.view).unread().to_dict()
-        meant = self.naive.tree(self._ancestors[one.number], one.duty.sight.patterns)
-        self.require_same("views", f"what {job.step} is shown", _json(shown), _json(meant))
+        view = cast("View", job.view)
+        meant = self._seen(one)
+        self.require_same("views", f"what {job.step} is shown", _json(view.unread().to_dict()), meant.encoded)
+        if self._written:
+            path = self._written[self.calls // 2 % len(self._written)]
+            wrong = wrong_by_name(view, meant.tree, path if self.calls % 2 else lookalike(path))
+            self.require("views", not wrong, f"to {job.step}, {wrong}")
+
+    def _seen(self, one: StepAccount) -> Seen:
+        """What a step that may start may see: all before it is over, so it is the same for each attempt and item."""
+        key = (one.number, one.duty.agent)
+        known = self._views.get(key)
+        if known is None:
+            known = Seen(self.naive, self._ancestors[one.number], one.duty.sight, self.run_id)
+            self._views[key] = known
+        return known
+
+
+def exceeded_by(event: e.AttemptCommitted, writes: Mapping[str, Any], fields: int, limits: Limits) -> str:
+    """The first of the limits that a commit with so many fields exceeds, by name; "" if it is within all of them."""
+    sizes = [len(bytes(raw)) for raw in event.writes.values()]
+    counts = {
+        "value_bytes_max": max(*sizes, len(bytes(event.output)), 0),
+        "commit_bytes_max": sum(sizes),
+        "commit_fields_max": max(len(event.deletes) + len(writes), fields),
+        "depth_max": max((depth_of(value) for value in writes.values()), default=0),
+    }
+    return next((name for name, count in counts.items() if count > getattr(limits, name)), "")
 
 
 def _ancestors(needs: Sequence[Sequence[int]]) -> list[int]:

@@ -35,7 +35,7 @@ REQUEST_TRIES = 20
 # Agents' texts may make every reason another one.
 REASONS_MAX = 1_000
 REASON_CHARS_MAX = 200
-GC_THRESHOLD = 50_000
+GC_THRESHOLD = 1_000_000
 SHRINK_WORLDS_MAX = 300
 
 
@@ -228,14 +228,16 @@ _scenes: Scenes | None = None
 def _begin(recipe: Recipe) -> None:
     global _scenes  # noqa: PLW0603 - what a worker process keeps between its tasks
     _scenes = recipe.scenes()
-    # Worlds are short-lived circles: collect them by the dozen, and what was loaded never.
+    # Worlds are short-lived circles: they are collected after each task, and what was loaded never.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
 
 
 def _task(first: int, count: int) -> Report:
     assert _scenes is not None
-    return play(_scenes, range(first, first + count))
+    report = play(_scenes, range(first, first + count))
+    gc.collect()
+    return report
 
 
 def campaign(

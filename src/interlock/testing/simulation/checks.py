@@ -1,17 +1,27 @@
-"""What a journal must give when it is replayed: the same run, hash for hash."""
+"""What a journal must say: of each call what became of it, and when it is replayed the same run, hash for hash."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from interlock.core import events as e
 from interlock.core import paths
-from interlock.core.job import DELETE, Job, Reply
+from interlock.core.assess import TOKENS_MAX, USD_MAX
+from interlock.core.job import DELETE, Question, Reply, Usage
 from interlock.core.machine import Machine
+from interlock.errors import AgentError, ReplyRefused
 from interlock.ports import RunRow
 
 from .account import Account
+from .process import Call
+
+# How the reason begins where an answer fails whenever it is looked at.
+UNREADABLE = "the reply can't be read"
+# So much of an error's message must be told; the rest may be cut off.
+ERROR_CHARS = 100
+
+Outcome = e.Verdict | e.AttemptFailed | e.ReplyArrivedLate
 
 _encode = msgspec.json.encode
 
@@ -39,24 +49,115 @@ def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None
     account.require_same("journal", "the listed status", row.status, account.status)
 
 
-def check_commit(account: Account, event: e.AttemptCommitted, job: Job, answer: Any) -> None:
+def check_outcome(account: Account, event: Outcome, call: Call) -> None:
+    """That the journal says of a call what became of it, and what the agent did."""
+    match event:
+        case e.AttemptCommitted():
+            account.require("timeouts", call.in_time, f"{_attempt(event)} committed after its timeout")
+            _check_commit(account, event, call)
+        case e.AttemptRefused():
+            _check_refusal(account, event, call)
+        case e.QuestionAsked():
+            ask = cast("Question", call.answer.ask)
+            told = (event.question.text, *event.question.choices, event.usage)
+            meant = (_unicode(ask.text), *map(_unicode, ask.choices), _usage(call))
+            account.require("questions", told == meant, f"{_attempt(event)} asked {told!r:.200}, not {meant!r:.200}")
+        case e.AttemptFailed():
+            _check_failure(account, event, call)
+        case e.ReplyArrivedLate():
+            account.require_same("replies", f"what {_attempt(event)} consumed", event.usage, _usage(call))
+
+
+def _check_commit(account: Account, event: e.AttemptCommitted, call: Call) -> None:
     """That what was committed is what the agent answered, whole, and that its schemas allow it."""
-    name = event.step
-    reply = answer if isinstance(answer, Reply) else Reply(writes=answer)
+    name, reply = event.step, _reply(call.answer)
     values = {paths.canonical(path): value for path, value in reply.writes.items()}
     deletes = [path for path, value in values.items() if value is DELETE]
-    writes = {path: _encode(value) for path, value in values.items() if value is not DELETE}
+    there = {path: value for path, value in values.items() if value is not DELETE}
+    writes = {path: _encode(value) for path, value in there.items()}
     committed = {path: _encode(msgspec.json.decode(raw)) for path, raw in event.writes.items()}
     account.require_same("replies", f"the writes of {name}", committed, writes)
     rest = (list(event.deletes), event.usage, event.confidence, msgspec.json.decode(event.output))
     meant = (deletes, reply.usage, reply.confidence, reply.output)
     account.require_same("replies", f"the rest of what {name} committed", rest, meant)
-    read: Any = job.view
-    reads = event.reads if event.reads == ("*",) else read.reads
-    account.require_same("reads", f"the reads of {name}", (event.reads, event.coarse), (reads, read.coarse))
-    there = {path: value for path, value in values.items() if value is not DELETE}
+    _check_reads(account, event, call)
     for schema in account.steps[name].duty.schemas:
         account.require_same("schemas", f"what the schema of {name} finds", schema.findings(there), [])
+
+
+def _check_reads(account: Account, event: e.AttemptCommitted | e.AttemptRefused, call: Call) -> None:
+    read: Any = call.job.view
+    reads = event.reads if event.reads == ("*",) else read.reads
+    told = (event.reads, getattr(event, "coarse", read.coarse))
+    account.require_same("reads", f"the reads of {event.step}", told, (reads, read.coarse))
+
+
+def _check_refusal(account: Account, event: e.AttemptRefused, call: Call) -> None:
+    """That a refusal says why, and what the agent answered: its writes, or an excerpt of whatever it was."""
+    which, reply = _attempt(event), _reply(call.answer)
+    _check_reads(account, event, call)
+    reasons = [finding.message for finding in event.findings]
+    account.require("refusals", reasons and all(reasons), f"{which} was refused without a reason")
+    if reasons[0].startswith(UNREADABLE):
+        return
+    kept = msgspec.json.decode(event.reply)
+    if isinstance(kept, dict):
+        answered = {paths.canonical(path): value for path, value in reply.writes.items()}
+        account.require("refusals", _encode(kept) == _encode(answered), f"{which} answered {answered!r:.200}")
+    else:
+        there = kept == _unicode(call.error.said) if isinstance(call.error, ReplyRefused) else kept
+        account.require("refusals", isinstance(kept, str) and there, f"nothing is kept of what {which} answered")
+    account.require_same("refusals", f"what {which} consumed", event.usage, _usage(call))
+
+
+def _check_failure(account: Account, event: e.AttemptFailed, call: Call) -> None:
+    """That a call timed out when its time was over, and was stopped; or else that it failed as the journal says."""
+    if event.kind == "timeout" and not (call.in_time and isinstance(call.error, AgentError)):
+        was_over = call.ended is not None and call.deadline is not None and call.ended < call.deadline
+        account.require("timeouts", not was_over, f"{_attempt(event)} timed out, but had ended before")
+        account.require("timeouts", not call.goes_on, f"{_attempt(event)} timed out, but its task was not cancelled")
+        meant = ("timeout", True, f"{call.timeout:g} s")
+    else:
+        account.require("failures", call.error is not None, f"{_attempt(event)} failed, but the agent raised nothing")
+        assert call.error is not None
+        kind = getattr(call.error, "kind", "error")
+        meant = (kind, bool(getattr(call.error, "retryable", True)), _told(call.error))
+    fits = (event.kind, event.retryable) == meant[:2] and meant[2] in event.error
+    account.require("failures", fits, f"{_attempt(event)} failed with {meant}, but {event.error!r:.200} is told")
+    if event.kind != "timeout":
+        account.require_same("failures", f"what {_attempt(event)} consumed", event.usage, _usage(call))
+
+
+def _told(error: BaseException) -> str:
+    """What must at least be said of an error: the beginning of its message, or its type."""
+    return _unicode(error.message[:ERROR_CHARS]) if isinstance(error, AgentError) else type(error).__name__
+
+
+def _reply(answer: Any) -> Reply:
+    """What an agent answered as a reply; an empty one where it is none."""
+    if type(answer) is Reply:
+        return answer
+    return Reply(writes=answer if type(answer) is dict else {})
+
+
+def _usage(call: Call) -> Usage | None:
+    """What an agent says that a call consumed, in its reply or its error, if that can be."""
+    said = call.error or call.answer
+    usage = said.usage if type(said) is Reply or isinstance(said, AgentError) else None
+    if type(usage) is not Usage:
+        return None
+    counts = (usage.input_tokens, usage.output_tokens)
+    possible = all(type(count) is int and 0 <= count <= TOKENS_MAX for count in counts)
+    priced = usage.usd is None or (type(usage.usd) in {int, float} and 0 <= usage.usd <= USD_MAX)
+    return usage if possible and priced else None
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _attempt(event: Outcome) -> str:
+    return f"attempt {event.attempt} of {event.step}"
 
 
 def _idle(state: str) -> str:

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from interlock.core import paths
 from interlock.core.job import DELETE
-from interlock.core.values import at
+from interlock.core.plan import Condition
+from interlock.core.values import ABSENT, at
 
 Leaf = tuple[str, ...]
 
@@ -37,15 +40,12 @@ class NaiveContext:
 
     def tree(self, visible: int, patterns: Sequence[str] = ("*",)) -> dict[str, Any]:
         """What is seen of the commits of these labels (a bitset), cut to the patterns."""
-        all_is_seen = "*" in patterns
         tree: dict[str, Any] = {}
-        for path, (leaf, value) in self._by_path(visible).items():
-            if all_is_seen or any(covers(pattern, path) for pattern in patterns):
-                *inner, last = leaf
-                node = tree
-                for key in inner:
-                    node = node.setdefault(key, {})
-                node.setdefault(last, value if value != {} else {})  # what grows in the tree must not grow in a value
+        for (*inner, last), value in self._covered(visible, patterns).values():
+            node = tree
+            for key in inner:
+                node = node.setdefault(key, {})
+            node.setdefault(last, value if value != {} else {})  # what grows in the tree must not grow in a value
         return tree
 
     def value(self, path: str, visible: int) -> Any:
@@ -55,9 +55,38 @@ class NaiveContext:
             return known[1]
         return at(self.tree(visible), paths.split(path))
 
-    def leaves(self, visible: int) -> dict[str, Any]:
-        """Every leaf of these labels by its path."""
-        return {path: value for path, (_, value) in self._by_path(visible).items()}
+    def leaves(self, visible: int, patterns: Sequence[str] = ("*",)) -> dict[str, Any]:
+        """Every leaf of these labels by its path, cut to the patterns."""
+        return {path: value for path, (_, value) in self._covered(visible, patterns).items()}
+
+    @property
+    def size(self) -> int:
+        """Bytes of JSON of all that stands there; of a field with a reducer, those of each contribution."""
+        held = [value for path, value in self.leaves(-1).items() if not self.is_reduced(path)]
+        given = (self.contributions(paths.join(leaf), -1) for leaf in self._reducers)
+        held += [value for contributions in given for _, _, value in contributions]
+        return sum(len(msgspec.json.encode(value)) for value in held)
+
+    def is_reduced(self, path: str) -> bool:
+        """Whether there is a reducer for this very path."""
+        return paths.split(path) in self._reducers
+
+    def contributions(self, path: str, visible: int) -> list[tuple[int, int, Any]]:
+        """What was contributed to a field with a reducer: label, index and value of each, the request's first."""
+        initial, leaf = at(self._request, paths.split(path)), paths.split(path)
+        given = [
+            (label, index, value)
+            for (label, index), writes in sorted(self.commits.items(), key=lambda item: item[0])
+            for written, value in writes.items()
+            if visible >> label & 1 and paths.split(written) == leaf
+        ]
+        return given if initial is ABSENT else [(0, 0, initial), *given]
+
+    def _covered(self, visible: int, patterns: Sequence[str]) -> dict[str, tuple[Leaf, Any]]:
+        known = self._by_path(visible)
+        if "*" in patterns:
+            return known
+        return {path: it for path, it in known.items() if any(covers(pattern, path) for pattern in patterns)}
 
     def _by_path(self, visible: int) -> dict[str, tuple[Leaf, Any]]:
         known = self._known.get(visible)
@@ -96,3 +125,68 @@ class NaiveContext:
                 self._write(leaves, (*path, key), inner)
         else:
             leaves[path] = value
+
+
+# --- sizes ---
+
+
+def leaves_in(value: Any) -> int:
+    """How many fields a value is, when it is written: every object is cut up."""
+    return sum(map(leaves_in, value.values())) if isinstance(value, dict) and value else 1
+
+
+def depth_of(value: Any) -> int:
+    """How deep objects and lists are nested in each other; 0 for what is neither."""
+    if not isinstance(value, dict | list):
+        return 0
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(depth_of, inner), default=0)
+
+
+# --- conditions ---
+
+
+def holds(condition: Condition, found: Any) -> bool:
+    """Whether a `when` holds for what stands at its path; ABSENT where nothing does."""
+    op, wanted = condition.op, condition.value
+    if found is ABSENT:
+        return op in {"absent", "!=", "not in"}
+    truths: dict[str, bool] = {
+        "exists": True,
+        "==": _plain(found) == _plain(wanted),
+        "!=": _plain(found) != _plain(wanted),
+        "in": _has(wanted, found),
+        "not in": not _has(wanted, found),
+        "contains": _has(found, wanted),
+        "<": _order(found, wanted) == "less",
+        "<=": _order(found, wanted) in {"less", "equal"},
+        ">": _order(found, wanted) == "more",
+        ">=": _order(found, wanted) in {"more", "equal"},
+    }
+    return truths.get(op, False)
+
+
+def _plain(value: Any) -> Any:
+    """The value, so that Python's equality is that of JSON: true is not 1, but 1 is 1.0."""
+    if isinstance(value, bool):
+        return "boolean", value
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value
+
+
+def _has(container: Any, item: Any) -> bool:
+    """Whether a list has an element, an object a key, or a text a part."""
+    if isinstance(container, list):
+        return _plain(item) in _plain(container)
+    return isinstance(container, dict | str) and isinstance(item, str) and item in container
+
+
+def _order(one: Any, other: Any) -> str:
+    """How one number or text stands to another: less, equal or more; "" where they have no order."""
+    types = {type(one), type(other)}
+    if types == {str} or types <= {int, float}:
+        return "less" if one < other else "equal" if one == other else "more"
+    return ""

@@ -1,5 +1,6 @@
 """One simulated process: a loop of its own, a journal handle, and an engine; it can die at any moment."""
 
+import asyncio
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ class Process:
     def __init__(self, world: "World", number: int) -> None:
         self.world, self.number = world, number
         self.loop: VirtualLoop = world.timeline.loop()
+        self.began_us = world.now_us()
         self.dead = self.fenced = False
         # The errors of its journal are our doing.
         self.excused = False
@@ -47,6 +49,8 @@ class Process:
             world.scene.team,
             adapters,
             self.journal,
+            calls_max=world.calls_max,
+            runs_max=world.runs_max,
             now_us=world.now_us,
             ids=lambda _: BATCH,
             watch=False,
@@ -103,6 +107,9 @@ class Watched:
         try:
             call.answer = await self._inner.call(job, begun)
             return call.answer
+        except BaseException as error:
+            call.error = error
+            raise
         finally:
             call.ended = process.loop.time()
             if process.loop.refused:
@@ -114,21 +121,28 @@ class Watched:
 
 
 class Call:
-    """A call as the world saw it. Times are seconds of the world."""
+    """A call as the world saw it, from within its task. Times are seconds of the world."""
 
-    __slots__ = ("answer", "deadline", "ended", "job", "timeout")
+    __slots__ = ("answer", "deadline", "ended", "error", "job", "task", "timeout")
 
     def __init__(self, job: Job, timeout: float) -> None:
         self.job, self.timeout = job, timeout
+        self.task = asyncio.current_task()
         self.answer: Any = None
+        self.error: BaseException | None = None
         self.deadline: float | None = None
         self.ended: float | None = None
-
-    def open_at(self, now: float) -> bool:
-        """Whether it is in flight, as far as room for calls goes."""
-        return self.ended is None and (self.deadline is None or now < self.deadline)
 
     @property
     def in_time(self) -> bool:
         """Whether it ended before its timeout."""
         return self.ended is not None and self.deadline is not None and self.ended <= self.deadline
+
+    def began_in(self, loop: VirtualLoop) -> bool:
+        """Whether it is a call of the process with this loop."""
+        return self.task is not None and self.task.get_loop() is loop
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is still at work, and was not asked to stop: who ignores that keeps no room for long."""
+        return self.ended is None and self.task is not None and not self.task.cancelling()

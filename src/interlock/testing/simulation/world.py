@@ -29,16 +29,22 @@ from interlock.testing.injection.adapters import FaultyAdapter
 from interlock.testing.injection.faults import Faults, Injection, moment_of, seconds_of
 
 from .account import Account, Broken
-from .checks import check_commit, check_replay
+from .checks import Outcome, check_outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
 from .loop import START_US, Timeline
 from .process import BATCH, Call, Process
+from .views import ViewHashes
 
 # After so many deaths a world has no more of them, so that it comes to an end.
 DEATHS_MAX = 12
 PROCESSES_MAX = 60
 SECONDS_MAX = 1_000 * 86_400.0
 RESTART_SECONDS = (0.0, 1.0, 30.0, 7_200.0)
+# Who is asked to cancel a run has this long for it, while it is alive: time for some appends on a busy disk.
+CANCEL_SECONDS = 1.0
+# A world's engines have room for so many calls and runs at once: for all there are, or for few.
+CALLS_MAX = (256, 256, 3)
+RUNS_MAX = (256, 256, 1)
 # One durable append in so many is followed by a whole replay of its run.
 REPLAY_ONE_IN = 16
 
@@ -127,14 +133,19 @@ class World:
         self._processes: list[Process] = []
         self._live: set[Process] = set()
         self._wall_us = START_US
-        self._calls: dict[tuple[str, str], Call] = {}
+        self._calls: dict[tuple[str, str, int], Call] = {}
         self._keys: dict[str, tuple[str, str, int]] = {}
         self._open: dict[tuple[int, str], list[Call]] = {}
         self._news = self._over = False
         self._digest = blake2b(digest_size=16)
         self._struck: list[tuple[str, str, Job | None, int]] = []
         self._clock_is_steady = True
+        self._hashes = ViewHashes()
         self._replays = self.chance.stream("replays")
+        self._asked: dict[str, float] = {}
+        self._drivers: dict[str, Process] = {}
+        self.calls_max = CALLS_MAX[0] if scene.calm else self.chance.pick(CALLS_MAX, "calls_max")
+        self.runs_max = RUNS_MAX[0] if scene.calm else self.chance.pick(RUNS_MAX, "runs_max")
 
     # --- its course ---
 
@@ -224,6 +235,8 @@ class World:
 
     async def _ask_to_cancel(self, run_id: str) -> None:
         journal = self.disk.open(None, partial(self.durable, None))
+        if self.accounts[run_id].status in {"running", "parked"}:
+            self._asked[run_id] = self.timeline.now
         try:
             await cancel(journal, run_id, by="person:sim", now_us=self.now_us)
         except JournalError as error:
@@ -249,17 +262,18 @@ class World:
         self._folded += len(events)
         try:
             if account is None:
-                account = self.accounts[run_id] = Account(run_id, self._rules)
+                account = self.accounts[run_id] = Account(run_id, self._rules, self._hashes)
                 account.clock_is_steady = self._clock_is_steady
                 self._check_row(run_id, opening)
+            self._check_driver(account, process, events)
             self._digest.update(f"{self.timeline.now!r} {number} {run_id}\n".encode())
             for event in events:
                 self._events += 1
                 self.story.append(Happening(self.timeline.now, number, "event", run_id, event))
                 account.hear(event)
                 self._digest.update(account.encoded[-1])
-                if isinstance(event, e.AttemptCommitted):
-                    self._check_timeliness(account, event)
+                if isinstance(event, Outcome):
+                    self._check_outcome(account, event)
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
@@ -280,7 +294,7 @@ class World:
             self._check_room(process, job, call)
         except Broken as broken:
             self.break_(broken)
-        self._calls[job.run_id, job.step] = call
+        self._calls[job.run_id, job.step, job.attempt] = call
         return call
 
     def left_virtual_time(self, job: Job, sentence: str) -> None:
@@ -294,6 +308,7 @@ class World:
         self._tell(process.number, f"run {run.status}", run.run_id)
         account = self.accounts[run.run_id]
         try:
+            self._check_stopped(process, account)
             told = (run.status, run.steps, _encode(run.context.to_dict()), run.cost)
             meant = (account.status, account.states, account.encoded_context, account.cost)
             for name, one, other in zip(("status", "steps", "context", "cost"), told, meant, strict=True):
@@ -353,21 +368,45 @@ class World:
         if not fits:
             raise Broken("rows", f"run {run_id} is started for {opening}", run_id)
 
-    def _check_timeliness(self, account: Account, event: e.AttemptCommitted) -> None:
-        call = self._calls.get((account.run_id, event.step))
-        in_time = call is not None and call.in_time
-        account.require("timeouts", in_time, f"attempt {event.attempt} of {event.step} committed after its timeout")
+    def _check_driver(self, account: Account, process: Process | None, events: Sequence[e.AnyEvent]) -> None:
+        """That who goes on with a run has heard that it shall be cancelled, and drives no more runs than it may."""
+        asked = self._asked.get(account.run_id, self.timeline.now)
+        obeyed = self.timeline.now <= asked + CANCEL_SECONDS or isinstance(events[0], e.RunCancelled)
+        account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")
+        if process is not None:
+            account.driven_since_us = process.began_us
+            if self._drivers.get(account.run_id) is not process:
+                self._drivers[account.run_id] = process
+                self._check_runs(account, process)
+
+    def _check_runs(self, account: Account, process: Process) -> None:
+        others = [self.accounts[run] for run, driver in self._drivers.items() if driver is process]
+        running = 1 + sum(other.status == "running" for other in others if other is not account)
+        account.require("limits", running <= self.runs_max, f"{running} runs at once, more than {self.runs_max}")
+
+    def _check_outcome(self, account: Account, event: Outcome) -> None:
+        call = self._calls.get((account.run_id, event.step, event.attempt))
+        account.require("durable", call, f"attempt {event.attempt} of {event.step} has an outcome, but was never made")
         assert call is not None
-        check_commit(account, event, call.job, call.answer)
+        check_outcome(account, event, call)
+
+    def _check_stopped(self, process: Process, account: Account) -> None:
+        """That nothing goes on for a run that is over, unless it doesn't obey."""
+        for (run_id, step, attempt), call in self._calls.items():
+            if run_id == account.run_id and call.began_in(process.loop):
+                message = f"attempt {attempt} of {step} goes on although the run is over"
+                account.require("stopped", not call.goes_on, message)
 
     def _check_room(self, process: Process, job: Job, call: Call) -> None:
-        now = self.timeline.now
         mine = self._open.setdefault((process.number, job.agent), [])
-        mine[:] = [other for other in mine if other.open_at(now)]
+        mine[:] = [other for other in mine if other.goes_on]
         mine.append(call)
         bound = self.scene.team.agents[job.agent].concurrency
         if bound is not None and len(mine) > bound:
             raise Broken("limits", f"{len(mine)} calls of {job.agent} in flight, more than {bound}", job.run_id)
+        calls = (call for (number, _), calls in self._open.items() if number == process.number for call in calls)
+        if sum(call.goes_on for call in calls) > self.calls_max:
+            raise Broken("limits", f"more than {self.calls_max} calls in flight", job.run_id)
 
     def _check_replay(self, account: Account) -> None:
         self._folded += len(account.events)
@@ -436,14 +475,14 @@ def _outcome(account: Account, job: Job, lost: int) -> str:
             continue
         if isinstance(event, e.AttemptInterrupted):
             if not lost:
-                return "lost"
+                return "interrupted"
             lost -= 1
         elif getattr(event, "attempt", 0) == job.attempt and not lost:
             if isinstance(event, e.AttemptFailed):
                 return "timed out" if event.kind == "timeout" else "failed"
             if type(event) in _OUTCOMES:
                 return _OUTCOMES[type(event)]
-    return "cancelled" if account.status == "cancelled" else "lost"
+    return "cancelled" if account.status == "cancelled" else "interrupted"
 
 
 _OUTCOMES: dict[type, str] = {
