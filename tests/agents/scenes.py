@@ -1,6 +1,7 @@
 """What the tests of the adapters play with: jobs, and modules of agents written to a folder."""
 
 import asyncio
+import functools
 import os
 import subprocess
 import textwrap
@@ -20,6 +21,16 @@ def job(**given: Any) -> il.Job:
     view = View.of(given.pop("view", {}))
     told = {"run_id": "run", "step": "s0", "agent": "ann", "action": "act", "attempt": 1, "idempotency_key": "run/s0/1"}
     return il.Job(view=view, **told | given)
+
+
+def in_loop(test: Any) -> Any:
+    """A test that is a coroutine, run in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
 
 
 def nothing() -> None:
