@@ -138,6 +138,21 @@ def test_what_the_plan_leaves_idle(tmp_path):
     )
     assert (one(found, "unused_agent").agents, one(found, "unused_agent").line) == (("c",), 4)
     assert one(found, "unused_actions").message == "no step asks for these allowed actions: a: y"
+
+
+def test_the_tools_of_a_model_are_actions_that_are_used(tmp_path):
+    found = findings(
+        tmp_path,
+        """\
+        agents:
+          a:
+            allowed_actions: [x, look_up, other]
+            write_permissions: [out]
+            llm: {model: "openai:m", tools: {look_up: {use: "m:f"}}}
+        plan: [{id: s, agent: a, action: x}]
+        """,
+    )
+    assert one(found, "unused_actions").message == "no step asks for these allowed actions: a: other"
     assert one(found, "from_request").paths == ("seed",)
     assert one(found, "never_read").paths == ("out",)
 

@@ -158,7 +158,11 @@ def unused(subject: Subject) -> Iterator[AuditFinding]:
         message = f"agent {name} has no step, and stands in for none that has"
         yield AuditFinding("unused_agent", "warning", (name,), (), message, "remove it", subject.line(("agents", name)))
     idle = {
-        name: [action for action in subject.agents[name].scope.allowed_actions if action not in actions]
+        name: [
+            action
+            for action in subject.agents[name].scope.allowed_actions
+            if action not in actions | _tools(subject, name)
+        ]
         for name, actions in wanted.items()
         if actions
     }
@@ -167,6 +171,11 @@ def unused(subject: Subject) -> Iterator[AuditFinding]:
         listed = "; ".join(f"{name}: {', '.join(idle[name])}" for name in named)
         message = f"no step asks for these allowed actions: {listed}"
         yield AuditFinding("unused_actions", "info", named, (), message, "remove what is not needed")
+
+
+def _tools(subject: Subject, name: str) -> set[str]:
+    """The actions of an agent that are tools of its model."""
+    return set((subject.agents[name].llm or {}).get("tools", ()))
 
 
 def fields(subject: Subject) -> Iterator[AuditFinding]:
