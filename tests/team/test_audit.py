@@ -138,6 +138,8 @@ def test_what_the_plan_leaves_idle(tmp_path):
     )
     assert (one(found, "unused_agent").agents, one(found, "unused_agent").line) == (("c",), 4)
     assert one(found, "unused_actions").message == "no step asks for these allowed actions: a: y"
+    assert one(found, "from_request").paths == ("seed",)
+    assert one(found, "never_read").paths == ("out",)
 
 
 def test_the_tools_of_a_model_are_actions_that_are_used(tmp_path):
@@ -153,8 +155,6 @@ def test_the_tools_of_a_model_are_actions_that_are_used(tmp_path):
         """,
     )
     assert one(found, "unused_actions").message == "no step asks for these allowed actions: a: other"
-    assert one(found, "from_request").paths == ("seed",)
-    assert one(found, "never_read").paths == ("out",)
 
 
 BLIND = """\
