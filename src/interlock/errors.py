@@ -4,6 +4,7 @@ The docstring of a class is its default message, `code` is stable, `fault` says 
 or ours. A message says what was wrong and where; `fix` says how to mend it.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 Fault = Literal["caller", "agent", "interlock"]
@@ -317,11 +318,16 @@ def failure_of(error: AgentError) -> type[AgentError]:
 _NOT_THE_USERS = ("site-packages", "/lib/python", "<frozen ", __file__.replace("\\", "/").rpartition("/")[0])
 
 
+# Takes secrets out of a text. `agents.secret`, which knows them, puts its own here: what is told here is cut short, and
+# half of a secret would be hard to find afterwards.
+hide: Callable[[str], str] = str
+
+
 def describe(error: BaseException) -> str:
     """What an agent raised and where, as bounded Unicode text; one whose text can't be had is named by its type."""
     name, is_ours = type(error).__name__, isinstance(error, AgentError)
     try:
-        text = str(error)
+        text = hide(str.__str__(str(error)))
     except BaseException:  # noqa: BLE001 - an agent's error may fail in its own __str__, with anything
         text, is_ours = "(its text can't be read)", False
     line = f"{name}: {text}" if text and not is_ours else text or name

@@ -165,3 +165,18 @@ class Adapter(Protocol):
 
     async def close(self) -> None:
         """Stop whatever is kept warm between calls."""
+
+
+class Secrets(Protocol):
+    """The values that must not be told or stored, by the names of what they are. Without any it is false."""
+
+    def __bool__(self) -> bool: ...
+
+    def refresh(self) -> None:
+        """Look again at what there is: an engine starts."""
+
+    def among(self, raw: bytes) -> str:
+        """The name of one whose value stands in these bytes of JSON; "" where there is none. Called for every fact."""
+
+    def hidden(self, text: str) -> str:
+        """A text with names in the place of values."""

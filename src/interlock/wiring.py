@@ -12,6 +12,7 @@ from typing import Any
 from interlock.agents.foreign import Setting
 from interlock.agents.function import FunctionAdapter, ThreadAdapter
 from interlock.agents.process import ProcessAdapter, ProcessPool
+from interlock.agents.secret import VAULT
 from interlock.core.events import AnyEvent
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
 from interlock.engine.run import Run
@@ -50,7 +51,9 @@ class Orchestrator(Engine):
         callables, _ = adapters(team), team.rules  # what can't be run must not leave a journal behind
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         observers = [on_event] if on_event is not None else []
-        super().__init__(team, callables, stored, calls_max=calls_max, runs_max=runs_max, observers=observers)
+        super().__init__(
+            team, callables, stored, calls_max=calls_max, runs_max=runs_max, observers=observers, secrets=VAULT
+        )
 
 
 def run(team: Team, request: Mapping[str, Any], *, journal: str | Path | Journal = ":memory:") -> Run:
@@ -82,6 +85,7 @@ def open_journal(name: str | Path) -> Journal:
 
 def adapters(team: Team) -> dict[str, Adapter]:
     """An adapter for each agent of a team. Raises TeamError, naming every agent that can't be called."""
+    _refuse_secrets(team)
     pool = ProcessPool(str(team.folder) if team.folder else "", limits=team.limits)
     made: dict[str, Adapter] = {}
     problems: list[TeamError] = []
@@ -93,6 +97,14 @@ def adapters(team: Team) -> dict[str, Adapter]:
     if problems:
         raise TeamError.of(problems)
     return made
+
+
+def _refuse_secrets(team: Team) -> None:
+    """The document of a team is kept in the journal."""
+    VAULT.refresh()
+    if name := VAULT.among(team.document):
+        message = f"the team holds the value of {name}, which is secret"
+        raise TeamError(message, fix=f"write ${{{name}}} in its place, in headers or env", file=str(team.path or ""))
 
 
 # Where the adapter of each kind is made, by a function `declared` that takes a Setting; imported when a team needs it.

@@ -1,48 +1,168 @@
-"""Secrets: where adapters get keys from, and how they are kept out of all that is told.
+"""Secrets: where adapters get keys from, and how they are kept out of all that is told or stored.
 
 A key comes from the environment, or from a provider that the program sets. What was handed out, and whatever the
-environment holds under a name such as OPENAI_API_KEY, is replaced by its name in texts.
+environment holds under a name such as OPENAI_API_KEY, is looked for in replies, requests, errors, logs and messages. It
+is found as it is, cut short, in JSON and in addresses; not where an agent has encoded it in other ways.
 """
 
+import json
+import logging
 import os
 import re
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote, quote_plus
 
+import msgspec
+
+from interlock import errors
 from interlock.errors import AccessDenied
 
 Provider = Callable[[str], str | None]
 
-# Shorter values stand in ordinary texts by chance.
+# What is shorter, or a single word, stands in ordinary texts by chance.
 SECRET_CHARS_MIN = 8
-_NAMES = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|PRIVATE_?KEY)$", re.IGNORECASE)
-_provider: Provider = os.environ.get
-_handed_out: dict[str, str] = {}
+WORD_CHARS_MAX = 19
+# Of a secret that changes, so many of its last values are looked for.
+VALUES_KEPT_MAX = 20
+NAME_CHARS_MAX = 200
+_SECRET_NAME = re.compile(
+    r"(API_?KEY|PRIVATE_?KEY|(?<!PUBLIC)_KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.IGNORECASE
+)
+_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
+_NAME = re.compile(rf"[^\W\d]\w{{0,{NAME_CHARS_MAX - 1}}}")
+_PEM_LABEL = re.compile(r"-----[A-Z ]+-----")
+_CUT = "..."
 
 
-def provide(provider: Provider) -> None:
-    """Take secrets from here instead of from the environment. It is given a name, and returns None for no such one."""
-    global _provider  # noqa: PLW0603 - one program has one place for its secrets
-    _provider = provider
+class Vault:
+    """The secrets of a program. environment: names to values, read anew when an engine starts or a text is told."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._environment = environment
+        self._provider: Provider = environment.get
+        self._handed_out: dict[str, deque[str]] = {}
+        self._found: dict[str, str] = {}
+        self._forms: list[tuple[str, str]] = []
+        self._needles: list[tuple[bytes, str]] = []
+        self.refresh()
+
+    def __bool__(self) -> bool:
+        return bool(self._needles)
+
+    # --- handing out ---
+
+    def provide(self, provider: Provider) -> None:
+        """Take secrets from here instead of from the environment, whenever one is needed.
+
+        It is given a name and returns None for no such one. It is called in the event loop, so it must not block.
+        """
+        self._provider = provider
+
+    def secret(self, name: str) -> str:
+        """The secret with this name. Raises AccessDenied where there is none."""
+        value = self._provider(name)
+        if not value:
+            raise AccessDenied(f"there is no {name}", fix=f"set {name} in the environment")
+        values = self._handed_out.setdefault(name, deque(maxlen=VALUES_KEPT_MAX))
+        if value not in values:
+            values.append(value)
+            self.refresh()
+        return value
+
+    def filled_in(self, text: str) -> str:
+        """A text with the secrets that its `${NAME}` stand for. Raises AccessDenied."""
+        return _PLACEHOLDER.sub(lambda match: self.secret(match[1]), text)
+
+    # --- keeping ---
+
+    def refresh(self) -> None:
+        """Look again at what the environment holds."""
+        found = {v: name for name, v in self._environment.items() if _SECRET_NAME.search(name) and not _is_file(v)}
+        found |= {value: name for name, values in self._handed_out.items() for value in values}
+        if found == self._found:
+            return
+        forms = {form: name for value, name in found.items() for form in _forms(value)}
+        # The longest first: one may be part of another.
+        self._forms = sorted(forms.items(), key=lambda item: -len(item[0]))
+        self._needles = [(msgspec.json.encode(form)[1:-1], name) for form, name in self._forms]
+        self._found = found
+
+    def among(self, raw: bytes) -> str:
+        """The name of a secret whose value stands in these bytes of JSON; "" where there is none."""
+        for needle, name in self._needles:
+            if needle in raw:
+                return name
+        return ""
+
+    def hidden(self, text: str) -> str:
+        """A text with the name of each secret in the place of its value."""
+        self.refresh()
+        for form, name in self._forms:
+            text = text.replace(form, f"[{name}]")
+            if form[:SECRET_CHARS_MIN] in text or form[-SECRET_CHARS_MIN:] in text:
+                text = _without_pieces(text, form, f"[{name}]")
+        return text
 
 
-def secret(name: str) -> str:
-    """The secret with this name. Raises AccessDenied where there is none."""
-    value = _provider(name)
-    if not value:
-        raise AccessDenied(f"there is no {name}", fix=f"set {name} in the environment")
-    if len(value) >= SECRET_CHARS_MIN:
-        _handed_out[value] = name
-    return value
+def placeholders(text: str) -> list[str]:
+    """The names that the `${NAME}` of a text ask for. Raises ValueError where it has a `${` that is none."""
+    names = _PLACEHOLDER.findall(text)
+    if text.count("${") != len(names) or not all(_NAME.fullmatch(name) for name in names):
+        raise ValueError(text)
+    return names
 
 
-def hidden(text: str) -> str:
-    """A text with the name of each secret in the place of its value."""
-    for value, name in _known().items():
-        if value in text:
-            text = text.replace(value, f"[{name}]")
+def _is_file(value: str) -> bool:
+    """Whether a variable names a file with a secret, and holds none itself."""
+    try:
+        return value.startswith("/") and Path(value).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _forms(value: str) -> Iterator[str]:
+    """What a secret may look like in a text: as it is, its lines; each in JSON, in Python, and in an address."""
+    for part in {value: None, **dict.fromkeys(map(str.strip, (value, *value.splitlines())))}:
+        is_word = part.isalpha() and len(part) <= WORD_CHARS_MAX
+        if len(part.strip()) >= SECRET_CHARS_MIN and not is_word and not _PEM_LABEL.fullmatch(part):
+            yield part
+            yield json.dumps(part)[1:-1]
+            yield json.dumps(part, ensure_ascii=False)[1:-1]
+            yield repr(part)[1:-1]
+            yield quote(part)
+            yield quote(part, safe="")
+            yield quote_plus(part)
+
+
+def _without_pieces(text: str, form: str, name: str) -> str:
+    """A text that was cut within a secret, without the piece of it that is left."""
+    for match in reversed([*re.finditer(re.escape(form[:SECRET_CHARS_MIN]), text)]):
+        piece = text[match.start() :].partition(_CUT)[0]
+        if form.startswith(piece):
+            text = text[: match.start()] + name + text[match.start() + len(piece) :]
+    for match in reversed([*re.finditer(re.escape(form[-SECRET_CHARS_MIN:]), text)]):
+        piece = text[: match.end()].rpartition(_CUT)[2]
+        if form.endswith(piece):
+            text = text[: match.end() - len(piece)] + name + text[match.end() :]
     return text
 
 
-def _known() -> dict[str, str]:
-    known = {v: name for name, v in os.environ.items() if len(v) >= SECRET_CHARS_MIN and _NAMES.search(name)}
-    return known | _handed_out
+class _Discreet(logging.Filter):
+    """Takes secrets out of what is logged, tracebacks included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, and change the few that tell a secret."""
+        told = record.getMessage()
+        if (without := hidden(told)) != told:
+            record.msg, record.args = without, ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = hidden(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+VAULT = Vault()
+provide, secret, filled_in, hidden = VAULT.provide, VAULT.secret, VAULT.filled_in, VAULT.hidden
+errors.hide = hidden
+logging.getLogger("interlock").addFilter(_Discreet())

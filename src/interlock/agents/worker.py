@@ -22,6 +22,7 @@ from interlock.core.values import Limits, encode
 from interlock.errors import AgentError, AgentRefused, InterlockError, ReplyRefused, ValueRefused, describe, failure_of
 from interlock.team.registry import resolve
 
+from .secret import hidden
 from .wire import (
     LENGTH_BYTES,
     NONCE_BYTES,
@@ -114,7 +115,7 @@ def _call(function: Callable[[Job], Any], message: WorkerJob, limits: Limits) ->
             answer = asyncio.run(_finish(answer))
         return _payload(_reply(answer, limits), limits)
     except ReplyRefused as refused:
-        said = excerpt(refused)
+        said = hidden(excerpt(refused))
         return msgspec.json.encode(WorkerReply(refused=describe(refused), said=said, usage=usage_of(refused)))
     except AgentError as error:
         return msgspec.json.encode(_failed(error))

@@ -66,8 +66,10 @@ def complain(error: InterlockError) -> None:
 
 
 def say(text: str) -> None:
-    """A line on standard error."""
-    sys.stderr.write(text + "\n")
+    """A line on standard error, without what is secret in it."""
+    from interlock.agents.secret import hidden
+
+    sys.stderr.write(hidden(text) + "\n")
     sys.stderr.flush()
 
 

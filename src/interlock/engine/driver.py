@@ -21,9 +21,10 @@ from interlock.core.job import Job
 from interlock.core.machine import Machine
 from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
-from interlock.ports import Adapter, Journal, Opening, Request
+from interlock.ports import Adapter, Journal, Opening, Request, Secrets
 
 from . import tasks
+from .secrecy import without_secrets
 from .slots import Slots
 
 log = logging.getLogger("interlock")
@@ -40,6 +41,7 @@ class Shell(msgspec.Struct):
     slots: Slots
     now_us: Callable[[], int]
     observers: list[Observer]
+    secrets: Secrets | None = None
     stopping: bool = False
     # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
     ending: set[asyncio.Task[None]] = set()
@@ -201,7 +203,7 @@ class Driver:
 
     def _folded(self, at_us: int) -> list[e.AnyEvent]:
         """What arrived, folded as facts. An answer is judged when its turn has come, not when it came in."""
-        machine = self.machine
+        machine, secrets = self.machine, self._shell.secrets
         arrived, self._arrived = self._arrived, []
         facts: list[e.AnyEvent] = []
         for item in arrived:
@@ -211,6 +213,8 @@ class Driver:
                 fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
             else:
                 fact = item if item.at_us >= machine.at_us else msgspec.structs.replace(item, at_us=machine.at_us)
+            if secrets:
+                fact = without_secrets(fact, secrets)
             machine.apply(fact)
             facts.append(fact)
         return facts

@@ -9,12 +9,13 @@ from typing import Any, Self
 
 import msgspec
 
+from interlock import errors
 from interlock.core import events as e
 from interlock.core.machine import Machine
 from interlock.core.plan import is_id
 from interlock.errors import InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ids import new_id, row_run_id
-from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow
+from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow, Secrets
 from interlock.team import Team, difference
 
 from . import clock, tasks
@@ -35,6 +36,7 @@ class Engine:
     calls_max, runs_max: calls and runs in flight at once. watch: name agents that block the loop, from a thread.
     now_us, ids: where time (microseconds since 1970) and new ids (from such a time) come from. faults: the document of
     the faults that the adapters inject on purpose; it is kept in the journal, and new runs are marked with its hash.
+    secrets: what neither a request nor a reply may hold, and nothing tells.
     """
 
     def __init__(  # noqa: PLR0913 - the seams, by name
@@ -50,11 +52,13 @@ class Engine:
         now_us: Callable[[], int] = clock.now_us,
         ids: Callable[[int], str] = new_id,
         faults: bytes = b"",
+        secrets: Secrets | None = None,
     ) -> None:
         self.team, self.journal = team, journal
         self._rules = team.rules
         self._source = str(team.path or "")
-        self._shell = Shell(journal, adapters, Slots(calls_max, _bounds(team, adapters)), now_us, list(observers))
+        slots = Slots(calls_max, _bounds(team, adapters))
+        self._shell = Shell(journal, adapters, slots, now_us, list(observers), secrets)
         self._room = asyncio.Semaphore(runs_max)
         self._runs_max, self._now_us, self._new_id = runs_max, now_us, ids
         self._drivers: dict[str, Driver] = {}
@@ -63,6 +67,8 @@ class Engine:
         self._faults = faults
 
     async def __aenter__(self) -> Self:
+        if self._shell.secrets is not None:
+            self._shell.secrets.refresh()
         self._team_hash = await self.journal.put_blob(self.team.document)
         if self._faults:
             self._faults_hash = await self.journal.put_blob(self._faults)
@@ -104,7 +110,11 @@ class Engine:
 
     def request(self, request: Any) -> bytes:
         """A request as the JSON it is stored as, for `open_batch`. Raises InputError."""
-        return self._rules.encode_request(request)
+        raw, secrets = self._rules.encode_request(request), self._shell.secrets
+        if secrets is not None and (name := secrets.among(raw)):
+            message = f"the request holds the value of {name}, which is secret, and a journal keeps requests"
+            raise InputError(message, fix="leave it out")
+        return raw
 
     async def _start(self, run_id: str, raw: bytes, opening: Opening) -> Run:
         if self._shell.stopping:
@@ -299,6 +309,7 @@ async def cancel(
     row = await journal.run(run_id)
     if row.status not in {"running", "parked"}:
         return row
+    reason = errors.hide(reason)
     request = Request(f"cancel-{run_id}", run_id, "cancel", by, reason)
     await journal.ask(request)
     for _ in range(round(CANCEL_WAIT_SECONDS / CANCEL_POLL_SECONDS)):

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from interlock.agents.secret import VAULT
 from interlock.core.events import AnyEvent
 from interlock.core.values import decode, encode_canonical
 from interlock.engine import clock
@@ -81,6 +82,7 @@ class FaultyOrchestrator(Engine):
             observers=[] if on_event is None else [on_event],
             now_us=self._shifted_now_us,
             faults=document(faults, seed),
+            secrets=VAULT,
         )
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,217 @@
+"""Secrets are handed out by name, and found again wherever their values turn up."""
+
+import json
+import logging
+from urllib.parse import quote
+
+import pytest
+
+from interlock import errors
+from interlock.agents import secret as secrets
+from interlock.agents.secret import VALUES_KEPT_MAX, Vault, placeholders
+from interlock.errors import AccessDenied
+
+KEY = "sk-planted-5f1d0c7e9b3a4286"
+
+
+@pytest.fixture
+def vault():
+    return Vault({"DESK_API_KEY": KEY, "LANG": "C.UTF-8-with-a-long-value"})
+
+
+def among(vault, value):
+    return vault.among(json.dumps({"field": value}, ensure_ascii=False).encode())
+
+
+# --- handing out ---
+
+
+def test_a_secret_comes_from_the_environment(vault):
+    assert vault.secret("DESK_API_KEY") == KEY
+
+
+def test_without_it_there_is_an_error_that_names_it(vault):
+    with pytest.raises(AccessDenied, match="there is no OTHER_KEY; set OTHER_KEY in the environment"):
+        vault.secret("OTHER_KEY")
+
+
+def test_a_provider_is_asked_instead_and_every_time(vault):
+    tokens = iter(["first-token-1", "second-token-2"])
+    vault.provide(lambda name: next(tokens) if name == "token of the desk" else None)
+    assert [vault.secret("token of the desk") for _ in range(2)] == ["first-token-1", "second-token-2"]
+    with pytest.raises(AccessDenied):
+        vault.secret("DESK_API_KEY")
+    assert vault.hidden("first-token-1 second-token-2") == "[token of the desk] [token of the desk]"
+
+
+def test_of_a_secret_that_changes_the_last_values_are_remembered(vault):
+    values = [f"token-number-{number:03}" for number in range(VALUES_KEPT_MAX + 5)]
+    left = iter(values)
+    vault.provide(lambda _: next(left))
+    for _ in values:
+        vault.secret("TOKEN")
+    assert vault.hidden(values[-1]) == vault.hidden(values[5]) == "[TOKEN]"
+    assert vault.hidden(values[4]) == values[4]
+
+
+def test_a_text_is_filled_in(vault):
+    assert vault.filled_in("Bearer ${DESK_API_KEY}, $5") == f"Bearer {KEY}, $5"
+    with pytest.raises(AccessDenied):
+        vault.filled_in("${NOBODY}")
+
+
+@pytest.mark.parametrize("text", ["${", "${}", "${A", "${A B}", "${A-B}", "${1}", "${${A}}", "$" * 3 + "{}"])
+def test_a_placeholder_without_a_name_is_refused(text):
+    with pytest.raises(ValueError):
+        placeholders(text)
+
+
+def test_a_name_that_is_one_is_found():
+    assert placeholders("Bearer ${A_1} ${b} $C {D}") == ["A_1", "b"]
+
+
+# --- which values ---
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OPENAI_API_KEY",
+        "APIKEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "GITHUB_TOKEN",
+        "db_password",
+        "STRIPE_SECRET",
+        "SSH_PRIVATE_KEY",
+    ],
+)
+def test_a_variable_with_a_telling_name_is_secret(name):
+    assert Vault({name: KEY}).hidden(KEY) == f"[{name}]"
+
+
+@pytest.mark.parametrize("name", ["LANG", "MONKEY", "SSH_PUBLIC_KEY", "MAX_TOKENS", "TOKENIZERS", "KEYS"])
+def test_another_isnt(name):
+    assert Vault({name: KEY}).hidden(KEY) == KEY
+
+
+@pytest.mark.parametrize("value", ["short-1", "postgres", "correcthorse", "", "       1       "])
+def test_what_stands_in_ordinary_texts_by_chance_is_not_looked_for(value):
+    vault = Vault({"DB_PASSWORD": value})
+    assert vault.hidden(f"it is {value}") == f"it is {value}"
+    assert among(vault, value) == ""
+
+
+def test_the_name_of_a_file_with_a_secret_is_none(tmp_path):
+    file = tmp_path / "credentials.json"
+    vault = Vault({"CREDENTIALS": str(file)})
+    assert vault.hidden(str(file)) == "[CREDENTIALS]"
+    file.touch()
+    assert vault.hidden(str(file)) == str(file)
+
+
+def test_what_the_environment_gets_later_is_found_when_it_is_looked_at_again():
+    environment = {}
+    vault = Vault(environment)
+    environment["A_TOKEN"] = KEY
+    assert among(vault, KEY) == ""
+    vault.refresh()
+    assert among(vault, KEY) == "A_TOKEN"
+
+
+# --- in which forms ---
+
+ODD = 'p"a\\ss/w?ö rd\t5'
+
+
+@pytest.mark.parametrize("value", [KEY, ODD], ids=["plain", "odd"])
+@pytest.mark.parametrize(
+    "told",
+    [str, json.dumps, lambda v: json.dumps(v, ensure_ascii=False), lambda v: quote(v, safe=""), repr, quote],
+    ids=["itself", "json", "unicode-json", "address", "repr", "path"],
+)
+def test_a_value_is_found_in_whatever_form(value, told):
+    vault = Vault({"A_TOKEN": value})
+    text = f"failed: {told(value)}!"
+    assert "rd" not in vault.hidden(text)
+    assert "[A_TOKEN]" in vault.hidden(text)
+    assert among(vault, text) == among(vault, {"deep": [text]}) == "A_TOKEN"
+
+
+def test_a_value_as_a_key_is_found_too(vault):
+    assert vault.among(json.dumps({KEY: 1}).encode()) == "DESK_API_KEY"
+
+
+def test_each_line_of_a_long_secret_is_one():
+    pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq1\nhkiG9w0BAQEFAASC2\n-----END PRIVATE KEY-----\n"
+    vault = Vault({"TLS_PRIVATE_KEY": pem})
+    assert vault.hidden(f"read: {pem}") == "read: [TLS_PRIVATE_KEY]"
+    assert vault.hidden("bad line hkiG9w0BAQEFAASC2") == "bad line [TLS_PRIVATE_KEY]"
+    assert vault.hidden("-----BEGIN PRIVATE KEY----- is odd") == "-----BEGIN PRIVATE KEY----- is odd"
+    assert among(vault, pem) == "TLS_PRIVATE_KEY"
+
+
+def test_of_two_values_the_longer_one_is_told_first():
+    vault = Vault({"A_TOKEN": "planted-1", "B_TOKEN": "planted-1-and-more", "C_TOKEN": "all planted-1-and-more"})
+    assert vault.hidden("planted-1 planted-1-and-more; all planted-1-and-more") == "[A_TOKEN] [B_TOKEN]; [C_TOKEN]"
+
+
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [
+        (KEY[:12], "[DESK_API_KEY]"),
+        (f"{KEY[:10]}... more", "[DESK_API_KEY]... more"),
+        (f"...{KEY[-9:]} more", "...[DESK_API_KEY] more"),
+        (f"{KEY[:12]}, no", f"{KEY[:12]}, no"),
+        (KEY[:7], KEY[:7]),
+    ],
+)
+def test_a_piece_that_is_left_of_a_value_is_hidden(vault, cut, told):
+    assert vault.hidden(f"it is {cut}") == f"it is {told}"
+
+
+# --- where they are told ---
+
+
+def test_an_error_is_told_without_them(monkeypatch):
+    monkeypatch.setenv("DESK_API_KEY", KEY)
+    assert errors.describe(ValueError(f"no {KEY}")) == "ValueError: no [DESK_API_KEY]"
+    # A text that is cut doesn't keep half of one.
+    told = errors.describe(ValueError("x" * 1_980 + KEY))
+    assert "sk-p" not in told
+
+
+class Hostile(str):
+    """A text that denies what stands in it."""
+
+    __slots__ = ()
+
+    def __contains__(self, _):
+        return False
+
+    def replace(self, *_):
+        return self
+
+
+def test_an_error_whose_text_denies_everything_is_told_without_them(monkeypatch):
+    monkeypatch.setenv("DESK_API_KEY", KEY)
+    odd = type("Odd", (Exception,), {"__str__": lambda _: Hostile(f"no {KEY}")})
+    assert errors.describe(odd()) == "Odd: no [DESK_API_KEY]"
+
+
+def test_the_log_is_told_without_them(monkeypatch, caplog):
+    monkeypatch.setenv("DESK_API_KEY", KEY)
+    log = logging.getLogger("interlock")
+    log.warning("agent %s: %s", "ann", KEY)
+    log.warning("agent %s is late", "ann")
+    try:
+        raise ValueError(KEY)  # noqa: TRY301 - what is logged
+    except ValueError:
+        log.exception("it failed")
+    assert KEY not in caplog.text
+    assert [record.getMessage() for record in caplog.records][:2] == ["agent ann: [DESK_API_KEY]", "agent ann is late"]
+    assert caplog.records[1].args == ("ann",)
+    assert "ValueError: [DESK_API_KEY]" in caplog.text
+
+
+def test_one_vault_serves_the_program():
+    assert errors.hide == secrets.VAULT.hidden == secrets.hidden
