@@ -77,7 +77,8 @@ class ForeignAdapter:
         try:
             answer = await self._foreigner.answer(job, meter)
         except ReplyRefused as refused:
-            raise ReplyRefused(refused.message, usage=meter.usage, said=refused.said) from None
+            usage = meter.usage if refused.usage is None else refused.usage
+            raise ReplyRefused(refused.message, usage=usage, said=refused.said) from None
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - frameworks raise anything; classified, it goes on
