@@ -71,9 +71,14 @@ def filled(template: str, job: Job) -> str:
 
 def data_of(job: Job) -> dict[str, Any]:
     """All that the job shows, as a plain tree; with `item`, where it is one of a for_each."""
-    view: Mapping[str, Any] = job.view
-    tree = view.to_dict() if isinstance(view, View) else dict(view)
+    tree = tree_of(job)
     return tree if job.item is None else {**tree, "item": job.item}
+
+
+def tree_of(job: Job) -> dict[str, Any]:
+    """All that the view shows, as a plain tree."""
+    view: Mapping[str, Any] = job.view
+    return view.to_dict() if isinstance(view, View) else dict(view)
 
 
 def _shown(job: Job) -> str:
