@@ -1,5 +1,6 @@
 """The keys of a team file: what each must look like, and what it means. The only place that knows them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
@@ -60,6 +61,10 @@ DURATION = Text(
     lambda text: 0 < duration_ms(text) <= TIMEOUT_MS_MAX,
     {"pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"},
 )
+ADDRESS = matching(
+    "an address such as https://agents.example.com/triage, without a password", r"https?://[^\s/?#@]+([/?#]\S*)?"
+)
+FILLED_IN = matching("a text in which ${NAME} stands for a secret", r"([^$]|\$(?!\{)|\$\{[^\W\d]\w*\})*")
 SCHEMA = Compiled(WritesSchema, "a JSON Schema over what is written")
 
 _ADAPTERS_LATER = frozenset({"a2a", "agent_framework", "pydantic_ai"})
@@ -111,14 +116,29 @@ LLM = Record(
         "price": Field(PRICES, "What its tokens cost, where the price list doesn't know or you pay otherwise."),
     },
 )
+_SECRET = re.compile(r"authorization$|^cookie$|key$|token$|secret$|password$", re.IGNORECASE)
+
+
+def _bare_secrets(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
+    """A team file is shared, and kept in journals."""
+    for section in ("headers", "env"):
+        named = value.get(section)
+        for name, text in named.items() if isinstance(named, Mapping) else ():
+            if _SECRET.search(str(name)) and "${" not in str(text):
+                at = (*place, section, str(name))
+                fix = "write ${NAME}, and set NAME in the environment"
+                yield TeamError(f"{dotted(at)} holds a secret itself", fix=fix, place=at)
+
+
 HTTP = Brief(
     "url",
     Record(
         "an HTTP agent",
         {
-            "url": Field(TEXT, "Where the job is posted to, as JSON.", required=True),
-            "headers": Field(Named(TEXT, TEXT), "Headers; ${NAME} stands for the secret with this name."),
+            "url": Field(ADDRESS, "Where the job is posted to, as JSON.", required=True),
+            "headers": Field(Named(TEXT, FILLED_IN), "Headers; ${NAME} stands for the secret with this name."),
         },
+        check=_bare_secrets,
     ),
 )
 COMMAND = Brief(
@@ -127,8 +147,11 @@ COMMAND = Brief(
         "a command",
         {
             "run": Field(Many(TEXT, least=1), "The program and its arguments.", required=True),
-            "env": Field(Named(TEXT, TEXT), "Environment variables; ${NAME} stands for the secret with this name."),
+            "env": Field(
+                Named(TEXT, FILLED_IN), "Environment variables; ${NAME} stands for the secret with this name."
+            ),
         },
+        check=_bare_secrets,
     ),
 )
 MCP_SERVER = Record(
