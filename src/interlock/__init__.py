@@ -16,6 +16,7 @@ The house, from the top; imports point down only:
     core       the pure machine: plan, rules, context bank, events; no clock, no I/O
 """
 
+from interlock.agents.secret import provide as provide_secrets
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.core.plan import Condition, Phase, Plan, Step
 from interlock.core.scope import Scope
@@ -45,6 +46,7 @@ __all__ = [
     "Team",
     "Usage",
     "agent",
+    "provide_secrets",
     "run",
 ]
 
