@@ -16,7 +16,15 @@ import interlock as il
 from interlock.core.machine import Cost
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/agents.md", "docs/python.md", "docs/test-an-agent.md"]
+PAGES = [
+    "README.md",
+    "docs/agents.md",
+    "docs/agents-http.md",
+    "docs/agents-command.md",
+    "docs/secrets.md",
+    "docs/python.md",
+    "docs/test-an-agent.md",
+]
 BLOCK = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
