@@ -1,6 +1,6 @@
 """A team: the declared agents, how their work is planned, and the proof that they can't get into each other's way."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from interlock.core import paths
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan, Step, hint
 from interlock.core.rules import PROBLEMS_MAX, Rules, role_problems, stand_ins
 from interlock.core.scope import ReducerKind, Sharing
 from interlock.core.values import Limits, content_hash, decode
@@ -18,7 +18,7 @@ from interlock.errors import TeamError
 from .agent import Agent, declared_agent
 from .document import document
 from .shapes import placed
-from .tables import TEAM, USE
+from .tables import TEAM, USE, tools_of
 
 if TYPE_CHECKING:
     from .source import Source  # the loader's half of this room, which PyYAML comes with
@@ -69,7 +69,7 @@ class Team:
         self.reducers = {paths.canonical(path): kind for path, kind in (reducers or {}).items()}
         self.mcp_servers = dict(mcp_servers or {})
         self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
-        problems = [*islice(role_problems(self.roles, self.sharing), PROBLEMS_MAX)]
+        problems = [*islice(role_problems(self.roles, self.sharing), PROBLEMS_MAX), *_server_problems(self)]
         if problems:
             raise TeamError.of(problems)
 
@@ -166,6 +166,19 @@ def _importable(declared: Mapping[str, Any]) -> Mapping[str, Any]:
     """An agent of a document without a `use` that names what can't be imported, such as a nested function."""
     named = not any(USE.problems(declared.get("use"), ()))
     return declared if named else {key: value for key, value in declared.items() if key != "use"}
+
+
+def _server_problems(team: Team) -> Iterator[TeamError]:
+    """Tools of MCP servers that the team doesn't have."""
+    for name, agent in team.agents.items():
+        for action, tool in tools_of(agent.llm).items():
+            server = tool.get("mcp")
+            if server is not None and server not in team.mcp_servers:
+                known = ", ".join(team.mcp_servers)
+                whose = f"the tool {action} of agent {name}"
+                message = f"{whose} is on {server}, and there is no such MCP server{hint(server, team.mcp_servers)}"
+                fix = f"its mcp_servers: {known}" if known else f"declare {server} in mcp_servers"
+                yield TeamError(message, fix=fix, place=("agents", name, "llm", "tools", action, "mcp"), agents=(name,))
 
 
 def _by_name(agents: Sequence[Agent | Callable[..., Any]]) -> dict[str, Agent]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from interlock.core import paths
-from interlock.core.plan import SAMPLES_MAX, Operator
+from interlock.core.plan import SAMPLES_MAX, Operator, hint
 from interlock.core.policy import RETRIES_MAX, TIMEOUT_MS_MAX, duration_ms
 from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
@@ -38,7 +38,9 @@ ACTION_CHARS_MAX = 200
 AGENTS_MAX = 2_000
 CONCURRENCY_MAX = 100_000
 DEPTH_LIMIT_MAX = 100
+MCP_SERVERS_MAX = 100
 SIZE_LIMIT_MAX = 2**40
+TOOLS_MAX = 128
 USD_MAX = 1e6
 SCOPE_KEYS = Scope.__struct_fields__
 
@@ -90,6 +92,33 @@ FRAMEWORK = Brief(
         },
     ),
 )
+
+
+def _tool_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
+    yield from _one_of(value, place, "use", "mcp", "a Python function or a tool of an MCP server")
+    yield from _belongs(value, place, "tool", "mcp")
+
+
+def _server_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
+    yield from _one_of(value, place, "command", "url", "a program or an address")
+    yield from _belongs(value, place, "env", "command")
+    yield from _belongs(value, place, "headers", "url")
+
+
+def _one_of(value: Mapping[str, Any], place: Place, one: str, other: str, what: str) -> Iterator[TeamError]:
+    if one in value and other in value:
+        message = f"{dotted(place)} has {one} and {other}: it is {what}"
+        yield TeamError(message, fix="keep one of them", place=(*place, other))
+    if one not in value and other not in value:
+        yield TeamError(f"{dotted(place)} has neither {one} nor {other}", fix=f"name {what}", place=place)
+
+
+def _belongs(value: Mapping[str, Any], place: Place, key: str, to: str) -> Iterator[TeamError]:
+    if key in value and to not in value:
+        at = (*place, key)
+        yield TeamError(f"{dotted(at)} says nothing without {to}", fix="remove it", place=at)
+
+
 TOOL = Record(
     "a tool",
     {
@@ -100,6 +129,7 @@ TOOL = Record(
         "timeout": Field(DURATION, "How long one call of it may take (10s)."),
         "effect": Field(Flag(), "It changes something out there."),
     },
+    check=_tool_problems,
 )
 LLM = Record(
     "an LLM agent",
@@ -108,7 +138,10 @@ LLM = Record(
         "instructions": Field(TEXT, "What it is told; {ticket.id} stands for what its view has there."),
         "instructions_file": Field(TEXT, "The same from a file, which lies beside the team file."),
         "output": Field(Json(), "What it answers: fields and their types, a JSON Schema, or a model, as module:class."),
-        "tools": Field(Named(ACTION, TOOL), "Tools by the action that each is; one of the agent's allowed actions."),
+        "tools": Field(
+            Named(ACTION, TOOL, most=TOOLS_MAX),
+            "Tools by the action that each is; one of the agent's allowed actions.",
+        ),
         "temperature": Field(Number(0, 2), "How much chance there is in what it says."),
         "max_tokens": Field(Whole(1, 10_000_000), "The longest answer, in tokens."),
         "base_url": Field(TEXT, "Where an OpenAI-compatible server is, such as http://localhost:11434/v1."),
@@ -162,6 +195,7 @@ MCP_SERVER = Record(
         "env": Field(Named(TEXT, TEXT), "Environment variables; ${NAME} stands for the secret with this name."),
         "headers": Field(Named(TEXT, TEXT), "Headers; ${NAME} stands for the secret with this name."),
     },
+    check=_server_problems,
 )
 KINDS: dict[str, Field] = {
     "use": Field(USE, "Its code, as module:function; the team's folder is on the import path.", lone=True),
@@ -181,6 +215,25 @@ def _agent_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamErro
     if len(kinds) > 1:
         message = f"{dotted(place)} has {' and '.join(kinds)}: an agent is of one kind"
         yield TeamError(message, fix="keep one of them", place=(*place, kinds[1]))
+    allowed = value.get("allowed_actions", ())
+    for name in tools_of(value.get("llm")) if isinstance(allowed, list | tuple) else ():
+        if name not in allowed:
+            at = (*place, "llm", "tools", name)
+            near = hint(name, filter(_is_text, allowed))
+            message = f"{dotted(at)}: {name} is none of the agent's allowed actions{near}"
+            yield TeamError(message, fix="add it to allowed_actions, or remove the tool", place=at)
+
+
+def tools_of(llm: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The tools of an LLM agent by name, as far as they are declared in the right shape."""
+    tools = llm.get("tools") if isinstance(llm, Mapping) else None
+    if not isinstance(tools, Mapping):
+        return {}
+    return {name: tool for name, tool in tools.items() if isinstance(name, str) and isinstance(tool, Mapping)}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _condition_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
@@ -299,7 +352,9 @@ TEAM = Record(
             Named(PATH, Many(NAME, least=2)), "Fields that pass from owner to owner, and the owners in their order."
         ),
         "plan": Field(Many(PLAN_ITEM, least=1), "Phases, one after another, or steps with needs."),
-        "mcp_servers": Field(Named(NAME, MCP_SERVER), "MCP servers by name, for the tools of LLM agents.", lone=True),
+        "mcp_servers": Field(
+            Named(NAME, MCP_SERVER, most=MCP_SERVERS_MAX), "MCP servers by name, for the tools of LLM agents."
+        ),
         "limits": Field(LIMITS, "Bounds on what a run may hold; sizes are bytes of JSON.", lone=True),
     },
     later=frozenset({"breakers", "budget", "gates", "guardrails", "planner", "planning", "rate", "supervisor"}),
