@@ -22,6 +22,7 @@ PAGES = [
     "docs/agents-http.md",
     "docs/agents-command.md",
     "docs/secrets.md",
+    "docs/tools.md",
     "docs/python.md",
     "docs/test-an-agent.md",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from interlock.agents.process import ProcessPool
+from interlock.agents.tools import Workshop
 from interlock.errors import AgentError, InterlockError, MissingExtra, TeamError
 from interlock.ports import Adapter
 from interlock.team import Agent, Team
@@ -87,8 +87,8 @@ def examine(team: Team) -> list[Diagnosis]:
 
 
 async def _examine(team: Team) -> list[Diagnosis]:
-    pool = ProcessPool(str(team.folder or ""), limits=team.limits)
-    made = {name: _made(team, agent, pool) for name, agent in team.agents.items()}
+    workshop = Workshop.of(team)
+    made = {name: _made(team, agent, workshop) for name, agent in team.agents.items()}
     try:
         return [await _diagnosis(team.agents[name], one) for name, one in made.items()]
     finally:
@@ -100,9 +100,9 @@ def _adapters(made: Iterable[Adapter | InterlockError]) -> Iterator[Adapter]:
     return (one for one in made if not isinstance(one, InterlockError))
 
 
-def _made(team: Team, agent: Agent, pool: ProcessPool) -> Adapter | InterlockError:
+def _made(team: Team, agent: Agent, workshop: Workshop) -> Adapter | InterlockError:
     try:
-        return adapter_of(team, agent, pool)
+        return adapter_of(team, agent, workshop)
     except InterlockError as error:
         return error
 

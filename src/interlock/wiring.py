@@ -13,6 +13,7 @@ from interlock.agents.foreign import Setting
 from interlock.agents.function import FunctionAdapter, ThreadAdapter
 from interlock.agents.process import ProcessAdapter, ProcessPool
 from interlock.agents.secret import VAULT
+from interlock.agents.tools import Workshop
 from interlock.core.events import AnyEvent
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
 from interlock.engine.run import Run
@@ -86,12 +87,12 @@ def open_journal(name: str | Path) -> Journal:
 def adapters(team: Team) -> dict[str, Adapter]:
     """An adapter for each agent of a team. Raises TeamError, naming every agent that can't be called."""
     _refuse_secrets(team)
-    pool = ProcessPool(str(team.folder) if team.folder else "", limits=team.limits)
+    workshop = Workshop.of(team)
     made: dict[str, Adapter] = {}
     problems: list[TeamError] = []
     for name, agent in team.agents.items():
         try:
-            made[name] = adapter_of(team, agent, pool)
+            made[name] = adapter_of(team, agent, workshop)
         except TeamError as error:
             problems += [team.locate(problem) for problem in error.problems]
     if problems:
@@ -120,16 +121,16 @@ KINDS = {
 }
 
 
-def adapter_of(team: Team, agent: Agent, pool: ProcessPool) -> Adapter:
+def adapter_of(team: Team, agent: Agent, workshop: Workshop) -> Adapter:
     """The adapter of one agent. Raises TeamError, and MissingExtra where a part that it needs is not installed."""
     if agent.kind not in KINDS:
         code: Any = code_of(agent, team.folder)
-        return code if isinstance(code, Adapter) else _adapter(agent, code, pool)
+        return code if isinstance(code, Adapter) else _adapter(agent, code, workshop.pool)
     declared: Any = getattr(agent, agent.kind)
     if not isinstance(declared, Mapping):
         shape: Any = AGENT.fields[agent.kind].shape
         declared = {shape.key: declared}
-    setting = Setting(agent, declared, partial(find, folder=team.folder), team)
+    setting = Setting(agent, declared, partial(find, folder=team.folder), team, workshop)
     adapter: Adapter = import_module(KINDS[agent.kind]).declared(setting)
     return adapter
 

@@ -112,7 +112,7 @@ def test_a_mistake_in_a_server_is_told_once_and_hides_no_other(server, told, tmp
     agents:
       support:
         allowed_actions: [lookup]
-        llm: {{model: a:b, tools: {{lookup: {{mcp: crm}}, refund: {{mcp: crm}}}}}}
+        llm: {{model: openai:m, tools: {{lookup: {{mcp: crm}}, refund: {{mcp: crm}}}}}}
     """
     found = [(line, sentence) for line, sentence, _ in problems(tmp_path, dedent(text))]
     assert found == [
@@ -122,7 +122,7 @@ def test_a_mistake_in_a_server_is_told_once_and_hides_no_other(server, told, tmp
 
 
 def test_a_team_without_servers_says_what_to_declare(tmp_path):
-    text = "agents: {support: {allowed_actions: [lookup], llm: {model: a:b, tools: {lookup: {mcp: crm}}}}}"
+    text = "agents: {support: {allowed_actions: [lookup], llm: {model: openai:m, tools: {lookup: {mcp: crm}}}}}"
     assert problems(tmp_path, text) == [
         (1, "the tool lookup of agent support is on crm, and there is no such MCP server", "declare crm in mcp_servers")
     ]
@@ -131,8 +131,8 @@ def test_a_team_without_servers_says_what_to_declare(tmp_path):
 def test_a_team_of_python_is_checked_in_the_same_way():
     tools = {"lookup": {"mcp": "crm"}}
     with pytest.raises(TeamError, match="lookup is none of the agent's allowed actions"):
-        Agent("support", llm={"model": "a:b", "tools": tools})
-    agent = Agent("support", llm={"model": "a:b", "tools": tools}, scope=Scope(allowed_actions=["lookup"]))
+        Agent("support", llm={"model": "openai:m", "tools": tools})
+    agent = Agent("support", llm={"model": "openai:m", "tools": tools}, scope=Scope(allowed_actions=["lookup"]))
     with pytest.raises(TeamError, match="there is no such MCP server"):
         Team([agent])
     assert Team([agent], mcp_servers={"crm": {"url": "http://localhost/mcp"}}).mcp_servers

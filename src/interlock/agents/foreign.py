@@ -19,6 +19,7 @@ from .answer import Form, reply_of
 from .failure import classified
 from .prices import dollars
 from .prompt import Prompt, prompt_of
+from .tools import Workshop
 
 
 class Meter:
@@ -118,13 +119,14 @@ class Setting(msgspec.Struct, frozen=True):
     """What an adapter is made from where the agent is declared in a team file.
 
     declared: what stands under the key of its kind, a mapping with `use` where that was a text. find: the object that
-    "module:name" names, from the team's folder.
+    "module:name" names, from the team's folder. workshop: what the tools of the team's agents share.
     """
 
     agent: Agent
     declared: Mapping[str, Any]
     find: Callable[[str], Any]
     team: Team
+    workshop: Workshop | None = None
 
     @property
     def target(self) -> Any:

@@ -20,7 +20,18 @@ from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import AgentCrashed, AgentRefused
 from interlock.ports import Began
 
-from .wire import LENGTH_BYTES, NONCE_BYTES, Load, Loaded, Setup, WorkerReply, answer_of, job_message, reply_bytes_max
+from .wire import (
+    LENGTH_BYTES,
+    NONCE_BYTES,
+    Load,
+    Loaded,
+    Setup,
+    WorkerReply,
+    answer_of,
+    job_message,
+    reply_bytes_max,
+    tool_message,
+)
 
 LOAD_SECONDS_MAX = 60.0
 END_SECONDS_MAX = 5.0
@@ -150,6 +161,10 @@ class Worker:
     async def ask(self, reference: str, job: Job) -> WorkerReply:
         """Hand over a job, receive its reply."""
         return await self._exchange(job_message(reference, job), WorkerReply)
+
+    async def use(self, reference: str, arguments: dict[str, Any], job: Job | None) -> WorkerReply:
+        """Call a function that is a tool, receive its result as the output of a reply."""
+        return await self._exchange(tool_message(reference, arguments, job), WorkerReply)
 
     async def _exchange(self, payload: bytes, kind: type[Message]) -> Message:
         stdin, stdout = self.process.stdin, self.process.stdout

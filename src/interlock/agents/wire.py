@@ -52,13 +52,35 @@ class WorkerJob(msgspec.Struct, tag="job"):
 
     def job(self) -> Job:
         """The job as the agent gets it."""
-        return msgspec.structs.replace(self.spelled_out, view=View.of(self.spelled_out.view))
+        return seen(self.spelled_out)
+
+
+def seen(spelled_out: Job) -> Job:
+    """A job whose view is spelled out, as an agent gets it."""
+    return msgspec.structs.replace(spelled_out, view=View.of(spelled_out.view))
 
 
 def job_message(reference: str, job: Job) -> bytes:
     """A job on its way to a worker."""
+    return msgspec.json.encode(WorkerJob(reference, _spelled_out(job)))
+
+
+def _spelled_out(job: Job) -> Job:
     assert isinstance(job.view, View)
-    return msgspec.json.encode(WorkerJob(reference, msgspec.structs.replace(job, view=job.view.to_dict())))
+    return msgspec.structs.replace(job, view=job.view.to_dict())
+
+
+class WorkerTool(msgspec.Struct, tag="tool"):
+    """A call of a tool's function, by a model. job: where the function takes it, with its view spelled out."""
+
+    reference: str
+    arguments: dict[str, Any]
+    job: Job | None = None
+
+
+def tool_message(reference: str, arguments: dict[str, Any], job: Job | None) -> bytes:
+    """The call of a tool on its way to a worker."""
+    return msgspec.json.encode(WorkerTool(reference, arguments, None if job is None else _spelled_out(job)))
 
 
 class WorkerReply(msgspec.Struct, omit_defaults=True):

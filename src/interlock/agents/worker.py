@@ -11,18 +11,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from interlock.core.assess import excerpt, no_reply, usage_of
-from interlock.core.job import DELETE, Job, Question, Reply
+from interlock.core.job import DELETE, Question, Reply
 from interlock.core.values import Limits, encode
 from interlock.errors import AgentError, AgentRefused, InterlockError, ReplyRefused, ValueRefused, describe, failure_of
 from interlock.team.registry import resolve
 
 from .secret import hidden
+from .tools.signature import Signature
 from .wire import (
     LENGTH_BYTES,
     NONCE_BYTES,
@@ -31,7 +33,9 @@ from .wire import (
     Setup,
     WorkerJob,
     WorkerReply,
+    WorkerTool,
     reply_bytes_max,
+    seen,
 )
 
 ORPHAN_POLL_SECONDS = 1.0
@@ -47,14 +51,16 @@ def main() -> None:
     threading.Thread(target=_die_with_parent, args=(setup.parent,), daemon=True).start()
     sys.path[:] = setup.import_path
     folder = Path(setup.folder) if setup.folder else None
-    functions: dict[str, Callable[[Job], Any]] = {}
+    functions: dict[str, Callable[..., Any]] = {}
     while (received := _receive(requests)) is not None:
         nonce, message = received
         if isinstance(message, Load):
             answer = _load(message.reference, folder, functions)
+        elif isinstance(message, WorkerTool):
+            answer = _answer(partial(_use, functions[message.reference], message, setup.limits), setup.limits)
         else:
             assert isinstance(message, WorkerJob)
-            answer = _call(functions[message.reference], message, setup.limits)
+            answer = _answer(partial(_call, functions[message.reference], message), setup.limits)
         if os.getpid() != process:  # the agent has forked, and this is the child
             os._exit(0)
         _send(replies, nonce, answer)
@@ -85,13 +91,13 @@ def _end() -> None:
     os._exit(1)
 
 
-def _receive(requests: BinaryIO) -> tuple[bytes, Setup | Load | WorkerJob] | None:
+def _receive(requests: BinaryIO) -> tuple[bytes, Setup | Load | WorkerJob | WorkerTool] | None:
     """The next message and its nonce; None where the input has ended."""
     head = requests.read(LENGTH_BYTES + NONCE_BYTES)
     if len(head) < LENGTH_BYTES + NONCE_BYTES:
         return None
     payload = requests.read(int.from_bytes(head[:LENGTH_BYTES], "big"))
-    return head[LENGTH_BYTES:], msgspec.json.decode(payload, type=Setup | Load | WorkerJob)
+    return head[LENGTH_BYTES:], msgspec.json.decode(payload, type=Setup | Load | WorkerJob | WorkerTool)
 
 
 def _send(replies: BinaryIO, nonce: bytes, payload: bytes) -> None:
@@ -99,7 +105,7 @@ def _send(replies: BinaryIO, nonce: bytes, payload: bytes) -> None:
     replies.flush()
 
 
-def _load(reference: str, folder: Path | None, functions: dict[str, Callable[[Job], Any]]) -> bytes:
+def _load(reference: str, folder: Path | None, functions: dict[str, Callable[..., Any]]) -> bytes:
     loaded = Loaded()
     try:
         functions[reference] = resolve(reference, folder)
@@ -108,12 +114,22 @@ def _load(reference: str, folder: Path | None, functions: dict[str, Callable[[Jo
     return msgspec.json.encode(loaded)
 
 
-def _call(function: Callable[[Job], Any], message: WorkerJob, limits: Limits) -> bytes:
+def _call(function: Callable[..., Any], message: WorkerJob) -> Any:
+    return _done(function(message.job()))
+
+
+def _use(function: Callable[..., Any], message: WorkerTool, limits: Limits) -> Reply:
+    job = None if message.job is None else seen(message.job)
+    return Reply(output=_done(function(**Signature(function).arguments(message.arguments, job, limits))))
+
+
+def _done(answer: Any) -> Any:
+    return asyncio.run(_finish(answer)) if inspect.isawaitable(answer) else answer
+
+
+def _answer(work: Callable[[], Any], limits: Limits) -> bytes:
     try:
-        answer = function(message.job())
-        if inspect.isawaitable(answer):
-            answer = asyncio.run(_finish(answer))
-        return _payload(_reply(answer, limits), limits)
+        return _payload(_reply(work(), limits), limits)
     except ReplyRefused as refused:
         said = hidden(excerpt(refused))
         return msgspec.json.encode(WorkerReply(refused=describe(refused), said=said, usage=usage_of(refused)))

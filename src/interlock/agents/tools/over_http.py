@@ -1,0 +1,54 @@
+"""MCP over streamable HTTP, with bounds that the client's own transport doesn't have."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import httpx2
+from mcp.client.streamable_http import streamable_http_client
+
+from .over_stdio import MESSAGE_BYTES_MAX
+
+CONNECT_SECONDS_MAX = 10.0
+
+
+@asynccontextmanager
+async def http(
+    url: str, headers: Mapping[str, str], answered: "ContextVar[list[httpx2.Response]]"
+) -> AsyncIterator[Any]:
+    """The streams of a connection. answered: collects the responses to what the asking task sends."""
+
+    async def look_at(response: httpx2.Response) -> None:
+        answered.get([]).append(response)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise httpx2.DecodingError("it compresses what it sends, which it was asked not to")
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            response.stream = _Bounded(response.stream)
+
+    # How long an answer may take is up to each tool.
+    timeout = httpx2.Timeout(CONNECT_SECONDS_MAX, read=None, pool=None)
+    asked = {**headers, "Accept-Encoding": "identity"}
+    async with (
+        httpx2.AsyncClient(headers=asked, timeout=timeout, event_hooks={"response": [look_at]}) as client,
+        streamable_http_client(url, http_client=client, max_sse_event_size=MESSAGE_BYTES_MAX) as streams,
+    ):
+        yield streams
+
+
+class _Bounded(httpx2.AsyncByteStream):  # type: ignore[misc]  # mypy doesn't follow optional parts
+    """A body that ends in an error when it grows too large."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > MESSAGE_BYTES_MAX:
+                raise httpx2.StreamError(f"it is larger than {MESSAGE_BYTES_MAX:,} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -1,0 +1,118 @@
+"""MCP over the standard input and output of a process.
+
+The client has a transport of its own, which reads lines of any length, shows what the server writes to standard error,
+and takes seconds to end a server that doesn't end by itself.
+"""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+from mcp.client.stdio import get_default_environment
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
+
+from interlock.agents.secret import hidden
+from interlock.errors import AgentRefused, Unreachable
+
+MESSAGE_BYTES_MAX = 8 << 20
+# What a server last wrote to standard error says why it died.
+LAST_WORDS_BYTES_MAX = 2_000
+# A server whose input has ended gets this long to end, and as long again after SIGTERM.
+GRACE_SECONDS = 0.5
+
+
+@asynccontextmanager
+async def stdio(command: Sequence[str], env: Mapping[str, str], folder: str) -> AsyncIterator[Any]:
+    """The streams of a connection. Its end is raised inside as Unreachable, with the server's last words.
+
+    The server's environment is PATH, HOME and their like, and `env`: no secrets that it isn't given.
+    """
+    try:
+        process = await anyio.open_process(
+            [*command], env={**get_default_environment(), **env}, cwd=folder or None, start_new_session=True
+        )
+    except OSError as error:
+        raise AgentRefused(f"{command[0]} can't be started: {error.strerror}") from None
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    last_words = bytearray()
+    incoming_end, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    outgoing, outgoing_end = anyio.create_memory_object_stream[SessionMessage](0)
+    with incoming_end, incoming, outgoing, outgoing_end:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_keep_last, process.stderr, last_words)
+            tasks.start_soon(_read, process, incoming_end, last_words)
+            tasks.start_soon(_write, process, outgoing_end)
+            try:
+                yield incoming, outgoing
+            finally:
+                tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await _end(process)
+
+
+async def _read(process: Process, messages: Any, last_words: bytearray) -> None:
+    assert process.stdout is not None
+    lines = BufferedByteReceiveStream(process.stdout)
+    try:
+        while True:
+            line = await lines.receive_until(b"\n", MESSAGE_BYTES_MAX)
+            with suppress(ValueError):  # what isn't JSON was printed by mistake
+                await messages.send(SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False)))
+    except anyio.DelimiterNotFound:
+        raise Unreachable(f"it sent a message of more than {MESSAGE_BYTES_MAX:,} bytes") from None
+    except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, OSError):
+        raise Unreachable(await _cause(process, last_words)) from None
+
+
+async def _write(process: Process, messages: Any) -> None:
+    assert process.stdin is not None
+    async for message in messages:
+        line = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+        with suppress(anyio.BrokenResourceError, OSError):  # whoever reads will notice
+            await process.stdin.send(line.encode() + b"\n")
+
+
+async def _keep_last(stream: ByteReceiveStream, last_words: bytearray) -> None:
+    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        while True:
+            last_words += await stream.receive()
+            del last_words[:-LAST_WORDS_BYTES_MAX]
+
+
+async def _cause(process: Process, last_words: bytearray) -> str:
+    code: int | None = None
+    with anyio.move_on_after(GRACE_SECONDS):
+        code = await process.wait()
+    said = hidden(last_words.decode(errors="replace").strip())
+    how = "it closed its output" if code is None else f"exit code {code}"
+    if code is not None and code < 0:
+        how = f"killed by {signal.Signals(-code).name}"
+    return f"its process ended: {how}" + (f"; its last words: {said}" if said else "")
+
+
+async def _end(process: Process) -> None:
+    """Stop a server as the protocol has it, and then with all that it has started."""
+    assert process.stdin is not None
+    with suppress(OSError, anyio.BrokenResourceError):
+        await process.stdin.aclose()
+    with anyio.move_on_after(GRACE_SECONDS):
+        await process.wait()
+    if process.returncode is None:
+        _signal(process, signal.SIGTERM)
+        with anyio.move_on_after(GRACE_SECONDS):
+            await process.wait()
+    _signal(process, signal.SIGKILL)
+    await process.aclose()
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
