@@ -23,6 +23,7 @@ from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.engine.run import Run
 from interlock.errors import AgentError, AgentRefused, InterlockError
+from interlock.ports import Partial
 from interlock.team import Agent, Team, agent
 from interlock.wiring import Orchestrator, run
 
@@ -36,6 +37,7 @@ __all__ = [
     "Job",
     "Limits",
     "Orchestrator",
+    "Partial",
     "Phase",
     "Plan",
     "Question",

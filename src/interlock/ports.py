@@ -5,6 +5,7 @@ Implementations are chosen in `wiring` alone.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -143,6 +144,30 @@ class Began(Protocol):
 
     def __call__(self, *, fault: str = "") -> None:
         """Say it."""
+
+
+class Partial(msgspec.Struct, frozen=True):
+    """What an agent has said so far of an answer that may never be finished. text: what has come since the last one."""
+
+    run_id: str
+    step: str
+    agent: str
+    attempt: int
+    text: str
+
+
+# Whom the call that is under way may tell its text while it comes; set by the engine in the context of each call.
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
+
+
+def listener() -> Callable[[str], None] | None:
+    """Whom an adapter tells the text of an answer while it comes, piece by piece; None where nobody listens."""
+    return _listener.get()
+
+
+def listen(hear: Callable[[str], None]) -> None:
+    """Have the call in this context told to `hear` while it comes."""
+    _listener.set(hear)
 
 
 @runtime_checkable

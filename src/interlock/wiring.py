@@ -20,7 +20,7 @@ from interlock.engine.run import Run
 from interlock.engine.tasks import run_main
 from interlock.errors import JournalError, TeamError, UsageError
 from interlock.journal.memory import MemoryJournal
-from interlock.ports import Adapter, Journal
+from interlock.ports import Adapter, Journal, Partial
 from interlock.team import Agent, Team
 from interlock.team.registry import code_of, find, importable
 from interlock.team.tables import AGENT
@@ -37,7 +37,10 @@ class Orchestrator(Engine):
             run = await orchestrator.run({"ticket": {...}})
 
     journal: a file, ":memory:", or a Journal. calls_max, runs_max: calls and runs in flight at once. on_event: called
-    with (run id, events) whenever events have become durable. Raises TeamError for a team that can't be run.
+    with (run id, events) whenever events have become durable. on_partial: called with a Partial while an LLM agent
+    still writes; nothing of that is committed before it is whole and checked.
+
+    Raises TeamError for a team that can't be run.
     """
 
     def __init__(
@@ -48,12 +51,20 @@ class Orchestrator(Engine):
         calls_max: int = CALLS_MAX,
         runs_max: int = RUNS_MAX,
         on_event: Callable[[str, Sequence[AnyEvent]], None] | None = None,
+        on_partial: Callable[[Partial], None] | None = None,
     ) -> None:
         callables, _ = adapters(team), team.rules  # what can't be run must not leave a journal behind
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         observers = [on_event] if on_event is not None else []
         super().__init__(
-            team, callables, stored, calls_max=calls_max, runs_max=runs_max, observers=observers, secrets=VAULT
+            team,
+            callables,
+            stored,
+            calls_max=calls_max,
+            runs_max=runs_max,
+            observers=observers,
+            secrets=VAULT,
+            hearer=on_partial,
         )
 
 

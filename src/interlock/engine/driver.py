@@ -21,9 +21,10 @@ from interlock.core.job import Job
 from interlock.core.machine import Machine
 from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
-from interlock.ports import Adapter, Journal, Opening, Request, Secrets
+from interlock.ports import Adapter, Journal, Opening, Request, Secrets, listen
 
 from . import tasks
+from .partials import Hearer, Telling
 from .secrecy import without_secrets
 from .slots import Slots
 
@@ -42,6 +43,8 @@ class Shell(msgspec.Struct):
     now_us: Callable[[], int]
     observers: list[Observer]
     secrets: Secrets | None = None
+    # Told what agents say before they have finished.
+    hearer: Hearer | None = None
     stopping: bool = False
     # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
     ending: set[asyncio.Task[None]] = set()
@@ -267,6 +270,7 @@ class Driver:
     async def _attempt(self, call: Call) -> None:
         command = call.command
         outcome: e.AnyEvent | _Answer
+        telling = self._telling(call)
         try:
             answer = await self._shell.adapters[command.agent].call(call.job, partial(self._began, call))
             outcome = _Answer(call, answer)
@@ -276,6 +280,9 @@ class Driver:
             if isinstance(error, GeneratorExit) and asyncio.current_task(self._loop) is not call.task:
                 raise  # not the agent's: the loop was closed over this task
             outcome = _failure(error, command, self._shell.now_us())
+        finally:
+            if telling is not None:
+                telling.end()
         call.leave(self._shell.slots)
         if call.over:
             self._late(command, outcome)
@@ -283,6 +290,15 @@ class Driver:
             call.over = True
             del self._calls[command.number]
             self._arrive(outcome)
+
+    def _telling(self, call: Call) -> Telling | None:
+        """What passes on the text of this call while it comes, if anybody wants it."""
+        if self._shell.hearer is None:
+            return None
+        job = call.job
+        telling = Telling(self._shell.hearer, job, lambda: call.over)
+        listen(telling)
+        return telling
 
     def _began(self, call: Call, *, fault: str = "") -> None:
         """The timeout of a call runs from here. One alarm serves all calls: most end long before it rings."""

@@ -20,6 +20,7 @@ from interlock.team import Team, difference
 
 from . import clock, tasks
 from .driver import Driver, Observer, Shell
+from .partials import Hearer
 from .run import Run
 from .slots import Slots
 from .watchdog import Watchdog
@@ -37,6 +38,7 @@ class Engine:
     now_us, ids: where time (microseconds since 1970) and new ids (from such a time) come from. faults: the document of
     the faults that the adapters inject on purpose; it is kept in the journal, and new runs are marked with its hash.
     secrets: what neither a request nor a reply may hold, and nothing tells.
+    hearer: told what agents say before they have finished.
     """
 
     def __init__(  # noqa: PLR0913 - the seams, by name
@@ -53,12 +55,13 @@ class Engine:
         ids: Callable[[int], str] = new_id,
         faults: bytes = b"",
         secrets: Secrets | None = None,
+        hearer: Hearer | None = None,
     ) -> None:
         self.team, self.journal = team, journal
         self._rules = team.rules
         self._source = str(team.path or "")
         slots = Slots(calls_max, _bounds(team, adapters))
-        self._shell = Shell(journal, adapters, slots, now_us, list(observers), secrets)
+        self._shell = Shell(journal, adapters, slots, now_us, list(observers), secrets, hearer)
         self._room = asyncio.Semaphore(runs_max)
         self._runs_max, self._now_us, self._new_id = runs_max, now_us, ids
         self._drivers: dict[str, Driver] = {}
