@@ -20,6 +20,7 @@ from interlock.core.values import Limits
 from interlock.errors import InterlockError, TeamError
 
 from .agent import Agent
+from .instructions import inlined
 from .model import Team
 from .shapes import Place, placed
 from .source import Source, read
@@ -144,7 +145,9 @@ def _build(draft: Draft, sections: _Sections) -> list[TeamError]:
         draft.plan = _built(lambda: _plan(sections.section("plan"), limits), found)
     if not sections.has("agents", "reducers", "succession"):
         return found
-    built = [_built(partial(Agent.of, name, declared), found) for name, declared in sections.section("agents").items()]
+    assert draft.source is not None
+    folder = Path(draft.source.file).parent
+    built = [_built(partial(_agent, n, declared, folder), found) for n, declared in sections.section("agents").items()]
     draft.agents = {agent.name: agent for agent in built if agent is not None}
     if None not in built:
         draft.team = _built(lambda: _team(draft, sections, limits), found)
@@ -161,6 +164,10 @@ def _built(build: Callable[[], Built], found: list[TeamError]) -> Built | None:
     except InterlockError as error:
         found.append(TeamError(error.message, fix=error.fix))
     return None
+
+
+def _agent(name: str, declared: Mapping[str, Any], folder: Path) -> Agent:
+    return Agent.of(name, inlined(name, declared, folder))
 
 
 def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:

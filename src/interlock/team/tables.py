@@ -13,8 +13,9 @@ from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
-from interlock.errors import TeamError
+from interlock.errors import InputError, TeamError
 
+from .output import Output
 from .shapes import (
     Brief,
     Choice,
@@ -42,11 +43,14 @@ MCP_SERVERS_MAX = 100
 SIZE_LIMIT_MAX = 2**40
 TOOLS_MAX = 128
 USD_MAX = 1e6
+OPENAI = "openai"
+PROVIDERS = (OPENAI, "anthropic", "google", "mistral", "local")
 SCOPE_KEYS = Scope.__struct_fields__
 
 Effort = Literal["simple", "complex"]
 Isolation = Literal["task", "process", "thread"]
 
+_ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,199}"
 _IDENTIFIER = r"[^\W\d]\w*"
 TEXT = Text(keywords={"minLength": 1})
 NAME = matching("a name of 1 to 80 letters, digits, _ and -", r"[A-Za-z0-9_-]{1,80}")
@@ -131,23 +135,67 @@ TOOL = Record(
     },
     check=_tool_problems,
 )
+
+
+def _model(text: str) -> bool:
+    """Whether a text is provider:model. Raises TeamError with what it should be."""
+    provider, colon, name = text.partition(":")
+    if not colon:
+        raise TeamError(fix=f"put the provider before it, such as openai:{text}")
+    if provider not in PROVIDERS:
+        raise TeamError(fix=f"the providers are {', '.join(PROVIDERS)}{hint(provider, PROVIDERS)}")
+    return bool(name)
+
+
+def _url(text: str) -> bool:
+    """Whether a text is the address of a server. Raises InputError, which doesn't show it, where it has a password."""
+    found = re.fullmatch(r"https?://([^/\s?#]+)\S*", text)
+    if found and "@" in found[1]:
+        raise InputError("the address has a password in it", fix="leave it out; key names the secret that is sent")
+    return found is not None
+
+
+def _secret(text: str) -> None:
+    """Raises InputError, which doesn't show it, for what is no name: it may be the secret itself."""
+    if re.fullmatch(_ENVIRONMENT_NAME, text) is None:
+        raise InputError("it is not the name of a secret", fix="set the secret as OPENAI_API_KEY, say, and name that")
+
+
+def _llm_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
+    if "instructions" in value and "instructions_file" in value:
+        at = (*place, "instructions_file")
+        yield TeamError(f"{dotted(place)} has instructions and instructions_file", fix="keep one of them", place=at)
+    provider = str(value.get("model")).partition(":")[0]
+    if "base_url" in value and provider in PROVIDERS and provider != OPENAI:
+        at = (*place, "base_url")
+        message = f"{dotted(at)}: only an OpenAI-compatible server has one, and the model is of {provider}"
+        yield TeamError(message, fix="write model: openai:NAME, with the name that the server gives it", place=at)
+
+
+MODEL = Text("provider:model", _model, {"pattern": rf"^({'|'.join(PROVIDERS)}):."})
+URL = Text("the address of a server, such as http://localhost:11434/v1", _url, {"pattern": "^https?://"})
+SECRET = Text("the name of a secret", _secret, {"pattern": f"^{_ENVIRONMENT_NAME}$"})
+OUTPUT = Output(USE)
 LLM = Record(
     "an LLM agent",
     {
-        "model": Field(TEXT, "provider:model, such as openai:gpt-5-mini or local:smollm2.", required=True),
+        "model": Field(MODEL, "provider:model, such as openai:gpt-5-mini or local:smollm2.", required=True),
         "instructions": Field(TEXT, "What it is told; {ticket.id} stands for what its view has there."),
         "instructions_file": Field(TEXT, "The same from a file, which lies beside the team file."),
-        "output": Field(Json(), "What it answers: fields and their types, a JSON Schema, or a model, as module:class."),
+        "output": Field(
+            OUTPUT, "What it answers: fields and their types, a JSON Schema, or a pydantic model, as module:class."
+        ),
         "tools": Field(
             Named(ACTION, TOOL, most=TOOLS_MAX),
             "Tools by the action that each is; one of the agent's allowed actions.",
         ),
         "temperature": Field(Number(0, 2), "How much chance there is in what it says."),
         "max_tokens": Field(Whole(1, 10_000_000), "The longest answer, in tokens."),
-        "base_url": Field(TEXT, "Where an OpenAI-compatible server is, such as http://localhost:11434/v1."),
-        "key": Field(TEXT, "The name of its secret, such as OPENAI_API_KEY; never the secret itself."),
+        "base_url": Field(URL, "Where an OpenAI-compatible server is, such as http://localhost:11434/v1."),
+        "key": Field(SECRET, "The name of its secret, such as OPENAI_API_KEY; never the secret itself."),
         "price": Field(PRICES, "What its tokens cost, where the price list doesn't know or you pay otherwise."),
     },
+    check=_llm_problems,
 )
 _SECRET = re.compile(r"authorization$|^cookie$|key$|token$|secret$|password$", re.IGNORECASE)
 
