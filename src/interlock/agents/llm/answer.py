@@ -1,0 +1,133 @@
+"""What an LLM agent answers: as it declares, or as its job asks; and how that becomes a reply."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from interlock.agents.answer import SAID_CHARS_MAX, Form, reply_of
+from interlock.agents.foreign import Setting
+from interlock.core import paths
+from interlock.core.job import Job, Reply
+from interlock.core.schema import WritesSchema
+from interlock.errors import ReplyRefused, TeamError, describe
+from interlock.team.output import schema_of
+
+FORMS_MAX = 256
+
+
+class Answers:
+    """How the answers of one agent are asked for and read.
+
+    schema: of the answer, where the agent declares one; writes: the patterns of what the agent may write; kind: the
+    pydantic model that the schema is of. Raises TeamError for a field that is none of the writes.
+    """
+
+    def __init__(self, schema: Mapping[str, Any] | None = None, writes: Sequence[str] = (), kind: Any = None) -> None:
+        self._schema, self._kind = schema, kind
+        self._fields = {name: place_of(name, writes) for name in (schema or {}).get("properties", {})}
+        self._checked = lru_cache(FORMS_MAX)(_checked)
+
+    @classmethod
+    def declared(cls, setting: Setting) -> "Answers":
+        """As the team file says. Raises TeamError."""
+        output = setting.declared.get("output")
+        writes = setting.agent.scope.write_permissions
+        try:
+            if output is None:
+                return cls()
+            if isinstance(output, str):
+                kind = setting.find(output)
+                return cls(_schema_of_class(output, kind), writes, kind)
+            return cls(schema_of(output), writes)
+        except TeamError as error:
+            name = setting.agent.name
+            message = f"the output of agent {name}: {error.sentence}"
+            raise TeamError(message, fix=error.fix, place=("agents", name, "llm", "output")) from None
+
+    def form(self, job: Job) -> Form:
+        """What the model is asked for."""
+        return Form.of(job) if self._schema is None else Form(self._fields, dict(self._schema), open=False)
+
+    def reply(self, text: str, job: Job) -> Reply:
+        """The reply in what the model said. Raises ReplyRefused, which says all that is wrong with it."""
+        form = self.form(job)
+        writes = reply_of(text, job, form=form).writes
+        if self._kind is not None:
+            writes = self._validated(writes, text)
+        else:
+            key = msgspec.json.encode((form.fields, form.schema["properties"], form.schema.get("required", [])))
+            _refuse([sentence for _, sentence in self._checked(key, form.open).findings(writes)], text)
+        if self._schema is not None:
+            # The whole answer was asked for; a step may write less than its agent.
+            writes = {path: value for path, value in writes.items() if _may(job, path)}
+        return Reply(writes=writes)
+
+    def _validated(self, writes: Mapping[str, Any], text: str) -> dict[str, Any]:
+        """The writes as the pydantic model has them."""
+        strays = writes.keys() - self._fields.values()
+        _refuse([f"{path} is none of the fields: {', '.join(self._fields)}" for path in sorted(strays)], text)
+        answer = {name: writes[path] for name, path in self._fields.items() if path in writes}
+        try:
+            made = self._kind.model_validate(answer).model_dump(mode="json", by_alias=True)
+        except ValueError as error:
+            raise _refused(_complaints(error), text) from None
+        return {path: made[name] for name, path in self._fields.items() if name in made}
+
+
+def place_of(name: str, writes: Sequence[str]) -> str:
+    """The path that a field of an answer is written to. Raises TeamError: none, or one of several.
+
+    A field is called by the whole path, by the end of it, or by what it is below the one pattern that ends in `.*`.
+    """
+    path = paths.canonical(name)
+    if any(paths.covers(pattern, path) for pattern in writes):
+        return path
+    ends = [pattern for pattern in writes if not paths.is_open(pattern) and pattern.endswith("." + path)]
+    below = [f"{paths.base(pattern)}.{path}" for pattern in writes if paths.is_open(pattern)]
+    found = ends or below
+    if len(found) == 1:
+        return found[0]
+    what = f"may be {' or '.join(found)}" if found else "is none of the fields that the agent may write"
+    raise TeamError(f"{name} {what}", fix="call it by its whole path" if found else "add it to write_permissions")
+
+
+def _may(job: Job, path: str) -> bool:
+    return not job.writes or any(paths.covers(pattern, path) for pattern in job.writes)
+
+
+def _checked(key: bytes, is_open: bool) -> WritesSchema:  # noqa: FBT001 - a part of the key
+    """What checks the writes of a form."""
+    fields, properties, required = msgspec.json.decode(key)
+    schema = {fields[name]: inner for name, inner in properties.items()}
+    return WritesSchema(
+        {"properties": schema, "required": [fields[name] for name in required], "additionalProperties": is_open}
+    )
+
+
+def _schema_of_class(name: str, kind: Any) -> dict[str, Any]:
+    if not isinstance(kind, type) or not hasattr(kind, "model_json_schema"):
+        raise TeamError(f"{name} is no pydantic model", fix="name a class that is made from pydantic.BaseModel")
+    schema: dict[str, Any] = kind.model_json_schema()
+    if not schema.get("properties"):
+        raise TeamError(f"{name} has no fields", fix="name what the agent is to answer")
+    return {**schema, "additionalProperties": False}
+
+
+def _complaints(error: ValueError) -> list[str]:
+    """What a pydantic model finds wrong, without the values: those are in what the model said."""
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return [describe(error)]
+    found = errors(include_url=False, include_context=False, include_input=False)
+    return [f"{'.'.join(map(str, one['loc'])) or 'the answer'}: {one['msg']}" for one in found]
+
+
+def _refuse(sentences: Sequence[str], text: str) -> None:
+    if sentences:
+        raise _refused(sentences, text)
+
+
+def _refused(sentences: Sequence[str], text: str) -> ReplyRefused:
+    return ReplyRefused("; ".join(sentences), said=text[:SAID_CHARS_MAX])

@@ -1,0 +1,110 @@
+"""Where models are: the providers, what each of them needs, and the clients that ask them, their own retries off."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from interlock.agents import extras
+
+# An OpenAI client wants a key, even for a server that asks for none; without one it takes that of the environment.
+NO_KEY = "none"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a model is. base_url: that of an OpenAI-compatible server, or empty. key: the name of a secret."""
+
+    provider: str
+    name: str
+    base_url: str = ""
+    key: str = ""
+
+    @classmethod
+    def of(cls, model: str, base_url: str = "", key: str = "") -> "Place":
+        """The place of `provider:model`. A server of one's own is asked without a key unless one is named."""
+        provider, _, name = model.partition(":")
+        return cls(provider, name, base_url, key or ("" if base_url else PROVIDERS[provider].key))
+
+    def load(self) -> None:
+        """Import what it needs, which takes seconds. Raises MissingExtra."""
+        provider = PROVIDERS[self.provider]
+        for module in ("pydantic_ai.direct", *provider.modules):
+            extras.load(module, provider.extra)
+
+    def client(self, key: str) -> "Client":
+        """A client for it. key: the secret itself, empty for none."""
+        return PROVIDERS[self.provider].make(self, key)
+
+
+class Client(msgspec.Struct, frozen=True):
+    """A model of pydantic-ai, and how its connections are closed."""
+
+    model: Any
+    close: Callable[[], Awaitable[None]]
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """extra: brings its modules. key: the name of the secret that it asks for, unless another is named."""
+
+    extra: str
+    make: Callable[[Place, str], Client]
+    modules: tuple[str, ...]
+    key: str = ""
+
+
+def _openai(place: Place, key: str) -> Client:
+    from openai import AsyncOpenAI
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    made = AsyncOpenAI(api_key=key or NO_KEY, base_url=place.base_url or None, max_retries=0, timeout=None)
+    profile: Any = {"openai_chat_streaming_requires_finish_reason": True}
+    if place.base_url:
+        # Such servers know the older name of that setting, and may take a `<|im_start|>` in a text for the real one.
+        profile |= {"openai_chat_supports_max_completion_tokens": False, "may_tokenize_special_tokens_in_content": True}
+    model = OpenAIChatModel(place.name, provider=OpenAIProvider(openai_client=made), profile=profile)
+    return Client(model, made.close)
+
+
+def _anthropic(place: Place, key: str) -> Client:
+    from anthropic import AsyncAnthropic
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    made = AsyncAnthropic(api_key=key, max_retries=0, timeout=None)
+    return Client(AnthropicModel(place.name, provider=AnthropicProvider(anthropic_client=made)), made.close)
+
+
+def _google(place: Place, key: str) -> Client:
+    from google.genai import Client as Google
+    from pydantic_ai.models.google import GoogleModel
+    from pydantic_ai.providers.google import GoogleProvider
+
+    made = Google(api_key=key)
+    return Client(GoogleModel(place.name, provider=GoogleProvider(client=made)), made.aio.aclose)
+
+
+def _mistral(place: Place, key: str) -> Client:
+    from pydantic_ai.models.mistral import MistralModel
+    from pydantic_ai.providers.mistral import MistralProvider
+
+    provider = MistralProvider(api_key=key)
+
+    async def close() -> None:
+        async with provider:  # closes the connections that it has made when it is left
+            pass
+
+    return Client(MistralModel(place.name, provider=provider), close)
+
+
+def _modules(name: str, *clients: str) -> tuple[str, ...]:
+    return (*clients, f"pydantic_ai.models.{name}", f"pydantic_ai.providers.{name}")
+
+
+PROVIDERS: Mapping[str, Provider] = {
+    "openai": Provider("llm", _openai, _modules("openai", "openai"), "OPENAI_API_KEY"),
+    "anthropic": Provider("llm-anthropic", _anthropic, _modules("anthropic", "anthropic"), "ANTHROPIC_API_KEY"),
+    "google": Provider("llm-google", _google, _modules("google", "google.genai"), "GOOGLE_API_KEY"),
+    "mistral": Provider("llm-mistral", _mistral, _modules("mistral", "mistralai"), "MISTRAL_API_KEY"),
+    "local": Provider("local", _openai, _modules("openai", "openai", "xllamacpp")),
+}

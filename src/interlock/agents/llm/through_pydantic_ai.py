@@ -1,0 +1,174 @@
+"""Models through pydantic-ai: the only module that knows it.
+
+Only its plain requests are used. Its agents, with their retries and their loop, are not: Interlock alone retries.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from interlock.agents.secret import secret
+from interlock.errors import BadRequest, ReplyRefused, Unreachable
+
+from . import local
+from .model import Finish, Hear, Request, Said, SchemaNotTaken, Tokens, ToolCall
+from .providers import Client, Place
+
+ANSWER_CHARS_MAX = 1_000_000
+ANSWER_NAME = "answer"
+KEYS_MAX = 4
+# What servers say that were never taught to hold a model to a schema.
+_NO_SCHEMAS = re.compile(r"response_format|json_schema|structured.?output", re.IGNORECASE)
+_REJECTED = frozenset({400, 404, 415, 422, 501})
+_FINISHES: Mapping[str | None, Finish] = {"length": "cut", "content_filter": "refused"}
+
+
+class PydanticAiModel:
+    """A model that pydantic-ai asks. settings: its ModelSettings, such as temperature and max_tokens."""
+
+    def __init__(self, place: Place, settings: Mapping[str, Any]) -> None:
+        usual: dict[str, Any] = {"max_tokens": local.MAX_TOKENS} if place.provider == "local" else {}
+        self._place, self._settings = place, {**usual, **settings}
+        self._clients: dict[str, Client] = {}
+        self.takes_schema = True
+
+    async def ready(self) -> None:
+        """Start the server of a local model, if it is one."""
+        if self._place.provider == "local" and not self._place.base_url:
+            url = await local.join(self, self._place.name)
+            self._place = msgspec.structs.replace(self._place, base_url=url)
+
+    async def ask(self, request: Request, hear: Hear | None) -> Said:
+        """One request to the model."""
+        from pydantic_ai.exceptions import ModelHTTPError, UserError
+
+        client = await self._open()
+        takes_schema = client.model.profile.get("supports_json_schema_output", False) and self.takes_schema
+        if request.schema is not None and not takes_schema:
+            self.takes_schema = False
+            raise SchemaNotTaken
+        try:
+            answer = await self._asked(client.model, request, hear)
+        except UserError as error:
+            if request.schema is None:
+                raise BadRequest(str(error)) from None
+            self.takes_schema = False  # or not together with tools
+            raise SchemaNotTaken from None
+        except ModelHTTPError as error:
+            if request.schema is not None and error.status_code in _REJECTED and _NO_SCHEMAS.search(str(error)):
+                self.takes_schema = False
+                raise SchemaNotTaken from None
+            raise
+        return _said(answer)
+
+    async def close(self) -> None:
+        """Close its clients, and leave the server of a local model."""
+        clients, self._clients = [*self._clients.values()], {}
+        for client in clients:
+            await client.close()
+        if self._place.provider == "local":
+            self._place = msgspec.structs.replace(self._place, base_url="")
+            await local.leave(self)
+
+    async def _open(self) -> Client:
+        """The client for the key as it is now: a secret may change while calls with the old one go on."""
+        key = secret(self._place.key) if self._place.key else ""
+        if key not in self._clients:
+            self._clients[key] = self._place.client(key)
+        if len(self._clients) > KEYS_MAX:
+            await self._clients.pop(next(iter(self._clients))).close()
+        return self._clients[key]
+
+    async def _asked(self, model: Any, request: Request, hear: Hear | None) -> Any:
+        from pydantic_ai.direct import model_request, model_request_stream
+
+        asked: dict[str, Any] = {
+            "model_settings": self._settings,
+            "model_request_parameters": _parameters(request),
+            "instrument": False,
+        }
+        if hear is None:
+            return await model_request(model, _messages(request), **asked)
+        async with model_request_stream(model, _messages(request), **asked) as stream:
+            chars = 0
+            async for event in stream:
+                chars += _heard(event, hear)
+                if chars > ANSWER_CHARS_MAX:
+                    raise _too_long()
+            answer = stream.get()
+        if answer.finish_reason is None:
+            raise Unreachable("the answer of the model broke off")
+        return answer
+
+
+def _heard(event: Any, hear: Hear) -> int:
+    """Tell the text that came with an event of a stream; how many characters of any kind came with it."""
+    match event.event_kind:
+        case "part_start" if event.part.part_kind == "text":
+            text = event.part.content
+        case "part_delta" if event.delta.part_delta_kind == "text":
+            text = event.delta.content_delta
+        case "part_delta":  # thoughts, or the arguments of a tool
+            said = getattr(event.delta, "content_delta", None) or getattr(event.delta, "args_delta", None)
+            return len(str(said or ""))
+        case _:
+            return 0
+    if text:
+        hear(text)
+    return len(text)
+
+
+def _parameters(request: Request) -> Any:
+    from pydantic_ai.messages import InstructionPart
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.output import OutputObjectDefinition
+    from pydantic_ai.tools import ToolDefinition
+
+    tools = [
+        ToolDefinition(name=o.name, description=o.description, parameters_json_schema=dict(o.parameters))
+        for o in request.offers
+    ]
+    output: dict[str, Any] = {}
+    if request.schema is not None:
+        form = OutputObjectDefinition(json_schema=dict(request.schema), name=ANSWER_NAME)
+        output = {"output_mode": "native", "output_object": form}
+    told = [InstructionPart(content=request.instructions)]
+    return ModelRequestParameters(function_tools=tools, instruction_parts=told, **output)
+
+
+def _messages(request: Request) -> list[Any]:
+    from pydantic_ai.messages import ModelRequest, ToolReturnPart, UserPromptPart
+
+    messages: list[Any] = [ModelRequest(parts=[UserPromptPart(request.data)], instructions=request.instructions)]
+    for exchange in request.exchanges:
+        returned = [ToolReturnPart(call.name, text, call.call_id) for call, text in exchange.results]
+        messages += [exchange.said.raw, ModelRequest(parts=returned, instructions=request.instructions)]
+    return messages
+
+
+def _said(answer: Any) -> Said:
+    """The answer in our terms."""
+    text = "".join(part.content for part in answer.parts if part.part_kind == "text")
+    calls = [part for part in answer.parts if part.part_kind == "tool-call"]
+    if len(text) > ANSWER_CHARS_MAX:
+        raise _too_long()
+    return Said(
+        text,
+        tuple(ToolCall(call.tool_call_id, call.tool_name, call.args_as_json_str()) for call in calls),
+        finish=_FINISHES.get(answer.finish_reason, "whole"),
+        model=answer.model_name or "",
+        tokens=_tokens(answer.usage),
+        raw=answer,
+    )
+
+
+def _tokens(usage: Any) -> Tokens | None:
+    if not (usage.input_tokens or usage.output_tokens):
+        return None
+    return Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens)
+
+
+def _too_long() -> ReplyRefused:
+    return ReplyRefused(f"the answer is longer than {ANSWER_CHARS_MAX:,} characters")

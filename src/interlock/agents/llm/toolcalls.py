@@ -1,0 +1,105 @@
+"""The tools that a model calls while it works on a job: only those it was offered, within bounds, and written down."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from interlock.agents.secret import hidden
+from interlock.agents.tools import Tool
+from interlock.errors import AgentError, ReplyRefused, describe
+
+from .model import Offer, ToolCall
+
+ROUNDS_MAX = 10
+CALLS_MAX = 50
+RESULT_CHARS_MAX = 50_000
+ARGUMENTS_CHARS_MAX = 100_000
+ARGUMENTS_KEPT_CHARS_MAX = 2_000
+NAME_CHARS_MAX = 64
+# What a call may take beside the tool's own work, such as the start of a process.
+GRACE_SECONDS = 5.0
+
+
+class ToolCalls:
+    """The calls of one job. made: what is kept of each, the same whenever the model asks the same."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            self._tools[_name(tool.name, self._tools)] = tool
+        self.made: list[dict[str, Any]] = []
+        self._rounds = 0
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """What the model is offered, under names that every provider takes."""
+        return tuple(Offer(name, tool.description, tool.parameters) for name, tool in self._tools.items())
+
+    async def answered(self, calls: Sequence[ToolCall]) -> tuple[tuple[ToolCall, str], ...]:
+        """Each call with what it returned, or with what was wrong with it, for the model.
+
+        Raises ReplyRefused for a tool that was not offered: then none of them is called; and for too many of them.
+        """
+        self._rounds += 1
+        strangers = [call.name for call in calls if call.name not in self._tools]
+        if strangers:
+            offered = f"its tools: {', '.join(self._tools)}" if self._tools else "it has no tools"
+            raise ReplyRefused(
+                f"the model called {strangers[0][:NAME_CHARS_MAX]!r}, which it was not offered; {offered}"
+            )
+        if self._rounds > ROUNDS_MAX or len(self.made) + len(calls) > CALLS_MAX:
+            message = f"the model asked for tools more than {ROUNDS_MAX} times, or for more than {CALLS_MAX} calls"
+            raise ReplyRefused(f"{message}, and didn't answer")
+        # One after another: what a tool does out there is done in the order that the model asked for.
+        return tuple([(call, await self._result(call)) for call in calls])
+
+    async def _result(self, call: ToolCall) -> str:
+        tool = self._tools[call.name]
+        arguments = _arguments(call)
+        failed = arguments is None
+        if arguments is None:
+            text = f"error: the arguments are no JSON object of at most {ARGUMENTS_CHARS_MAX:,} characters"
+        else:
+            text, failed = await _called(tool, arguments)
+        kept = hidden(call.arguments)[:ARGUMENTS_KEPT_CHARS_MAX]
+        self.made.append({"tool": tool.name, "arguments": kept, "effect": tool.effect, "failed": failed})
+        return _bounded(hidden(text))
+
+
+async def _called(tool: Tool, arguments: dict[str, Any]) -> tuple[str, bool]:
+    """What a tool returns as JSON, or its error, and whether it is one."""
+    try:
+        async with asyncio.timeout(tool.timeout + GRACE_SECONDS):
+            return msgspec.json.encode(await tool.call(arguments)).decode(), False
+    except TimeoutError:
+        return f"error: {tool.name} took longer than {tool.timeout:g} s", True
+    except AgentError as error:
+        return f"error: {error}", True
+    except Exception as error:  # noqa: BLE001 - tools raise anything; the model is told, and may go on without
+        return f"error: {describe(error)}", True
+
+
+def _arguments(call: ToolCall) -> dict[str, Any] | None:
+    try:
+        found = msgspec.json.decode(call.arguments[: ARGUMENTS_CHARS_MAX + 1] or "{}")
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and len(call.arguments) <= ARGUMENTS_CHARS_MAX else None
+
+
+def _bounded(text: str) -> str:
+    left_out = len(text) - RESULT_CHARS_MAX
+    return text if left_out <= 0 else f"{text[:RESULT_CHARS_MAX]}... ({left_out:,} more characters are left out)"
+
+
+def _name(action: str, taken: dict[str, Tool]) -> str:
+    """An action as the name of a tool, of which providers take letters, digits, _ and - only."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", action)[:NAME_CHARS_MAX]
+    number = 2
+    while name in taken:
+        end = f"_{number}"
+        name, number = name[: NAME_CHARS_MAX - len(end)].removesuffix(f"_{number - 1}") + end, number + 1
+    return name

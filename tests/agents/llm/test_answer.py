@@ -1,0 +1,175 @@
+"""What an LLM agent answers becomes writes, or is refused with all that is wrong."""
+
+import textwrap
+
+import pytest
+
+import interlock as il
+from interlock.agents.llm.answer import Answers, place_of
+from interlock.errors import ReplyRefused, TeamError
+from interlock.team.output import schema_of
+from interlock.wiring import adapters
+from tests.agents.scenes import job
+
+WRITES = ("ticket.category", "ticket.priority", "notes.*")
+
+
+def answers(output, writes=WRITES):
+    return Answers(schema_of(output), writes)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("category", "ticket.category"),
+        ("ticket.category", "ticket.category"),
+        ("ticket.category.main", "ticket.category.main"),
+        ("notes.first", "notes.first"),
+        ("first", "notes.first"),
+    ],
+)
+def test_a_field_has_its_path(name, path):
+    assert place_of(name, WRITES) == path
+
+
+def test_with_the_right_to_write_all_a_field_is_its_own_path():
+    assert place_of("summary", ["*"]) == "summary"
+
+
+@pytest.mark.parametrize(
+    ("writes", "message"),
+    [
+        (["ticket.id"], "name is none of the fields that the agent may write; add it to write_permissions"),
+        (["a.name", "b.name"], "name may be a.name or b.name; call it by its whole path"),
+        (["a.*", "b.*"], "name may be a.name or b.name"),
+    ],
+)
+def test_a_field_without_a_path_is_named(writes, message):
+    with pytest.raises(TeamError) as raised:
+        place_of("name", writes)
+    assert str(raised.value).startswith(message)
+
+
+def test_the_answer_is_what_was_declared():
+    asked = answers({"category": ["a", "b"], "first?": "text"})
+    reply = asked.reply('{"category": "b", "first": "x"}', job(writes=WRITES))
+    assert reply.writes == {"ticket.category": "b", "notes.first": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ('{"category": "c"}', "ticket.priority is missing; the schema requires it; ticket.category: Inv"),
+        ('{"category": "a", "priority": "1"}', "ticket.priority: Expected `int`, got `str`"),
+        ('{"category": "a", "priority": 9}', "ticket.priority: Expected `int` <= 5"),
+        ('{"category": "a", "priority": 1, "owner": "x"}', "owner is not in the schema"),
+        ('{"category": "a", "priority": 1, "ticket.category": "b"}', "ticket.category is given twice"),
+        ("billing", "the answer is no JSON object"),
+        ("  ", "the answer is empty"),
+    ],
+)
+def test_what_is_wrong_is_said_and_kept(text, sentences):
+    with pytest.raises(ReplyRefused) as raised:
+        answers({"category": ["a", "b"], "priority": "int 1..5"}).reply(text, job(writes=WRITES))
+    assert raised.value.message.startswith(sentences)
+    assert raised.value.said == text
+
+
+def test_a_step_that_may_write_less_gets_less():
+    reply = answers({"category": "text", "priority": "int"}).reply(
+        '{"category": "a", "priority": 1}', job(writes=["ticket.priority"])
+    )
+    assert reply.writes == {"ticket.priority": 1}
+
+
+def test_without_a_declaration_the_job_says_what_is_asked_for():
+    given = job(writes=["ticket.category"])
+    assert Answers().form(given).fields == {"category": "ticket.category"}
+    assert Answers().reply("billing", given).writes == {"ticket.category": "billing"}
+    with pytest.raises(ReplyRefused, match="owner is not in the schema"):
+        Answers().reply('{"category": "billing", "owner": "x"}', given)
+
+
+# --- a pydantic model ---
+
+SOURCE = """
+    from enum import StrEnum
+    from pydantic import BaseModel, Field, model_validator
+
+    class Category(StrEnum):
+        BILLING = "billing"
+        CARDS = "cards"
+
+    class Ticket(BaseModel):
+        category: Category
+        priority: int = Field(default=3, ge=1, le=5)
+
+        @model_validator(mode="after")
+        def cards_are_urgent(self):
+            if self.category == "cards" and self.priority > 2:
+                raise ValueError("a lost card has priority 1 or 2")
+            return self
+
+    class Nothing(BaseModel):
+        pass
+
+    class Plain:
+        pass
+"""
+TEAM = """
+    agents:
+      triage:
+        allowed_actions: [sort]
+        write_permissions: [ticket.category, ticket.priority]
+        llm:
+          model: openai:gpt-5-mini
+          output: {output}
+"""
+
+
+@pytest.fixture
+def agent(tmp_path):
+    """The agent of a team file with this output."""
+
+    def made(output):
+        (tmp_path / "answer_models.py").write_text(textwrap.dedent(SOURCE))
+        (tmp_path / "team.yaml").write_text(textwrap.dedent(TEAM).format(output=output))
+        return adapters(il.Team.load(tmp_path))["triage"]._agent
+
+    return made
+
+
+def test_a_pydantic_model_checks_and_completes(agent):
+    asked = agent("answer_models:Ticket").answers
+    given = job(writes=("ticket.category", "ticket.priority"))
+    assert asked.form(given).schema["properties"].keys() == {"category", "priority"}
+    assert asked.reply('{"category": "billing"}', given).writes == {"ticket.category": "billing", "ticket.priority": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"category": "cards"}', "the answer: Value error, a lost card has priority 1 or 2"),
+        ('{"category": "x", "priority": 9}', "category: Input should be 'billing' or 'cards'; priority: "),
+        ('{"category": "cards", "owner": "x"}', "owner is none of the fields: category, priority"),
+    ],
+)
+def test_what_a_pydantic_model_refuses_is_said(agent, text, message):
+    with pytest.raises(ReplyRefused) as raised:
+        agent("answer_models:Ticket").answers.reply(text, job(writes=("ticket.category", "ticket.priority")))
+    assert raised.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("answer_models:Plain", "answer_models:Plain is no pydantic model"),
+        ("answer_models:Nothing", "answer_models:Nothing has no fields"),
+        ("answer_models:Ticket2", "the module answer_models has no function Ticket2; did you mean Ticket?"),
+        ("{owner: text}", "owner is none of the fields that the agent may write"),
+    ],
+)
+def test_an_output_that_cannot_be_is_named_with_its_line(agent, output, message):
+    with pytest.raises(TeamError) as raised:
+        agent(output)
+    assert f"team.yaml:8: the output of agent triage: {message}" in str(raised.value)
