@@ -224,7 +224,7 @@ def test_the_whole_file(tmp_path, text, line, part):
         ("a2a: {url: x}", "agents.a.a2a: a2a is not part of this version"),
         ("llm: {model: openai:x, modle: y}", "agents.a.llm.modle: an LLM agent has no key modle; did you mean model?"),
         ("llm: {model: 5}", "agents.a.llm.model is the number 5, not provider:model"),
-        ("llm: {model: gpt-5}", "llm.model is 'gpt-5', not provider:model; put the provider before it, such as openai:gpt-5"),
+        ("llm: {model: gpt-5}", "llm.model is 'gpt-5', not provider:model"),
         ("llm: {model: openai:x, output: {a: txt}}", "agents.a.llm.output.a: there is no type txt; did you mean text?"),
         ("crewai: make", "agents.a.crewai is 'make', not module:function"),
         ("crewai: {use: m:make, price: {input: -1, output: 0}}", "price.input is the number -1, not a number from 0"),

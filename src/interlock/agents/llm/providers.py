@@ -37,10 +37,11 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Client(msgspec.Struct, frozen=True):
-    """A model of pydantic-ai, and how its connections are closed."""
+    """A model of pydantic-ai. list_models: asks the server which it has, as the cheapest question there is."""
 
     model: Any
     close: Callable[[], Awaitable[None]]
+    list_models: Callable[[], Awaitable[Any]]
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ def _openai(place: Place, key: str) -> Client:
         # Such servers know the older name of that setting, and may take a `<|im_start|>` in a text for the real one.
         profile |= {"openai_chat_supports_max_completion_tokens": False, "may_tokenize_special_tokens_in_content": True}
     model = OpenAIChatModel(place.name, provider=OpenAIProvider(openai_client=made), profile=profile)
-    return Client(model, made.close)
+    return Client(model, made.close, made.models.list)
 
 
 def _anthropic(place: Place, key: str) -> Client:
@@ -72,7 +73,8 @@ def _anthropic(place: Place, key: str) -> Client:
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
     made = AsyncAnthropic(api_key=key, max_retries=0, timeout=None)
-    return Client(AnthropicModel(place.name, provider=AnthropicProvider(anthropic_client=made)), made.close)
+    model = AnthropicModel(place.name, provider=AnthropicProvider(anthropic_client=made))
+    return Client(model, made.close, made.models.list)
 
 
 def _google(place: Place, key: str) -> Client:
@@ -81,7 +83,8 @@ def _google(place: Place, key: str) -> Client:
     from pydantic_ai.providers.google import GoogleProvider
 
     made = Google(api_key=key)
-    return Client(GoogleModel(place.name, provider=GoogleProvider(client=made)), made.aio.aclose)
+    model = GoogleModel(place.name, provider=GoogleProvider(client=made))
+    return Client(model, made.aio.aclose, made.aio.models.list)
 
 
 def _mistral(place: Place, key: str) -> Client:
@@ -94,7 +97,7 @@ def _mistral(place: Place, key: str) -> Client:
         async with provider:  # closes the connections that it has made when it is left
             pass
 
-    return Client(MistralModel(place.name, provider=provider), close)
+    return Client(MistralModel(place.name, provider=provider), close, provider.client.models.list_async)
 
 
 def _modules(name: str, *clients: str) -> tuple[str, ...]:
