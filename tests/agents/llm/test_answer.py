@@ -1,8 +1,11 @@
 """What an LLM agent answers becomes writes, or is refused with all that is wrong."""
 
+import json
 import textwrap
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import interlock as il
 from interlock.agents.llm.answer import Answers, place_of
@@ -11,6 +14,7 @@ from interlock.team.output import schema_of
 from interlock.wiring import adapters
 from tests.agents.scenes import job
 
+NAMES = ["category", "priority", "ticket.category", "ticket", "notes.x"]
 WRITES = ("ticket.category", "ticket.priority", "notes.*")
 
 
@@ -62,7 +66,7 @@ def test_the_answer_is_what_was_declared():
         ('{"category": "c"}', "ticket.priority is missing; the schema requires it; ticket.category: Inv"),
         ('{"category": "a", "priority": "1"}', "ticket.priority: Expected `int`, got `str`"),
         ('{"category": "a", "priority": 9}', "ticket.priority: Expected `int` <= 5"),
-        ('{"category": "a", "priority": 1, "owner": "x"}', "owner is not in the schema"),
+        ('{"category": "a", "priority": 1, "owner": "x"}', "'owner' is none of the fields: category, priority"),
         ('{"category": "a", "priority": 1, "ticket.category": "b"}', "ticket.category is given twice"),
         ("billing", "the answer is no JSON object"),
         ("  ", "the answer is empty"),
@@ -86,8 +90,38 @@ def test_without_a_declaration_the_job_says_what_is_asked_for():
     given = job(writes=["ticket.category"])
     assert Answers().form(given).fields == {"category": "ticket.category"}
     assert Answers().reply("billing", given).writes == {"ticket.category": "billing"}
-    with pytest.raises(ReplyRefused, match="owner is not in the schema"):
+    with pytest.raises(ReplyRefused, match="'owner' is none of the fields: category"):
         Answers().reply('{"category": "billing", "owner": "x"}', given)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.sampled_from(NAMES), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@example('{"category": "a", "\\"": 1}')
+@example('{"category": "a", "priority": true}')
+@example('{"category": "a", "category": "b"}')
+@example('{"category": "a\\ud800"}')
+@example("[" * 100_000)
+@example('{"a":' * 100_000)
+@given(st.text() | JSON.map(json.dumps) | JSON.map(lambda value: f"```json\n{json.dumps(value)}\n```"))
+def test_whatever_a_model_says_it_writes_what_it_was_asked_for_or_nothing(text):
+    asked = answers({"category": ["a", "b"], "priority?": "int 1..5"})
+    try:
+        writes = asked.reply(text, job(writes=WRITES)).writes
+    except ReplyRefused:
+        return
+    assert writes["ticket.category"] in {"a", "b"}
+    assert writes.get("ticket.priority", 1) in range(1, 6)
+    assert writes.keys() <= {"ticket.category", "ticket.priority"}
+
+
+def test_a_key_that_is_no_path_is_refused_where_any_path_may_be_written():
+    with pytest.raises(ReplyRefused, match="has an unclosed quote"):
+        Answers().reply('{"\\"": 1}', job(writes=["*"]))
 
 
 # --- a pydantic model ---
@@ -151,7 +185,7 @@ def test_a_pydantic_model_checks_and_completes(agent):
     [
         ('{"category": "cards"}', "the answer: Value error, a lost card has priority 1 or 2"),
         ('{"category": "x", "priority": 9}', "category: Input should be 'billing' or 'cards'; priority: "),
-        ('{"category": "cards", "owner": "x"}', "owner is none of the fields: category, priority"),
+        ('{"category": "cards", "owner": "x"}', "'owner' is none of the fields: category, priority"),
     ],
 )
 def test_what_a_pydantic_model_refuses_is_said(agent, text, message):

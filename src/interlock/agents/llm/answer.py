@@ -1,7 +1,8 @@
 """What an LLM agent answers: as it declares, or as its job asks; and how that becomes a reply."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -11,10 +12,12 @@ from interlock.agents.foreign import Setting
 from interlock.core import paths
 from interlock.core.job import Job, Reply
 from interlock.core.schema import WritesSchema
-from interlock.errors import ReplyRefused, TeamError, describe
+from interlock.errors import PathError, ReplyRefused, TeamError, describe
 from interlock.team.output import schema_of
 
 FORMS_MAX = 256
+STRAYS_MAX = 5
+KEY_CHARS_MAX = 80
 
 
 class Answers:
@@ -54,20 +57,26 @@ class Answers:
         """The reply in what the model said. Raises ReplyRefused, which says all that is wrong with it."""
         form = self.form(job)
         writes = reply_of(text, job, form=form).writes
+        _refuse([*_strays(writes, form)], text)
         if self._kind is not None:
             writes = self._validated(writes, text)
         else:
-            key = msgspec.json.encode((form.fields, form.schema["properties"], form.schema.get("required", [])))
-            _refuse([sentence for _, sentence in self._checked(key, form.open).findings(writes)], text)
+            _refuse(self._findings(writes, form), text)
         if self._schema is not None:
             # The whole answer was asked for; a step may write less than its agent.
             writes = {path: value for path, value in writes.items() if _may(job, path)}
         return Reply(writes=writes)
 
+    def _findings(self, writes: Mapping[str, Any], form: Form) -> list[str]:
+        """What is wrong with the writes, as the schema of the form has it."""
+        key = msgspec.json.encode((form.fields, form.schema["properties"], form.schema.get("required", [])))
+        try:
+            return [sentence for _, sentence in self._checked(key, form.open).findings(writes)]
+        except PathError as error:  # it made up a key
+            return [error.message]
+
     def _validated(self, writes: Mapping[str, Any], text: str) -> dict[str, Any]:
         """The writes as the pydantic model has them."""
-        strays = writes.keys() - self._fields.values()
-        _refuse([f"{path} is none of the fields: {', '.join(self._fields)}" for path in sorted(strays)], text)
         answer = {name: writes[path] for name, path in self._fields.items() if path in writes}
         try:
             made = self._kind.model_validate(answer).model_dump(mode="json", by_alias=True)
@@ -91,6 +100,14 @@ def place_of(name: str, writes: Sequence[str]) -> str:
         return found[0]
     what = f"may be {' or '.join(found)}" if found else "is none of the fields that the agent may write"
     raise TeamError(f"{name} {what}", fix="call it by its whole path" if found else "add it to write_permissions")
+
+
+def _strays(writes: Mapping[str, Any], form: Form) -> Iterator[str]:
+    """A sentence for each of the first fields that nobody asked for."""
+    if not form.open:
+        known = set(form.fields.values())
+        for path in islice((path for path in writes if path not in known), STRAYS_MAX):
+            yield f"{path[:KEY_CHARS_MAX]!r} is none of the fields: {', '.join(form.fields)}"
 
 
 def _may(job: Job, path: str) -> bool:
