@@ -136,7 +136,8 @@ def adapter_of(team: Team, agent: Agent, workshop: Workshop) -> Adapter:
     """The adapter of one agent. Raises TeamError, and MissingExtra where a part that it needs is not installed."""
     if agent.kind not in KINDS:
         code: Any = code_of(agent, team.folder)
-        return code if isinstance(code, Adapter) else _adapter(agent, code, workshop.pool)
+        is_made = isinstance(code, Adapter) and agent.isolation != "process"
+        return code if is_made else _adapter(agent, code, workshop.pool)
     declared: Any = getattr(agent, agent.kind)
     if not isinstance(declared, Mapping):
         shape: Any = AGENT.fields[agent.kind].shape
