@@ -6,6 +6,7 @@ process, the physical limit it stands on: an asyncio task, or one durable commit
     figures     what a workload hands back: figures, each with its reference and goal
     references  the physical limits
     subjects    the teams that are run
+    frameworks  agents of other frameworks, one module each
     workloads   one module each; its docstring says what is measured and how
     profiling   where the time of a workload goes
     report      the table at the end

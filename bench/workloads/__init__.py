@@ -7,6 +7,7 @@ it once: that is what is profiled.
 from types import ModuleType
 
 from . import (
+    adapter_overhead,
     chain_durable,
     chain_memory,
     crash_recovery,
@@ -28,5 +29,6 @@ WORKLOADS: dict[str, ModuleType] = {
         crash_recovery,
         import_size,
         support_desk,
+        adapter_overhead,
     )
 }

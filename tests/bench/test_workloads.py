@@ -15,6 +15,7 @@ FIGURES = {
     "growing_state": {"live", "closed"},
     "crash_recovery": {"restart to done", "committed steps called again"},
     "import_size": {"import"},
+    "adapter_overhead": {"langgraph"},
 }
 
 
