@@ -12,7 +12,7 @@ import pytest
 import interlock as il
 from interlock.agents import process
 from interlock.agents.process import ProcessPool
-from interlock.agents.wire import LENGTH_BYTES, NONCE_BYTES
+from interlock.agents.wire import LENGTH_BYTES, NONCE_BYTES, Binding
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import AgentCrashed, AgentError, AgentRefused, RateLimited, ReplyRefused
 from tests.text import without_place
@@ -74,6 +74,24 @@ def test_an_async_function_may_run_in_a_process_too(tmp_path):
         """,
     )
     assert module.call().writes["pid"] != os.getpid()
+
+
+def test_a_binding_makes_something_else_of_a_reference(tmp_path):
+    module = Module(
+        tmp_path,
+        """
+        factor = 7
+
+        def bound(reference, options, find):
+            return lambda job: {"out.s0": [reference, job.view["n"] * find(reference) * options["times"]]}
+        """,
+    )
+    # It is one of Interlock's own modules otherwise; the team's folder is on the import path of this process here.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        binding = Binding("agents_under_test", {"times": 2})
+        reply = module.call("factor", job(view={"n": 3}), binding=binding)
+    assert reply.writes == {"out.s0": ["agents_under_test:factor", 42]}
 
 
 def test_what_it_prints_goes_to_standard_error(tmp_path, capfd):

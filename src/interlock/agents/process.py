@@ -23,6 +23,7 @@ from interlock.ports import Began
 from .wire import (
     LENGTH_BYTES,
     NONCE_BYTES,
+    Binding,
     Load,
     Loaded,
     Setup,
@@ -41,10 +42,20 @@ Message = TypeVar("Message")
 
 
 class ProcessPool:
-    """Warm worker processes for the agents of one team. folder: goes first on their import path."""
+    """Warm worker processes for the agents of one team.
 
-    def __init__(self, folder: str = "", *, limits: Limits = DEFAULT_LIMITS, idle_max: int | None = None) -> None:
-        self._folder, self._limits = folder, limits
+    folder: goes first on their import path. binding: what they make of references, where those don't name functions.
+    """
+
+    def __init__(
+        self,
+        folder: str = "",
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        idle_max: int | None = None,
+        binding: Binding | None = None,
+    ) -> None:
+        self._folder, self._limits, self._binding = folder, limits, binding
         self.idle_max = idle_max or max(2, os.cpu_count() or 1)
         self._idle: list[Worker] = []
         self._workers: set[Worker] = set()
@@ -65,7 +76,8 @@ class ProcessPool:
         return worker
 
     async def _start(self) -> "Worker":
-        worker = await Worker.start(self._folder, self._limits)
+        import_path = [str(entry or Path.cwd()) for entry in sys.path]
+        worker = await Worker.start(Setup(os.getpid(), self._folder, import_path, self._limits, self._binding))
         self._workers.add(worker)
         return worker
 
@@ -132,8 +144,8 @@ class Worker:
         self._pipes: Any = process._transport  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way to it
 
     @classmethod
-    async def start(cls, folder: str, limits: Limits) -> "Worker":
-        """Start a process that waits for work. It imports from where this process does."""
+    async def start(cls, setup: Setup) -> "Worker":
+        """Start a process that waits for work."""
         # -P keeps the working folder off the import path; a session of its own lets all that it starts be killed.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -145,9 +157,8 @@ class Worker:
             start_new_session=True,
             limit=PIPE_BYTES,
         )
-        worker = cls(process, limits)
-        import_path = [str(entry or Path.cwd()) for entry in sys.path]
-        worker._send(msgspec.json.encode(Setup(os.getpid(), folder, import_path, limits)))
+        worker = cls(process, setup.limits)
+        worker._send(msgspec.json.encode(setup))
         return worker
 
     async def load(self, reference: str) -> None:

@@ -20,16 +20,27 @@ def reply_bytes_max(limits: Limits) -> int:
     return limits.commit_bytes_max + 2 * limits.value_bytes_max
 
 
+class Binding(msgspec.Struct, frozen=True):
+    """What a worker makes of a reference, where that isn't the function it names: an agent of a framework.
+
+    module: one of ours; its `bound(reference, options, find)` makes the function that is called with a job.
+    """
+
+    module: str
+    options: dict[str, Any] = {}
+
+
 class Setup(msgspec.Struct, tag="setup"):
     """The first message: whose worker it is (a process id), where it imports from, and what a reply may hold.
 
-    folder: the team's, empty for none.
+    folder: the team's, empty for none. binding: what it makes of references.
     """
 
     parent: int
     folder: str
     import_path: list[str]
     limits: Limits
+    binding: Binding | None = None
 
 
 class Load(msgspec.Struct, tag="load"):

@@ -12,16 +12,17 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from interlock.core.assess import excerpt, no_reply, usage_of
-from interlock.core.job import DELETE, Question, Reply
+from interlock.core.job import DELETE, Job, Question, Reply
 from interlock.core.values import Limits, encode
 from interlock.errors import AgentError, AgentRefused, InterlockError, ReplyRefused, ValueRefused, describe, failure_of
-from interlock.team.registry import resolve
+from interlock.team.registry import find, resolve
 
 from .secret import hidden
 from .tools.signature import Signature
@@ -50,12 +51,11 @@ def main() -> None:
     process = os.getpid()
     threading.Thread(target=_die_with_parent, args=(setup.parent,), daemon=True).start()
     sys.path[:] = setup.import_path
-    folder = Path(setup.folder) if setup.folder else None
     functions: dict[str, Callable[..., Any]] = {}
     while (received := _receive(requests)) is not None:
         nonce, message = received
         if isinstance(message, Load):
-            answer = _load(message.reference, folder, functions)
+            answer = _load(message.reference, setup, functions)
         elif isinstance(message, WorkerTool):
             answer = _answer(partial(_use, functions[message.reference], message, setup.limits), setup.limits)
         else:
@@ -105,13 +105,21 @@ def _send(replies: BinaryIO, nonce: bytes, payload: bytes) -> None:
     replies.flush()
 
 
-def _load(reference: str, folder: Path | None, functions: dict[str, Callable[..., Any]]) -> bytes:
+def _load(reference: str, setup: Setup, functions: dict[str, Callable[..., Any]]) -> bytes:
     loaded = Loaded()
     try:
-        functions[reference] = resolve(reference, folder)
+        functions[reference] = _function(reference, setup)
     except InterlockError as error:
         loaded = Loaded(describe(AgentError(error.message)))
     return msgspec.json.encode(loaded)
+
+
+def _function(reference: str, setup: Setup) -> Callable[..., Any]:
+    folder = Path(setup.folder) if setup.folder else None
+    if setup.binding is None:
+        return resolve(reference, folder)
+    bound: Callable[..., Callable[[Job], Any]] = import_module(setup.binding.module).bound
+    return bound(reference, setup.binding.options, partial(find, folder=folder))
 
 
 def _call(function: Callable[..., Any], message: WorkerJob) -> Any:
