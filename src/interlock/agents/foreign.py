@@ -106,9 +106,9 @@ class Translation(msgspec.Struct, frozen=True):
     input: Callable[[Job], Any] | None = None
     output: Callable[[Any, Job], Any] | None = None
 
-    def prompt(self, job: Job) -> Prompt:
-        """The prompt for a job, with the form of the answer in words."""
-        return prompt_of(job, self.instructions, form=Form.of(job))
+    def prompt(self, job: Job, *, form: bool = True) -> Prompt:
+        """The prompt for a job. form: with that of the answer in words, for agents that aren't given it otherwise."""
+        return prompt_of(job, self.instructions, form=Form.of(job) if form else None)
 
     def answer(self, result: Any, job: Job, usual: Callable[[Any], Any]) -> Any:
         """The answer in a result; `usual` finds it where no output is given."""
