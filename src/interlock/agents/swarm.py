@@ -1,0 +1,177 @@
+"""Agents of OpenAI Swarm. They are not async, so each works in a worker process, which can be killed.
+
+`declared` and `from_swarm` are this end of the pipe; `bound` is the other, which runs in the worker.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from interlock.core.job import Job
+from interlock.core.values import DEFAULT_LIMITS, Limits
+from interlock.errors import AgentError, AgentRefused, InterlockError, MissingExtra, TeamError, describe
+from interlock.team.registry import importable
+
+from .clients import forbid_retries
+from .extras import check
+from .foreign import ForeignAdapter, Meter, Setting, Translation
+from .process import ProcessAdapter, ProcessPool
+from .prompt import data_of
+from .secret import hidden
+from .wire import Binding
+
+FIX = "pip install openai, and pip install --no-deps openai-swarm, which requires much that it doesn't use"
+OPTIONS = ("instructions", "input", "output", "price")
+# Messages of one conversation: what models say, and what tools and handoffs answer.
+MESSAGES_MAX = 40
+REFUSAL_CHARS_MAX = 500
+
+
+def from_swarm(
+    agent: str | Callable[[], Any],
+    *,
+    instructions: str = "",
+    input: str | Callable[[Job], Any] | None = None,  # noqa: A002 - the word of the team file
+    output: str | Callable[[Any, Job], Any] | None = None,
+    price: Mapping[str, float] | None = None,
+    workers: int | None = None,
+) -> "SwarmAdapter":
+    """The adapter of an agent of OpenAI Swarm, with the agents that it may hand off to.
+
+    agent: where it is, as "module:name"; or a function at the top level of a module that makes it, or makes a pair of a
+    Swarm and it, for a client of your own. Its functions find what the job shows as their context variables.
+    instructions: a template of what it is told beside its own instructions. input: a function of the job that gives the
+    conversation so far, a text or messages. output: a function of Swarm's Response and the job that gives the reply.
+    price: dollars per million tokens. workers: how many jobs at once, each in a process.
+
+    Raises MissingExtra, TeamError.
+    """
+    _check()
+    functions = {"input": input, "output": output}
+    options: dict[str, Any] = {name: _reference(given) for name, given in functions.items() if given is not None}
+    if instructions:
+        options["instructions"] = instructions
+    if price is not None:
+        options["price"] = dict(price)
+    return SwarmAdapter(_reference(agent), options, workers=workers)
+
+
+def declared(setting: Setting) -> "SwarmAdapter":
+    """The adapter of an agent that a team declares. Its code is imported by its workers alone."""
+    _check()
+    options = {key: setting.declared[key] for key in OPTIONS if key in setting.declared}
+    team = setting.team
+    folder = str(team.folder) if team.folder else ""
+    workers = setting.agent.concurrency
+    return SwarmAdapter(setting.declared["use"], options, folder=folder, limits=team.limits, workers=workers)
+
+
+class SwarmAdapter(ProcessAdapter):
+    """Has a Swarm do jobs in worker processes. It can be called like a function of the job, too."""
+
+    def __init__(
+        self,
+        reference: str,
+        options: Mapping[str, Any],
+        *,
+        folder: str = "",
+        limits: Limits = DEFAULT_LIMITS,
+        workers: int | None = None,
+    ) -> None:
+        binding = Binding(__name__, dict(options))
+        super().__init__(ProcessPool(folder, limits=limits, idle_max=workers, binding=binding), reference, workers)
+
+    async def __call__(self, job: Job) -> Any:
+        """The agent's reply, outside of an engine."""
+        return await self.call(job, _silent)
+
+
+def _silent(*, fault: str = "") -> None:
+    """Nobody waits for the beginning."""
+
+
+def _check() -> None:
+    try:
+        check("swarm", "")
+    except MissingExtra as missing:
+        raise MissingExtra(missing.message, fix=FIX) from None
+
+
+def _reference(given: Any) -> str:
+    reference = given if isinstance(given, str) else importable(given)
+    if reference is None:
+        message = f"a Swarm runs in a process of its own, which can't import this {type(given).__name__}"
+        raise TeamError(message, fix='name it as "module:name", or give a function at the top level of a module')
+    return reference
+
+
+# --- in the worker ---
+
+
+def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]) -> ForeignAdapter:
+    """The function of a job that has this agent do it. Raises InterlockError where there is none.
+
+    options: `instructions`, `price`, and references as `input` and `output`.
+    """
+    functions = {name: find(options[name]) for name in ("input", "output") if name in options}
+    try:
+        swarms = _Swarms(find(reference), Translation(options.get("instructions", ""), **functions))
+    except InterlockError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's function may raise anything, and OpenAI's client wants a key
+        raise AgentRefused(hidden(describe(error))) from None
+    return ForeignAdapter(swarms, options.get("price"))
+
+
+class _Swarms:
+    """Has one agent answer, with a Swarm and a conversation of its own for each job."""
+
+    def __init__(self, found: Any, translation: Translation) -> None:
+        from swarm import Agent, Swarm
+
+        made = found() if not isinstance(found, Agent) and callable(found) else found
+        swarm, self._agent = made if isinstance(made, tuple) else (Swarm(), made)
+        if not isinstance(self._agent, Agent):
+            raise AgentRefused(f"what stands for the agent is a {type(self._agent).__name__}, not an Agent of Swarm")
+        self._swarm, self._client, self._translation = Swarm, swarm.client, translation
+        forbid_retries(self._client)
+        _ = self._client.chat.completions  # imported now and not in the middle of a call
+
+    async def answer(self, job: Job, meter: Meter) -> Any:
+        """What the last message says. Nothing else goes on in the worker, so it may be held up."""
+        given = self._translation.prompt(job).text if self._translation.input is None else self._translation.input(job)
+        said = [{"role": "user", "content": given}] if isinstance(given, str) else given
+        swarm = self._swarm(client=_Metered(self._client, meter))
+        response = swarm.run(self._agent, said, context_variables=data_of(job), max_turns=MESSAGES_MAX)
+        return self._translation.answer(response, job, _last_word)
+
+    async def close(self) -> None:
+        """The worker ends with all it keeps."""
+
+
+class _Metered:
+    """The part of OpenAI's client that Swarm uses; counts what it is answered, which Swarm drops."""
+
+    def __init__(self, client: Any, meter: Meter) -> None:
+        self._client, self._meter = client, meter
+        self.chat = self.completions = self
+
+    def create(self, **asked: Any) -> Any:
+        """A chat completion. Raises AgentRefused where the model or a filter refuses."""
+        completion = self._client.chat.completions.create(**asked)
+        usage = completion.usage
+        if usage is not None:
+            cached = getattr(usage.prompt_tokens_details, "cached_tokens", 0) or 0
+            self._meter.add(completion.model, usage.prompt_tokens, usage.completion_tokens, cached=cached)
+        choice = completion.choices[0]
+        if choice.finish_reason == "content_filter":
+            raise AgentRefused("the model refused: what it said was held back by a content filter")
+        if choice.message.refusal:
+            raise AgentRefused(hidden(f"the model refused: {choice.message.refusal[:REFUSAL_CHARS_MAX]}"))
+        return completion
+
+
+def _last_word(response: Any) -> Any:
+    last = response.messages[-1]
+    if last["role"] != "assistant":
+        raise AgentError(f"no end after {MESSAGES_MAX} messages")
+    return last["content"]
