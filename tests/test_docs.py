@@ -26,6 +26,8 @@ PAGES = [
     "docs/python.md",
     "docs/test-an-agent.md",
 ]
+# Run by the tests of their adapters, against a model.
+FRAMEWORK_PAGES = ["docs/agents-autogen.md", "docs/agents-openai-agents.md", "docs/agents-swarm.md"]
 BLOCK = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -55,7 +57,7 @@ def test_the_code_of_a_page_runs(page, tmp_path):
 
 
 def test_no_block_is_overlooked():
-    for page in PAGES:
+    for page in PAGES + FRAMEWORK_PAGES:
         assert len(BLOCK.findall(text_of(page))) == len(re.findall(r"^```", text_of(page), re.MULTILINE)) / 2
 
 
@@ -77,7 +79,7 @@ def test_every_field_is_documented(page, kind, prefix):
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, "docs/debugging.md", "docs/team-file.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+    "page", [*PAGES, *FRAMEWORK_PAGES, "docs/debugging.md", "docs/team-file.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
 )
 def test_links_lead_somewhere(page):
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text_of(page)):

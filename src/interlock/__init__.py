@@ -16,6 +16,8 @@ The house, from the top; imports point down only:
     core       the pure machine: plan, rules, context bank, events; no clock, no I/O
 """
 
+from typing import Any as _Any
+
 from interlock.agents.secret import provide as provide_secrets
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.core.plan import Condition, Phase, Plan, Step
@@ -48,15 +50,23 @@ __all__ = [
     "Team",
     "Usage",
     "agent",
+    "from_autogen",
+    "from_langgraph",
+    "from_openai_agents",
+    "from_swarm",
     "provide_secrets",
     "run",
 ]
 
 
-def __getattr__(name: str) -> str:
-    """The version is looked up when it is asked for: that costs more than all of Interlock's own modules."""
+def __getattr__(name: str) -> _Any:
+    """What costs more than all the rest is looked up when it is asked for: the version, and adapters of frameworks."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("interlock")
+    if name.startswith("from_") and name in __all__:
+        from importlib import import_module
+
+        return getattr(import_module(f"interlock.agents.{name.removeprefix('from_')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
