@@ -1,0 +1,36 @@
+"""Crews keep the contract of all adapters. They work in threads, so it is the death of a process that stops them."""
+
+import pytest
+
+from interlock.errors import AgentError
+from tests.agents import contract
+from tests.agents.contract import AdapterContract, Lane
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+IMPORT_SECONDS_MAX = 60.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(crews):
+    """The contract as it is for workers that outlive a test."""
+
+    def in_loop(bench, test):
+        async def main():
+            try:
+                await test
+            finally:
+                bench.server.hang_up()
+
+        crews.run(main())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contract, "_in_loop", in_loop)
+        patch.setattr(contract, "END_SECONDS_MAX", IMPORT_SECONDS_MAX)
+        # CrewAI drops what a model says in refusing, and an empty answer is left.
+        patch.setitem(contract.ERRORS, "refusal", (AgentError, True))
+        patch.setattr(TestOfCrewAI, "lane", Lane("crewai", crews.clerk, stops="process", streams=True), raising=False)
+        yield
+
+
+class TestOfCrewAI(AdapterContract):
+    pass
