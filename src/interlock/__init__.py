@@ -51,6 +51,7 @@ __all__ = [
     "Usage",
     "agent",
     "from_autogen",
+    "from_crewai",
     "from_langgraph",
     "from_openai_agents",
     "from_swarm",
