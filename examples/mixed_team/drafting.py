@@ -1,9 +1,8 @@
 """Drafting: an agent of the OpenAI Agents SDK."""
 
 from agents import Agent, OpenAIChatCompletionsModel
-from openai import AsyncOpenAI
-
 from models import BASE_URL, MODEL
+from openai import AsyncOpenAI
 
 client = AsyncOpenAI(base_url=BASE_URL, max_retries=0)
 agent = Agent(

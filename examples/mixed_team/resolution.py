@@ -1,7 +1,6 @@
 """Resolution: a CrewAI crew. Usage adds up on its models, so every job gets a fresh crew with a fresh one."""
 
 from crewai import LLM, Agent, Crew, Task
-
 from models import BASE_URL, MODEL
 
 

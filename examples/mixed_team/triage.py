@@ -2,7 +2,6 @@
 
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, MessagesState, StateGraph
-
 from models import BASE_URL, MODEL
 
 model = ChatOpenAI(model=MODEL, base_url=BASE_URL, max_retries=0)
