@@ -18,7 +18,9 @@ PACKAGE = "interlock"
 PROBE_SECONDS_MAX = 10.0
 # What the makers of Interlock install; no user needs it.
 _OF_OUR_OWN = frozenset({"dev", "mutation"})
-_REQUIREMENT = re.compile(r"""(?P<name>[\w.-]+)[^;]*;.*\bextra\s*==\s*['"](?P<extra>[\w.-]+)['"]""")
+_REQUIREMENT = re.compile(
+    r"""(?P<name>[\w.-]+)(?:\[(?P<parts>[\w.,\s-]+)\])?[^;]*;.*\bextra\s*==\s*['"](?P<extra>[\w.-]+)['"]"""
+)
 
 State = Literal["ok", "missing", "failed"]
 
@@ -60,17 +62,23 @@ class Probed(Protocol):
 def extras() -> list[Extra]:
     """Every optional part of Interlock."""
     found: dict[str, dict[str, str | None]] = {}
-    for requirement in _requirements():
-        match = _REQUIREMENT.match(requirement)
-        if match is not None and match["extra"] not in _OF_OUR_OWN:
-            found.setdefault(match["extra"], {})[match["name"]] = _version(match["name"])
+    for extra, name, parts in _brought(PACKAGE):
+        if extra not in _OF_OUR_OWN:
+            inner = [below for part, below, _ in _brought(name) if part in parts]
+            found.setdefault(extra, {}).update({one: _version(one) for one in (name, *inner)})
     return [Extra(name, packages) for name, packages in sorted(found.items())]
 
 
-def _requirements() -> Iterable[str]:
+def _brought(package: str) -> Iterator[tuple[str, str, list[str]]]:
+    """What the extras of a package bring: the extra, a package, and which extras of that one."""
+    for match in filter(None, map(_REQUIREMENT.match, _requirements(package))):
+        yield match["extra"], match["name"], [part.strip() for part in (match["parts"] or "").split(",")]
+
+
+def _requirements(package: str) -> Iterable[str]:
     try:
-        return metadata.requires(PACKAGE) or ()
-    except metadata.PackageNotFoundError:  # it runs from its source
+        return metadata.requires(package) or ()
+    except metadata.PackageNotFoundError:  # it runs from its source, or isn't there
         return ()
 
 

@@ -53,11 +53,22 @@ def from_crewai(
 
 def declared(setting: Setting) -> "CrewAdapter":
     """The adapter of a team file's agent. Its code is imported by its workers alone: CrewAI takes seconds."""
-    check("crewai", "crewai")
+    python = _python(setting)
+    if not python:
+        check("crewai", "crewai")
     options = {key: setting.declared[key] for key in OPTIONS if key in setting.declared}
     team, workers = setting.team, setting.agent.concurrency or WORKERS
     folder = str(team.folder) if team.folder else ""
-    return CrewAdapter(setting.declared["use"], options, folder=folder, limits=team.limits, workers=workers)
+    return CrewAdapter(
+        setting.declared["use"], options, folder=folder, limits=team.limits, workers=workers, python=python
+    )
+
+
+def _python(setting: Setting) -> str:
+    """The interpreter that is declared: a path counts from the team file's folder, a bare name is looked up."""
+    declared: str = setting.declared.get("python", "")
+    folder = setting.team.folder
+    return str(folder / declared) if "/" in declared and folder is not None else declared
 
 
 class CrewAdapter:
@@ -71,8 +82,10 @@ class CrewAdapter:
         folder: str = "",
         limits: Limits = DEFAULT_LIMITS,
         workers: int = WORKERS,
+        python: str = "",
     ) -> None:
         self._reference, self._options, self._folder, self._limits = reference, options, folder, limits
+        self._python = python
         self.slots: int | None = workers
         self._processes: ProcessAdapter | None = None
 
@@ -89,8 +102,16 @@ class CrewAdapter:
     def _started(self) -> ProcessAdapter:
         self._storage = TemporaryDirectory(prefix="interlock-crewai-")
         binding = Binding("interlock.agents.crew", {**self._options, "storage": self._storage.name})
-        pool = ProcessPool(self._folder, limits=self._limits, idle_max=self.slots, binding=binding)
+        pool = ProcessPool(self._folder, limits=self._limits, idle_max=self.slots, binding=binding, python=self._python)
+        self._pool = pool
         return ProcessAdapter(pool, self._reference, self.slots)
+
+    async def probe(self) -> str:
+        """That a worker can import the crew. Raises AgentRefused where it can't."""
+        if self._processes is None:
+            self._processes = self._started()
+        self._pool.give_back(await self._pool.lease(self._reference))
+        return f"{self._reference} is imported by a worker"
 
     async def close(self) -> None:
         """Stop the workers, and remove what their crews have stored."""

@@ -45,6 +45,7 @@ class ProcessPool:
     """Warm worker processes for the agents of one team.
 
     folder: goes first on their import path. binding: what they make of references, where those don't name functions.
+    python: the interpreter of another environment, which has an Interlock of its own; "" for this one's.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class ProcessPool:
         limits: Limits = DEFAULT_LIMITS,
         idle_max: int | None = None,
         binding: Binding | None = None,
+        python: str = "",
     ) -> None:
-        self._folder, self._limits, self._binding = folder, limits, binding
+        self._folder, self._limits, self._binding, self._python = folder, limits, binding, python
         self.idle_max = idle_max or max(2, os.cpu_count() or 1)
         self._idle: list[Worker] = []
         self._workers: set[Worker] = set()
@@ -76,8 +78,9 @@ class ProcessPool:
         return worker
 
     async def _start(self) -> "Worker":
-        import_path = [str(entry or Path.cwd()) for entry in sys.path]
-        worker = await Worker.start(Setup(os.getpid(), self._folder, import_path, self._limits, self._binding))
+        import_path = [] if self._python else [str(entry or Path.cwd()) for entry in sys.path]
+        setup = Setup(os.getpid(), self._folder, import_path, self._limits, self._binding)
+        worker = await Worker.start(setup, self._python or sys.executable)
         self._workers.add(worker)
         return worker
 
@@ -144,19 +147,22 @@ class Worker:
         self._pipes: Any = process._transport  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way to it
 
     @classmethod
-    async def start(cls, setup: Setup) -> "Worker":
-        """Start a process that waits for work."""
+    async def start(cls, setup: Setup, python: str = sys.executable) -> "Worker":
+        """Start a process that waits for work. Raises AgentRefused where there is no such Python."""
         # -P keeps the working folder off the import path; a session of its own lets all that it starts be killed.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "interlock.agents.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=PIPE_BYTES,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                python,
+                "-P",
+                "-m",
+                "interlock.agents.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                limit=PIPE_BYTES,
+            )
+        except OSError as error:
+            raise AgentRefused(f"{python} can't be started: {error.strerror}", fix="name a Python") from error
         worker = cls(process, setup.limits)
         worker._send(msgspec.json.encode(setup))
         return worker

@@ -33,7 +33,8 @@ class Binding(msgspec.Struct, frozen=True):
 class Setup(msgspec.Struct, tag="setup"):
     """The first message: whose worker it is (a process id), where it imports from, and what a reply may hold.
 
-    folder: the team's, empty for none. binding: what it makes of references.
+    import_path: empty for that of the worker's own environment. folder: the team's, empty for none. binding: what it
+    makes of references.
     """
 
     parent: int

@@ -50,7 +50,7 @@ def main() -> None:
         return
     process = os.getpid()
     threading.Thread(target=_die_with_parent, args=(setup.parent,), daemon=True).start()
-    sys.path[:] = setup.import_path
+    sys.path[:] = setup.import_path or sys.path
     functions: dict[str, Callable[..., Any]] = {}
     while (received := _receive(requests)) is not None:
         nonce, message = received

@@ -83,19 +83,18 @@ PRICES = Record(
         "cached": Field(Number(0, USD_MAX), "US dollars per million input tokens out of the provider's cache."),
     },
 )
-FRAMEWORK = Brief(
-    "use",
-    Record(
-        "an agent of a framework",
-        {
-            "use": Field(USE, "The framework's object, as module:name.", required=True),
-            "instructions": Field(TEXT, "What it is told; {ticket.id} stands for what its view has there."),
-            "input": Field(USE, "A function that makes the framework's input from a job, as module:function."),
-            "output": Field(USE, "A function that makes the reply from the result and the job, as module:function."),
-            "price": Field(PRICES, "What its tokens cost, where the price list doesn't know or you pay otherwise."),
-        },
-    ),
+_FRAMEWORK = {
+    "use": Field(USE, "The framework's object, as module:name.", required=True),
+    "instructions": Field(TEXT, "What it is told; {ticket.id} stands for what its view has there."),
+    "input": Field(USE, "A function that makes the framework's input from a job, as module:function."),
+    "output": Field(USE, "A function that makes the reply from the result and the job, as module:function."),
+    "price": Field(PRICES, "What its tokens cost, where the price list doesn't know or you pay otherwise."),
+}
+FRAMEWORK = Brief("use", Record("an agent of a framework", _FRAMEWORK))
+_PYTHON = Field(
+    TEXT, "The Python of another environment, with Interlock and CrewAI in it, which holds other frameworks back."
 )
+CREW = Brief("use", Record("a crew", {**_FRAMEWORK, "python": _PYTHON}))
 
 
 def _tool_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
@@ -249,7 +248,7 @@ KINDS: dict[str, Field] = {
     "use": Field(USE, "Its code, as module:function; the team's folder is on the import path.", lone=True),
     "llm": Field(LLM, "A model with a prompt, declared here (extra llm).", lone=True),
     "langgraph": Field(FRAMEWORK, "A LangGraph graph or a LangChain runnable (extra langgraph).", lone=True),
-    "crewai": Field(FRAMEWORK, "A function that makes a CrewAI crew (extra crewai).", lone=True),
+    "crewai": Field(CREW, "A function that makes a CrewAI crew (extra crewai).", lone=True),
     "autogen": Field(FRAMEWORK, "An AutoGen agent or team, or a function that makes one (extra autogen).", lone=True),
     "openai_agents": Field(FRAMEWORK, "An agent of the OpenAI Agents SDK (extra openai-agents).", lone=True),
     "swarm": Field(FRAMEWORK, "An agent of OpenAI Swarm, which is installed apart.", lone=True),
