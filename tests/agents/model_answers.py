@@ -174,10 +174,10 @@ def streamed(path: str, body: dict[str, Any], turn: Turn, count: Count) -> Strea
 def _agent(body: dict[str, Any], turn: Turn, count: Count) -> bytes:
     """An agent behind an address: the fields of a Reply. What is no JSON there is no JSON here."""
     usage = {**vars(count), "requests": 1, "model": body.get("model", "")}
-    if turn.refusal or turn.finish != "stop":
-        return as_json({"refused": turn.refusal or turn.finish, "usage": usage}).encode()
     if turn.tool:
         return as_json({"tool": turn.tool, "usage": usage}).encode()
+    if turn.refusal or turn.finish != "stop":
+        return as_json({"refused": turn.refusal or turn.finish, "usage": usage}).encode()
     try:
         return json.dumps({"writes": json.loads(turn.text), "usage": usage}).encode()
     except ValueError:
