@@ -122,6 +122,12 @@ def test_a_question_comes_without_writes():
         ({"writes": {}, "wrties": {}}, "unknown field `wrties`"),
         ({"usage": {"input_tokens": 7}, "tool": "rocket"}, "unknown field `tool`"),
         ({"writes": {"category": "a", "ticket.category": "b"}}, "given twice"),
+        (
+            {"writes": {"category": "a", "owner": "eve"}},
+            "owner was not asked for; write ticket.category, ticket.priority",
+        ),
+        ({"category": "a", "owner": "eve"}, "owner was not asked for"),
+        ({"deletes": ["owner"]}, "owner was not asked for"),
         ({"writes": {}, "confidence": "high"}, "Expected `float"),
         ({"writes": {}, "usage": {"input_tokens": "many"}}, "Expected `int`"),
         ({"error": {"message": "m", "kind": "odd"}}, "error.kind is 'odd', not one of error, crash,"),
