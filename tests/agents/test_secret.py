@@ -213,5 +213,11 @@ def test_the_log_is_told_without_them(monkeypatch, caplog):
     assert "ValueError: [DESK_API_KEY]" in caplog.text
 
 
+def test_a_record_whose_arguments_dont_fit_is_told_without_them_too(monkeypatch, caplog):
+    monkeypatch.setenv("DESK_API_KEY", KEY)
+    logging.getLogger("interlock").warning("%d agents", KEY)
+    assert [record.getMessage() for record in caplog.records] == ["%d agents ('[DESK_API_KEY]',)"]
+
+
 def test_one_vault_serves_the_program():
     assert errors.hide == secrets.VAULT.hidden == secrets.hidden

@@ -154,11 +154,16 @@ class _Discreet(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, and change the few that tell a secret."""
-        told = record.getMessage()
+        try:
+            told = record.getMessage()
+        except (TypeError, ValueError):  # arguments that don't fit, which logging tells as they are
+            told, record.args = f"{record.msg} {record.args!r}", ()
+            record.msg = told
         if (without := hidden(told)) != told:
             record.msg, record.args = without, ()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = hidden(logging.Formatter().formatException(record.exc_info))
+        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+        if (without := hidden(trace)) != trace:
+            record.exc_text = without
         return True
 
 
