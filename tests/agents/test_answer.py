@@ -153,8 +153,18 @@ def test_a_number_is_not_made_of_prose():
     assert "no JSON object" in refusal("about 42", asked("out", schema=schema)).message
 
 
-def test_fields_that_nobody_asked_for_are_left_to_the_assessment():
-    assert reply_of({"category": "a", "mood": "good"}, TICKET).writes == {"ticket.category": "a", "mood": "good"}
+def test_fields_that_nobody_asked_for_are_refused():
+    message = "mood was not asked for; write ticket.category, ticket.priority"
+    assert refusal({"category": "a", "mood": "good"}).message == message
+    assert "was not asked for" in refusal({"category": "a", 5: "good"}).message
+
+
+def test_what_lies_below_a_field_was_asked_for():
+    assert reply_of({"ticket.owner": "a"}, asked("ticket", "notes.*")).writes == {"ticket.owner": "a"}
+
+
+def test_where_nobody_says_what_may_be_written_the_assessment_does():
+    assert reply_of({"mood": "good"}, asked()).writes == {"mood": "good"}
 
 
 def test_a_refusal_keeps_what_was_said_and_what_it_cost():

@@ -16,6 +16,8 @@ from interlock.core.values import ABSENT
 from interlock.errors import ReplyRefused
 
 SAID_CHARS_MAX = 10_000
+PATTERNS_SHOWN = 5
+PATH_CHARS_SHOWN = 200
 _FENCED = re.compile(r"\s*```(?:json)?[^\S\n]*\n(.*)\n[^\S\n]*```\s*", re.DOTALL)
 
 
@@ -85,7 +87,9 @@ def reply_of(answer: Any, job: Job, usage: Usage | None = None, form: Form | Non
         return answer if answer.usage is not None else msgspec.structs.replace(answer, usage=usage)
     form = form or Form.of(job)
     try:
-        return Reply(writes=_writes(_object(answer, form), form), usage=usage)
+        writes = _writes(_object(answer, form), form)
+        _refuse_strays(writes, job)
+        return Reply(writes=writes, usage=usage)
     except ReplyRefused as refused:
         raise ReplyRefused(refused.message, usage=usage, said=_said(answer)) from None
 
@@ -133,6 +137,15 @@ def _writes(found: Mapping[str, Any], form: Form) -> dict[str, Any]:
             raise ReplyRefused(f"{path} is given twice, once under its short name")
         writes[path] = value
     return writes
+
+
+def _refuse_strays(writes: Mapping[str, Any], job: Job) -> None:
+    """Refuse what may not be written at once, in words that help whoever made it up."""
+    allowed = paths.Patterns(job.writes)
+    for path in writes if job.writes else ():
+        if not (isinstance(path, str) and allowed.cover(path)):
+            wanted = ", ".join(job.writes[:PATTERNS_SHOWN])
+            raise ReplyRefused(f"{str(path)[:PATH_CHARS_SHOWN]} was not asked for; write {wanted}")
 
 
 def _said(answer: Any) -> str:

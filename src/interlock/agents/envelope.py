@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from interlock.core import paths
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused
 
@@ -17,7 +16,6 @@ from .secret import hidden
 
 # Of what is sent: raised when a field changes its meaning or goes, not when one is added.
 FORMAT = 1
-PATTERNS_SHOWN = 5
 
 
 class Failure(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,7 +64,7 @@ def opened(raw: bytes, job: Job) -> Reply:
     """The reply in an answer. Raises ReplyRefused where there is none, AgentError where the answer says that."""
     answer = _decoded(raw)
     if not isinstance(answer, dict) or not _is_envelope(answer, Form.of(job)):
-        return _asked_for(reply_of(answer, job), job)
+        return reply_of(answer, job)
     usage = _usage(answer)
     try:
         return _reply(msgspec.convert(answer, Envelope), job, usage)
@@ -79,17 +77,8 @@ def _reply(envelope: Envelope, job: Job, usage: Usage | None) -> Reply:
         raise envelope.error.of(usage)
     if envelope.refused:
         raise AgentRefused(hidden(envelope.refused), usage=usage)
-    writes = _asked_for(reply_of(envelope.writes | dict.fromkeys(envelope.deletes, DELETE), job), job).writes
+    writes = reply_of(envelope.writes | dict.fromkeys(envelope.deletes, DELETE), job).writes
     return Reply(writes=writes, output=envelope.output, usage=usage, confidence=envelope.confidence, ask=envelope.ask)
-
-
-def _asked_for(reply: Reply, job: Job) -> Reply:
-    """A reply that writes nothing else than what it was told it may."""
-    allowed = paths.Patterns(job.writes)
-    for path in reply.writes if job.writes else ():
-        if not allowed.cover(path):
-            raise ReplyRefused(f"{path[:200]} was not asked for; write {', '.join(job.writes[:PATTERNS_SHOWN])}")
-    return reply
 
 
 def _decoded(raw: bytes) -> Any:
