@@ -3,7 +3,6 @@
 import asyncio
 
 import interlock as il
-from interlock.agents import secret
 from interlock.wiring import adapters
 
 SCOPE = il.Scope(
@@ -17,7 +16,6 @@ OUTPUT = {"category": ["billing", "technical"], "priority": "text"}
 
 def declared(server, model="normal", **llm):
     """What the agent declares under llm."""
-    secret.provide({"MODEL_KEY": server.key}.get)
     return {"model": f"openai:{model}", "base_url": server.url, "key": "MODEL_KEY"} | llm
 
 

@@ -147,6 +147,9 @@ SOURCE = """
     class Nothing(BaseModel):
         pass
 
+    class Odd(BaseModel):
+        name: str = Field(alias="a..b")
+
     class Plain:
         pass
 """
@@ -201,6 +204,8 @@ def test_what_a_pydantic_model_refuses_is_said(agent, text, message):
         ("answer_models:Nothing", "answer_models:Nothing has no fields"),
         ("answer_models:Ticket2", "the module answer_models has no function Ticket2; did you mean Ticket?"),
         ("{owner: text}", "owner is none of the fields that the agent may write"),
+        ("{category: text, ticket.category: text}", "ticket.category is written to ticket.category, and so is another"),
+        ("answer_models:Odd", "'a..b' is not a dotted path"),
     ],
 )
 def test_an_output_that_cannot_be_is_named_with_its_line(agent, output, message):

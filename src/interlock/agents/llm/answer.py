@@ -1,6 +1,6 @@
 """What an LLM agent answers: as it declares, or as its job asks; and how that becomes a reply."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -29,7 +29,7 @@ class Answers:
 
     def __init__(self, schema: Mapping[str, Any] | None = None, writes: Sequence[str] = (), kind: Any = None) -> None:
         self._schema, self._kind = schema, kind
-        self._fields = {name: place_of(name, writes) for name in (schema or {}).get("properties", {})}
+        self._fields = _fields((schema or {}).get("properties", {}), writes)
         self._checked = lru_cache(FORMS_MAX)(_checked)
 
     @classmethod
@@ -44,9 +44,9 @@ class Answers:
                 kind = setting.find(output)
                 return cls(_schema_of_class(output, kind), writes, kind)
             return cls(schema_of(output), writes)
-        except TeamError as error:
-            name = setting.agent.name
-            message = f"the output of agent {name}: {error.sentence}"
+        except (TeamError, PathError) as error:
+            name, sentence = setting.agent.name, error.sentence if isinstance(error, TeamError) else error.message
+            message = f"the output of agent {name}: {sentence}"
             raise TeamError(message, fix=error.fix, place=("agents", name, "llm", "output")) from None
 
     def form(self, job: Job) -> Form:
@@ -83,6 +83,17 @@ class Answers:
         except ValueError as error:
             raise _refused(_complaints(error), text) from None
         return {path: made[name] for name, path in self._fields.items() if name in made}
+
+
+def _fields(names: Iterable[str], writes: Sequence[str]) -> dict[str, str]:
+    """Name of a field -> path. Raises TeamError where two are written to one path."""
+    fields: dict[str, str] = {}
+    for name in names:
+        path = place_of(name, writes)
+        if path in fields.values():
+            raise TeamError(f"{name} is written to {path}, and so is another field", fix="keep one of them")
+        fields[name] = path
+    return fields
 
 
 def place_of(name: str, writes: Sequence[str]) -> str:
