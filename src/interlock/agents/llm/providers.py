@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from interlock.agents import extras
+from interlock.agents.prices import dollars
 
 # An OpenAI client wants a key, even for a server that asks for none; without one it takes that of the environment.
 NO_KEY = "none"
@@ -30,6 +31,7 @@ class Place(msgspec.Struct, frozen=True):
         provider = PROVIDERS[self.provider]
         for module in ("pydantic_ai.direct", *provider.modules):
             extras.load(module, provider.extra)
+        dollars(self.name, 0, 0)  # the price list
 
     def client(self, key: str) -> "Client":
         """A client for it. key: the secret itself, empty for none."""
@@ -100,14 +102,18 @@ def _mistral(place: Place, key: str) -> Client:
     return Client(MistralModel(place.name, provider=provider), close, provider.client.models.list_async)
 
 
+# What clients import only when they are first used.
+_LATE = ("openai.resources.chat.completions.completions", "openai.resources.models")
+
+
 def _modules(name: str, *clients: str) -> tuple[str, ...]:
     return (*clients, f"pydantic_ai.models.{name}", f"pydantic_ai.providers.{name}")
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "openai": Provider("llm", _openai, _modules("openai", "openai"), "OPENAI_API_KEY"),
+    "openai": Provider("llm", _openai, _modules("openai", "openai", *_LATE), "OPENAI_API_KEY"),
     "anthropic": Provider("llm-anthropic", _anthropic, _modules("anthropic", "anthropic"), "ANTHROPIC_API_KEY"),
     "google": Provider("llm-google", _google, _modules("google", "google.genai"), "GOOGLE_API_KEY"),
     "mistral": Provider("llm-mistral", _mistral, _modules("mistral", "mistralai"), "MISTRAL_API_KEY"),
-    "local": Provider("local", _openai, _modules("openai", "openai", "xllamacpp")),
+    "local": Provider("local", _openai, _modules("openai", "openai", *_LATE, "xllamacpp")),
 }

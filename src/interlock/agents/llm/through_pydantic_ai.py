@@ -3,18 +3,24 @@
 Only its plain requests are used. Its agents, with their retries and their loop, are not: Interlock alone retries.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from interlock.agents.failure import classified
 from interlock.agents.secret import secret
 from interlock.errors import BadRequest, ReplyRefused, Unreachable
 
 from . import local
 from .model import Finish, Hear, Request, Said, SchemaNotTaken, Tokens, ToolCall
 from .providers import Client, Place
+from .threads import in_thread
 
 ANSWER_CHARS_MAX = 1_000_000
 ANSWER_NAME = "answer"
@@ -31,14 +37,18 @@ class PydanticAiModel:
     def __init__(self, place: Place, settings: Mapping[str, Any]) -> None:
         usual: dict[str, Any] = {"max_tokens": local.MAX_TOKENS} if place.provider == "local" else {}
         self._place, self._settings = place, {**usual, **settings}
-        self._clients: dict[str, Client] = {}
+        self._clients: dict[str, Future[Client]] = {}
         self.takes_schema = True
 
     async def ready(self) -> None:
-        """Start the server of a local model, if it is one."""
+        """Make the client; and start the server of a local model, if it is one. Raises AgentError."""
         if self._place.provider == "local" and not self._place.base_url:
             url = await local.join(self, self._place.name)
             self._place = msgspec.structs.replace(self._place, base_url=url)
+        try:
+            await self._open()
+        except Exception as error:  # noqa: BLE001 - clients raise anything; classified, it goes on
+            raise classified(error) from None
 
     async def ask(self, request: Request, hear: Hear | None) -> Said:
         """One request to the model."""
@@ -73,21 +83,30 @@ class PydanticAiModel:
 
     async def close(self) -> None:
         """Close its clients, and leave the server of a local model."""
-        clients, self._clients = [*self._clients.values()], {}
-        for client in clients:
-            await client.close()
+        while self._clients:
+            await self._close_oldest()
         if self._place.provider == "local":
             self._place = msgspec.structs.replace(self._place, base_url="")
             await local.leave(self)
 
     async def _open(self) -> Client:
-        """The client for the key as it is now: a secret may change while calls with the old one go on."""
+        """The client for the key as it is now: a secret may change while calls with the old one go on.
+
+        A client is made in a thread: it reads all the certificates that this machine trusts.
+        """
         key = secret(self._place.key) if self._place.key else ""
-        if key not in self._clients:
-            self._clients[key] = self._place.client(key)
+        made = self._clients.get(key)
+        if made is None:
+            made = self._clients[key] = in_thread(partial(self._place.client, key))
         if len(self._clients) > KEYS_MAX:
-            await self._clients.pop(next(iter(self._clients))).close()
-        return self._clients[key]
+            await self._close_oldest()
+        return await asyncio.wrap_future(made)
+
+    async def _close_oldest(self) -> None:
+        made = self._clients.pop(next(iter(self._clients)))
+        with suppress(Exception):  # it could not be made
+            client = await asyncio.wrap_future(made)
+            await client.close()
 
     async def _asked(self, model: Any, request: Request, hear: Hear | None) -> Any:
         from pydantic_ai.direct import model_request, model_request_stream
