@@ -38,7 +38,7 @@ DEFAULTS = {
         "confidence": None,
     },
     "attempt_refused": {"reply": b"null", "reads": (), "usage": None},
-    "attempt_failed": {"retryable": True},
+    "attempt_failed": {"retryable": True, "usage": None, "retry_after_ms": 0},
     "reply_arrived_late": {"usage": None},
     "question_asked": {"usage": None, "reads": ()},
     "run_cancelled": {"reason": ""},

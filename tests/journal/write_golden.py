@@ -256,6 +256,20 @@ def faulty() -> Told:
     return told
 
 
+def limited() -> Told:
+    """A call that fails, is paid for all the same and asks for time; and what a model's usage can hold."""
+    team = il.Team([agent("ann", writes=["a"], retries=1, backoff="1s")], il.Plan([step("one")]))
+    told = Told(team, {})
+    told.start("one")
+    usage = il.Usage(7, 0, 0.25, cached_tokens=3, requests=1, model="m-1")
+    told.say(e.AttemptFailed(told.tick(), "one", 1, "rate_limited", "slow down", usage=usage, retry_after_ms=90_000))
+    told.waits("one")
+    told.does(
+        "one", lambda _: il.Reply(writes={"a": 1}, usage=il.Usage(9, 2, cached_tokens=1, requests=2, model="m-2"))
+    )
+    return told
+
+
 def under_way() -> Told:
     """A run whose journal ends in the middle: a call in flight, a wait that isn't over, steps that are due."""
     team = il.Team(
@@ -271,7 +285,7 @@ def under_way() -> Told:
     return told
 
 
-RUNS = (chain, wide, refused, failed, interrupted, parked, withdrawn, cancelled, faulty, under_way)
+RUNS = (chain, wide, refused, failed, interrupted, parked, withdrawn, cancelled, faulty, limited, under_way)
 
 
 # --- a journal file ---
