@@ -109,10 +109,13 @@ class Crews:
         with self._ear.listening(meter):
             # Under a running loop, a crew works otherwise than its users know it.
             result = await asyncio.to_thread(self._kicked_off, crew, job)
-        return self._translation.answer(result, job, _usual)
+        answer = self._translation.answer(result, job, _usual)
+        del crew, result
+        gc.collect()  # a crew holds itself, and with it the connections of its LLMs
+        return answer
 
     def _made(self) -> Any:
-        gc.collect()  # a crew holds itself, and with it the connections of its LLMs
+        gc.collect()  # where the last one failed, its error has held it until now
         shutil.rmtree(self._storage, ignore_errors=True)
         os.environ["CREWAI_STORAGE_DIR"] = str(self._storage)
         crew = self._make()
@@ -240,11 +243,12 @@ class Ear:
         self._bus.on(LLMCallStartedEvent)(self._hear_start)
         self._bus.on(LLMCallCompletedEvent)(self._hear_end)
         self._asked: dict[int, Any] = {}
-        self._filtered = False
+        self._listens = self._filtered = False
         self._before: dict[int, tuple[weakref.ref[Any], Any]] = {}
 
     def _hear_start(self, llm: Any, event: Any) -> None:
-        self._asked[id(llm)] = llm
+        if self._listens:  # else it would hold the LLMs of other factories for ever
+            self._asked[id(llm)] = llm
 
     def _hear_end(self, llm: Any, event: Any) -> None:
         self._filtered |= event.finish_reason == FILTERED
@@ -252,12 +256,13 @@ class Ear:
     @contextmanager
     def listening(self, meter: Meter) -> Iterator[None]:
         """Count on the meter what is consumed meanwhile. Raises AgentRefused for an answer that was withheld."""
-        self._asked, self._filtered = {}, False
+        self._listens, self._filtered = True, False
         try:
             try:
                 yield
             finally:
                 self._count(meter)
+                self._listens = False
         except Exception:
             if self._filtered:
                 raise AgentRefused(f"the model's answer was withheld: {FILTERED}") from None

@@ -51,6 +51,13 @@ class WarmCrews:
         (self.folder / f"{module}.py").write_text(f"{head}\n{source}\n")
         return Lent(self.pool, f"{module}:make_crew")
 
+    async def all_warm(self) -> None:
+        """Replace the workers that a test has killed, so that they aren't taken for what the next one leaves behind."""
+        (self.folder / "crews_of_none.py").write_text("def make_crew(): return None")
+        leases = (self.pool.lease("crews_of_none:make_crew") for _ in range(self.pool.idle_max))
+        for worker in await asyncio.gather(*leases):
+            self.pool.give_back(worker)
+
     def run(self, work: Any) -> Any:
         """Run a coroutine in their loop."""
         return self.runner.run(work)
