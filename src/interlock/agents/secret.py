@@ -11,6 +11,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -79,7 +80,8 @@ class Vault:
 
     def refresh(self) -> None:
         """Look again at what the environment holds."""
-        found = {v: name for name, v in self._environment.items() if _SECRET_NAME.search(name) and not _is_file(v)}
+        named = [(name, self._environment.get(name, "")) for name in self._environment if _is_secret(name)]
+        found = {value: name for name, value in named if not _is_file(value)}
         found |= {value: name for name, values in self._handed_out.items() for value in values}
         if found == self._found:
             return
@@ -112,6 +114,12 @@ def placeholders(text: str) -> list[str]:
     if text.count("${") != len(names) or not all(_NAME.fullmatch(name) for name in names):
         raise ValueError(text)
     return names
+
+
+@lru_cache(10_000)
+def _is_secret(name: str) -> bool:
+    """Whether what the environment has under a name is secret; asked again whenever a text is told."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def _is_file(value: str) -> bool:
