@@ -554,7 +554,7 @@ class AdapterContract:
         self.bench.figures["stall_ms"] = round(min(rounds) * 1e3, 1)
         assert min(rounds) <= STALL_SECONDS_MAX, f"the loop stood still for {min(rounds) * 1e3:.0f} ms"
 
-    @pytest.mark.slow
+    @pytest.mark.thorough
     @pytest.mark.timeout(600)
     @promise("1,000 calls leak nothing")
     async def test_a_thousand_calls_leak_nothing(self):

@@ -49,7 +49,7 @@ def adapter(server, model):
     return from_swarm(f"{module(AGENT.format(model=model, url=server.url))}:triage")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestOfSwarm(AdapterContract):
     lane = Lane("swarm", adapter, stops="process")
 

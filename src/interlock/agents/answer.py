@@ -80,14 +80,17 @@ def _ends(path: str, tail: str) -> bool:
 def reply_of(answer: Any, job: Job, usage: Usage | None = None, form: Form | None = None) -> Reply:
     """The reply that an answer means: a Reply, an object of fields in whatever form, or a text with one.
 
-    form: what was asked for, where that isn't what the job says. A text that is no object is taken whole, where it is
-    one field that is asked for. Raises ReplyRefused, which carries the usage and what was said.
+    form: what was asked for, where that isn't what the job says; then strays are the caller's to judge. A text that is
+    no object is taken whole, where it is one field that is asked for. Raises ReplyRefused, which carries the usage and
+    what was said.
     """
     if isinstance(answer, Reply):
         return answer if answer.usage is not None else msgspec.structs.replace(answer, usage=usage)
-    form = form or Form.of(job)
     try:
-        writes = _writes(_object(answer, form), form)
+        if form is not None:
+            return Reply(writes=_writes(_object(answer, form), form), usage=usage)
+        asked = Form.of(job)
+        writes = _writes(_object(answer, asked), asked)
         _refuse_strays(writes, job)
         return Reply(writes=writes, usage=usage)
     except ReplyRefused as refused:

@@ -6,7 +6,7 @@ from interlock.errors import AgentError
 from tests.agents import contract
 from tests.agents.contract import AdapterContract, Lane
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(600)]
 IMPORT_SECONDS_MAX = 60.0
 
 
