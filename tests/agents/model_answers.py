@@ -9,6 +9,7 @@ from .model_behaviours import Behaviour, as_json
 
 ANSWER = {"category": "billing", "priority": "high"}
 ECHO_FROM, ECHO_TO = "{{echo:", ":echo}}"
+IN_WORDS = "that fits this JSON Schema: "
 DEPTH_MAX = 12
 DELTA_CHARS = 12
 ESCAPES_MAX = 3
@@ -93,7 +94,17 @@ def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
     """The schema that the answer is to fit, if any."""
     chat = (body.get("response_format") or {}).get("json_schema") or {}
     response = (body.get("text") or {}).get("format") or {}
-    return chat.get("schema") or response.get("schema")
+    return chat.get("schema") or response.get("schema") or _schema_in_words(body)
+
+
+def _schema_in_words(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema that a prompt tells, for models that are not given it by other means."""
+    for text in _texts(body):
+        _, told, after = text.partition(IN_WORDS)
+        if told:
+            schema, _ = json.JSONDecoder().raw_decode(after)
+            return schema
+    return None
 
 
 def _tool_to_call(body: dict[str, Any], *, asked_for_text: bool) -> dict[str, Any] | None:
