@@ -6,11 +6,12 @@ The house, from the top; imports point down only:
 
     cli        the command line: parse, call, render
     testing    simulates teams and injects faults: virtual time, fake agents, checks at every event
+    doctor     looks what is installed, and whether what is behind agents answers
     wiring     chooses the implementations: which journal, which adapter
     engine     drives runs in this process: tasks, timeouts, bounded calls, stop and resume
     journal    durable events: SQLite, memory
     history    what happened in a run, told from its events: story, replay, lineage, difference
-    agents     makes functions callable by the engine: in the loop, in killable processes, in threads
+    agents     makes agents callable by the engine: functions, models, those of other frameworks, endpoints, programs
     team       what the user declares: team.yaml or Python, checked and proved
     ports      the seams between the engine, journals and agents
     core       the pure machine: plan, rules, context bank, events; no clock, no I/O

@@ -82,6 +82,7 @@ async def test_a_model_that_would_try_again_by_itself_is_told_of_once(monkeypatc
     monkeypatch.setattr(tally, "_warned", set())
     told = []
     with ModelServer() as server:
+        server.answers("cards")
         async with DefaultAsyncHttpxClient() as client:
             asked = partial(ChatOpenAI, model="normal", base_url=server.url, api_key="k", http_async_client=client)
             for model in (asked(max_retries=0), asked(), asked(max_retries=2)):
