@@ -25,6 +25,7 @@ def test_nothing_public_is_forgotten():
         "agents",
         "cli",
         "core",
+        "doctor",
         "engine",
         "errors",
         "history",

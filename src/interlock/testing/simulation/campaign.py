@@ -30,7 +30,7 @@ from .account import Broken
 from .world import Episode, Invariant, Scene, World
 
 RUNS = 3
-SEEDS_PER_TASK = 10
+SEEDS_PER_TASK = 25
 REQUEST_TRIES = 20
 # Agents' texts may make every reason another one.
 REASONS_MAX = 1_000
