@@ -69,6 +69,7 @@ def turn_of(path: str, body: dict[str, Any], behaviour: Behaviour) -> Turn:
     if tool is not None:
         arguments = behaviour.says(filled(tool.get("parameters") or {"type": "object"}, known))
         return Turn(tool=tool["name"], arguments=arguments, finish="tool_calls")
+    schema = schema or _schema_in_words(body)
     return Turn(behaviour.says(known if schema is None else filled(schema, known)))
 
 
@@ -94,7 +95,7 @@ def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
     """The schema that the answer is to fit, if any."""
     chat = (body.get("response_format") or {}).get("json_schema") or {}
     response = (body.get("text") or {}).get("format") or {}
-    return chat.get("schema") or response.get("schema") or _schema_in_words(body)
+    return chat.get("schema") or response.get("schema")
 
 
 def _schema_in_words(body: dict[str, Any]) -> dict[str, Any] | None:

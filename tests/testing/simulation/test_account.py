@@ -754,9 +754,10 @@ def test_a_view_gives_by_name_what_it_shows():
     leaky = Leaky(View.of({})._bank, -1, EVERYTHING)
     assert wrong_by_name(leaky, {}, "out.a") == "out.a gives 1"
     assert wrong_by_name(View.of({"a": 1}), {"a": 1}, "a") == wrong_by_name(View.of({"a": 1}), {"a": 1}, "A") == ""
-    telling = Telling(step("a"), step("b")).begin().do("a", out__a=1).start("b")
-    with broken("views", "to b, OUT.A was read"):
-        telling.call("b", view=leaky)
+    # Every other call is asked for a path by name.
+    telling = Telling(step("a"), step("b"), step("c")).begin().do("a", out__a=1).start("b").start("c")
+    with broken("views", "to c, OUT.A was read"):
+        telling.call("c", view=leaky)
 
 
 def test_one_hash_stands_for_one_view_in_all_runs():

@@ -32,6 +32,8 @@ DEPTH_MAX = 100
 # What a garbled reply may cost; limits beyond these are passed in another way.
 BIG_TEXT_BYTES_MAX = 4 << 20
 MANY_FIELDS_MAX = 50_000
+# They cost as much as a whole world.
+MANY_FIELDS_SHARE = 1 / 8
 BIG_TEXT_SHARE = 0.25
 TRUNCATED_CHARS_MAX = 2_000
 TRIES = 4
@@ -165,7 +167,7 @@ def _too_much(path: str, limits: Limits, random: Random) -> Writes:
     """Beyond one of the limits, by the least there is."""
     if limits.value_bytes_max <= BIG_TEXT_BYTES_MAX and random.random() < BIG_TEXT_SHARE:
         return {path: "x" * (limits.value_bytes_max - 1)}  # its JSON has two quotes more
-    if limits.commit_fields_max < MANY_FIELDS_MAX and random.random() < 1 / 2:
+    if limits.commit_fields_max < MANY_FIELDS_MAX and random.random() < MANY_FIELDS_SHARE:
         return {f"{path}.field_{number}": number for number in range(limits.commit_fields_max + 1)}
     nested: Any = "deep"
     for _ in range(limits.depth_max + 1):

@@ -449,9 +449,9 @@ class Account:
         view = cast("View", job.view)
         meant = self._seen(one)
         self.require_same("views", f"what {job.step} is shown", _json(view.unread().to_dict()), meant.encoded)
-        if self._written:
-            path = self._written[self.calls // 2 % len(self._written)]
-            wrong = wrong_by_name(view, meant.tree, path if self.calls % 2 else lookalike(path))
+        if self._written and self.calls % 2:
+            path = self._written[self.calls // 4 % len(self._written)]
+            wrong = wrong_by_name(view, meant.tree, path if self.calls % 4 == 1 else lookalike(path))
             self.require("views", not wrong, f"to {job.step}, {wrong}")
 
     def _seen(self, one: StepAccount) -> Seen:
