@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from interlock.agents.tools import Workshop
-from interlock.errors import AgentError, InterlockError, MissingExtra, TeamError
+from interlock.errors import AccessDenied, InterlockError, MissingExtra, TeamError
 from interlock.ports import Adapter
 from interlock.team import Agent, Team
 from interlock.wiring import adapter_of
@@ -132,8 +132,6 @@ async def _diagnosis(agent: Agent, made: Adapter | InterlockError) -> Diagnosis:
 
 
 def _wrong(subject: str, kind: str, error: InterlockError) -> Diagnosis:
-    state: State = "missing" if isinstance(error, MissingExtra) else "failed"
-    if isinstance(error, AgentError) and error.code == "access_denied":
-        state = "missing"
+    state: State = "missing" if isinstance(error, MissingExtra | AccessDenied) else "failed"
     text = error.sentence if isinstance(error, TeamError) else error.message
     return Diagnosis(subject, kind, state, text, error.fix)

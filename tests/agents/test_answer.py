@@ -148,6 +148,23 @@ def test_what_is_no_object_is_refused_with_what_is_wanted(answer, said):
     assert said in refusal(answer).message
 
 
+class Broken:
+    def model_dump(self, mode):
+        raise ZeroDivisionError
+
+
+@dataclasses.dataclass
+class Unencodable:
+    category: object = dataclasses.field(default_factory=object)
+
+
+@pytest.mark.parametrize("answer", [Broken(), Unencodable()], ids=lambda answer: type(answer).__name__)
+def test_an_answer_that_fails_when_it_is_looked_at_is_refused_and_charged(answer):
+    with pytest.raises(ReplyRefused, match="the answer can't be read") as refused:
+        reply_of(answer, TICKET, il.Usage(3, 4))
+    assert refused.value.usage == il.Usage(3, 4)
+
+
 def test_a_number_is_not_made_of_prose():
     schema = {"properties": {"out": {"type": "integer"}}}
     assert "no JSON object" in refusal("about 42", asked("out", schema=schema)).message

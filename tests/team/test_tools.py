@@ -7,6 +7,7 @@ import pytest
 from interlock.core.scope import Scope
 from interlock.errors import TeamError
 from interlock.team import Agent, Team
+from interlock.team.tables import FILLED_IN
 
 HEAD = """\
 mcp_servers:
@@ -97,11 +98,22 @@ def test_a_mistake_in_a_tool_is_told_with_its_line(tool, told, tmp_path):
     ("server", "told"),
     [
         ("{}", "mcp_servers.crm has neither command nor url"),
-        ("{command: [a], url: b}", "mcp_servers.crm has command and url: it is a program or an address"),
+        ("{command: [a], url: http://b}", "mcp_servers.crm has command and url: it is a program or an address"),
         ("{command: []}", "mcp_servers.crm.command has 0 items; at least 1 are needed"),
-        ("{url: a, env: {B: c}}", "mcp_servers.crm.env says nothing without command"),
+        ("{url: http://a, env: {B: c}}", "mcp_servers.crm.env says nothing without command"),
         ("{command: [a], headers: {B: c}}", "mcp_servers.crm.headers says nothing without url"),
-        ("{command: [a], env: {B: 1}}", "mcp_servers.crm.env.B is the number 1, not a text"),
+        ("{command: [a], env: {CRM_TOKEN: tk-5f1d}}", "mcp_servers.crm.env.CRM_TOKEN holds a secret itself"),
+        ("{command: [a], env: {PASSPHRASE: open sesame}}", "mcp_servers.crm.env.PASSPHRASE holds a secret itself"),
+        (
+            "{url: http://a, headers: {Authorization: Bearer b}}",
+            "mcp_servers.crm.headers.Authorization holds a secret itself",
+        ),
+        ("{url: 'https://ann:hunter2@a'}", "mcp_servers.crm.url: the address has a password in it"),
+        (
+            "{command: [a], env: {B: '${C'}}",
+            "mcp_servers.crm.env.B is '${C', not a text in which ${NAME} stands for a secret",
+        ),
+        ("{command: [a], env: {B: 1}}", f"mcp_servers.crm.env.B is the number 1, not {FILLED_IN.what}"),
         ("crm.py", "mcp_servers.crm is 'crm.py', not a mapping with the keys of an MCP server"),
     ],
 )

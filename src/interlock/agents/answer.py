@@ -13,7 +13,7 @@ import msgspec
 from interlock.core import paths
 from interlock.core.job import Job, Reply, Usage
 from interlock.core.values import ABSENT
-from interlock.errors import ReplyRefused
+from interlock.errors import ReplyRefused, describe
 
 SAID_CHARS_MAX = 10_000
 PATTERNS_SHOWN = 5
@@ -95,6 +95,8 @@ def reply_of(answer: Any, job: Job, usage: Usage | None = None, form: Form | Non
         return Reply(writes=writes, usage=usage)
     except ReplyRefused as refused:
         raise ReplyRefused(refused.message, usage=usage, said=_said(answer)) from None
+    except Exception as error:  # noqa: BLE001 - an answer's own methods may raise anything when it is looked at
+        raise ReplyRefused(f"the answer can't be read: {describe(error)}", usage=usage, said=_said(answer)) from None
 
 
 def _object(answer: Any, form: Form) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -196,7 +197,9 @@ LLM = Record(
     },
     check=_llm_problems,
 )
-_SECRET = re.compile(r"authorization$|^cookie$|key$|token$|secret$|password$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"authorization$|^cookie$|key$|token$|secret$|password$|passwd$|passphrase$|credentials?$", re.IGNORECASE
+)
 
 
 def _bare_secrets(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
@@ -238,11 +241,11 @@ MCP_SERVER = Record(
     "an MCP server",
     {
         "command": Field(Many(TEXT, least=1), "The program that is one, and its arguments; it speaks stdio."),
-        "url": Field(TEXT, "Where one is; it speaks streamable HTTP."),
-        "env": Field(Named(TEXT, TEXT), "Environment variables; ${NAME} stands for the secret with this name."),
-        "headers": Field(Named(TEXT, TEXT), "Headers; ${NAME} stands for the secret with this name."),
+        "url": Field(URL, "Where one is; it speaks streamable HTTP."),
+        "env": Field(Named(TEXT, FILLED_IN), "Environment variables; ${NAME} stands for the secret with this name."),
+        "headers": Field(Named(TEXT, FILLED_IN), "Headers; ${NAME} stands for the secret with this name."),
     },
-    check=_server_problems,
+    check=lambda value, place: chain(_server_problems(value, place), _bare_secrets(value, place)),
 )
 KINDS: dict[str, Field] = {
     "use": Field(USE, "Its code, as module:function; the team's folder is on the import path.", lone=True),

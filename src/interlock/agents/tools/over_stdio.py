@@ -94,7 +94,9 @@ async def _cause(process: Process, last_words: bytearray) -> str:
     said = hidden(last_words.decode(errors="replace").strip())
     how = "it closed its output" if code is None else f"exit code {code}"
     if code is not None and code < 0:
-        how = f"killed by {signal.Signals(-code).name}"
+        how = f"killed by signal {-code}"
+        with suppress(ValueError):  # one of those that have no name
+            how = f"killed by {signal.Signals(-code).name}"
     return f"its process ended: {how}" + (f"; its last words: {said}" if said else "")
 
 
