@@ -29,6 +29,19 @@ def test_a_meter_counts_every_request():
     assert meter.usage == Usage(30, 10, pytest.approx(40e-6), 4, 2, "two")
 
 
+@pytest.mark.parametrize("told", [None, -5, "7", 1.5, True, 2**70, float("nan")])
+def test_counts_that_are_none_count_nothing(told):
+    meter = Meter({"input": 1.0, "output": 1.0})
+    meter.add(None, told, told, cached=told)
+    assert meter.usage == Usage(0, 0, 0.0, 0, 1, "")
+
+
+def test_no_more_is_cached_than_was_given():
+    meter = Meter({"input": 1.0, "output": 0.0, "cached": 0.0})
+    meter.add("m", 10, 0, cached=50)
+    assert (meter.usage.cached_tokens, meter.usage.usd) == (10, 0.0)
+
+
 def test_a_meter_that_counted_nothing_says_so():
     assert Meter().usage is None
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from interlock.core.assess import MODEL_CHARS_MAX, TOKENS_MAX
 from interlock.core.job import Job, Reply, Usage
 from interlock.errors import ReplyRefused, TeamError
 from interlock.ports import Began
@@ -31,14 +32,19 @@ class Meter:
         self._model = ""
         self._usd: float | None = 0.0
 
-    def add(self, model: str, input_tokens: int, output_tokens: int, *, cached: int = 0, requests: int = 1) -> None:
-        """Count one or more requests to a model. cached: how many of the input tokens came out of a cache."""
-        self._input += input_tokens
-        self._output += output_tokens
-        self._cached += cached
+    def add(self, model: Any, input_tokens: Any, output_tokens: Any, *, cached: Any = 0, requests: int = 1) -> None:
+        """Count one or more requests to a model, as a framework or a server tells of them: anything at all.
+
+        cached: how many of the input tokens came out of a cache.
+        """
+        given, made = _count(input_tokens), _count(output_tokens)
+        kept = min(_count(cached), given)
+        self._input += given
+        self._output += made
+        self._cached += kept
         self._requests += requests
-        self._model = model[:200] if model.isprintable() else ""
-        usd = dollars(self._model, input_tokens, output_tokens, cached, self._prices)
+        self._model = model[:MODEL_CHARS_MAX] if isinstance(model, str) and model.isprintable() else ""
+        usd = dollars(self._model, given, made, kept, self._prices)
         self._usd = None if usd is None or self._usd is None else self._usd + usd
 
     @property
@@ -47,6 +53,10 @@ class Meter:
         if not self._requests:
             return None
         return Usage(self._input, self._output, self._usd, self._cached, self._requests, self._model)
+
+
+def _count(tokens: Any) -> int:
+    return tokens if type(tokens) is int and 0 < tokens <= TOKENS_MAX else 0
 
 
 class Foreigner(Protocol):
