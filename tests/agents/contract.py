@@ -35,6 +35,7 @@ import pytest
 
 import interlock as il
 from interlock.core.values import encode
+from interlock.engine.tasks import STUBBORN_SECONDS
 from interlock.errors import (
     AgentError,
     AgentRefused,
@@ -199,9 +200,12 @@ class Asked:
             await self.ended(task)
 
     async def ended(self, task: asyncio.Task[Any]) -> None:
-        """Cancel a call and wait for its end."""
+        """Cancel a call and wait for its end; once more where it goes on, as the engine does."""
         task.cancel()
-        _, going_on = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+        _, going_on = await asyncio.wait({task}, timeout=STUBBORN_SECONDS)
+        if going_on:
+            task.cancel()
+            _, going_on = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
         if going_on:
             self.bench.server.hang_up()
             await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
@@ -527,6 +531,22 @@ class AdapterContract:
                 await until(lambda: self.bench.server.connections > connections, END_SECONDS_MAX)
             assert task.cancelled(), f"it ended by itself: {_told(task)}"
         self.bench.server.read_bodies(yes=True)
+        await before.returns(PATIENCE_SECONDS)
+
+    @promise("a cancellation leaves nothing behind")
+    @pytest.mark.parametrize("turns", [0, 1, 5, 20])
+    async def test_cancelled_twice_nothing_stays_behind(self, turns):
+        await self.bench.warm_up()
+        before = await Footprint.settled()
+        async with self.bench.adapter("silent") as asked:
+            mark = self.bench.mark()
+            async with asked.under_way(mark=mark) as task:
+                request = await self.bench.server.asked(mark)
+                task.cancel()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            assert task.cancelled(), f"it ended by itself: {_told(task)}"
+            await self.bench.server.closed(request, PATIENCE_SECONDS)
         await before.returns(PATIENCE_SECONDS)
 
     @promise("a cancellation leaves nothing behind")

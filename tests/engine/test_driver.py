@@ -1,6 +1,7 @@
 """One run: when its steps start, when their calls time out, and what an agent can't do to it whatever it does."""
 
 import asyncio
+from contextlib import suppress
 from contextvars import ContextVar
 
 import pytest
@@ -128,15 +129,37 @@ def test_a_timeout_runs_only_from_the_beginning_of_the_work():
     assert took == pytest.approx(100.9)
 
 
+def test_a_cancellation_that_gets_lost_is_repeated(caplog):
+    tried = []
+
+    async def lossy(job):
+        if job.attempt == 2:
+            return {"out.s0": "done"}
+        for _ in range(2):
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                tried.append(virtual.seconds())
+        raise asyncio.CancelledError
+
+    async def main():
+        async with engine(fan(1, timeout="6s", retries=1, backoff="10s", concurrency=1), lossy) as running:
+            return await running.run({})
+
+    assert virtual.run(main()).status == "succeeded"
+    assert [after - tried[0] for after in tried] == pytest.approx([0, 1])
+    assert caplog.messages == []
+
+
 def test_a_late_reply_is_journaled_and_charged_but_never_committed(caplog):
     async def deaf(job):
         if job.attempt == 2:
             await asyncio.sleep(5)
             return {"out.s0": "in time"}
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            await asyncio.sleep(3)
+        end = virtual.seconds() + 10
+        while (left := end - virtual.seconds()) > 0:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(left)
         return il.Reply(writes={"out.s0": "late"}, usage=il.Usage(input_tokens=7, usd=0.5))
 
     async def main():

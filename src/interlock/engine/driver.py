@@ -338,10 +338,16 @@ class Driver:
         self._shell.ending.add(call.task)
         call.task.add_done_callback(self._shell.ending.discard)
         call.task.add_done_callback(lambda _: call.leave(self._shell.slots))  # it may end before it has begun
-        self._loop.call_later(tasks.STUBBORN_SECONDS, self._name_stubborn, call)
+        self._loop.call_later(tasks.STUBBORN_SECONDS, self._insist, call)
+
+    def _insist(self, call: Call) -> None:
+        """Cancel it once more: before Python 3.12, `asyncio.wait_for` loses a cancellation that meets its end."""
+        if not call.task.done():
+            call.task.cancel()
+            self._loop.call_later(tasks.STUBBORN_SECONDS, self._name_stubborn, call)
 
     def _name_stubborn(self, call: Call) -> None:
-        """An agent that ignores its cancellation is named, and keeps no room that others could use."""
+        """An agent that ignores its cancellations is named, and keeps no room that others could use."""
         if call.task.done():
             return
         agent, stubborn = call.command.agent, self._shell.stubborn

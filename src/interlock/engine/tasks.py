@@ -13,7 +13,7 @@ from interlock.errors import describe
 
 log = logging.getLogger("interlock")
 
-# How long a task may go on after its cancellation before it is left alone.
+# How long a task may go on after its cancellation before it is cancelled once more, or left alone.
 STUBBORN_SECONDS = 1.0
 
 Item = TypeVar("Item")

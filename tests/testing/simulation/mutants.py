@@ -340,7 +340,13 @@ MUTANTS = [
         "permission that takes one case for the other",
         [("core/assess.py", "        if not can_write(path):\n", "        if not can_write(path.lower()):\n")],
     ),
-    Mutant("timed-out call not cancelled", [("engine/driver.py", "        call.task.cancel()\n", "")]),
+    Mutant(
+        "timed-out call not cancelled",
+        [
+            ("engine/driver.py", "        call.task.cancel()\n        self._shell", "        self._shell"),
+            ("engine/driver.py", "            call.task.cancel()\n            self._loop", "            self._loop"),
+        ],
+    ),
     Mutant(
         "calls of a cancelled run not stopped",
         [("engine/driver.py", "        for call in self._calls.values():\n            self._give_up(call)\n", "")],

@@ -15,7 +15,7 @@ from .garbage import garble
 
 # A call that hangs ends by itself after so many times its timeout: nobody waits for it by then.
 HANG_TIMEOUTS = 10
-CANCELLATIONS_IGNORED = 1
+CANCELLATIONS_IGNORED = 2
 
 
 class InjectedError(AgentError):
@@ -118,7 +118,7 @@ async def _outcome_of(adapter: Adapter, job: Job) -> tuple[Any, BaseException | 
 
 
 async def _sleep_on(seconds: float) -> None:
-    """Sleep that long, cancelled or not: but not twice cancelled."""
+    """Sleep that long, however often the engine cancels it; at the end of the loop it ends."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     for left in range(CANCELLATIONS_IGNORED, -1, -1):
