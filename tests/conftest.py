@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from interlock.team import registry
 
 pytest_plugins = ["pytester"]
 
@@ -15,3 +18,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 # Settings of the person who runs the tests must not reach them.
 for name in [name for name in os.environ if name.startswith("INTERLOCK_")]:
     del os.environ[name]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nobodys_modules(tmp_path_factory):
+    """Each test file begins without the modules of a team: one's `agents` would stand for that of a framework."""
+    registry._folders.activate(tmp_path_factory.mktemp("nothing"))

@@ -16,10 +16,12 @@ from interlock.team.registry import code_of, resolve_all
 @pytest.fixture(autouse=True)
 def clean_imports(monkeypatch, tmp_path_factory):
     """What a test imports is gone after it, and the agents of an earlier test are out of its way."""
-    registry._folders.activate(tmp_path_factory.mktemp("nothing"))
+    nothing = tmp_path_factory.mktemp("nothing")
+    registry._folders.activate(nothing)
     before, path = dict(sys.modules), list(sys.path)
     monkeypatch.setattr(registry, "_folders", registry._Folders())
     yield
+    registry._folders.activate(nothing)
     for name in set(sys.modules) - set(before):
         del sys.modules[name]
     sys.path[:] = path
@@ -75,20 +77,36 @@ def test_a_module_that_the_other_team_lacks_is_not_borrowed(folder):
 
 
 def test_a_module_from_elsewhere_with_the_same_name_makes_room(folder, monkeypatch):
-    elsewhere = folder("elsewhere", agents="def work(): return 'elsewhere'")
+    elsewhere = folder("elsewhere", desk="def work(): return 'elsewhere'")
     monkeypatch.syspath_prepend(str(elsewhere))
-    import agents
+    import desk
 
-    assert agents.work() == "elsewhere"
-    assert resolve("agents:work", folder("one", agents="def work(): return 'one'"))() == "one"
+    assert desk.work() == "elsewhere"
+    assert resolve("desk:work", folder("one", desk="def work(): return 'one'"))() == "one"
+
+
+def test_a_module_that_made_room_comes_back_when_the_folder_is_left(folder, monkeypatch):
+    elsewhere = folder("elsewhere", desk__tracing="", desk____init__="", other="")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    import desk.tracing
+
+    one = folder("one", desk="def work(): pass")
+    for _ in range(2):  # asked for again, a folder makes room again
+        work = resolve("desk:work", one)
+        assert sys.modules["desk"] is not desk
+        assert "desk.tracing" not in sys.modules
+        resolve("rules:work", folder("two", rules="def work(): pass"))
+        assert sys.modules["desk"] is desk
+        assert sys.modules["desk.tracing"] is desk.tracing
+        assert resolve("desk:work", one) is work
 
 
 def test_a_module_of_the_folder_that_is_loaded_already_is_not_loaded_twice(folder, monkeypatch):
-    one = folder("one", agents="def work(): pass")
+    one = folder("one", desk="def work(): pass")
     monkeypatch.syspath_prepend(str(one))
-    import agents
+    import desk
 
-    assert resolve("agents:work", one) is agents.work
+    assert resolve("desk:work", one) is desk.work
 
 
 def test_a_virtual_environment_below_the_folder_is_no_part_of_it(folder):

@@ -2,8 +2,9 @@
 
 A team's folder is on the import path, and each team has its own modules: two folders that both have an `agents.py` are
 no trouble in one process. When another folder's turn comes, the modules of the one before are put aside, and come back
-when it is asked for again; the functions that came from them keep working. What a function imports only when it is
-called is looked up in the folder that was asked for last.
+when it is asked for again; so does what had their names before, once none of the folder's own modules stands for it.
+The functions that came from them keep working. What a function imports only when it is called is looked up in the
+folder that was asked for last.
 """
 
 import importlib
@@ -24,11 +25,15 @@ from .tables import USE
 
 
 class _Folders:
-    """Which folder's modules are in place, and those of the others."""
+    """Which folder's modules are in place, and those of the others.
+
+    displaced: what had the names of the active folder's modules before they came.
+    """
 
     def __init__(self) -> None:
         self.lock = RLock()
         self.aside: dict[Path, dict[str, ModuleType]] = {}
+        self._displaced: dict[str, ModuleType] = {}
         self._active: Path | None = None
         self._on_path = False
 
@@ -40,6 +45,9 @@ class _Folders:
             return
         if self._active is not None:
             self.aside[self._active] = _taken(_modules_of(self._active))
+            for name, module in self._displaced.items():
+                sys.modules.setdefault(name, module)
+            self._displaced = {}
             if self._on_path and str(self._active) in sys.path:
                 sys.path.remove(str(self._active))
         self._on_path = str(folder) not in sys.path[:1]
@@ -50,12 +58,12 @@ class _Folders:
         sys.modules.update(self.aside.pop(folder, {}))
 
     def _make_room(self, folder: Path) -> None:
-        """Drop modules from elsewhere that go by the name of one that the folder has."""
+        """Put modules from elsewhere aside that go by the name of one that the folder has."""
         own = set(_top_names(folder)) - set(sys.stdlib_module_names)
         foreign = {
             top for name, module in _modules() if (top := _top(name)) in own and not _found_in(folder, module, top)
         }
-        _taken(name for name, _ in _modules() if _top(name) in foreign)
+        self._displaced |= _taken(name for name, _ in _modules() if _top(name) in foreign)
 
 
 _folders = _Folders()
