@@ -30,10 +30,12 @@ demo: $(VENV)/.runtime ## Watch a team of agents work (sets up what it needs by 
 
 setup: $(VENV)/.stamp $(CREWAI)/.ready ## Install Interlock and all that its tests need into .venv and .venv-crewai
 
+# A file's tests stay together, so that what they share is made once. The core is covered by its own tests alone.
 test: lint $(CREWAI)/.ready ## Everything CI checks: lint, all tests, full branch coverage of the core
-	$(BIN)/coverage run -m pytest -m 'not thorough'
+	$(BIN)/coverage run -m pytest -q tests/core
 	$(BIN)/coverage report --include='src/interlock/core/*' --fail-under=100
-	$(CREWAI)/bin/python -m pytest tests/agents/crewai -m 'not thorough'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not thorough' --ignore=tests/core
+	$(CREWAI)/bin/python -m pytest -q tests/agents/crewai -m 'not thorough'
 
 lint: $(VENV)/.stamp ## Style, types, import contracts, changelog fragments
 	$(BIN)/ruff check .

@@ -178,6 +178,19 @@ class LeavesTasks(Honest):
         return answer
 
 
+class TidiesUpInTurns(Honest):
+    """Ends its work after a cancellation, unless it is cancelled again meanwhile."""
+
+    async def exchange(self, request):
+        watch = asyncio.create_task(asyncio.sleep(30))
+        try:
+            return await super().exchange(request)
+        finally:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            watch.cancel()
+
+
 class LeavesThreads(Honest):
     async def exchange(self, request):
         gate = threading.Event()
@@ -358,6 +371,7 @@ ERROR = "what_goes_wrong_is_an_error_that_says_whether_to_try_again"
 STREAM = "the_same_goes_for_a_stream"
 IN_TIME = "a_call_that_is_cancelled_stops_in_time"
 ANYWHERE = "wherever_it_is_cancelled_nothing_stays_behind"
+TWICE = "cancelled_twice_nothing_stays_behind"
 SENDING = "cancelled_while_it_still_sends_nothing_stays_behind"
 ANY_TURN = "cancelled_after_any_turn_of_the_loop_nothing_stays_behind"
 SECRET = "the_key_is_in_no_error_no_log_and_no_reply"
@@ -399,6 +413,7 @@ BROKEN = [
     (LeavesTasks, ANYWHERE, ("silent", False), "'tasks': 1"),
     (LeavesThreads, ANYWHERE, ("endless", False), "'threads': 1"),
     (LeavesProcesses, ANYWHERE, ("midway", False), "'processes': 1"),
+    (TidiesUpInTurns, TWICE, (5,), "'tasks': 1"),
     (LeavesTasks, SENDING, (), "'tasks': 1"),
     (LeavesTasks, ANY_TURN, (), "'tasks':"),
     (Blocks, "the_loop_is_never_held_up", (), "the loop stood still for 2"),

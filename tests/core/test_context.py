@@ -133,6 +133,12 @@ def test_a_view_that_is_shown_is_read_as_a_whole():
     assert (view.coarse, view.reads) == (True, ("*",))
 
 
+def test_who_looks_on_reads_nothing_in_the_readers_name():
+    view = bank_of({"a": {"b": 1}}).view(A, EVERYTHING)
+    assert view.unread().to_dict() == {"a": {"b": 1}}
+    assert (view.coarse, view.reads) == (False, ())
+
+
 def test_keys_come_in_the_order_in_which_they_were_written():
     bank = bank_of({"z": 1, "gone": 0, "a": {"z": 1, "a": 2}})
     write(bank, B, {"m": {"2": 0, "1": 0}, "b": 0})
