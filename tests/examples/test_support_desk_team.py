@@ -1,6 +1,8 @@
 """The two team files of the support desk, and what its agents make of feedback."""
 
 import asyncio
+import re
+import shutil
 import sys
 
 import pytest
@@ -20,6 +22,27 @@ def test_the_demo_is_the_team_with_faults_and_one_shorter_timeout():
     expected["agents"]["triage"]["timeout"] = "1s"
 
     assert EXAMPLE.table("demo") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_model_on_this_machine_does_the_triage_by_the_line_of_the_readme(tmp_path):
+    [line] = re.findall(r"^    llm: .*local:smollm2.*$", (EXAMPLE.folder / "README.md").read_text(), re.MULTILINE)
+    folder = shutil.copytree(EXAMPLE.folder, tmp_path / "desk")
+    file = folder / "team.yaml"
+    rules = file.read_text()
+    assert rules.count("    use: agents:triage\n") == 1
+    given_time = f"{line}\n    timeout: 100s\n"  # the machine may be busy
+    file.write_text(rules.replace("    use: agents:triage\n", given_time))
+
+    async def main():
+        async with il.Orchestrator(il.Team.load(file), ":memory:") as orchestrator:
+            run = await orchestrator.run({"ticket": {"metadata": {"message": "Where is my card?"}}})
+            return run, await orchestrator.journal.load(run.run_id)
+
+    run, events = asyncio.run(main())
+    asked = [event for event in events if getattr(event, "usage", None) and event.usage.model == "smollm2"]
+    assert asked, f"{run.status}: the model was never heard"
 
 
 # --- feedback says what was wrong with the last reply, and is for nobody but the agent ---
