@@ -35,6 +35,7 @@ def test_many_requests_are_summed_up(desk):
     assert words(ended.out).startswith("5 runs in ")
     for part in ("✓ succeeded 2 40.0 %", "? parked 1 20.0 %", "✗ failed 2 40.0 %", "2 work: RuntimeError: no"):
         assert part in words(ended.out)
+    assert "worker 7 calls 4 failed, 2 committed, 1 asked" in words(ended.out)
     assert "no \\u001b[31mluck" in ended.out
     failed = next(line for line in ended.out.splitlines() if "interlock show" in line).split()[-1]
     assert desk.json("show", failed)["status"] == "failed"

@@ -32,6 +32,10 @@ def test_numbers():
     assert [text.plural(1, "run"), text.plural(2, "run"), text.plural(0, "batch")] == ["1 run", "2 runs", "0 batches"]
 
 
+def test_counts_by_name():
+    assert text.counted({"refused": 2, "rate_limited": 1_200, "a\nb": 1}) == "1,200 rate limited, 2 refused, 1 a b"
+
+
 def test_a_team_goes_by_its_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert text.shown_team(str(tmp_path / "desk" / "team.yaml")) == "desk"

@@ -81,7 +81,8 @@ class BatchBar(_Moving):
         self._progress.update(self._task, completed=self._tally.done, total=self._tally.total)
 
     def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
-        """Not shown."""
+        """Count the calls."""
+        self._tally.happened(run_id, events)
 
 
 class StepsLine(_Moving):

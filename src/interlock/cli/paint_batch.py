@@ -9,9 +9,10 @@ from rich.text import Text
 from .config import Settings
 from .paint import MARKS, console, marked, next_commands
 from .tally import Reason, Tally
-from .text import count, duration, line, money, plural
+from .text import count, counted, duration, line, money, plural
 
 REASONS_SHOWN = 5
+AGENTS_SHOWN = 12
 
 
 def show_summary(tally: Tally, seconds: float, batch_id: str, settings: Settings, *, left: int = 0) -> None:
@@ -25,6 +26,8 @@ def show_summary(tally: Tally, seconds: float, batch_id: str, settings: Settings
     totals = [("calls", count(tally.calls)), ("tokens", count(tally.tokens)), ("cost", money(tally.usd))]
     parts = [part for name, value in totals for part in ((f"  {name} ", "dim"), value)]
     out.print(Text.assemble(*parts))
+    if tally.outcomes:
+        out.print(_calls(tally))
     for status in ("failed", "parked", "cancelled"):
         if status in tally.reasons:
             out.print(_reasons(tally, status))
@@ -45,6 +48,21 @@ def _status_table(tally: Tally, left: int) -> Table:
     if left:
         table.add_row(Text("  ").append_text(marked("waiting", "not done")), f"{left:,}", "")
     return table
+
+
+def _calls(tally: Tally) -> Group:
+    """What became of the calls of each agent, those with the most trouble first."""
+    trouble = {name: outcomes.total() - outcomes["committed"] for name, outcomes in tally.outcomes.items()}
+    shown = sorted(trouble, key=lambda name: -trouble[name])[:AGENTS_SHOWN]
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    for name in shown:
+        outcomes = tally.outcomes[name]
+        table.add_row(f"  {line(name)}", plural(outcomes.total(), "call"), Text(counted(outcomes), "dim"))
+    left = len(trouble) - len(shown)
+    more = [Text(f"  and {plural(left, 'other agent')}", "dim")] if left else []
+    return Group(Text("\nagents", "bold"), table, *more)
 
 
 def _reasons(tally: Tally, status: str) -> Group:

@@ -1,6 +1,5 @@
 """What simulated worlds came to, drawn."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
@@ -12,7 +11,7 @@ from interlock.testing.simulation.transcript import transcript
 from interlock.testing.simulation.world import Episode
 
 from .paint import INJECTED, MARKS, console, marked, next_commands
-from .text import count, duration, line, plain, plural
+from .text import count, counted, duration, line, plain, plural
 
 TRANSCRIPT_LINES_MAX = 60
 DIFFERENCES_SHOWN = 10
@@ -77,13 +76,8 @@ def _faults(report: Report) -> Table:
     for kind in sorted(report.faults):
         tally = report.faults[kind]
         calls = {name: tally.outcomes[name] for name in _OUTCOMES if tally.outcomes[name]}
-        table.add_row(kind, f"{tally.struck:,}", _counted(calls), _counted(tally.runs))
+        table.add_row(kind, f"{tally.struck:,}", counted(calls), counted(tally.runs))
     return table
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    ordered = Counter(counts).most_common()
-    return ", ".join(f"{number:,} {name}" for name, number in ordered)
 
 
 def show_failure(failure: Failure, command: str) -> None:

@@ -99,3 +99,7 @@ class PlainLines(_Screen):
             tally = self._tally
             others = ", ".join(f"{number:,} {status}" for status, number in sorted(tally.statuses.items()))
             self.say(f"{tally.done:,} of {tally.total:,} runs after {duration(now - self._began)}: {others}")
+
+    def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
+        """Count the calls."""
+        self._tally.happened(run_id, events)

@@ -1,10 +1,13 @@
 """What many runs come to: counts, cost, and why some need a look."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
+from interlock.core import events as e
 from interlock.engine.run import Run
+from interlock.history import Ending, outcome_of
 
 from . import exits
 
@@ -20,7 +23,11 @@ class Reason(msgspec.Struct):
 
 
 class Tally(msgspec.Struct):
-    """Adds up runs as they end. total: how many are to come in all. usd is None as soon as one price is unknown."""
+    """Adds up runs as they end, and what becomes of the calls of each agent meanwhile.
+
+    total: how many are to come in all. usd is None as soon as one price is unknown. outcomes: by agent, how many of its
+    calls ended how.
+    """
 
     total: int
     statuses: Counter[str] = msgspec.field(default_factory=Counter)
@@ -28,6 +35,16 @@ class Tally(msgspec.Struct):
     tokens: int = 0
     usd: float | None = 0.0
     reasons: dict[str, dict[str, Reason]] = {}
+    outcomes: dict[str, Counter[str]] = {}
+    in_flight: dict[tuple[str, str], str] = {}
+
+    def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
+        """Count the calls that end here."""
+        for event in events:
+            if isinstance(event, e.AttemptStarted):
+                self.in_flight[run_id, event.step] = event.agent
+            elif isinstance(event, Ending) and (agent := self.in_flight.pop((run_id, event.step), "")):
+                self.outcomes.setdefault(agent, Counter())[outcome_of(event)] += 1
 
     def add(self, run: Run) -> None:
         """Count a run that has ended."""

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import TextIO
 
 _ESCAPED = [*range(9), *range(11, 32), *range(127, 160), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -42,6 +43,12 @@ def duration(seconds: float) -> str:
     if whole < _DAY_S:
         return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S:02} m"
     return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """What was counted, the most frequent first: `100 committed, 8 timed out`."""
+    ordered = sorted(counts.items(), key=lambda one: -one[1])
+    return ", ".join(f"{number:,} {line(name.replace('_', ' '))}" for name, number in ordered)
 
 
 def ago(then_us: int, now_us: int) -> str:

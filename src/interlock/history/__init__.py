@@ -10,7 +10,7 @@ from .difference import Contrast, Difference, Divergence, compare
 from .lineage import Lineage, Origin, lineage
 from .record import Record
 from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
-from .story import Attempt, StepStory, Story, attempts, story, timestamp
+from .story import Attempt, Ending, StepStory, Story, attempts, outcome_of, story, timestamp
 from .telling import sentence, some, visible
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Contrast",
     "Difference",
     "Divergence",
+    "Ending",
     "Handed",
     "Lineage",
     "Mismatch",
@@ -32,6 +33,7 @@ __all__ = [
     "compare",
     "handed",
     "lineage",
+    "outcome_of",
     "replay",
     "sentence",
     "some",

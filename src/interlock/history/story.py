@@ -18,6 +18,14 @@ from interlock.ports import RunRow
 from .record import Record
 
 _FAILURES = {"timeout": "timed out", "crash": "crashed", "error": "failed"}
+_OUTCOMES: dict[type, str] = {
+    e.AttemptCommitted: "committed",
+    e.AttemptRefused: "refused",
+    e.QuestionAsked: "asked",
+    e.AttemptInterrupted: "interrupted",
+}
+# What ends an attempt.
+Ending = e.AttemptCommitted | e.AttemptRefused | e.AttemptFailed | e.AttemptInterrupted | e.QuestionAsked
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -209,12 +217,16 @@ def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
             for attempt in told:
                 if not attempt.ended_us:
                     attempt.outcome, attempt.ended_us = "cancelled", event.at_us
-        elif isinstance(event, _OUTCOMES) and event.step in last:
+        elif isinstance(event, Ending) and event.step in last:
             _ended(last[event.step], event)
     return told
 
 
-_OUTCOMES = (e.AttemptCommitted, e.AttemptRefused, e.AttemptFailed, e.AttemptInterrupted, e.QuestionAsked)
+def outcome_of(event: Ending) -> str:
+    """The outcome of the attempt that this event ends."""
+    if isinstance(event, e.AttemptFailed):
+        return _FAILURES.get(event.kind, event.kind)
+    return _OUTCOMES[type(event)]
 
 
 def _arrived_late(told: Sequence[Attempt], event: e.ReplyArrivedLate) -> None:
@@ -224,24 +236,22 @@ def _arrived_late(told: Sequence[Attempt], event: e.ReplyArrivedLate) -> None:
             return
 
 
-def _ended(attempt: Attempt, event: e.AnyEvent) -> None:
-    attempt.ended_us = event.at_us
+def _ended(attempt: Attempt, event: Ending) -> None:
+    attempt.outcome, attempt.ended_us = outcome_of(event), event.at_us
     match event:
         case e.AttemptCommitted():
-            attempt.outcome, attempt.usage, attempt.confidence = "committed", event.usage, event.confidence
+            attempt.usage, attempt.confidence = event.usage, event.confidence
             attempt.writes = {path: msgspec.json.decode(value) for path, value in event.writes.items()}
             attempt.deletes, attempt.output = event.deletes, msgspec.json.decode(event.output)
             attempt.reads = event.reads
         case e.AttemptRefused():
-            attempt.outcome, attempt.findings, attempt.usage = "refused", event.findings, event.usage
+            attempt.findings, attempt.usage = event.findings, event.usage
             attempt.reply, attempt.reads = msgspec.json.decode(event.reply), event.reads
         case e.AttemptFailed():
-            attempt.outcome, attempt.error = _FAILURES.get(event.kind, event.kind), event.error
+            attempt.error = event.error
         case e.QuestionAsked():
-            attempt.outcome, attempt.question, attempt.usage = "asked", event.question, event.usage
+            attempt.question, attempt.usage = event.question, event.usage
             attempt.reads = event.reads
-        case _:
-            attempt.outcome = "interrupted"
 
 
 def timestamp(at_us: int) -> str:

@@ -1,0 +1,24 @@
+"""What many runs come to."""
+
+from interlock.cli.tally import Tally
+from interlock.core import events as e
+
+
+def started(step, agent):
+    return e.AttemptStarted(1, step, 1, agent, "view")
+
+
+def test_calls_are_counted_by_agent_and_by_how_they_ended():
+    tally = Tally(2)
+    tally.happened("one", [started("sort", "triage"), e.AttemptFailed(2, "sort", 1, "timeout", "too slow")])
+    tally.happened("one", [e.BackoffEnded(3, "sort"), started("sort", "backup")])
+    tally.happened("two", [started("sort", "triage")])
+    tally.happened("one", [e.AttemptFailed(4, "sort", 2, "rate_limited", "later")])
+    tally.happened("two", [e.AttemptCommitted(5, "sort", 1)])
+    assert tally.outcomes == {"triage": {"timed out": 1, "committed": 1}, "backup": {"rate_limited": 1}}
+
+
+def test_a_call_that_began_in_another_process_is_nobodys():
+    tally = Tally(1)
+    tally.happened("one", [e.AttemptInterrupted(1, "sort", 1), started("sort", "triage")])
+    assert tally.outcomes == {}
