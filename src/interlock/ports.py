@@ -146,6 +146,10 @@ class Began(Protocol):
         """Say it."""
 
 
+def unheard(*, fault: str = "") -> None:
+    """A `began` that nobody listens to: no timeout runs from there."""
+
+
 class Partial(msgspec.Struct, frozen=True):
     """What an agent has said so far of an answer that may never be finished. text: what has come since the last one."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from interlock.core.job import Job
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import TeamError
-from interlock.ports import Began
+from interlock.ports import Began, unheard
 from interlock.team.agent import described
 from interlock.team.registry import importable
 
@@ -91,7 +91,7 @@ class CrewAdapter:
 
     async def __call__(self, job: Job) -> Any:
         """The crew's reply, outside of an engine."""
-        return await self.call(job, _silent)
+        return await self.call(job, unheard)
 
     async def call(self, job: Job, began: Began) -> Any:
         """The crew's reply; its call begins when a worker has imported its code. A cancelled one is killed."""
@@ -127,7 +127,3 @@ def _reference(function: Callable[..., Any]) -> str:
         message = f"a crew runs in a process of its own, and no other process can import {described(function)}"
         raise TeamError(message, fix="define it at the top level of a module")
     return reference
-
-
-def _silent(*, fault: str = "") -> None:
-    """Nobody waits for the beginning."""

@@ -13,7 +13,7 @@ import msgspec
 from interlock.core.assess import MODEL_CHARS_MAX, TOKENS_MAX
 from interlock.core.job import Job, Reply, Usage
 from interlock.errors import ReplyRefused, TeamError
-from interlock.ports import Began
+from interlock.ports import Began, unheard
 from interlock.team import Agent, Team
 
 from .answer import Form, reply_of
@@ -79,7 +79,7 @@ class ForeignAdapter:
 
     async def __call__(self, job: Job) -> Reply:
         """The agent's reply, outside of an engine."""
-        return await self.call(job, _silent)
+        return await self.call(job, unheard)
 
     async def call(self, job: Job, began: Began) -> Reply:
         """The agent's reply. Raises AgentError, classified, and ReplyRefused for an answer that is no reply."""
@@ -99,10 +99,6 @@ class ForeignAdapter:
     async def close(self) -> None:
         """Close what is behind it."""
         await self._foreigner.close()
-
-
-def _silent(*, fault: str = "") -> None:
-    """Nobody waits for the beginning."""
 
 
 class Translation(msgspec.Struct, frozen=True):

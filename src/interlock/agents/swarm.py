@@ -9,6 +9,7 @@ from typing import Any
 from interlock.core.job import Job
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import AgentError, AgentRefused, InterlockError, MissingExtra, TeamError, describe
+from interlock.ports import unheard
 from interlock.team.registry import importable
 
 from .clients import forbid_retries
@@ -82,11 +83,7 @@ class SwarmAdapter(ProcessAdapter):
 
     async def __call__(self, job: Job) -> Any:
         """The agent's reply, outside of an engine."""
-        return await self.call(job, _silent)
-
-
-def _silent(*, fault: str = "") -> None:
-    """Nobody waits for the beginning."""
+        return await self.call(job, unheard)
 
 
 def _check() -> None:

@@ -15,7 +15,7 @@ from interlock.agents.secret import hidden
 from interlock.agents.tools import Tool
 from interlock.core.job import Job, Reply
 from interlock.errors import AgentRefused, ReplyRefused
-from interlock.ports import Began
+from interlock.ports import Began, unheard
 
 from .answer import Answers
 from .model import Exchange, Model, Request, Said, SchemaNotTaken
@@ -54,7 +54,7 @@ class LlmAdapter:
 
     async def __call__(self, job: Job) -> Reply:
         """The agent's reply, outside of an engine."""
-        return await self.call(job, _silent)
+        return await self.call(job, unheard)
 
     async def call(self, job: Job, began: Began) -> Reply:
         """The agent's reply. What has to be started first is no work of the agent: it begins after that."""
@@ -120,7 +120,3 @@ def _refuse_unusable(said: Said) -> None:
     if said.finish == "cut":
         message = "the answer was cut off: it has more tokens than max_tokens, or the model, allows; answer in fewer"
         raise ReplyRefused(message, said=said.text[:SAID_CHARS_MAX])
-
-
-def _silent(*, fault: str = "") -> None:
-    """Nobody waits for the beginning."""

@@ -7,7 +7,7 @@ from typing import Any
 from interlock.core.job import Job
 from interlock.core.rules import Rules
 from interlock.errors import AgentError, AgentRefused
-from interlock.ports import Adapter, Began
+from interlock.ports import Adapter, Began, unheard
 from interlock.testing.chance import Chance
 
 from .faults import Faults, Injection, seconds_of
@@ -88,7 +88,7 @@ class FaultyAdapter:
             timeout = duty.policy.timeout_ms / 1_000
             seconds = seconds_of(injection, self._chance, timeout=timeout)
             await (asyncio.sleep(seconds) if kind == "slow" else _sleep_on(timeout + seconds))
-            return await self._inner.call(job, _silent)
+            return await self._inner.call(job, unheard)
         if kind == "duplicate":
             began(fault=kind)
             return await self._twice(job)
@@ -110,7 +110,7 @@ class FaultyAdapter:
 async def _outcome_of(adapter: Adapter, job: Job) -> tuple[Any, BaseException | None]:
     """The answer of a call, or what it raised; in this very task, since another one couldn't keep a SystemExit."""
     try:
-        return await adapter.call(job, _silent), None
+        return await adapter.call(job, unheard), None
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001 - raised again, or of the call that doesn't count
@@ -129,7 +129,3 @@ async def _sleep_on(seconds: float) -> None:
                 raise
         else:
             return
-
-
-def _silent(*, fault: str = "") -> None:
-    """The call has begun already."""
