@@ -7,7 +7,7 @@ import pytest
 
 import interlock as il
 from interlock import errors
-from interlock.agents.failure import classified, of_status
+from interlock.agents.failure import classified, ending, of_status
 
 
 class Status(Exception):
@@ -112,3 +112,10 @@ def test_the_text_says_what_the_server_said():
     assert str(of_status(429, "slow down")) == "HTTP 429: slow down"
     assert str(of_status(500, "")) == "HTTP 500"
     assert "no route" in str(classified(APIConnectionError("no route")))
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(0, "exit code 0"), (3, "exit code 3"), (-9, "killed by SIGKILL"), (-63, "killed by signal 63")]
+)
+def test_how_a_process_has_ended(code, told):
+    assert ending(code) == told

@@ -27,6 +27,7 @@ from interlock.errors import (
 )
 
 from .envelope import opened, posted
+from .failure import ending
 from .foreign import ForeignAdapter, Meter, Setting
 from .secret import filled_in, hidden, placeholders
 from .wire import reply_bytes_max
@@ -207,8 +208,5 @@ class _Process(asyncio.SubprocessProtocol):
 def _failure(code: int, complaint: bytes) -> AgentError:
     """What an exit code means, and what the program said about it."""
     said = hidden(complaint.decode("utf-8", "replace").strip())
-    if code < 0:
-        with suppress(ValueError):
-            return AgentCrashed(f"killed by {signal.Signals(-code).name}: {said}".rstrip(": "))
-        return AgentCrashed(f"killed by signal {-code}: {said}".rstrip(": "))
-    return OF_EXIT.get(code, AgentError)(f"exit code {code}: {said}".rstrip(": "))
+    kind = AgentCrashed if code < 0 else OF_EXIT.get(code, AgentError)
+    return kind(f"{ending(code)}: {said}".rstrip(": "))

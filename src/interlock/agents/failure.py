@@ -6,6 +6,7 @@ The whole chain is looked through for a status, a code and a Retry-After; the te
 import asyncio
 import math
 import re
+import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -66,6 +67,16 @@ def of_status(status: int, said: str, headers: Any = None, usage: Usage | None =
     kind = _of_status(status, said)
     seconds = _seconds(_header(headers, "retry-after")) if kind in {RateLimited, Overloaded} else None
     return kind(hidden(f"HTTP {status}: {said}".rstrip(": ")), usage=usage, retry_after=seconds)
+
+
+def ending(code: int) -> str:
+    """How a process has ended, from its return code."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # one of those that have no name
+        return f"killed by signal {-code}"
 
 
 def _links(error: BaseException) -> Iterator[BaseException]:

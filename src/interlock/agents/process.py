@@ -20,6 +20,7 @@ from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import AgentCrashed, AgentRefused
 from interlock.ports import Began
 
+from .failure import ending
 from .wire import (
     LENGTH_BYTES,
     NONCE_BYTES,
@@ -217,12 +218,7 @@ class Worker:
 
     async def _cause(self) -> str:
         self.kill()  # it may have closed its pipe and live on
-        code = await self.process.wait()
-        if code >= 0:
-            return f"exit code {code}"
-        with suppress(ValueError):
-            return f"killed by {signal.Signals(-code).name}"
-        return f"killed by signal {-code}"
+        return ending(await self.process.wait())
 
     def kill(self) -> None:
         """Stop the process and all that it started."""

@@ -17,6 +17,7 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from interlock.agents.failure import ending
 from interlock.agents.secret import hidden
 from interlock.errors import AgentRefused, Unreachable
 
@@ -92,11 +93,7 @@ async def _cause(process: Process, last_words: bytearray) -> str:
     with anyio.move_on_after(GRACE_SECONDS):
         code = await process.wait()
     said = hidden(last_words.decode(errors="replace").strip())
-    how = "it closed its output" if code is None else f"exit code {code}"
-    if code is not None and code < 0:
-        how = f"killed by signal {-code}"
-        with suppress(ValueError):  # one of those that have no name
-            how = f"killed by {signal.Signals(-code).name}"
+    how = "it closed its output" if code is None else ending(code)
     return f"its process ended: {how}" + (f"; its last words: {said}" if said else "")
 
 
