@@ -8,8 +8,8 @@ import pytest
 
 from interlock import errors
 from interlock.agents import secret as secrets
-from interlock.agents.secret import VALUES_KEPT_MAX, Vault, placeholders
-from interlock.errors import AccessDenied
+from interlock.agents.secret import VALUES_KEPT_MAX, Vault, check_placeholders
+from interlock.errors import AccessDenied, TeamError
 
 KEY = "sk-planted-5f1d0c7e9b3a4286"
 
@@ -62,12 +62,13 @@ def test_a_text_is_filled_in(vault):
 
 @pytest.mark.parametrize("text", ["${", "${}", "${A", "${A B}", "${A-B}", "${1}", "${${A}}", "$" * 3 + "{}"])
 def test_a_placeholder_without_a_name_is_refused(text):
-    with pytest.raises(ValueError):
-        placeholders(text)
+    with pytest.raises(TeamError, match=r"the header x has a \$\{ without a name; write \$\{NAME\}") as raised:
+        check_placeholders(text, "the header x", ("headers", "x"))
+    assert raised.value.place == ("headers", "x")
 
 
-def test_a_name_that_is_one_is_found():
-    assert placeholders("Bearer ${A_1} ${b} $C {D}") == ["A_1", "b"]
+def test_a_placeholder_with_a_name_is_none_of_those():
+    check_placeholders("Bearer ${A_1} ${b} $C {D}", "the header x", ())
 
 
 # --- which values ---

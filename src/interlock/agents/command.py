@@ -29,7 +29,7 @@ from interlock.errors import (
 from .envelope import opened, posted
 from .failure import ending
 from .foreign import ForeignAdapter, Meter, Setting
-from .secret import filled_in, hidden, placeholders
+from .secret import check_placeholders, filled_in, hidden
 from .wire import reply_bytes_max
 
 ERROR_BYTES_MAX = 2_000
@@ -91,11 +91,7 @@ class Program:
     def check(self) -> None:
         """Raise TeamError for what can't be run."""
         for name, value in self._env.items():
-            try:
-                placeholders(value)
-            except ValueError:
-                fix = "write ${NAME}, with the name of a secret"
-                raise TeamError(f"the variable {name} has a ${{ without a name", fix=fix, place=("env", name)) from None
+            check_placeholders(value, f"the variable {name}", ("env", name))
             if not name or "=" in name or "\0" in name + value:
                 raise TeamError(f"{name!r:.200} is no environment variable", place=("env", name))
         program = self._run[0]

@@ -15,7 +15,7 @@ from . import extras
 from .envelope import opened, posted
 from .failure import of_status
 from .foreign import ForeignAdapter, Meter, Setting
-from .secret import filled_in, placeholders
+from .secret import check_placeholders, filled_in
 from .wire import reply_bytes_max
 
 ERROR_BYTES_MAX = 2_000
@@ -71,11 +71,7 @@ def _check_header(name: str, value: str) -> None:
     place = ("headers", name)
     if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
         raise TeamError(f"{name!r:.200} is no header to be set here", fix="leave it out", place=place)
-    try:
-        placeholders(value)
-    except ValueError:
-        fix = "write ${NAME}, with the name of a secret"
-        raise TeamError(f"the header {name} has a ${{ without a name", fix=fix, place=place) from None
+    check_placeholders(value, f"the header {name}", place)
     if not _HEADER_VALUE.fullmatch(value):
         raise TeamError(f"the header {name} holds characters that no header may hold", place=place)
 

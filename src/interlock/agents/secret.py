@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 import msgspec
 
 from interlock import errors
-from interlock.errors import AccessDenied
+from interlock.errors import AccessDenied, TeamError
 
 Provider = Callable[[str], str | None]
 
@@ -108,12 +108,12 @@ class Vault:
         return text
 
 
-def placeholders(text: str) -> list[str]:
-    """The names that the `${NAME}` of a text ask for. Raises ValueError where it has a `${` that is none."""
+def check_placeholders(text: str, what: str, place: tuple[str, ...]) -> None:
+    """Raise TeamError where a text has a `${` that is no `${NAME}`. what: whose it is, and place: where."""
     names = _PLACEHOLDER.findall(text)
     if text.count("${") != len(names) or not all(_NAME.fullmatch(name) for name in names):
-        raise ValueError(text)
-    return names
+        fix = "write ${NAME}, with the name of a secret"
+        raise TeamError(f"{what} has a ${{ without a name", fix=fix, place=place)
 
 
 @lru_cache(10_000)
