@@ -29,6 +29,7 @@ from interlock.errors import (
 from .envelope import opened, posted
 from .failure import ending
 from .foreign import ForeignAdapter, Meter, Setting
+from .process import PROCESSES_MAX
 from .secret import check_placeholders, filled_in, hidden
 from .wire import reply_bytes_max
 
@@ -77,7 +78,7 @@ def from_command(
     program = Program([*run], dict(env or {}), str(folder or Path.cwd()), reply_bytes_max(limits))
     program.check()
     adapter = ForeignAdapter(program)
-    adapter.slots = max(2, os.cpu_count() or 1)
+    adapter.slots = PROCESSES_MAX
     return adapter
 
 

@@ -35,6 +35,8 @@ from .wire import (
     tool_message,
 )
 
+# Of one pool or one program at once, unless somebody says otherwise.
+PROCESSES_MAX = max(2, os.cpu_count() or 1)
 LOAD_SECONDS_MAX = 60.0
 END_SECONDS_MAX = 5.0
 PIPE_BYTES = 1 << 20
@@ -59,7 +61,7 @@ class ProcessPool:
         python: str = "",
     ) -> None:
         self._folder, self._limits, self._binding, self._python = folder, limits, binding, python
-        self.idle_max = idle_max or max(2, os.cpu_count() or 1)
+        self.idle_max = idle_max or PROCESSES_MAX
         self._idle: list[Worker] = []
         self._workers: set[Worker] = set()
 
