@@ -1,6 +1,5 @@
 """The only place that chooses implementations: which journal, which adapter for which agent."""
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +16,8 @@ from interlock.agents.tools import Workshop
 from interlock.core.events import AnyEvent
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
 from interlock.engine.run import Run
-from interlock.engine.tasks import run_main
-from interlock.errors import JournalError, TeamError, UsageError
+from interlock.engine.tasks import refuse_inside_a_loop, run_main
+from interlock.errors import JournalError, TeamError
 from interlock.journal.memory import MemoryJournal
 from interlock.ports import Adapter, Journal, Partial
 from interlock.team import Agent, Team
@@ -73,8 +72,7 @@ def run(team: Team, request: Mapping[str, Any], *, journal: str | Path | Journal
 
     Raises UsageError where an event loop runs already: there, await Orchestrator.run.
     """
-    if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the public one raises instead of answering
-        raise UsageError(fix="await Orchestrator(team).run(request)")
+    refuse_inside_a_loop(fix="await Orchestrator(team).run(request)")
 
     async def main() -> Run:
         async with Orchestrator(team, journal) as orchestrator:

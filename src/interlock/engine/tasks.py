@@ -9,7 +9,7 @@ from contextvars import Context
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
-from interlock.errors import describe
+from interlock.errors import UsageError, describe
 
 log = logging.getLogger("interlock")
 
@@ -23,6 +23,12 @@ Result = TypeVar("Result")
 def spawn(work: Coroutine[Any, Any, Result], context: Context | None = None) -> asyncio.Task[Result]:
     """Run a coroutine in a task of its own; whoever spawns it keeps it and waits for it."""
     return asyncio.get_running_loop().create_task(work, context=context)
+
+
+def refuse_inside_a_loop(message: str = "", *, fix: str) -> None:
+    """Raise UsageError where an event loop runs already: run_main could make no other."""
+    if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the public one raises instead of answering
+        raise UsageError(message, fix=fix)
 
 
 def run_main(main: Coroutine[Any, Any, Result]) -> Result:

@@ -17,7 +17,7 @@ from interlock.core.job import Job
 from interlock.core.plan import hint
 from interlock.core.rules import Rules
 from interlock.core.values import encode_written
-from interlock.engine.tasks import run_main, spawn
+from interlock.engine.tasks import refuse_inside_a_loop, run_main, spawn
 from interlock.errors import ReplyRefused, TeamError, UsageError, describe
 from interlock.ports import Adapter
 from interlock.team import Team
@@ -120,9 +120,8 @@ def check_agent(
     Raises TeamError: the team can't be run, has no such agent, or gives it nothing to do, or a schema needs examples
     for values to be made; UsageError in a running event loop, or for arguments of no use.
     """
-    if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the public one raises instead of answering
-        fix = "call it from a plain function: def test_..., not async def"
-        raise UsageError("check_agent makes an event loop of its own, and one is running here", fix=fix)
+    message = "check_agent makes an event loop of its own, and one is running here"
+    refuse_inside_a_loop(message, fix="call it from a plain function: def test_..., not async def")
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
         raise UsageError(f"examples is {examples!r}", fix="ask for 1 or more")
     if agent not in team.agents:

@@ -7,7 +7,6 @@ A real machine is led to the writer's steps by good replies of all others. The w
 then the reader, with the context that the writer has made. The calls take real time, as those of a model do.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from random import Random
@@ -24,7 +23,7 @@ from interlock.core.machine import Machine
 from interlock.core.paths import bits
 from interlock.core.plan import hint
 from interlock.core.rules import Rules
-from interlock.engine.tasks import run_main
+from interlock.engine.tasks import refuse_inside_a_loop, run_main
 from interlock.errors import ReplyRefused, TeamError, UsageError
 from interlock.ports import Adapter
 from interlock.team import Team
@@ -128,9 +127,8 @@ class Pair:
         requests: Sequence[Mapping[str, Any]] | None = None,
     ) -> PairReport:
         """As `check`, but without raising PairFailed."""
-        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the public one raises instead of answering
-            fix = "call it from a plain function: def test_..., not async def"
-            raise UsageError("a pair is called in an event loop of its own, and one is running here", fix=fix)
+        message = "a pair is called in an event loop of its own, and one is running here"
+        refuse_inside_a_loop(message, fix="call it from a plain function: def test_..., not async def")
         if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
             raise UsageError(f"examples is {examples!r}", fix="ask for 1 or more")
         stray = next((name for name in agents or {} if name not in {self.writer, self.reader}), None)

@@ -7,13 +7,13 @@
 Real code or fakes, one run or thousands of worlds: the engine, the machine and the assessment are always the real ones.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from interlock.core.plan import hint
+from interlock.engine.tasks import refuse_inside_a_loop
 from interlock.errors import InputError, TeamError, UsageError
 from interlock.team import Team
 from interlock.team.registry import code_of
@@ -217,9 +217,8 @@ class Simulator:
 
 
 def _outside_of_any_loop() -> None:
-    if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the public one raises instead of answering
-        fix = "call it from a plain function: def test_..., not async def"
-        raise UsageError("a simulation has an event loop of its own, and one is running here", fix=fix)
+    message = "a simulation has an event loop of its own, and one is running here"
+    refuse_inside_a_loop(message, fix="call it from a plain function: def test_..., not async def")
 
 
 def _at_least_1(number: int, name: str) -> int:
