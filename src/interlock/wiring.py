@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from interlock.agents.foreign import Setting
 from interlock.agents.function import FunctionAdapter, ThreadAdapter
 from interlock.agents.process import ProcessAdapter, ProcessPool
 from interlock.agents.secret import VAULT
+from interlock.agents.setting import Setting
 from interlock.agents.tools import Workshop
 from interlock.core.events import AnyEvent
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine

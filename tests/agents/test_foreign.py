@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 import interlock as il
-from interlock.agents.foreign import ForeignAdapter
-from interlock.errors import AgentError, RateLimited, ReplyRefused
+from interlock.agents.foreign import ForeignAdapter, Translation
+from interlock.errors import AgentError, RateLimited, ReplyRefused, TeamError
 from tests import virtual
 
 from .scenes import job
@@ -82,3 +82,11 @@ def test_an_adapter_may_be_an_agents_use():
 def test_what_fails_without_a_word_fails_the_attempt():
     with pytest.raises(AgentError, match="ZeroDivisionError"):
         call(ZeroDivisionError())
+
+
+def test_a_translation_is_made_of_functions():
+    found = {"desk:ask": str, "desk:read": 7}.__getitem__
+    assert Translation.of({"instructions": "sort", "input": "desk:ask"}, found) == Translation("sort", str)
+    with pytest.raises(TeamError, match="output names a int, not a function") as refused:
+        Translation.of({"input": "desk:ask", "output": "desk:read"}, found)
+    assert refused.value.place == ("output",)

@@ -17,8 +17,9 @@ from interlock.errors import AgentError, AgentRefused, ReplyRefused, TeamError, 
 from .autogen_events import Hearing
 from .clients import forbid_retries, let_go
 from .extras import load
-from .foreign import ForeignAdapter, Meter, Setting, Translation
+from .foreign import ForeignAdapter, Meter, Translation
 from .secret import hidden
+from .setting import Setting
 
 EXTRA = "autogen"
 MESSAGES_MAX = 1_000

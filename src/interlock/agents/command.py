@@ -28,9 +28,10 @@ from interlock.errors import (
 
 from .envelope import opened, posted
 from .failure import ending
-from .foreign import ForeignAdapter, Meter, Setting
+from .foreign import ForeignAdapter, Meter
 from .process import PROCESSES_MAX
 from .secret import check_placeholders, filled_in, hidden
+from .setting import Setting
 from .wire import reply_bytes_max
 
 ERROR_BYTES_MAX = 2_000

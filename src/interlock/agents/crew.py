@@ -59,8 +59,7 @@ def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]
         raise AgentRefused(
             f"{reference} is a {type(make).__name__}, not a function that makes a new crew for each call"
         )
-    functions = {name: find(options[name]) for name in ("input", "output") if name in options}
-    translation = Translation(options.get("instructions", ""), **functions)
+    translation = Translation.of(options, find)
     if not logging.root.handlers:  # CrewAI logs what models answer, and would set up a handler by that
         logging.root.addHandler(logging.NullHandler())
     return ForeignAdapter(Crews(reference, make, translation, storage / "crew"), options.get("price"))

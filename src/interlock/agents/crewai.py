@@ -16,8 +16,8 @@ from interlock.team.agent import described
 from interlock.team.registry import importable
 
 from .extras import check
-from .foreign import Setting
 from .process import ProcessAdapter, ProcessPool
+from .setting import Setting
 from .wire import Binding
 
 # A worker takes seconds to import CrewAI, and holds a quarter of a gigabyte then.

@@ -6,7 +6,7 @@ consumes. All else is here: when the call begins, what its answer means, and how
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -14,13 +14,11 @@ from interlock.core.assess import MODEL_CHARS_MAX, TOKENS_MAX
 from interlock.core.job import Job, Reply, Usage
 from interlock.errors import ReplyRefused, TeamError
 from interlock.ports import Began, unheard
-from interlock.team import Agent, Team
 
 from .answer import Form, reply_of
 from .failure import classified
 from .prices import dollars
 from .prompt import Prompt, prompt_of
-from .tools import Workshop
 
 
 class Meter:
@@ -112,6 +110,15 @@ class Translation(msgspec.Struct, frozen=True):
     input: Callable[[Job], Any] | None = None
     output: Callable[[Any, Job], Any] | None = None
 
+    @classmethod
+    def of(cls, declared: Mapping[str, Any], find: Callable[[str], Any]) -> Self:
+        """The one that is declared. find: gives the function that a text names. Raises TeamError for what is none."""
+        functions = {key: find(declared[key]) for key in ("input", "output") if key in declared}
+        for key, function in functions.items():
+            if not callable(function):
+                raise TeamError(f"{key} names a {type(function).__name__}, not a function", place=(key,))
+        return cls(declared.get("instructions", ""), **functions)
+
     def prompt(self, job: Job, *, form: bool = True) -> Prompt:
         """The prompt for a job. form: with that of the answer in words, for agents that aren't given it otherwise."""
         return prompt_of(job, self.instructions, form=Form.of(job) if form else None)
@@ -119,32 +126,3 @@ class Translation(msgspec.Struct, frozen=True):
     def answer(self, result: Any, job: Job, usual: Callable[[Any], Any]) -> Any:
         """The answer in a result; `usual` finds it where no output is given."""
         return self.output(result, job) if self.output is not None else usual(result)
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """What an adapter is made from where the agent is declared in a team file.
-
-    declared: what stands under the key of its kind, a mapping with `use` where that was a text. find: the object that
-    "module:name" names, from the team's folder. workshop: what the tools of the team's agents share.
-    """
-
-    agent: Agent
-    declared: Mapping[str, Any]
-    find: Callable[[str], Any]
-    team: Team
-    workshop: Workshop | None = None
-
-    @property
-    def target(self) -> Any:
-        """The framework's object that `use` names. Raises TeamError."""
-        return self.find(self.declared["use"])
-
-    @property
-    def translation(self) -> Translation:
-        """The translation that is declared."""
-        made = {key: self.find(self.declared[key]) for key in ("input", "output") if key in self.declared}
-        for key, function in made.items():
-            if not callable(function):
-                message = f"agent {self.agent.name}: {key} names a {type(function).__name__}, not a function"
-                raise TeamError(message, place=("agents", self.agent.name, self.agent.kind))
-        return Translation(self.declared.get("instructions", ""), **made)

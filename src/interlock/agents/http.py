@@ -14,8 +14,9 @@ from interlock.errors import AgentRefused, BadRequest, ReplyRefused, TeamError
 from . import extras
 from .envelope import opened, posted
 from .failure import of_status
-from .foreign import ForeignAdapter, Meter, Setting
+from .foreign import ForeignAdapter, Meter
 from .secret import check_placeholders, filled_in
+from .setting import Setting
 from .wire import reply_bytes_max
 
 ERROR_BYTES_MAX = 2_000

@@ -10,8 +10,9 @@ from interlock.errors import AgentRefused, ReplyRefused, TeamError, describe
 
 from .clients import forbid_retries, let_go
 from .extras import load
-from .foreign import ForeignAdapter, Meter, Setting, Translation
+from .foreign import ForeignAdapter, Meter, Translation
 from .secret import hidden
+from .setting import Setting
 
 EXTRA = "openai-agents"
 # Calls of a model in one run, those after tools and handoffs included.

@@ -14,10 +14,11 @@ from interlock.team.registry import importable
 
 from .clients import forbid_retries
 from .extras import check
-from .foreign import ForeignAdapter, Meter, Setting, Translation
+from .foreign import ForeignAdapter, Meter, Translation
 from .process import ProcessAdapter, ProcessPool
 from .prompt import data_of
 from .secret import hidden
+from .setting import Setting
 from .wire import Binding
 
 FIX = "pip install openai, and pip install --no-deps openai-swarm, which requires much that it doesn't use"
@@ -109,9 +110,9 @@ def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]
 
     options: `instructions`, `price`, and references as `input` and `output`.
     """
-    functions = {name: find(options[name]) for name in ("input", "output") if name in options}
+    translation = Translation.of(options, find)
     try:
-        swarms = _Swarms(find(reference), Translation(options.get("instructions", ""), **functions))
+        swarms = _Swarms(find(reference), translation)
     except InterlockError:
         raise
     except Exception as error:  # noqa: BLE001 - the user's function may raise anything, and OpenAI's client wants a key

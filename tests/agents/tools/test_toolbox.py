@@ -11,7 +11,7 @@ import pytest
 
 from interlock import wiring
 from interlock.agents import extras
-from interlock.agents.foreign import Setting
+from interlock.agents.setting import Setting
 from interlock.agents.tools import Toolbox, Workshop
 from interlock.errors import AgentError, MissingExtra, TeamError
 from interlock.team import Team

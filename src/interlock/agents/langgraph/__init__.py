@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from interlock.agents.extras import load
-from interlock.agents.foreign import ForeignAdapter, Setting, Translation
+from interlock.agents.foreign import ForeignAdapter, Translation
+from interlock.agents.setting import Setting
 from interlock.core.job import Job
 from interlock.errors import TeamError
 from interlock.ports import Adapter

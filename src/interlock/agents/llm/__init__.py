@@ -5,7 +5,7 @@ Models are asked through pydantic-ai, which one module alone knows; `Place` (pro
 `local` runs a small one in this process.
 """
 
-from interlock.agents.foreign import Setting
+from interlock.agents.setting import Setting
 from interlock.errors import TeamError
 
 from . import local

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from interlock.agents.answer import SAID_CHARS_MAX, Form, reply_of
-from interlock.agents.foreign import Setting
+from interlock.agents.setting import Setting
 from interlock.core import paths
 from interlock.core.job import Job, Reply
 from interlock.core.schema import WritesSchema

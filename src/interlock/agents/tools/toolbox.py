@@ -12,7 +12,7 @@ from .tool import Declared, Tool
 from .workshop import Workshop
 
 if TYPE_CHECKING:
-    from interlock.agents.foreign import Setting  # which has a workshop among its fields
+    from interlock.agents.setting import Setting  # which has a workshop among its fields
 
 
 class Source(Protocol):
