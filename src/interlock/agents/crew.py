@@ -67,6 +67,7 @@ def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]
 
 def _settle(storage: Path) -> None:
     """Make a folder for whatever is stored here, and remove those of workers that are gone."""
+    storage.parent.mkdir(0o700, exist_ok=True)
     for folder in storage.parent.iterdir():
         if not _is_alive(int(folder.name)):
             shutil.rmtree(folder, ignore_errors=True)

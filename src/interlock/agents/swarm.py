@@ -1,4 +1,4 @@
-"""Agents of OpenAI Swarm. They are not async, so each works in a worker process, which can be killed.
+"""Agents of OpenAI Swarm, which are not async.
 
 `declared` and `from_swarm` are this end of the pipe; `bound` is the other, which runs in the worker.
 """
@@ -7,22 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from interlock.core.job import Job
-from interlock.core.values import DEFAULT_LIMITS, Limits
-from interlock.errors import AgentError, AgentRefused, InterlockError, MissingExtra, TeamError, describe
-from interlock.ports import unheard
-from interlock.team.registry import importable
+from interlock.errors import AgentError, AgentRefused, InterlockError, MissingExtra, describe
 
+from .bound import Blueprint, BoundAdapter
 from .clients import forbid_retries
 from .extras import check
 from .foreign import ForeignAdapter, Meter, Translation
-from .process import ProcessAdapter, ProcessPool
 from .prompt import data_of
 from .secret import hidden
 from .setting import Setting
-from .wire import Binding
 
 FIX = "pip install openai, and pip install --no-deps openai-swarm, which requires much that it doesn't use"
-OPTIONS = ("instructions", "input", "output", "price")
 # Messages of one conversation: what models say, and what tools and handoffs answer.
 MESSAGES_MAX = 40
 REFUSAL_CHARS_MAX = 500
@@ -36,7 +31,7 @@ def from_swarm(
     output: str | Callable[[Any, Job], Any] | None = None,
     price: Mapping[str, float] | None = None,
     workers: int | None = None,
-) -> "SwarmAdapter":
+) -> BoundAdapter:
     """The adapter of an agent of OpenAI Swarm, with the agents that it may hand off to.
 
     agent: where it is, as "module:name"; or a function at the top level of a module that makes it, or makes a pair of a
@@ -48,43 +43,14 @@ def from_swarm(
     Raises MissingExtra, TeamError.
     """
     _check()
-    functions = {"input": input, "output": output}
-    options: dict[str, Any] = {name: _reference(given) for name, given in functions.items() if given is not None}
-    if instructions:
-        options["instructions"] = instructions
-    if price is not None:
-        options["price"] = dict(price)
-    return SwarmAdapter(_reference(agent), options, workers=workers)
+    blueprint = Blueprint.of(agent, instructions=instructions, input=input, output=output, price=price)
+    return BoundAdapter(__name__, blueprint, workers)
 
 
-def declared(setting: Setting) -> "SwarmAdapter":
-    """The adapter of an agent that a team declares. Its code is imported by its workers alone."""
+def declared(setting: Setting) -> BoundAdapter:
+    """The adapter of an agent that a team declares."""
     _check()
-    options = {key: setting.declared[key] for key in OPTIONS if key in setting.declared}
-    team = setting.team
-    folder = str(team.folder) if team.folder else ""
-    workers = setting.agent.concurrency
-    return SwarmAdapter(setting.declared["use"], options, folder=folder, limits=team.limits, workers=workers)
-
-
-class SwarmAdapter(ProcessAdapter):
-    """Has a Swarm do jobs in worker processes. It can be called like a function of the job, too."""
-
-    def __init__(
-        self,
-        reference: str,
-        options: Mapping[str, Any],
-        *,
-        folder: str = "",
-        limits: Limits = DEFAULT_LIMITS,
-        workers: int | None = None,
-    ) -> None:
-        binding = Binding(__name__, dict(options))
-        super().__init__(ProcessPool(folder, limits=limits, idle_max=workers, binding=binding), reference, workers)
-
-    async def __call__(self, job: Job) -> Any:
-        """The agent's reply, outside of an engine."""
-        return await self.call(job, unheard)
+    return BoundAdapter(__name__, Blueprint.declared(setting), setting.agent.concurrency)
 
 
 def _check() -> None:
@@ -92,14 +58,6 @@ def _check() -> None:
         check("swarm", "")
     except MissingExtra as missing:
         raise MissingExtra(missing.message, fix=FIX) from None
-
-
-def _reference(given: Any) -> str:
-    reference = given if isinstance(given, str) else importable(given)
-    if reference is None:
-        message = f"a Swarm runs in a process of its own, which can't import this {type(given).__name__}"
-        raise TeamError(message, fix='name it as "module:name", or give a function at the top level of a module')
-    return reference
 
 
 # --- in the worker ---
