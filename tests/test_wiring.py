@@ -15,9 +15,12 @@ import pytest
 import interlock as il
 from interlock.agents.function import FunctionAdapter, ThreadAdapter
 from interlock.agents.process import ProcessAdapter
+from interlock.agents.tools import Workshop
 from interlock.errors import JournalError, RunInterrupted, TeamError, UsageError
 from interlock.journal.memory import MemoryJournal
 from interlock.journal.sqlite import SqliteJournal
+from interlock.testing.injection.faults import Faults
+from interlock.testing.injection.orchestrator import FaultyOrchestrator
 from interlock.wiring import adapters, open_journal
 from tests.agents.scenes import until
 
@@ -80,8 +83,12 @@ def local(job):
     return {f"out.{job.step}": os.getpid()}
 
 
+def made(team):
+    return adapters(team, Workshop.of(team))
+
+
 def kind_of(use, isolation=None):
-    adapter = adapters(team(use=use, isolation=isolation))["ann"]
+    adapter = made(team(use=use, isolation=isolation))["ann"]
     return {FunctionAdapter: "task", ProcessAdapter: "process", ThreadAdapter: "thread"}[type(adapter)]
 
 
@@ -138,7 +145,7 @@ def test_what_no_other_process_can_import_runs_in_a_thread_and_says_so(chosen, c
 )
 def test_an_agent_that_cannot_be_called_is_refused(chosen, use, isolation, told):
     with pytest.raises(TeamError) as refused:
-        adapters(team(use=use, isolation=isolation))
+        made(team(use=use, isolation=isolation))
     assert told in str(refused.value)
 
 
@@ -146,7 +153,7 @@ def test_every_agent_that_cannot_be_called_is_named():
     plan = il.Plan([il.Step("a", agent="a", action="act")])
     agents = [il.Agent(name, scope=il.Scope(["act"], [], [f"{name}.*"])) for name in ("a", "b")]
     with pytest.raises(TeamError) as refused:
-        adapters(il.Team(agents, plan))
+        made(il.Team(agents, plan))
     assert [problem.place[:2] for problem in refused.value.problems] == [("agents", "a"), ("agents", "b")]
 
 
@@ -161,7 +168,7 @@ def test_a_problem_of_a_team_file_is_located(tmp_path):
         "plan:\n  - {id: s0, agent: ann, action: act}\n"
     )
     with pytest.raises(TeamError) as refused:
-        adapters(il.Team.load(tmp_path))
+        made(il.Team.load(tmp_path))
     assert (refused.value.line, refused.value.file) == (7, str(tmp_path / "team.yaml"))
 
 
@@ -219,6 +226,29 @@ def test_an_engine_that_closes_kills_the_processes_of_its_calls(chosen):
         return worker.process.returncode
 
     assert asyncio.run(main()) == -9
+
+
+@pytest.mark.parametrize(
+    "orchestrator", [il.Orchestrator, functools.partial(FaultyOrchestrator, faults=Faults(), seed=0)]
+)
+def test_what_the_agents_share_is_closed_once(chosen, monkeypatch, orchestrator):
+    closed = []
+    close = Workshop.close
+
+    async def closes(workshop):
+        closed.append({*workshop.pool._workers})
+        await close(workshop)
+
+    async def main():
+        async with orchestrator(two, ":memory:") as running:
+            return await running.run({})
+
+    monkeypatch.setattr(Workshop, "close", closes)
+    agents = [il.Agent(name, use=chosen.sync, scope=il.Scope(["act"], [], [f"out.{name}"])) for name in ("ann", "bob")]
+    two = il.Team(agents, il.Plan([il.Step(agent.name, agent=agent.name, action="act") for agent in agents]))
+    assert asyncio.run(main()).status == "succeeded"
+    [workers] = closed
+    assert {worker.process.returncode for worker in workers} == {-9}
 
 
 # --- journals ---

@@ -52,7 +52,8 @@ class Orchestrator(Engine):
         on_event: Callable[[str, Sequence[AnyEvent]], None] | None = None,
         on_partial: Callable[[Partial], None] | None = None,
     ) -> None:
-        callables, _ = adapters(team), team.rules  # what can't be run must not leave a journal behind
+        workshop = Workshop.of(team)
+        callables, _ = adapters(team, workshop), team.rules  # what can't be run must not leave a journal behind
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         observers = [on_event] if on_event is not None else []
         super().__init__(
@@ -64,6 +65,7 @@ class Orchestrator(Engine):
             observers=observers,
             secrets=VAULT,
             hearer=on_partial,
+            release=workshop.close,
         )
 
 
@@ -93,10 +95,12 @@ def open_journal(name: str | Path) -> Journal:
     return SqliteJournal(name)
 
 
-def adapters(team: Team) -> dict[str, Adapter]:
-    """An adapter for each agent of a team. Raises TeamError, naming every agent that can't be called."""
+def adapters(team: Team, workshop: Workshop) -> dict[str, Adapter]:
+    """An adapter for each agent of a team. Raises TeamError, naming every agent that can't be called.
+
+    workshop: the team's, which they share; whoever made it closes it, after them.
+    """
     _refuse_secrets(team)
-    workshop = Workshop.of(team)
     made: dict[str, Adapter] = {}
     problems: list[TeamError] = []
     for name, agent in team.agents.items():

@@ -7,6 +7,7 @@ from interlock.agents import extras
 from interlock.agents.crew import inputs_of
 from interlock.agents.crewai import from_crewai
 from interlock.agents.prompt import prompt_of
+from interlock.agents.tools import Workshop
 from interlock.errors import MissingExtra
 from interlock.wiring import adapters
 
@@ -23,7 +24,7 @@ def test_without_crewai_the_extra_is_named(monkeypatch):
         [il.Agent("triage", crewai="crews:make_crew", scope=il.Scope(["sort"]))],
         il.Plan([il.Step("sort", "triage", "sort")]),
     )
-    for make in (lambda: from_crewai(make_crew), lambda: adapters(team)):
+    for make in (lambda: from_crewai(make_crew), lambda: adapters(team, Workshop.of(team))):
         with pytest.raises(MissingExtra, match=r"crewai is not installed; pip install 'interlock\[crewai\]'"):
             make()
 

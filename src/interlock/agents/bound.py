@@ -63,6 +63,10 @@ class BoundAdapter(ProcessAdapter):
         """The agent's reply, outside of an engine."""
         return await self.call(job, unheard)
 
+    async def close(self) -> None:
+        """Stop the workers."""
+        await self._pool.close()
+
 
 def _reference(given: Any) -> str:
     reference = given if isinstance(given, str) else importable(given)

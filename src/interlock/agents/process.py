@@ -117,7 +117,10 @@ class ProcessPool:
 
 
 class ProcessAdapter:
-    """Calls `module:function` in a worker of a pool; slots: in how many at once, as many as are kept by default."""
+    """Calls `module:function` in a worker of a pool; slots: in how many at once, as many as are kept by default.
+
+    Whoever made the pool closes it.
+    """
 
     def __init__(self, pool: ProcessPool, reference: str, slots: int | None = None) -> None:
         self._pool, self._reference = pool, reference
@@ -136,8 +139,7 @@ class ProcessAdapter:
         return answer_of(reply)
 
     async def close(self) -> None:
-        """Stop the pool's workers."""
-        await self._pool.close()
+        """The pool is others' as well."""
 
 
 class Worker:

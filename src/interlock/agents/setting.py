@@ -23,7 +23,7 @@ class Setting(msgspec.Struct, frozen=True):
     declared: Mapping[str, Any]
     find: Callable[[str], Any]
     team: Team
-    workshop: Workshop | None = None
+    workshop: Workshop
 
     @property
     def target(self) -> Any:

@@ -38,7 +38,8 @@ class Engine:
     now_us, ids: where time (microseconds since 1970) and new ids (from such a time) come from. faults: the document of
     the faults that the adapters inject on purpose; it is kept in the journal, and new runs are marked with its hash.
     secrets: what neither a request nor a reply may hold, and nothing tells.
-    hearer: told what agents say before they have finished.
+    hearer: told what agents say before they have finished. release: ends what the adapters share, when they
+    are closed.
     """
 
     def __init__(  # noqa: PLR0913 - the seams, by name
@@ -56,6 +57,7 @@ class Engine:
         faults: bytes = b"",
         secrets: Secrets | None = None,
         hearer: Hearer | None = None,
+        release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.team, self.journal = team, journal
         self._rules = team.rules
@@ -67,7 +69,7 @@ class Engine:
         self._drivers: dict[str, Driver] = {}
         self._watchdog = Watchdog() if watch else None
         self._team_hash = self._faults_hash = ""
-        self._faults = faults
+        self._faults, self._release = faults, release
 
     async def __aenter__(self) -> Self:
         if self._shell.secrets is not None:
@@ -94,6 +96,8 @@ class Engine:
             await asyncio.wait(self._shell.ending, timeout=tasks.STUBBORN_SECONDS)
         for adapter in self._shell.adapters.values():
             await adapter.close()
+        if self._release is not None:
+            await self._release()
         await self.journal.close()
 
     # --- runs ---

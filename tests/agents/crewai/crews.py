@@ -22,13 +22,6 @@ def crew_of(llm, description="{{task}}", **given):
 CLERK = "def make_crew(): return crew_of(make_llm())"
 
 
-class Lent(ProcessAdapter):
-    """An adapter whose workers go on after it is closed."""
-
-    async def close(self) -> None:
-        """They are closed when all tests are done."""
-
-
 class WarmCrews:
     """Workers that have imported CrewAI, in a loop that outlives the tests."""
 
@@ -40,16 +33,16 @@ class WarmCrews:
         self.pool = ProcessPool(str(folder), idle_max=2, binding=binding)
         self._numbers = itertools.count()
 
-    def clerk(self, server: Any, model: str, *, stream: bool = False) -> Lent:
+    def clerk(self, server: Any, model: str, *, stream: bool = False) -> ProcessAdapter:
         """The adapter that the contract asks for."""
         return self.adapter(CLERK, server, model, stream=stream)
 
-    def adapter(self, source: str, server: Any, model: str = "normal", *, stream: bool = False) -> Lent:
+    def adapter(self, source: str, server: Any, model: str = "normal", *, stream: bool = False) -> ProcessAdapter:
         """An adapter of the crews that a module makes, by its `make_crew`."""
         module = f"crews_{next(self._numbers)}"
         head = HEAD.format(model=model, url=server.url, stream=stream)
         (self.folder / f"{module}.py").write_text(f"{head}\n{source}\n")
-        return Lent(self.pool, f"{module}:make_crew")
+        return ProcessAdapter(self.pool, f"{module}:make_crew")
 
     async def all_warm(self) -> None:
         """Replace the workers that a test has killed, so that they aren't taken for what the next one leaves behind."""

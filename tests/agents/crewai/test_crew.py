@@ -10,6 +10,7 @@ import pytest
 
 import interlock as il
 from interlock.agents.crewai import CrewAdapter, from_crewai
+from interlock.agents.tools import Workshop
 from interlock.errors import AgentError, AgentRefused, TeamError
 from tests.agents.model_server import KEY, ModelServer
 from tests.agents.scenes import alive, children, in_loop, job, nothing
@@ -205,7 +206,7 @@ def test_a_team_file_says_how_many_workers_there_are():
     def slots(**declared):
         agent = il.Agent("triage", crewai="crews:make_crew", scope=il.Scope(["sort"]), **declared)
         team = il.Team([agent], il.Plan([il.Step("sort", "triage", "sort")]))
-        adapter = il.wiring.adapters(team)["triage"]
+        adapter = il.wiring.adapters(team, Workshop.of(team))["triage"]
         assert isinstance(adapter, CrewAdapter)
         return adapter.slots
 

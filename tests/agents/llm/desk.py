@@ -3,6 +3,7 @@
 import asyncio
 
 import interlock as il
+from interlock.agents.tools import Workshop
 from interlock.wiring import adapters
 
 SCOPE = il.Scope(
@@ -25,7 +26,8 @@ def team_of(server, model="normal", *, policy=None, **llm):
 
 
 def adapter_of(server, model="normal", **llm):
-    return adapters(team_of(server, model, **llm))["triage"]
+    team = team_of(server, model, **llm)
+    return adapters(team, Workshop.of(team))["triage"]
 
 
 def run_of(team, *, request=REQUEST, **given):

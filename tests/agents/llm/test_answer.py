@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import interlock as il
 from interlock.agents.llm.answer import Answers, place_of
+from interlock.agents.tools import Workshop
 from interlock.errors import ReplyRefused, TeamError
 from interlock.team.output import schema_of
 from interlock.wiring import adapters
@@ -171,7 +172,8 @@ def agent(tmp_path):
     def made(output):
         (tmp_path / "answer_models.py").write_text(textwrap.dedent(SOURCE))
         (tmp_path / "team.yaml").write_text(textwrap.dedent(TEAM).format(output=output))
-        return adapters(il.Team.load(tmp_path))["triage"]._agent
+        team = il.Team.load(tmp_path)
+        return adapters(team, Workshop.of(team))["triage"]._agent
 
     return made
 

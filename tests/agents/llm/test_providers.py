@@ -6,13 +6,15 @@ import pytest
 
 import interlock as il
 from interlock.agents.llm.providers import PROVIDERS, Place
+from interlock.agents.tools import Workshop
 from interlock.errors import MissingExtra, TeamError
 from interlock.team.tables import PROVIDERS as DECLARED
 from interlock.wiring import adapters
 
 
 def adapter(**llm):
-    return adapters(il.Team([il.Agent("triage", llm=llm, scope=il.Scope(allowed_actions=["sort"]))]))["triage"]
+    team = il.Team([il.Agent("triage", llm=llm, scope=il.Scope(allowed_actions=["sort"]))])
+    return adapters(team, Workshop.of(team))["triage"]
 
 
 def test_the_team_file_knows_the_providers():

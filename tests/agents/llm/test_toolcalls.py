@@ -45,13 +45,10 @@ class Box:
     """A toolbox."""
 
     def __init__(self, *tools):
-        self.tools, self.closed = list(tools), False
+        self.tools = list(tools)
 
     async def open(self, given):
         return self.tools
-
-    async def close(self):
-        self.closed = True
 
 
 def tool(call, name="look up", **given):
@@ -185,13 +182,6 @@ async def test_a_call_that_is_cancelled_cancels_its_tool():
     task.cancel()
     await asyncio.wait({task})
     assert (task.cancelled(), ended) == (True, [True])
-
-
-@in_loop
-async def test_tools_are_closed_with_their_agent():
-    box = Box()
-    await LlmAdapter(LlmAgent(Scripted(ANSWER), Answers(), toolbox=box)).close()
-    assert box.closed
 
 
 @pytest.mark.parametrize("listened", [False, True], ids=["whole", "streamed"])

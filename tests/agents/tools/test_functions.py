@@ -38,11 +38,11 @@ async def tools(folder, source, **keys):
         FunctionTool(Declared(name, use=f"{module}:{name}", **keys), resolve(f"{module}:{name}", folder), workshop)
         for name in names
     ]
-    box = Toolbox(made, workshop)
+    box = Toolbox(made)
     try:
         yield {tool.name: tool for tool in await box.open(job(view={"ticket": {"id": 7}}))}
     finally:
-        await box.close()
+        await workshop.close()
 
 
 def tool(folder, source, **keys):

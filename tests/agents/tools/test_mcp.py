@@ -32,7 +32,7 @@ class Scene:
 
     async def tool(self, name, **keys):
         source = McpTool(Declared(name, mcp="crm", **keys), self.workshop.servers["crm"], self.workshop.limits)
-        return (await Toolbox([source], self.workshop).open(job()))[0]
+        return (await Toolbox([source]).open(job()))[0]
 
     async def call(self, name, arguments=None, **keys):
         return await (await self.tool(name, **keys)).call(arguments or {})

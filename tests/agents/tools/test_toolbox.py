@@ -20,8 +20,8 @@ from tests.agents.scenes import children, job
 from tests.test_docs import prepared
 
 
-def toolbox(team, name="support", workshop=None):
-    agent = team.agents[name]
+def toolbox(team, workshop=None):
+    agent, workshop = team.agents["support"], workshop or Workshop.of(team)
     return Toolbox.of(Setting(agent, agent.llm, partial(find, folder=team.folder), team, workshop))
 
 
@@ -39,7 +39,9 @@ def test_the_tools_of_the_page_work(tmp_path, monkeypatch):
     monkeypatch.setenv("CRM_TOKEN", "a-secret-of-pages")
 
     async def main():
-        box = toolbox(Team.load(tmp_path))
+        team = Team.load(tmp_path)
+        workshop = Workshop.of(team)
+        box = toolbox(team, workshop)
         try:
             found, days, refund = await box.open(job())
             assert await found.call({"customer": "c1"}) == {"customer": "c1", "plan": "pro"}
@@ -57,7 +59,7 @@ def test_the_tools_of_the_page_work(tmp_path, monkeypatch):
             with pytest.raises(AgentError, match="<= 100"):
                 await refund.call({"order": "o1", "euros": 1e6})
         finally:
-            await box.close()
+            await workshop.close()
 
     asyncio.run(main())
     assert not children()
@@ -100,7 +102,9 @@ def test_the_agents_of_a_team_share_a_workshop(tmp_path, monkeypatch):
         f"mcp_servers: {{crm: {{url: 'http://localhost/mcp'}}}}\n"
         f"agents: {{a: {{allowed_actions: [look], {llm}}}, b: {{allowed_actions: [look], {llm}}}}}\n"
     )
-    wiring.adapters(Team.load(tmp_path))
+    team = Team.load(tmp_path)
+    workshop = Workshop.of(team)
+    wiring.adapters(team, workshop)
     one, other = settings
-    assert one.workshop is other.workshop
+    assert one.workshop is other.workshop is workshop
     assert [*one.workshop.servers] == ["crm"]

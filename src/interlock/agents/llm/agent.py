@@ -30,9 +30,6 @@ class Toolbox(Protocol):
     async def open(self, job: Job) -> list[Tool]:
         """The tools for one job; what has to be connected first is connected. Raises AgentError."""
 
-    async def close(self) -> None:
-        """Close what is behind them."""
-
 
 class LlmAgent(msgspec.Struct, frozen=True):
     """What is declared of one. instructions: a template over the view."""
@@ -71,10 +68,8 @@ class LlmAdapter:
             raise classified(error) from None
 
     async def close(self) -> None:
-        """Close the model's connections and the tools."""
+        """Close the model's connections."""
         await self._agent.model.close()
-        if self._agent.toolbox is not None:
-            await self._agent.toolbox.close()
 
 
 class Conversation:

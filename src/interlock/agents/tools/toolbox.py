@@ -9,7 +9,6 @@ from interlock.errors import TeamError
 from .functions import FunctionTool
 from .mcp import McpTool
 from .tool import Declared, Tool
-from .workshop import Workshop
 
 if TYPE_CHECKING:
     from interlock.agents.setting import Setting  # which has a workshop among its fields
@@ -28,26 +27,25 @@ class Source(Protocol):
 class Toolbox:
     """The tools that an agent declares."""
 
-    def __init__(self, sources: Sequence[Source], workshop: Workshop) -> None:
-        self._sources, self._workshop = sources, workshop
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = sources
 
     @classmethod
     def of(cls, setting: "Setting") -> "Toolbox":
         """The toolbox of an agent in a team file. Raises TeamError, naming every tool that can't be called."""
-        workshop = setting.workshop or Workshop.of(setting.team)
         sources: list[Source] = []
         problems: list[TeamError] = []
         for name, keys in setting.declared.get("tools", {}).items():
             declared = Declared.of(name, keys)
             try:
-                sources.append(_source(declared, setting, workshop))
+                sources.append(_source(declared, setting))
             except TeamError as error:
                 place = ("agents", setting.agent.name, "llm", "tools", name, "use")
                 message = f"the tool {name} of agent {setting.agent.name} uses {declared.use}: {error.sentence}"
                 problems.append(TeamError(message, fix=error.fix, place=place, agents=(setting.agent.name,)))
         if problems:
             raise TeamError.of(problems)
-        return cls(sources, workshop)
+        return cls(sources)
 
     async def open(self, job: Job) -> list[Tool]:
         """The tools for one job; what has to be connected first is connected, before the agent's own work begins.
@@ -58,12 +56,9 @@ class Toolbox:
             source.begin()
         return [await source.tool(job) for source in self._sources]
 
-    async def close(self) -> None:
-        """Close what the team's toolboxes share; a later call opens it again."""
-        await self._workshop.close()
 
-
-def _source(declared: Declared, setting: "Setting", workshop: Workshop) -> Source:
+def _source(declared: Declared, setting: "Setting") -> Source:
+    workshop = setting.workshop
     if declared.mcp:
         return McpTool(declared, workshop.servers[declared.mcp], workshop.limits)
     return FunctionTool(declared, setting.find(declared.use), workshop)

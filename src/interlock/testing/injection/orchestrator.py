@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from interlock.agents.secret import VAULT
+from interlock.agents.tools import Workshop
 from interlock.core.events import AnyEvent
 from interlock.core.values import decode, encode_canonical
 from interlock.engine import clock
@@ -71,7 +72,9 @@ class FaultyOrchestrator(Engine):
         self._offset_us = 0
         self._moments: list[asyncio.TimerHandle] = []
         rules, chance = team.rules, self._chance
-        broken = {n: FaultyAdapter(a, rules, faults, chance, label=self._label) for n, a in adapters(team).items()}
+        workshop = Workshop.of(team)
+        made = adapters(team, workshop)
+        broken = {n: FaultyAdapter(a, rules, faults, chance, label=self._label) for n, a in made.items()}
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         super().__init__(
             team,
@@ -83,6 +86,7 @@ class FaultyOrchestrator(Engine):
             now_us=self._shifted_now_us,
             faults=document(faults, seed),
             secrets=VAULT,
+            release=workshop.close,
         )
 
     async def __aenter__(self) -> Self:
