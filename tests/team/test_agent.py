@@ -53,6 +53,15 @@ def test_the_role_is_the_agent_without_its_code():
         ({"fallback": work}, "agents.a.fallback is a function, not a name"),
         ({"schema": {"requires": []}}, "agents.a.schema: the schema of the schema uses requires"),
         ({"isolation": "container"}, "agents.a.isolation is 'container'"),
+        *(
+            (
+                {kind: "m:name", "isolation": "process"},
+                f"agents.a.isolation says nothing of an agent that is declared by {kind}",
+            )
+            for kind in ("langgraph", "crewai", "autogen", "openai_agents", "swarm")
+        ),
+        ({"llm": {"model": "openai:x"}, "isolation": "thread"}, "declared by llm"),
+        ({"command": ["cat"], "isolation": "process"}, "declared by command"),
         ({"concurrency": 0}, "agents.a.concurrency is the number 0"),
         ({"version": 2}, "agents.a.version is the number 2, not a text"),
     ],

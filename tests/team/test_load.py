@@ -229,6 +229,10 @@ def test_the_whole_file(tmp_path, text, line, part):
         ("crewai: make", "agents.a.crewai is 'make', not module:function"),
         ("crewai: {use: m:make, price: {input: -1, output: 0}}", "price.input is the number -1, not a number from 0"),
         ("crewai: m:make\n    autogen: m:make", "agents.a has crewai and autogen: an agent is of one kind"),
+        (
+            "http: 'https://a.test'\n    isolation: task",
+            "agents.a.isolation says nothing of an agent that is declared by http",
+        ),
         ("command: []", "agents.a.command has 0 items; at least 1 are needed"),
         ("rate: {requests: 60/min}", "rate is not part of this version"),
         ("guardrails: [schema]", "guardrails is not part of this version"),

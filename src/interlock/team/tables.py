@@ -265,6 +265,10 @@ def _agent_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamErro
     if len(kinds) > 1:
         message = f"{dotted(place)} has {' and '.join(kinds)}: an agent is of one kind"
         yield TeamError(message, fix="keep one of them", place=(*place, kinds[1]))
+    if "isolation" in value and kinds and "use" not in kinds:
+        at = (*place, "isolation")
+        message = f"{dotted(at)} says nothing of an agent that is declared by {kinds[0]}"
+        yield TeamError(message, fix="remove it, or name a function of your own by use", place=at)
     allowed = value.get("allowed_actions", ())
     for name in tools_of(value.get("llm")) if isinstance(allowed, list | tuple) else ():
         if name not in allowed:

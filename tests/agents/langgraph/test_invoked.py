@@ -345,5 +345,3 @@ def test_a_graph_can_work_in_a_process_that_can_be_killed(team, caplog):
         said = category(team("use: sorters:clerk\n    isolation: process"))
     assert said.startswith("cards, said ")
     assert said != f"cards, said {os.getpid()}"
-    with pytest.raises(TeamError, match="is declared by langgraph, so it runs as a task; write triage = "):
-        il.Orchestrator(team("langgraph: sorters:graph\n    isolation: process"))

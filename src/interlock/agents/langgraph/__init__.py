@@ -52,11 +52,6 @@ def from_langgraph(
 def declared(setting: Setting) -> Adapter:
     """The adapter of an agent that a team file declares by `langgraph`."""
     agent, translation = setting.agent, setting.translation
-    place = ("agents", agent.name)
-    if agent.isolation not in {None, "task"}:
-        message = f"agent {agent.name} is declared by langgraph, so it runs as a task"
-        fix = "write triage = interlock.from_langgraph(graph) beside the graph, and use: module:triage"
-        raise TeamError(message, fix=fix, place=(*place, "isolation"))
     try:
         return from_langgraph(
             setting.target,
@@ -67,7 +62,7 @@ def declared(setting: Setting) -> Adapter:
         )
     except TeamError as error:
         message = f"agent {agent.name}: {error.sentence}"
-        raise TeamError(message, fix=error.fix, place=error.place or (*place, "langgraph")) from None
+        raise TeamError(message, fix=error.fix, place=error.place or ("agents", agent.name, "langgraph")) from None
 
 
 def _works(names: list[str]) -> str:
