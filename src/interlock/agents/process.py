@@ -80,6 +80,11 @@ class ProcessPool:
             raise
         return worker
 
+    def knows(self, reference: str) -> bool:
+        """Whether a worker has loaded this agent."""
+        self._forget_dead()
+        return any(reference in worker.loaded for worker in self._workers)
+
     async def _start(self) -> "Worker":
         import_path = [] if self._python else [str(entry or Path.cwd()) for entry in sys.path]
         setup = Setup(os.getpid(), self._folder, import_path, self._limits, self._binding)

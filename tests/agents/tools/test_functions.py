@@ -4,12 +4,15 @@ import asyncio
 import itertools
 import math
 import os
+import time
 from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 
 import interlock as il
+from interlock.agents.llm.model import ToolCall
+from interlock.agents.llm.toolcalls import ToolCalls
 from interlock.agents.process import ProcessPool
 from interlock.agents.tools import Toolbox, Workshop
 from interlock.agents.tools.functions import FunctionTool
@@ -205,6 +208,36 @@ def test_it_is_stopped_at_its_timeout_and_works_the_next_time(work, tmp_path):
             await until(lambda: not children())
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_its_time_runs_from_when_its_work_begins(tmp_path):
+    marker = tmp_path / "slow"
+    source = f"if pathlib.Path({str(marker)!r}).exists(): time.sleep(6)\ndef look(): os.kill(os.getpid(), 9)"
+
+    async def main():
+        async with tools(tmp_path, source, timeout=0.5) as made:
+            calls = ToolCalls([*made.values()])
+            for text in ("SIGKILL", "SIGKILL"):  # the second has to import the module once more
+                ((_, told),) = await calls.answered([ToolCall("1", "look", "{}")])
+                assert text in told
+                marker.touch()
+
+    asyncio.run(main())
+
+
+def test_what_a_call_needs_is_imported_before_its_agent_begins(tmp_path):
+    async def main():
+        async with tools(tmp_path, "begun = time.monotonic()\ndef since(): return begun") as made:
+            begun = time.monotonic()
+            assert await made["since"].call({}) < begun
+
+    asyncio.run(main())
+
+
+def test_a_module_that_can_not_be_imported_is_an_error_of_the_call(tmp_path):
+    source = "import sys\nif 'pytest' not in sys.modules: raise OSError('no database')\ndef look(): pass"
+    assert "no database" in failed(tmp_path, source, {}).message
 
 
 def test_a_timeout_of_its_own_is_told_as_its_error(tmp_path):

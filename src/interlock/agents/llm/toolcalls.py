@@ -1,6 +1,5 @@
 """The tools that a model calls while it works on a job: only those it was offered, within bounds, and written down."""
 
-import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -19,8 +18,6 @@ RESULT_CHARS_MAX = 50_000
 ARGUMENTS_CHARS_MAX = 100_000
 ARGUMENTS_KEPT_CHARS_MAX = 2_000
 NAME_CHARS_MAX = 64
-# What a call may take beside the tool's own work, such as the start of a process.
-GRACE_SECONDS = 5.0
 
 
 class ToolCalls:
@@ -70,12 +67,9 @@ class ToolCalls:
 
 
 async def _called(tool: Tool, arguments: dict[str, Any]) -> tuple[str, bool]:
-    """What a tool returns as JSON, or its error, and whether it is one."""
+    """What a tool returns as JSON, or its error, and whether it is one. It bounds itself, from when its work begins."""
     try:
-        async with asyncio.timeout(tool.timeout + GRACE_SECONDS):
-            return msgspec.json.encode(await tool.call(arguments)).decode(), False
-    except TimeoutError:
-        return f"error: {tool.name} took longer than {tool.timeout:g} s", True
+        return msgspec.json.encode(await tool.call(arguments)).decode(), False
     except AgentError as error:
         return f"error: {error}", True
     except Exception as error:  # noqa: BLE001 - tools raise anything; the model is told, and may go on without

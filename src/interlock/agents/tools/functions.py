@@ -43,7 +43,9 @@ class FunctionTool:
         """Nothing has to be opened."""
 
     async def tool(self, job: Job) -> Tool:
-        """The tool for one job."""
+        """The tool for one job. Its module is imported before the agent's own work begins, which may take long."""
+        if self._call == self._in_process:
+            await self._workshop.make_ready(self._declared.use)
         return self._declared.offered(self._description, self._schema, partial(self._checked, job))
 
     async def _checked(self, job: Job, given: dict[str, Any]) -> Any:

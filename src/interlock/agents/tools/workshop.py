@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from interlock.agents.process import ProcessPool
 from interlock.core.values import DEFAULT_LIMITS, Limits
+from interlock.errors import AgentError
 from interlock.team import Team
 
 from .mcp import McpServer
@@ -33,6 +35,13 @@ class Workshop:
         folder = str(team.folder or "")
         pool = ProcessPool(folder, limits=team.limits)
         return cls(pool, team.mcp_servers, folder=folder, limits=team.limits)
+
+    async def make_ready(self, reference: str) -> None:
+        """Have a process import a function, unless one has, or all are at work. A call meets the error of that."""
+        if not self.room.locked() and not self.pool.knows(reference):
+            with suppress(AgentError):
+                async with self.room:
+                    self.pool.give_back(await self.pool.lease(reference))
 
     async def close(self) -> None:
         """End the processes and connections; a later call opens them again."""
