@@ -47,6 +47,15 @@ def test_the_names_users_write_are_there():
     } <= set(il.__all__)  # fmt: skip
 
 
+def test_every_adapter_is_looked_up_when_it_is_asked_for():
+    kinds = {"autogen", "command", "crewai", "http", "langgraph", "openai_agents", "swarm"}
+    assert {name for name in il.__all__ if name.startswith("from_")} == {f"from_{kind}" for kind in kinds}
+    for kind in kinds:
+        assert getattr(il, f"from_{kind}").__module__ == f"interlock.agents.{kind}"
+    loaded = loaded_after("import interlock")
+    assert loaded.isdisjoint({f"interlock.agents.{kind}" for kind in kinds})
+
+
 def test_what_is_public_is_documented():
     for name in il.__all__:
         assert (getattr(il, name).__doc__ or "").strip(), name

@@ -52,7 +52,9 @@ __all__ = [
     "Usage",
     "agent",
     "from_autogen",
+    "from_command",
     "from_crewai",
+    "from_http",
     "from_langgraph",
     "from_openai_agents",
     "from_swarm",
@@ -62,7 +64,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """What costs more than all the rest is looked up when it is asked for: the version, and adapters of frameworks."""
+    """What costs more than all the rest is looked up when it is asked for: the version, and adapters."""
     if name == "__version__":
         from importlib.metadata import version
 
