@@ -5,6 +5,7 @@ A page is one program: its blocks run one after another, as `__main__`, in a fol
 the page.
 """
 
+import inspect
 import re
 import subprocess
 import sys
@@ -76,6 +77,18 @@ def test_no_block_is_overlooked():
 def test_every_field_is_documented(page, kind, prefix):
     text = text_of(page)
     assert [name for name in kind.__struct_fields__ if not re.search(rf"[`(\s.]{prefix}{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("made", [il.Agent, il.Team, il.Orchestrator])
+def test_every_argument_is_documented(made):
+    text = text_of("docs/python.md") + text_of("docs/team-file.md")
+    names = inspect.signature(made).parameters
+    assert [name for name in names if not re.search(rf"[`(\s]{name}[`=,:)]", text)] == []
+
+
+def test_every_adapter_is_documented():
+    adapters = [name for name in il.__all__ if name.startswith("from_")]
+    assert [name for name in adapters if f"`il.{name}(" not in text_of("docs/python.md")] == []
 
 
 @pytest.mark.parametrize(
