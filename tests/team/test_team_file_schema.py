@@ -22,6 +22,10 @@ def fits(value, schema):
         return fits(value, schema["then"] if fits(value, schema["if"]) else schema["else"])
     if "anyOf" in schema and not any(fits(value, inner) for inner in schema["anyOf"]):
         return False
+    if "oneOf" in schema and sum(fits(value, inner) for inner in schema["oneOf"]) != 1:
+        return False
+    if "not" in schema and fits(value, schema["not"]):
+        return False
     kind = KINDS.get(schema.get("type"), object)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         return False
@@ -63,6 +67,9 @@ def test_the_examples_fit(file):
         "agents: {'a b': {}}",
         "agents: {a: {retries: -1}}",
         "agents: {a: {allowed_actions: x}}",
+        "agents: {a: {use: 'desk:sort', llm: {model: 'local:smollm2'}}}",
+        "agents: {a: {http: 'https://a.example/', command: [sort]}}",
+        "agents: {a: {langgraph: 'desk:graph', crewai: 'desk:crew', autogen: 'desk:agent'}}",
         "agents: {a: {}}\nreducers: {x: max}",
         "agents: {a: {}}\nplan: []",
         "agents: {a: {}}\nplan: [{id: a}]",
@@ -73,6 +80,11 @@ def test_the_examples_fit(file):
 )
 def test_what_the_loader_refuses_does_not_fit(text):
     assert not fits(yaml.safe_load(text), team_file_schema())
+
+
+@pytest.mark.parametrize("text", ["use: 'desk:sort'", "openai_agents: 'desk:clerk'", "swarm: {use: 'desk:clerk'}", ""])
+def test_an_agent_of_one_kind_fits_and_so_does_a_bare_scope(text):
+    assert fits(yaml.safe_load(f"agents: {{a: {{{text}}}}}"), team_file_schema())
 
 
 def test_it_says_which_draft_it_is_and_describes_every_key():

@@ -261,11 +261,15 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A mapping with known keys. later: keys that are planned, and not part of this version."""
+    """A mapping with known keys. later: keys that are planned, and not part of this version.
+
+    rivals: of these keys, a mapping has one at most.
+    """
 
     what: str
     fields: Mapping[str, Field]
     later: frozenset[str] = frozenset()
+    rivals: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Any], Place], Iterator[TeamError]] | None = None
 
     def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
@@ -301,7 +305,14 @@ class Record(msgspec.Struct, frozen=True):
         properties = {name: {**f.shape.schema(), "description": f.description} for name, f in self.fields.items()}
         required = [name for name, f in self.fields.items() if f.required]
         closed: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-        return {**closed, **({"required": required} if required else {})}
+        return {**closed, **({"required": required} if required else {}), **self._one_at_most()}
+
+    def _one_at_most(self) -> dict[str, Any]:
+        """Draft 2020-12 has no word for it: one of the rivals stands there alone, or none does."""
+        if not self.rivals:
+            return {}
+        alone = [{"required": [name]} for name in self.rivals]
+        return {"oneOf": [*alone, {"not": {"anyOf": alone}}]}
 
 
 class Brief(msgspec.Struct, frozen=True):

@@ -333,6 +333,7 @@ AGENT = Record(
         "version": Field(TEXT, "Change it when its code changes meaning: runs keep to their version.", lone=True),
     },
     later=_ADAPTERS_LATER | {"breaker", "budget", "effects", "escalation", "guardrails", "on_request", "rate"},
+    rivals=tuple(KINDS),
     check=_agent_problems,
 )
 
