@@ -92,7 +92,16 @@ def test_every_adapter_is_documented():
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, *FRAMEWORK_PAGES, "docs/debugging.md", "docs/team-file.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+    "page",
+    [
+        *PAGES,
+        *FRAMEWORK_PAGES,
+        "docs/debugging.md",
+        "docs/doctor.md",
+        "docs/team-file.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+    ],
 )
 def test_links_lead_somewhere(page):
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text_of(page)):

@@ -1,5 +1,10 @@
 """`doctor`: what people and scripts are told."""
 
+import json
+from pathlib import Path
+
+from interlock.doctor import Diagnosis
+
 
 def test_it_tells_what_is_installed(desk):
     ended = desk.run("doctor")
@@ -24,9 +29,23 @@ def test_a_team_that_cannot_work_yet(desk):
 
 def test_scripts_get_one_document(desk):
     told = desk.json("doctor", ".")
-    assert {"interlock", "python", "system", "extras", "agents"} == told.keys()
+    assert {"interlock", "python", "system", "extras", "agents", "mcp_servers"} == told.keys()
     assert {agent["state"] for agent in told["agents"]} == {"ok"}
     assert {"name", "installed", "packages"} == told["extras"][0].keys()
+
+
+def test_a_server_that_cannot_be_started(desk):
+    with (desk.folder / "team.yaml").open("a") as file:
+        file.write("mcp_servers: {crm: {command: [no-such-program]}}\n")
+    ended = desk.run("doctor", ".")
+    assert ended.code == 1
+    assert "✗ 1 MCP server can't work yet" in ended.out
+    told = json.loads(desk.run("doctor", ".", "--json").out)
+    assert [(one["subject"], one["state"]) for one in told["mcp_servers"]] == [("crm", "failed")]
+
+
+def test_nothing_moves_where_nobody_watches(desk):
+    assert desk.run("doctor", ".").err == ""
 
 
 def test_a_team_that_is_no_team(desk):
@@ -34,3 +53,10 @@ def test_a_team_that_is_no_team(desk):
     ended = desk.run("doctor", ".", "--json")
     assert (ended.code, ended.out) == (2, "")
     assert "agents" in ended.err
+
+
+def test_the_page_speaks_of_every_field(desk):
+    page = Path(__file__).parents[2].joinpath("docs", "doctor.md").read_text("utf-8")
+    told = desk.json("doctor", ".")
+    named = [*told, *told["extras"][0], *Diagnosis.__struct_fields__]
+    assert [name for name in named if f"`{name}`" not in page] == []

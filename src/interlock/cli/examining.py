@@ -7,25 +7,35 @@ from typing import Any
 import msgspec
 
 import interlock
-from interlock.doctor import Diagnosis, Extra, examine, extras
+from interlock.doctor import Examination, Extra, examine, extras
 from interlock.team import Team
 
 from . import exits
+from .text import interactive
 
 
 def doctor(team: str | None, *, json: bool) -> int:
     """Look, and tell; the exit code says whether the team could run."""
     about = {"interlock": interlock.__version__, "python": platform.python_version(), "system": sys.platform}
-    parts, found = extras(), examine(Team.load(team)) if team is not None else []
+    parts, found = extras(), _examined(Team.load(team)) if team is not None else Examination()
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(_document(about, parts, found)) + b"\n")
     else:
         from .paint_doctor import show_doctor
 
         show_doctor(about, parts, found, team or "")
-    return exits.DONE if all(one.state == "ok" for one in found) else exits.FAILED
+    return exits.DONE if found.is_fine else exits.FAILED
 
 
-def _document(about: dict[str, str], parts: list[Extra], found: list[Diagnosis]) -> dict[str, Any]:
+def _examined(team: Team) -> Examination:
+    if not interactive():
+        return examine(team)
+    from .paint_doctor import LooksLine
+
+    with LooksLine(len(team.agents) + len(team.mcp_servers)) as line:
+        return examine(team, line.moved)
+
+
+def _document(about: dict[str, str], parts: list[Extra], found: Examination) -> dict[str, Any]:
     told = [{"name": one.name, "installed": one.is_installed, "packages": one.packages} for one in parts]
-    return {**about, "extras": told, "agents": msgspec.to_builtins(found)}
+    return {**about, "extras": told, **msgspec.to_builtins(found)}

@@ -1,19 +1,50 @@
-"""What the doctor found, drawn."""
+"""What the doctor found, drawn; and what it is still looking at, which moves on standard error."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from interlock.doctor import Diagnosis, Extra
+from interlock.doctor import Diagnosis, Examination, Extra
 
 from .paint import MARKS, console
-from .text import plain, plural
+from .text import line, plain, plural
 
+WAITING_SHOWN = 4
 _STATES = {"ok": MARKS["succeeded"], "missing": MARKS["parked"], "failed": MARKS["failed"]}
 
 
-def show_doctor(about: dict[str, str], parts: list[Extra], found: list[Diagnosis], team: str) -> None:
-    """Versions, optional parts, and the agents of a team."""
+class LooksLine:
+    """One line that says what is still looked at, while it is entered."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._status = Console(stderr=True).status(Text("looking"), spinner="dots")
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def moved(self, importing: str, waiting: Sequence[str]) -> None:
+        """The code of an agent is imported; or these are still looked at."""
+        said = f"importing the code of {line(importing)}" if importing else self._left(waiting)
+        self._status.update(Text(said, no_wrap=True, overflow="ellipsis"))
+
+    def _left(self, names: Sequence[str]) -> str:
+        shown = ", ".join(map(line, names[:WAITING_SHOWN])) + (" ..." if len(names) > WAITING_SHOWN else "")
+        return f"{self._total - len(names)} of {self._total} looked at{shown and ', waiting for: '}{shown}"
+
+
+def show_doctor(about: dict[str, str], parts: list[Extra], found: Examination, team: str) -> None:
+    """Versions, optional parts, and the agents and MCP servers of a team."""
     out = console()
     out.print(Text(f"interlock {about['interlock']} · Python {about['python']} · {about['system']}"))
     if parts:
@@ -35,17 +66,28 @@ def _show_extras(out: Console, parts: list[Extra]) -> None:
     out.print(table)
 
 
-def _show_team(out: Console, found: list[Diagnosis]) -> None:
+def _show_team(out: Console, found: Examination) -> None:
     table = _table()
-    for one in found:
+    for one in (*found.agents, *found.mcp_servers):
         mark, style = _STATES[one.state]
         text = Text(plain(one.text)).append(f"\nfix: {plain(one.fix)}" if one.fix else "", "green")
         table.add_row(Text(mark, style), Text(one.subject), Text(one.kind, "dim"), text)
     out.print(table)
-    wrong = sum(one.state != "ok" for one in found)
-    mark, style = MARKS["failed" if wrong else "succeeded"]
-    said = f"{plural(wrong, 'agent')} can't work yet" if wrong else "every agent can work"
-    out.print(Text(f"{mark} {said}", style))
+    mark, style = MARKS["succeeded" if found.is_fine else "failed"]
+    out.print(Text(f"{mark} {_summed_up(found)}", style))
+
+
+def _summed_up(found: Examination) -> str:
+    agents, servers = _wrong(found.agents), _wrong(found.mcp_servers)
+    if not agents and not servers:
+        return "every agent can work"
+    told = [plural(agents, "agent")] if agents else []
+    told += [plural(servers, "MCP server")] if servers else []
+    return f"{' and '.join(told)} can't work yet"
+
+
+def _wrong(found: Sequence[Diagnosis]) -> int:
+    return sum(not one.is_fine for one in found)
 
 
 def _table() -> Table:

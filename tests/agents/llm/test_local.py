@@ -122,6 +122,6 @@ def test_missing_weights_are_named(monkeypatch):
 
 def test_the_doctor_starts_nothing():
     before = children()
-    [found] = examine(team())
+    [found] = examine(team()).agents
     assert (found.state, found.text) == ("ok", "smollm2, on this machine")
     assert children() == before

@@ -195,15 +195,15 @@ def test_a_missing_key_is_found_when_it_is_needed(server):
 
 def test_the_doctor_asks_the_server(server):
     team = team_of(server)
-    [found] = examine(team)
+    [found] = examine(team).agents
     assert (found.state, found.text) == ("ok", f"openai:normal at {server.url}")
     assert server.requests[0].path == "/v1/models"
 
 
 def test_the_doctor_misses_a_key_and_a_server(server):
-    [found] = examine(team_of(server, key="NOT_THERE"))
+    [found] = examine(team_of(server, key="NOT_THERE")).agents
     assert (found.state, found.text, found.fix) == (
         "missing", "there is no NOT_THERE", "set NOT_THERE in the environment",
     )  # fmt: skip
-    [found] = examine(team_of(server, base_url="http://127.0.0.1:9/v1"))
+    [found] = examine(team_of(server, base_url="http://127.0.0.1:9/v1")).agents
     assert (found.state, server.requests) == ("failed", [])
