@@ -1,6 +1,6 @@
 """THIS FILE BREAKS THINGS ON PURPOSE, so that you can watch Interlock deal with it. No real team needs it.
 
-`demo.yaml` puts these wrappers in front of the agents of `agents.py`. At the first attempt, and only for the messages
+`demo.yaml` puts these wrappers in front of the agents of `desk.py`. At the first attempt, and only for the messages
 of the customers named in TRIAGE_FAULTS and RESOLUTION_FAULTS, they
 
 - sleep past the timeout,
@@ -26,7 +26,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import agents
+import desk
 
 import interlock as il
 
@@ -47,12 +47,12 @@ async def oversleep(job: il.Job) -> None:
 
 
 async def write_wrong_type(job: il.Job) -> il.Reply:
-    reply = await agents.triage(job)
+    reply = await desk.triage(job)
     return il.Reply(writes={**reply.writes, "ticket.needs_person": "perhaps"})
 
 
 async def write_foreign_field(job: il.Job) -> il.Reply:
-    reply = await agents.resolution(job)
+    reply = await desk.resolution(job)
     return il.Reply(writes={**reply.writes, "ticket.category": "solved"})
 
 
@@ -76,15 +76,15 @@ RESOLUTION_FAULTS = by_message({"Rosa Jiménez": write_foreign_field, "Yusuf Ayd
 
 
 async def triage(job: il.Job) -> Any:
-    return await call(agents.triage, job, TRIAGE_FAULTS)
+    return await call(desk.triage, job, TRIAGE_FAULTS)
 
 
 async def resolution(job: il.Job) -> Any:
-    return await call(agents.resolution, job, RESOLUTION_FAULTS)
+    return await call(desk.resolution, job, RESOLUTION_FAULTS)
 
 
 async def escalation(job: il.Job) -> Any:
-    return await call(agents.escalation, job, {})
+    return await call(desk.escalation, job, {})
 
 
 async def call(agent: Agent, job: il.Job, faults: Mapping[str, Agent]) -> Any:

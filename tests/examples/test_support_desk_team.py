@@ -17,7 +17,7 @@ EXAMPLE = Example("support_desk")
 def test_the_demo_is_the_team_with_faults_and_one_shorter_timeout():
     expected = EXAMPLE.table("team")
     for name, agent in expected["agents"].items():
-        assert agent["use"] == f"agents:{name}"
+        assert agent["use"] == f"desk:{name}"
         agent["use"] = f"faults:{name}"
     expected["agents"]["triage"]["timeout"] = "1s"
 
@@ -51,9 +51,9 @@ FEEDBACK = "ticket.response: expected a string"
 
 
 @pytest.fixture
-def agents(monkeypatch):
-    monkeypatch.setitem(sys.modules, "intents", EXAMPLE.module("intents"))  # as `agents` imports it
-    return EXAMPLE.module("agents")
+def desk(monkeypatch):
+    monkeypatch.setitem(sys.modules, "intents", EXAMPLE.module("intents"))  # as `desk` imports it
+    return EXAMPLE.module("desk")
 
 
 def ask(agent, category):
@@ -71,19 +71,19 @@ def ask(agent, category):
     return asyncio.run(agent(job))
 
 
-def test_a_customer_never_reads_feedback(agents):
-    letter = ask(agents.resolution, "card_arrival").writes["ticket.response"]
-    assert letter == f"Dear customer, you wrote: “Hello?”\n\n{agents.ANSWERS['card_arrival']}"
+def test_a_customer_never_reads_feedback(desk):
+    letter = ask(desk.resolution, "card_arrival").writes["ticket.response"]
+    assert letter == f"Dear customer, you wrote: “Hello?”\n\n{desk.ANSWERS['card_arrival']}"
 
 
-def test_what_has_no_answer_is_asked_again_after_feedback(agents):
-    reply = ask(agents.resolution, "no_such_category")
+def test_what_has_no_answer_is_asked_again_after_feedback(desk):
+    reply = ask(desk.resolution, "no_such_category")
     assert reply.writes == {}
     assert reply.ask.text == "There is no answer for no_such_category. What shall we tell the customer?"
 
 
-def test_escalation_asks_again_after_feedback(agents):
-    reply = ask(agents.escalation, "unrecognised")
+def test_escalation_asks_again_after_feedback(desk):
+    reply = ask(desk.escalation, "unrecognised")
     assert reply.writes == {}
     assert reply.ask.text.startswith("What does this customer want?")
     assert FEEDBACK not in reply.ask.text
