@@ -387,6 +387,22 @@ def test_loading_the_plugin_loads_nothing_of_interlock():
     assert done.stdout.split() == []
 
 
+def test_the_assertions_of_a_test_are_rewritten_and_those_of_interlock_are_not(pytester):
+    pytester.makeconftest("import pytest; pytest.register_assert_rewrite('interlock', 'mine')")  # as pytest itself does
+    code = """
+        import mine
+        import interlock.testing.simulator
+
+        def test_it():
+            loaders = [type(module.__loader__).__name__ for module in (mine, interlock.testing.simulator)]
+            assert loaders == ["AssertionRewritingHook", "SourceFileLoader"]
+            assert len(loaders) == 3
+    """
+    pytester.makepyfile(mine="", test_it=code)
+    done = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    done.stdout.fnmatch_lines(["E * assert 2 == 3", "E * where 2 = len(*"])
+
+
 @pytest.mark.parametrize("option", ["--fixtures", "--markers", "--help"])
 def test_the_plugin_says_what_it_has(pytester, option):
     has = {
