@@ -1,14 +1,12 @@
 """The agents of the desk: each reads what its scope shows and writes its own fields. `intents.py` does the thinking."""
 
-from pathlib import Path
 from textwrap import shorten
 
 import intents
-import yaml
 
 import interlock as il
 
-ANSWERS = yaml.safe_load(Path(__file__).with_name("knowledge.yaml").read_text(encoding="utf-8"))
+ANSWERS = intents.read_table("knowledge.yaml")
 TOPIC_CHARS_MAX = 60
 QUOTE_CHARS_MAX = 1_000
 

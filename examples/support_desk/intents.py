@@ -23,6 +23,7 @@ Priority = Literal["low", "normal", "high"]
 Tree = dict[str, Any]  # word -> Tree; END -> the ideas of the phrase that ends here
 
 UNRECOGNISED = "unrecognised"
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # where it is written in C, ten times as fast
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[£$€]")
 END = ""
 
@@ -159,7 +160,7 @@ def scores_of(ideas: set[str]) -> list[int]:
 
 def read_table(name: str) -> dict[str, Any]:
     """One of the YAML files beside this module."""
-    return yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    return yaml.load(Path(__file__).with_name(name).read_text(encoding="utf-8"), SAFE_LOADER)  # noqa: S506 - it is safe
 
 
 def spelled_out(phrases: str) -> Iterator[str]:
