@@ -7,8 +7,8 @@ from rich.text import Text
 
 from interlock.testing.simulation.campaign import Failure, Report
 from interlock.testing.simulation.crashes import CrashReport
+from interlock.testing.simulation.episode import Episode
 from interlock.testing.simulation.transcript import transcript
-from interlock.testing.simulation.world import Episode
 
 from .paint import INJECTED, MARKS, console, marked, next_commands
 from .text import count, counted, duration, line, plain, plural

@@ -18,7 +18,8 @@ from .chance import Chance
 from .fakes import Code, answer_of
 from .injection.faults import Fault, Faults
 from .simulation.account import Account
-from .simulation.world import Episode, Scene, World
+from .simulation.episode import Episode
+from .simulation.world import Scene, World
 
 # A call takes up to this share of its timeout, so that timing alone fails none.
 SHARE_MAX = 0.6

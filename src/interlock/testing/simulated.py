@@ -16,8 +16,8 @@ from interlock.errors import UsageError
 from interlock.history import visible
 
 from .simulation.account import Account
+from .simulation.episode import Episode
 from .simulation.transcript import transcript
-from .simulation.world import Episode
 
 LINES_MAX = 120
 

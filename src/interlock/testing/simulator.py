@@ -25,7 +25,8 @@ from .simulated import SimulatedRun, SimulationFailed
 from .simulation.account import Broken
 from .simulation.campaign import RUNS, Recipe, Report, Scenes, shrink
 from .simulation.crashes import CrashReport, explore_crashes
-from .simulation.world import Episode, Invariant, Scene, World
+from .simulation.episode import Episode
+from .simulation.world import Invariant, Scene, World
 
 Agents = Mapping[str, Any] | Literal["real", "generated"]
 FaultsGiven = Faults | Sequence[Fault] | Literal["everything"]

@@ -9,8 +9,9 @@ import interlock as il
 from interlock.core import events as e
 from interlock.testing.injection.faults import Fault, Faults
 from interlock.testing.simulation.account import Broken
+from interlock.testing.simulation.episode import Happening
 from interlock.testing.simulation.transcript import CHARS_MAX, COLUMN_MAX, transcript
-from interlock.testing.simulation.world import Happening, Scene, World
+from interlock.testing.simulation.world import Scene, World
 from tests.engine import stage
 
 HOSTILE = "\x1b[31mred\x07 \u202eback\u2066 \x9b2J\x00\x7f half \ud83d a\u200bb tab\there\r\nnext\u2028line"

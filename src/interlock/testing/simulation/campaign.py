@@ -27,7 +27,8 @@ from interlock.testing.generation.replies import RequestMaker
 from interlock.testing.injection.faults import Faults
 
 from .account import Broken
-from .world import Episode, Invariant, Scene, World
+from .episode import Episode
+from .world import Invariant, Scene, World
 
 RUNS = 3
 SEEDS_PER_TASK = 25

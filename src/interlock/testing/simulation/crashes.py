@@ -10,7 +10,8 @@ from interlock.testing.chance import Chance
 from interlock.testing.injection.faults import Fault, Faults, Injection
 
 from .account import Account, Broken
-from .world import Episode, Scene, World
+from .episode import Episode
+from .world import Scene, World
 
 WHEN = ("crash_before_write", "crash_after_write")
 FIRST_PROCESS = "process-1"

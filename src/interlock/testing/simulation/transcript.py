@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from interlock.core import events as e
 from interlock.history import sentence, visible
 
-from .world import Episode, Happening
+from .episode import Episode, Happening
 
 CHARS_MAX = 240
 COLUMN_MAX = 26

@@ -29,10 +29,12 @@ from interlock.testing.injection.adapters import FaultyAdapter
 from interlock.testing.injection.faults import Faults, Injection, moment_of, seconds_of
 
 from .account import Account, Broken
-from .checks import Outcome, check_outcome, check_replay
+from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
+from .episode import Episode, Happening, Struck, outcome_of
 from .loop import START_US, Timeline
 from .process import BATCH, Call, Process
+from .traffic import Traffic
 from .views import ViewHashes
 
 # After so many deaths a world has no more of them, so that it comes to an end.
@@ -40,8 +42,6 @@ DEATHS_MAX = 12
 PROCESSES_MAX = 60
 SECONDS_MAX = 1_000 * 86_400.0
 RESTART_SECONDS = (0.0, 1.0, 30.0, 7_200.0)
-# Who is asked to cancel a run has this long for it, while it is alive: time for some appends on a busy disk.
-CANCEL_SECONDS = 1.0
 # A world's engines have room for so many calls and runs at once: for all there are, or for few.
 CALLS_MAX = (256, 256, 3)
 RUNS_MAX = (256, 256, 1)
@@ -76,47 +76,6 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
         return range(len(self.requests)) if self.rows is None else self.rows
 
 
-class Happening(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened in a world. at: seconds from its beginning. process: its number, 0 is outside of all."""
-
-    at: float
-    process: int
-    what: str
-    run_id: str = ""
-    detail: Any = None
-
-
-class Struck(msgspec.Struct, frozen=True):
-    """A fault that struck. outcome: what became of the call, if it struck one. runs: how those it struck ended."""
-
-    name: str
-    kind: str
-    outcome: str
-    runs: tuple[str, ...]
-
-
-class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """How a world went.
-
-    digest: of everything that was written, in order and with its time. events: how many became durable; folded: how
-    many machines folded, live, at resumes and in replays. seconds: virtual ones. reasons: status and reason of each run
-    that has one. writes: how many the first process made.
-    """
-
-    seed: int
-    digest: str
-    events: int
-    folded: int
-    seconds: float
-    statuses: dict[str, int]
-    reasons: list[tuple[str, str]]
-    struck: list[Struck]
-    writes: int
-    broken: Broken | None
-    story: list[Happening]
-    runs: dict[str, Account]
-
-
 class World:
     """A scene under one seed."""
 
@@ -133,19 +92,17 @@ class World:
         self._processes: list[Process] = []
         self._live: set[Process] = set()
         self._wall_us = START_US
-        self._calls: dict[tuple[str, str, int], Call] = {}
-        self._keys: dict[str, tuple[str, str, int]] = {}
-        self._open: dict[tuple[int, str], list[Call]] = {}
         self._news = self._over = False
         self._digest = blake2b(digest_size=16)
         self._struck: list[tuple[str, str, Job | None, int]] = []
         self._clock_is_steady = True
         self._hashes = ViewHashes()
         self._replays = self.chance.stream("replays")
-        self._asked: dict[str, float] = {}
-        self._drivers: dict[str, Process] = {}
         self.calls_max = CALLS_MAX[0] if scene.calm else self.chance.pick(CALLS_MAX, "calls_max")
         self.runs_max = RUNS_MAX[0] if scene.calm else self.chance.pick(RUNS_MAX, "runs_max")
+        self._traffic = Traffic(
+            scene.team, self.timeline, self.accounts, calls_max=self.calls_max, runs_max=self.runs_max
+        )
 
     # --- its course ---
 
@@ -236,7 +193,7 @@ class World:
     async def _ask_to_cancel(self, run_id: str) -> None:
         journal = self.disk.open(None, partial(self.durable, None))
         if self.accounts[run_id].status in {"running", "parked"}:
-            self._asked[run_id] = self.timeline.now
+            self._traffic.cancel_asked(run_id)
         try:
             await cancel(journal, run_id, by="person:sim", now_us=self.now_us)
         except JournalError as error:
@@ -265,7 +222,7 @@ class World:
                 account = self.accounts[run_id] = Account(run_id, self._rules, self._hashes)
                 account.clock_is_steady = self._clock_is_steady
                 self._check_row(run_id, opening)
-            self._check_driver(account, process, events)
+            self._traffic.check_driver(account, process, events)
             self._digest.update(f"{self.timeline.now!r} {number} {run_id}\n".encode())
             for event in events:
                 self._events += 1
@@ -273,7 +230,7 @@ class World:
                 account.hear(event)
                 self._digest.update(account.encoded[-1])
                 if isinstance(event, Outcome):
-                    self._check_outcome(account, event)
+                    self._traffic.check_outcome(account, event)
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
@@ -285,16 +242,12 @@ class World:
     def call_began(self, process: Process, job: Job) -> Call:
         """An agent is handed a job."""
         account = self.accounts[job.run_id]
-        call = Call(job, account.steps[job.step].duty.policy.timeout_ms / 1_000)
+        call = self._traffic.call_began(account, job)
         try:
             account.see_call(job)
-            mine = (job.run_id, job.step, job.attempt)
-            owner = self._keys.setdefault(job.idempotency_key, mine)
-            account.require("keys", owner == mine, f"{mine} has the idempotency key of {owner}")
-            self._check_room(process, job, call)
+            self._traffic.check_call(process, account, call)
         except Broken as broken:
             self.break_(broken)
-        self._calls[job.run_id, job.step, job.attempt] = call
         return call
 
     def left_virtual_time(self, job: Job, sentence: str) -> None:
@@ -308,7 +261,7 @@ class World:
         self._tell(process.number, f"run {run.status}", run.run_id)
         account = self.accounts[run.run_id]
         try:
-            self._check_stopped(process, account)
+            self._traffic.check_stopped(process, account)
             told = (run.status, run.steps, _encode(run.context.to_dict()), run.cost)
             meant = (account.status, account.states, account.encoded_context, account.cost)
             for name, one, other in zip(("status", "steps", "context", "cost"), told, meant, strict=True):
@@ -361,52 +314,12 @@ class World:
     def _tell(self, process: int, what: str, run_id: str = "") -> None:
         self.story.append(Happening(self.timeline.now, process, what, run_id))
 
-    # --- checks beyond one run's account ---
+    # --- what it checks itself ---
 
     def _check_row(self, run_id: str, opening: Opening | None) -> None:
         fits = opening is not None and run_id == f"{BATCH}-{opening.row}" and opening.row < len(self.scene.labels)
         if not fits:
             raise Broken("rows", f"run {run_id} is started for {opening}", run_id)
-
-    def _check_driver(self, account: Account, process: Process | None, events: Sequence[e.AnyEvent]) -> None:
-        """That who goes on with a run has heard that it shall be cancelled, and drives no more runs than it may."""
-        asked = self._asked.get(account.run_id, self.timeline.now)
-        obeyed = self.timeline.now <= asked + CANCEL_SECONDS or isinstance(events[0], e.RunCancelled)
-        account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")
-        if process is not None:
-            account.driven_since_us = process.began_us
-            if self._drivers.get(account.run_id) is not process:
-                self._drivers[account.run_id] = process
-                self._check_runs(account, process)
-
-    def _check_runs(self, account: Account, process: Process) -> None:
-        others = [self.accounts[run] for run, driver in self._drivers.items() if driver is process]
-        running = 1 + sum(other.status == "running" for other in others if other is not account)
-        account.require("limits", running <= self.runs_max, f"{running} runs at once, more than {self.runs_max}")
-
-    def _check_outcome(self, account: Account, event: Outcome) -> None:
-        call = self._calls.get((account.run_id, event.step, event.attempt))
-        account.require("durable", call, f"attempt {event.attempt} of {event.step} has an outcome, but was never made")
-        assert call is not None
-        check_outcome(account, event, call)
-
-    def _check_stopped(self, process: Process, account: Account) -> None:
-        """That nothing goes on for a run that is over, unless it doesn't obey."""
-        for (run_id, step, attempt), call in self._calls.items():
-            if run_id == account.run_id and call.began_in(process.loop):
-                message = f"attempt {attempt} of {step} goes on although the run is over"
-                account.require("stopped", not call.goes_on, message)
-
-    def _check_room(self, process: Process, job: Job, call: Call) -> None:
-        mine = self._open.setdefault((process.number, job.agent), [])
-        mine[:] = [other for other in mine if other.goes_on]
-        mine.append(call)
-        bound = self.scene.team.agents[job.agent].concurrency
-        if bound is not None and len(mine) > bound:
-            raise Broken("limits", f"{len(mine)} calls of {job.agent} in flight, more than {bound}", job.run_id)
-        calls = (call for (number, _), calls in self._open.items() if number == process.number for call in calls)
-        if sum(call.goes_on for call in calls) > self.calls_max:
-            raise Broken("limits", f"more than {self.calls_max} calls in flight", job.run_id)
 
     def _check_replay(self, account: Account) -> None:
         self._folded += len(account.events)
@@ -465,31 +378,7 @@ class World:
         if job is None:
             return Struck(name, kind, "", tuple(account.status for account in self.accounts.values()))
         account = self.accounts[job.run_id]
-        return Struck(name, kind, _outcome(account, job, lost), (account.status,))
-
-
-def _outcome(account: Account, job: Job, lost: int) -> str:
-    """What became of a call. lost: how often the call of this step was lost in a crash before."""
-    for event in account.events:
-        if getattr(event, "step", "") != job.step:
-            continue
-        if isinstance(event, e.AttemptInterrupted):
-            if not lost:
-                return "interrupted"
-            lost -= 1
-        elif getattr(event, "attempt", 0) == job.attempt and not lost:
-            if isinstance(event, e.AttemptFailed):
-                return "timed out" if event.kind == "timeout" else "failed"
-            if type(event) in _OUTCOMES:
-                return _OUTCOMES[type(event)]
-    return "cancelled" if account.status == "cancelled" else "interrupted"
-
-
-_OUTCOMES: dict[type, str] = {
-    e.AttemptCommitted: "committed",
-    e.AttemptRefused: "refused",
-    e.QuestionAsked: "asked",
-}
+        return Struck(name, kind, outcome_of(account, job, lost), (account.status,))
 
 
 def _verdict(invariant: Invariant, account: Account, event: e.AnyEvent) -> str | None:

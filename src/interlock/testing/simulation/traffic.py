@@ -1,0 +1,98 @@
+"""What must hold across the runs of a world: which calls are in flight, and which process drives which run."""
+
+from collections.abc import Mapping, Sequence
+
+from interlock.core import events as e
+from interlock.core.job import Job
+from interlock.team import Team
+
+from .account import Account
+from .checks import Outcome, check_outcome
+from .loop import Timeline
+from .process import Call, Process
+
+# Who is asked to cancel a run has this long for it, while it is alive: time for some appends on a busy disk.
+CANCEL_SECONDS = 1.0
+
+
+class Traffic:
+    """The calls of a world and the drivers of its runs. accounts: of all runs that there are by now.
+
+    calls_max, runs_max: how many of them one process may have at once. Its checks raise Broken.
+    """
+
+    def __init__(
+        self, team: Team, timeline: Timeline, accounts: Mapping[str, Account], *, calls_max: int, runs_max: int
+    ) -> None:
+        self._team, self._timeline, self._accounts = team, timeline, accounts
+        self._calls_max, self._runs_max = calls_max, runs_max
+        self._calls: dict[tuple[str, str, int], Call] = {}
+        self._keys: dict[str, tuple[str, str, int]] = {}
+        self._open: dict[tuple[int, str], list[Call]] = {}
+        self._asked: dict[str, float] = {}
+        self._drivers: dict[str, Process] = {}
+
+    # --- calls ---
+
+    def call_began(self, account: Account, job: Job) -> Call:
+        """An agent is handed a job, in the task that asks."""
+        call = Call(job, account.steps[job.step].duty.policy.timeout_ms / 1_000)
+        self._calls[job.run_id, job.step, job.attempt] = call
+        return call
+
+    def check_call(self, process: Process, account: Account, call: Call) -> None:
+        """That no other call has its idempotency key, and that there is room for it."""
+        job = call.job
+        mine = (job.run_id, job.step, job.attempt)
+        owner = self._keys.setdefault(job.idempotency_key, mine)
+        account.require("keys", owner == mine, f"{mine} has the idempotency key of {owner}")
+        self._check_room(process, account, call)
+
+    def _check_room(self, process: Process, account: Account, call: Call) -> None:
+        agent = call.job.agent
+        mine = self._open.setdefault((process.number, agent), [])
+        mine[:] = [other for other in mine if other.goes_on]
+        mine.append(call)
+        bound = self._team.agents[agent].concurrency
+        fits = bound is None or len(mine) <= bound
+        account.require("limits", fits, f"{len(mine)} calls of {agent} in flight, more than {bound}")
+        calls = (call for (number, _), calls in self._open.items() if number == process.number for call in calls)
+        fits = sum(call.goes_on for call in calls) <= self._calls_max
+        account.require("limits", fits, f"more than {self._calls_max} calls in flight")
+
+    def check_outcome(self, account: Account, event: Outcome) -> None:
+        """That an outcome belongs to a call, and is what became of it."""
+        call = self._calls.get((account.run_id, event.step, event.attempt))
+        account.require("durable", call, f"attempt {event.attempt} of {event.step} has an outcome, but was never made")
+        assert call is not None
+        check_outcome(account, event, call)
+
+    def check_stopped(self, process: Process, account: Account) -> None:
+        """That nothing goes on for a run that is over, unless it doesn't obey."""
+        for (run_id, step, attempt), call in self._calls.items():
+            if run_id == account.run_id and call.began_in(process.loop):
+                message = f"attempt {attempt} of {step} goes on although the run is over"
+                account.require("stopped", not call.goes_on, message)
+
+    # --- drivers ---
+
+    def cancel_asked(self, run_id: str) -> None:
+        """Somebody asks to cancel a run."""
+        self._asked[run_id] = self._timeline.now
+
+    def check_driver(self, account: Account, process: Process | None, events: Sequence[e.AnyEvent]) -> None:
+        """That who goes on with a run has heard that it shall be cancelled, and drives no more runs than it may."""
+        now = self._timeline.now
+        asked = self._asked.get(account.run_id, now)
+        obeyed = now <= asked + CANCEL_SECONDS or isinstance(events[0], e.RunCancelled)
+        account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")
+        if process is not None:
+            account.driven_since_us = process.began_us
+            if self._drivers.get(account.run_id) is not process:
+                self._drivers[account.run_id] = process
+                self._check_runs(account, process)
+
+    def _check_runs(self, account: Account, process: Process) -> None:
+        others = [self._accounts[run] for run, driver in self._drivers.items() if driver is process]
+        running = 1 + sum(other.status == "running" for other in others if other is not account)
+        account.require("limits", running <= self._runs_max, f"{running} runs at once, more than {self._runs_max}")
