@@ -74,25 +74,8 @@ def test_a_placeholder_with_a_name_is_none_of_those():
 # --- which values ---
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "OPENAI_API_KEY",
-        "APIKEY",
-        "AWS_SECRET_ACCESS_KEY",
-        "GITHUB_TOKEN",
-        "db_password",
-        "STRIPE_SECRET",
-        "SSH_PRIVATE_KEY",
-    ],
-)
-def test_a_variable_with_a_telling_name_is_secret(name):
-    assert Vault({name: KEY}).hidden(KEY) == f"[{name}]"
-
-
-@pytest.mark.parametrize("name", ["LANG", "MONKEY", "SSH_PUBLIC_KEY", "MAX_TOKENS", "TOKENIZERS", "KEYS"])
-def test_another_isnt(name):
-    assert Vault({name: KEY}).hidden(KEY) == KEY
+def test_a_variable_with_a_telling_name_is_secret():
+    assert Vault({"OPENAI_API_KEY": KEY, "LANG": "en"}).hidden(f"{KEY} en") == "[OPENAI_API_KEY] en"
 
 
 @pytest.mark.parametrize("value", ["short-1", "postgres", "correcthorse", "", "       1       "])

@@ -11,7 +11,6 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -19,6 +18,7 @@ import msgspec
 
 from interlock import errors
 from interlock.errors import AccessDenied, TeamError
+from interlock.team.secret_names import names_a_secret
 
 Provider = Callable[[str], str | None]
 
@@ -28,9 +28,6 @@ WORD_CHARS_MAX = 19
 # Of a secret that changes, so many of its last values are looked for.
 VALUES_KEPT_MAX = 20
 NAME_CHARS_MAX = 200
-_SECRET_NAME = re.compile(
-    r"(API_?KEY|PRIVATE_?KEY|(?<!PUBLIC)_KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.IGNORECASE
-)
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(rf"[^\W\d]\w{{0,{NAME_CHARS_MAX - 1}}}")
 _PEM_LABEL = re.compile(r"-----[A-Z ]+-----")
@@ -80,7 +77,7 @@ class Vault:
 
     def refresh(self) -> None:
         """Look again at what the environment holds."""
-        named = [(name, self._environment.get(name, "")) for name in self._environment if _is_secret(name)]
+        named = [(name, self._environment.get(name, "")) for name in self._environment if names_a_secret(name)]
         found = {value: name for name, value in named if not _is_file(value)}
         found |= {value: name for name, values in self._handed_out.items() for value in values}
         if found == self._found:
@@ -114,12 +111,6 @@ def check_placeholders(text: str, what: str, place: tuple[str, ...]) -> None:
     if text.count("${") != len(names) or not all(_NAME.fullmatch(name) for name in names):
         fix = "write ${NAME}, with the name of a secret"
         raise TeamError(f"{what} has a ${{ without a name", fix=fix, place=place)
-
-
-@lru_cache(10_000)
-def _is_secret(name: str) -> bool:
-    """Whether what the environment has under a name is secret; asked again whenever a text is told."""
-    return _SECRET_NAME.search(name) is not None
 
 
 def _is_file(value: str) -> bool:

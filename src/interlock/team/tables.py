@@ -17,6 +17,7 @@ from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError
 
 from .output import Output
+from .secret_names import names_a_secret
 from .shapes import (
     Brief,
     Choice,
@@ -197,9 +198,6 @@ LLM = Record(
     },
     check=_llm_problems,
 )
-_SECRET = re.compile(
-    r"authorization$|^cookie$|key$|token$|secret$|password$|passwd$|passphrase$|credentials?$", re.IGNORECASE
-)
 
 
 def _bare_secrets(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
@@ -207,7 +205,7 @@ def _bare_secrets(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]
     for section in ("headers", "env"):
         named = value.get(section)
         for name, text in named.items() if isinstance(named, Mapping) else ():
-            if _SECRET.search(str(name)) and "${" not in str(text):
+            if names_a_secret(str(name)) and "${" not in str(text):
                 at = (*place, section, str(name))
                 fix = "write ${NAME}, and set NAME in the environment"
                 yield TeamError(f"{dotted(at)} holds a secret itself", fix=fix, place=at)
