@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from urllib.parse import quote
 
 import pytest
@@ -100,6 +101,24 @@ def test_what_the_environment_gets_later_is_found_when_it_is_looked_at_again():
     assert among(vault, KEY) == ""
     vault.refresh()
     assert among(vault, KEY) == "A_TOKEN"
+
+
+def test_what_another_thread_is_handed_meanwhile_is_kept(vault, monkeypatch):
+    others, forms = [], secrets._forms
+
+    def while_another_asks(value):
+        if not others:
+            others.append(threading.Thread(target=vault.secret, args=("SECOND_NAME",)))
+            others[0].start()
+            others[0].join(0.2)  # it may have to wait until this one is through
+        return forms(value)
+
+    monkeypatch.setattr(secrets, "_forms", while_another_asks)
+    vault.provide(lambda name: f"{name}-5f1d0c7e")
+    vault.secret("FIRST_NAME")
+    others[0].join()
+    assert among(vault, "FIRST_NAME-5f1d0c7e SECOND_NAME-5f1d0c7e") == "SECOND_NAME"
+    assert among(vault, "FIRST_NAME-5f1d0c7e") == "FIRST_NAME"
 
 
 # --- in which forms ---

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections import deque
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -34,20 +34,38 @@ _PEM_LABEL = re.compile(r"-----[A-Z ]+-----")
 _CUT = "..."
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """The values that are looked for. found: value -> name. forms, needles: what each looks like in texts, in JSON."""
+
+    found: dict[str, str]
+    forms: tuple[tuple[str, str], ...]
+    needles: tuple[tuple[bytes, str], ...]
+
+    @classmethod
+    def of(cls, found: dict[str, str]) -> "_Known":
+        """What is looked for, for these values."""
+        forms = {form: name for value, name in found.items() for form in _forms(value)}
+        # The longest first: one may be part of another.
+        ordered = tuple(sorted(forms.items(), key=lambda item: -len(item[0])))
+        return cls(found, ordered, tuple((msgspec.json.encode(form)[1:-1], name) for form, name in ordered))
+
+
 class Vault:
-    """The secrets of a program. environment: names to values, read anew when an engine starts or a text is told."""
+    """The secrets of a program. environment: names to values, read anew when an engine starts or a text is told.
+
+    Any thread may use it: what is known is replaced as a whole, and whoever replaces it holds the lock.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
         self._provider: Provider = environment.get
-        self._handed_out: dict[str, deque[str]] = {}
-        self._found: dict[str, str] = {}
-        self._forms: list[tuple[str, str]] = []
-        self._needles: list[tuple[bytes, str]] = []
+        self._handed_out: Mapping[str, tuple[str, ...]] = {}
+        self._known = _Known.of({})
+        self._lock = threading.RLock()  # a signal may come in between, and be logged
         self.refresh()
 
     def __bool__(self) -> bool:
-        return bool(self._needles)
+        return bool(self._known.needles)
 
     # --- handing out ---
 
@@ -63,10 +81,11 @@ class Vault:
         value = self._provider(name)
         if not value:
             raise AccessDenied(f"there is no {name}", fix=f"set {name} in the environment")
-        values = self._handed_out.setdefault(name, deque(maxlen=VALUES_KEPT_MAX))
-        if value not in values:
-            values.append(value)
-            self.refresh()
+        if value not in self._handed_out.get(name, ()):
+            with self._lock:
+                values = tuple(dict.fromkeys((*self._handed_out.get(name, ()), value)))[-VALUES_KEPT_MAX:]
+                self._handed_out = {**self._handed_out, name: values}
+                self.refresh()
         return value
 
     def filled_in(self, text: str) -> str:
@@ -77,20 +96,18 @@ class Vault:
 
     def refresh(self) -> None:
         """Look again at what the environment holds."""
-        named = [(name, self._environment.get(name, "")) for name in self._environment if names_a_secret(name)]
+        if self._there_are() != self._known.found:
+            with self._lock:  # and looked at once more: else an earlier look could replace a later one
+                self._known = _Known.of(self._there_are())
+
+    def _there_are(self) -> dict[str, str]:
+        named = [(name, self._environment.get(name, "")) for name in [*self._environment] if names_a_secret(name)]
         found = {value: name for name, value in named if not _is_file(value)}
-        found |= {value: name for name, values in self._handed_out.items() for value in values}
-        if found == self._found:
-            return
-        forms = {form: name for value, name in found.items() for form in _forms(value)}
-        # The longest first: one may be part of another.
-        self._forms = sorted(forms.items(), key=lambda item: -len(item[0]))
-        self._needles = [(msgspec.json.encode(form)[1:-1], name) for form, name in self._forms]
-        self._found = found
+        return found | {value: name for name, values in self._handed_out.items() for value in values}
 
     def among(self, raw: bytes) -> str:
         """The name of a secret whose value stands in these bytes of JSON; "" where there is none."""
-        for needle, name in self._needles:
+        for needle, name in self._known.needles:
             if needle in raw:
                 return name
         return ""
@@ -98,7 +115,7 @@ class Vault:
     def hidden(self, text: str) -> str:
         """A text with the name of each secret in the place of its value."""
         self.refresh()
-        for form, name in self._forms:
+        for form, name in self._known.forms:
             text = text.replace(form, f"[{name}]")
             if form[:SECRET_CHARS_MIN] in text or form[-SECRET_CHARS_MIN:] in text:
                 text = _without_pieces(text, form, f"[{name}]")
