@@ -209,3 +209,6 @@ class Secrets(Protocol):
 
     def hidden(self, text: str) -> str:
         """A text with names in the place of values."""
+
+    def hidden_so_far(self, text: str) -> tuple[str, str]:
+        """Of a text that goes on, what can be told by now, `hidden`; and the rest, with which a value may begin."""

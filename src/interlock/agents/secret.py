@@ -32,6 +32,7 @@ _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(rf"[^\W\d]\w{{0,{NAME_CHARS_MAX - 1}}}")
 _PEM_LABEL = re.compile(r"-----[A-Z ]+-----")
 _CUT = "..."
+_GOES_ON = "\0"  # which no variable can hold
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -121,6 +122,20 @@ class Vault:
                 text = _without_pieces(text, form, f"[{name}]")
         return text
 
+    def hidden_so_far(self, text: str) -> tuple[str, str]:
+        """Of a text that goes on, what can be told by now, `hidden`; and the rest, with which a value may begin."""
+        settled = self._settled(text)
+        # What stands at the end of the first part was not cut there.
+        return self.hidden(text[:settled] + _GOES_ON).removesuffix(_GOES_ON), text[settled:]
+
+    def _settled(self, text: str) -> int:
+        forms, end = [form for form, _ in self._known.forms], len(text)
+        settled = min((_begun(text, form) for form in forms), default=end)
+        while settled < end:  # it must not cut through a value that is part of another, or overlaps it
+            end = settled
+            settled = min(_around(text, form, end) for form in forms)
+        return settled
+
 
 def check_placeholders(text: str, what: str, place: tuple[str, ...]) -> None:
     """Raise TeamError where a text has a `${` that is no `${NAME}`. what: whose it is, and place: where."""
@@ -150,6 +165,24 @@ def _forms(value: str) -> Iterator[str]:
             yield quote(part)
             yield quote(part, safe="")
             yield quote_plus(part)
+
+
+def _begun(text: str, form: str) -> int:
+    """Where in a text that goes on a form may begin, or a piece of it that was cut short; its length for nowhere."""
+    start = text.find(form[0], max(0, len(text) - len(form) - len(_CUT)))
+    while start >= 0:
+        piece = text[start:].rstrip(_CUT)
+        if form.startswith(piece) and piece != form:
+            return start
+        start = text.find(form[0], start + 1)
+    _, cut, piece = text[-len(form) - len(_CUT) :].rpartition(_CUT)
+    return len(text) - len(cut + piece) if cut and piece in form else len(text.rstrip(_CUT))
+
+
+def _around(text: str, form: str, end: int) -> int:
+    """Where a form begins that goes on past `end`; `end` for nowhere."""
+    start = text.find(form, max(0, end - len(form) + 1), end + len(form) - 1)
+    return end if start < 0 else start
 
 
 def _without_pieces(text: str, form: str, name: str) -> str:

@@ -296,7 +296,7 @@ class Driver:
         if self._shell.hearer is None:
             return None
         job = call.job
-        telling = Telling(self._shell.hearer, job, lambda: call.over)
+        telling = Telling(self._shell.hearer, job, lambda: call.over, self._shell.secrets)
         listen(telling)
         return telling
 
