@@ -65,9 +65,11 @@ def test_an_answer_that_is_no_reply_is_charged():
         assert raised.value.usage == USAGE
 
 
-def test_a_cancellation_stays_one():
-    with pytest.raises(asyncio.CancelledError):
+def test_a_cancellation_stays_one_and_says_what_was_consumed():
+    with pytest.raises(asyncio.CancelledError) as raised:
         call(asyncio.CancelledError())
+    assert raised.type is asyncio.CancelledError
+    assert raised.value.__cause__.usage == USAGE
 
 
 def test_an_adapter_may_be_an_agents_use():

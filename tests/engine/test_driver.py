@@ -129,6 +129,23 @@ def test_a_timeout_runs_only_from_the_beginning_of_the_work():
     assert took == pytest.approx(100.9)
 
 
+def test_what_a_call_consumed_that_timed_out_is_charged():
+    async def slow(job):
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError as cancelled:
+            raise cancelled from AgentError("it was cancelled", usage=il.Usage(5, 6, 0.25))
+
+    async def main():
+        async with engine(fan(1, timeout="6s", retries=0), slow) as running:
+            ended = await running.run({}, run_id="run")
+            return ended, await running.journal.load("run"), virtual.seconds()
+
+    ended, events, took = virtual.run(main())
+    assert (ended.status, ended.cost.usd, ended.cost.tokens, took) == ("failed", 0.25, 11, 6)
+    assert [event.kind for event in events if isinstance(event, AttemptFailed)] == ["timeout"]
+
+
 def test_a_cancellation_that_gets_lost_is_repeated(caplog):
     tried = []
 
@@ -633,6 +650,7 @@ def test_a_failure_that_comes_late_is_charged():
         try:
             await asyncio.sleep(100)
         except asyncio.CancelledError:
+            await asyncio.sleep(0.5)
             raise AgentError("it was cut off", usage=il.Usage(5, 5)) from None
 
     async def main():

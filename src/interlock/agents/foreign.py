@@ -12,7 +12,7 @@ import msgspec
 
 from interlock.core.assess import MODEL_CHARS_MAX, TOKENS_MAX
 from interlock.core.job import Job, Reply, Usage
-from interlock.errors import ReplyRefused, TeamError
+from interlock.errors import AgentError, ReplyRefused, TeamError
 from interlock.ports import Began, unheard
 
 from .answer import Form, reply_of
@@ -80,7 +80,10 @@ class ForeignAdapter:
         return await self.call(job, unheard)
 
     async def call(self, job: Job, began: Began) -> Reply:
-        """The agent's reply. Raises AgentError, classified, and ReplyRefused for an answer that is no reply."""
+        """The agent's reply. Raises AgentError, classified, and ReplyRefused for an answer that is no reply.
+
+        A cancellation has for its cause an AgentError, with what was consumed until then.
+        """
         meter = Meter(self._prices)
         began()
         try:
@@ -88,8 +91,8 @@ class ForeignAdapter:
         except ReplyRefused as refused:
             usage = meter.usage if refused.usage is None else refused.usage
             raise ReplyRefused(refused.message, usage=usage, said=refused.said) from None
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as cancelled:
+            raise cancelled from AgentError("it was cancelled", usage=meter.usage)
         except Exception as error:  # noqa: BLE001 - frameworks raise anything; classified, it goes on
             raise classified(error, meter.usage) from None
         return reply_of(answer, job, meter.usage)

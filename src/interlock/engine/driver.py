@@ -17,7 +17,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.assess import usage_of
 from interlock.core.commands import CallAgent, StartTimer
-from interlock.core.job import Job
+from interlock.core.job import Job, Usage
 from interlock.core.machine import Machine
 from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
@@ -29,6 +29,9 @@ from .secrecy import without_secrets
 from .slots import Slots
 
 log = logging.getLogger("interlock")
+
+# How long a call that has timed out may take to tell what it has consumed.
+BILL_SECONDS = 0.1
 
 Observer = Callable[[str, Sequence[e.AnyEvent]], None]
 Commands = list[CallAgent | StartTimer]
@@ -52,13 +55,17 @@ class Shell(msgspec.Struct):
 
 
 class Call:
-    """One call in flight. deadline: loop time at which it times out; None until its work has begun."""
+    """One call in flight.
 
-    __slots__ = ("command", "deadline", "has_slot", "job", "over", "task")
+    deadline: loop time at which it times out; None until its work has begun, and once it has timed out. over: its
+    outcome is known.
+    """
+
+    __slots__ = ("command", "deadline", "has_slot", "job", "over", "task", "timed_out")
 
     def __init__(self, command: CallAgent, job: Job) -> None:
         self.command, self.job = command, job
-        self.over = False
+        self.over = self.timed_out = False
         self.has_slot = True
         self.deadline: float | None = None
         self.task: asyncio.Task[None]
@@ -286,17 +293,22 @@ class Driver:
         call.leave(self._shell.slots)
         if call.over:
             self._late(command, outcome)
+        elif call.timed_out:
+            self._end_timed_out(call, _consumed(outcome))
         else:
-            call.over = True
-            del self._calls[command.number]
-            self._arrive(outcome)
+            self._end(call, outcome)
+
+    def _end(self, call: Call, outcome: e.AnyEvent | _Answer) -> None:
+        call.over = True
+        del self._calls[call.command.number]
+        self._arrive(outcome)
 
     def _telling(self, call: Call) -> Telling | None:
         """What passes on the text of this call while it comes, if anybody wants it."""
         if self._shell.hearer is None:
             return None
         job = call.job
-        telling = Telling(self._shell.hearer, job, lambda: call.over, self._shell.secrets)
+        telling = Telling(self._shell.hearer, job, lambda: call.over or call.timed_out, self._shell.secrets)
         listen(telling)
         return telling
 
@@ -324,16 +336,23 @@ class Driver:
             self._set_alarm(min(deadlines))
 
     def _time_out(self, call: Call) -> None:
-        """The attempt is over now, whether or not the agent obeys the cancellation."""
-        command = call.command
-        del self._calls[command.number]
-        self._give_up(call)
-        error = f"timed out after {command.timeout_ms / 1_000:g} s"
-        self._arrive(e.AttemptFailed(self._shell.now_us(), command.step, command.attempt, "timeout", error))
+        """The attempt fails, whatever its agent answers now; but what it has consumed is told as it is cancelled."""
+        call.timed_out, call.deadline = True, None
+        self._stop(call)
+        self._loop.call_later(BILL_SECONDS, self._end_timed_out, call)
+
+    def _end_timed_out(self, call: Call, usage: Usage | None = None) -> None:
+        if not call.over:
+            now, command = self._shell.now_us(), call.command
+            error = f"timed out after {command.timeout_ms / 1_000:g} s"
+            self._end(call, e.AttemptFailed(now, command.step, command.attempt, "timeout", error, usage=usage))
 
     def _give_up(self, call: Call) -> None:
         """Stop a call whose outcome doesn't count any more."""
         call.over = True
+        self._stop(call)
+
+    def _stop(self, call: Call) -> None:
         call.task.cancel()
         self._shell.ending.add(call.task)
         call.task.add_done_callback(self._shell.ending.discard)
@@ -362,8 +381,7 @@ class Driver:
         call.leave(self._shell.slots)
 
     def _late(self, command: CallAgent, outcome: e.AnyEvent | _Answer) -> None:
-        answered = isinstance(outcome, _Answer)
-        usage = usage_of(outcome.answer) if isinstance(outcome, _Answer) else getattr(outcome, "usage", None)
+        answered, usage = isinstance(outcome, _Answer), _consumed(outcome)
         if (answered or usage is not None) and not self._over:
             self._arrive(e.ReplyArrivedLate(self._shell.now_us(), command.step, command.attempt, usage))
 
@@ -415,9 +433,15 @@ class Driver:
         self._announced_calls.clear()
 
 
+def _consumed(outcome: e.AnyEvent | _Answer) -> Usage | None:
+    return usage_of(outcome.answer) if isinstance(outcome, _Answer) else getattr(outcome, "usage", None)
+
+
 def _failure(error: BaseException, command: CallAgent, at_us: int) -> e.AttemptFailed:
     if not isinstance(error, AgentError):
-        return e.AttemptFailed(at_us, command.step, command.attempt, "error", describe(error))
+        # A call that is cancelled can't raise what it has consumed, so that is the cause it gives.
+        spent = usage_of(error.__cause__) if isinstance(error, asyncio.CancelledError) else None
+        return e.AttemptFailed(at_us, command.step, command.attempt, "error", describe(error), usage=spent)
     return e.AttemptFailed(
         at_us,
         command.step,

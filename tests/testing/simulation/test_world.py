@@ -145,10 +145,7 @@ def test_who_is_asked_to_cancel_does_so(monkeypatch):
 
 
 def test_what_times_out_is_stopped(monkeypatch):
-    def give_up(_self, call):
-        call.over = True
-
-    monkeypatch.setattr(Driver, "_give_up", give_up)
+    monkeypatch.setattr(Driver, "_stop", lambda _self, _call: None)
     broken = first_broken(faults=[fault("timeout", probability=0.2)])
     assert broken.invariant == "timeouts"
     assert "timed out, but its task was not cancelled" in broken.message
