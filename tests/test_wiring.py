@@ -172,6 +172,41 @@ def test_a_problem_of_a_team_file_is_located(tmp_path):
     assert (refused.value.line, refused.value.file) == (7, str(tmp_path / "team.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("declared", "place", "told"),
+    [
+        ("use: no_such_module:agent", "use", "there is no module no_such_module"),
+        ("llm: {model: 'local:none'}", "llm model", "there is no local model none"),
+        ("llm: {model: 'openai:x', output: {z: text}}", "llm output", "its output: z is none of the fields"),
+        ("llm: {model: 'openai:x', tools: {act: {use: os:sep}}}", "llm tools act use", "its tool act uses os:sep"),
+        ("langgraph: os:sep", "langgraph", "a str"),
+        ("langgraph: os:no_such", "langgraph", "the module os has no function no_such"),
+        ("langgraph: {use: os:sep, output: os:sep}", "langgraph output", "output names a str, not a function"),
+        ("autogen: os:sep", "autogen", "what stands for the agent is a str"),
+        ("autogen: os:no_such", "autogen", "the module os has no function no_such"),
+        ("autogen: {use: os:sep, input: os:sep}", "autogen input", "input names a str, not a function"),
+        ("openai_agents: os:sep", "openai_agents", "what stands for the agent is a str"),
+        ("openai_agents: os:no_such", "openai_agents", "the module os has no function no_such"),
+        ("openai_agents: {use: os:sep, input: os:sep}", "openai_agents input", "input names a str, not a function"),
+        ("http: {url: 'http://a.test', headers: {Host: x}}", "http headers Host", "'Host' is no header"),
+        ("command: [no-such-program]", "command run", "there is no program 'no-such-program'"),
+    ],
+)
+def test_a_problem_names_the_agent_and_the_place_once(tmp_path, declared, place, told):
+    file = tmp_path / "team.yaml"
+    file.write_text(
+        f"agents:\n  ann:\n    allowed_actions: [act]\n    write_permissions: [b]\n    {declared}\n"
+        "plan:\n  - {id: s0, agent: ann, action: act}\n"
+    )
+    with pytest.raises(TeamError) as refused:
+        made(il.Team.load(file))
+    where, said = str(refused.value).split(": agent ann", 1)
+    assert (where, refused.value.place) == (f"{file}:5", ("agents", "ann", *place.split()))
+    assert told in said
+    assert "ann" not in said
+    assert str(file) not in said
+
+
 # --- processes, for real ---
 
 

@@ -122,6 +122,7 @@ def _refuse_secrets(team: Team) -> None:
 
 
 # Where the adapter of each kind is made, by a function `declared` that takes a Setting; imported when a team needs it.
+# The places of its TeamErrors count from what is declared, and it need not say whose that is.
 KINDS = {
     "llm": "interlock.agents.llm",
     "langgraph": "interlock.agents.langgraph",
@@ -145,8 +146,17 @@ def adapter_of(team: Team, agent: Agent, workshop: Workshop) -> Adapter:
         shape: Any = AGENT.fields[agent.kind].shape
         declared = {shape.key: declared}
     setting = Setting(agent, declared, partial(find, folder=team.folder), team, workshop)
-    adapter: Adapter = import_module(KINDS[agent.kind]).declared(setting)
+    try:
+        adapter: Adapter = import_module(KINDS[agent.kind]).declared(setting)
+    except TeamError as error:
+        raise TeamError.of([_of(agent, problem) for problem in error.problems]) from error.__cause__
     return adapter
+
+
+def _of(agent: Agent, problem: TeamError) -> TeamError:
+    """A problem with what an agent declares, whose place counts from there, as one of the team."""
+    place = ("agents", agent.name, agent.kind, *problem.place)
+    return TeamError(f"agent {agent.name}: {problem.sentence}", fix=problem.fix, place=place, agents=(agent.name,))
 
 
 def _adapter(agent: Agent, function: Callable[..., Any], pool: ProcessPool) -> Adapter:

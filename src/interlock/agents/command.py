@@ -54,13 +54,8 @@ OF_EXIT: dict[int, type[AgentError]] = {
 
 def declared(setting: Setting) -> ForeignAdapter:
     """The adapter of an agent that a team file declares by `command`. Raises TeamError."""
-    agent, told = setting.agent, setting.declared
-    folder = setting.team.folder or ""
-    try:
-        return from_command(told["run"], env=told.get("env", {}), folder=folder, limits=setting.team.limits)
-    except TeamError as error:
-        message = f"agent {agent.name}: {error.sentence}"
-        raise TeamError(message, fix=error.fix, place=("agents", agent.name, "command", *error.place)) from None
+    told, team = setting.declared, setting.team
+    return from_command(told["run"], env=told.get("env", {}), folder=team.folder or "", limits=team.limits)
 
 
 def from_command(

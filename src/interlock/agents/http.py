@@ -30,14 +30,8 @@ _ERRORS = range(400, 600)
 
 def declared(setting: Setting) -> ForeignAdapter:
     """The adapter of an agent that a team file declares by `http`. Raises TeamError, MissingExtra."""
-    agent = setting.agent
-    try:
-        return from_http(
-            setting.declared["url"], headers=setting.declared.get("headers", {}), limits=setting.team.limits
-        )
-    except TeamError as error:
-        message = f"agent {agent.name}: {error.sentence}"
-        raise TeamError(message, fix=error.fix, place=("agents", agent.name, "http", *error.place)) from None
+    told = setting.declared
+    return from_http(told["url"], headers=told.get("headers", {}), limits=setting.team.limits)
 
 
 def from_http(url: str, *, headers: Mapping[str, str] | None = None, limits: Limits = DEFAULT_LIMITS) -> ForeignAdapter:

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from interlock.errors import TeamError
 from interlock.team import Agent, Team
 
 from .foreign import Translation
@@ -33,8 +32,4 @@ class Setting(msgspec.Struct, frozen=True):
     @property
     def translation(self) -> Translation:
         """The translation that is declared. Raises TeamError."""
-        try:
-            return Translation.of(self.declared, self.find)
-        except TeamError as error:
-            message = f"agent {self.agent.name}: {error.sentence}"
-            raise TeamError(message, fix=error.fix, place=("agents", self.agent.name, self.agent.kind)) from None
+        return Translation.of(self.declared, self.find)

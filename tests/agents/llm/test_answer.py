@@ -213,4 +213,4 @@ def test_what_a_pydantic_model_refuses_is_said(agent, text, message):
 def test_an_output_that_cannot_be_is_named_with_its_line(agent, output, message):
     with pytest.raises(TeamError) as raised:
         agent(output)
-    assert f"team.yaml:8: the output of agent triage: {message}" in str(raised.value)
+    assert f"team.yaml:8: agent triage: its output: {message}" in str(raised.value)

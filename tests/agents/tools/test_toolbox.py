@@ -72,16 +72,16 @@ def test_all_tools_that_can_not_be_called_are_named_with_their_places(tmp_path):
         toolbox(team(tmp_path, tools))
     assert [(problem.place, problem.sentence) for problem in caught.value.problems] == [
         (
-            ("agents", "support", "llm", "tools", "look", "use"),
-            "the tool look of agent support uses desk:look: its parameter *all has no name of its own",
+            ("tools", "look", "use"),
+            "its tool look uses desk:look: its parameter *all has no name of its own",
         ),
         (
-            ("agents", "support", "llm", "tools", "refund", "use"),
-            "the tool refund of agent support uses desk:refund: it is a int, not a function",
+            ("tools", "refund", "use"),
+            "its tool refund uses desk:refund: it is a int, not a function",
         ),
         (
-            ("agents", "support", "llm", "tools", "count", "use"),
-            "the tool count of agent support uses desk:count: the module desk has no function count",
+            ("tools", "count", "use"),
+            "its tool count uses desk:count: the module desk has no function count",
         ),
     ]
 

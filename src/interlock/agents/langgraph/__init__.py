@@ -14,7 +14,6 @@ from interlock.agents.extras import load
 from interlock.agents.foreign import ForeignAdapter, Translation
 from interlock.agents.setting import Setting
 from interlock.core.job import Job
-from interlock.errors import TeamError
 from interlock.ports import Adapter
 
 log = logging.getLogger("interlock")
@@ -51,18 +50,14 @@ def from_langgraph(
 
 def declared(setting: Setting) -> Adapter:
     """The adapter of an agent that a team file declares by `langgraph`."""
-    agent, translation = setting.agent, setting.translation
-    try:
-        return from_langgraph(
-            setting.target,
-            instructions=translation.instructions,
-            input=translation.input,
-            output=translation.output,
-            price=setting.declared.get("price"),
-        )
-    except TeamError as error:
-        message = f"agent {agent.name}: {error.sentence}"
-        raise TeamError(message, fix=error.fix, place=error.place or ("agents", agent.name, "langgraph")) from None
+    translation = setting.translation
+    return from_langgraph(
+        setting.target,
+        instructions=translation.instructions,
+        input=translation.input,
+        output=translation.output,
+        price=setting.declared.get("price"),
+    )
 
 
 def _works(names: list[str]) -> str:

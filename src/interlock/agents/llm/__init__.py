@@ -41,16 +41,15 @@ def _place(setting: Setting) -> Place:
         try:
             local.weights(place.name)
         except TeamError as error:
-            raise TeamError(error.sentence, fix=error.fix, place=_at(setting, "model")) from None
+            raise TeamError(error.sentence, fix=error.fix, place=("model",)) from None
     place.load()
     return place
 
 
 def _instructions(setting: Setting) -> str:
     if "instructions_file" in setting.declared:  # the loader of team files puts its text in its place
-        message = f"agent {setting.agent.name}: an instructions_file lies beside a team file, and there is none"
-        fix = "read it, and give its text as instructions"
-        raise TeamError(message, fix=fix, place=_at(setting, "instructions_file"))
+        message = "an instructions_file lies beside a team file, and there is none"
+        raise TeamError(message, fix="read it, and give its text as instructions", place=("instructions_file",))
     text: str = setting.declared.get("instructions", "")
     return text
 
@@ -60,7 +59,3 @@ def _toolbox(setting: Setting) -> Toolbox:
 
     made: Toolbox = Declared.of(setting)
     return made
-
-
-def _at(setting: Setting, key: str) -> tuple[str, ...]:
-    return ("agents", setting.agent.name, "llm", key)

@@ -45,9 +45,8 @@ class Answers:
                 return cls(_schema_of_class(output, kind), writes, kind)
             return cls(schema_of(output), writes)
         except (TeamError, PathError) as error:
-            name, sentence = setting.agent.name, error.sentence if isinstance(error, TeamError) else error.message
-            message = f"the output of agent {name}: {sentence}"
-            raise TeamError(message, fix=error.fix, place=("agents", name, "llm", "output")) from None
+            sentence = error.sentence if isinstance(error, TeamError) else error.message
+            raise TeamError(f"its output: {sentence}", fix=error.fix, place=("output",)) from None
 
     def form(self, job: Job) -> Form:
         """What the model is asked for."""

@@ -40,9 +40,8 @@ class Toolbox:
             try:
                 sources.append(_source(declared, setting))
             except TeamError as error:
-                place = ("agents", setting.agent.name, "llm", "tools", name, "use")
-                message = f"the tool {name} of agent {setting.agent.name} uses {declared.use}: {error.sentence}"
-                problems.append(TeamError(message, fix=error.fix, place=place, agents=(setting.agent.name,)))
+                message = f"its tool {name} uses {declared.use}: {error.sentence}"
+                problems.append(TeamError(message, fix=error.fix, place=("tools", name, "use")))
         if problems:
             raise TeamError.of(problems)
         return cls(sources)
