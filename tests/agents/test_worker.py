@@ -128,7 +128,7 @@ def test_what_stands_around_a_reply_has_room():
         (WorkerReply(error="closed", kind="refused"), AgentRefused),
         (WorkerReply(error="slow down", kind="rate_limited"), RateLimited),
         (WorkerReply(error="what?", kind="made_up"), AgentError),
-        (WorkerReply(refused="a poem"), ReplyRefused),
+        (WorkerReply(no_reply="a poem"), ReplyRefused),
     ],
 )
 def test_replies_that_are_errors(reply, kind):

@@ -98,8 +98,8 @@ def tool_message(reference: str, arguments: dict[str, Any], job: Job | None) -> 
 class WorkerReply(msgspec.Struct, omit_defaults=True):
     """A worker's answer.
 
-    error: what the agent raised, of which kind it is, and for how long it asks to be left alone. refused: why
-    what it returned is no reply; said: what that was.
+    error: what the agent raised, of which kind it is, and for how long it asks to be left alone. no_reply: why
+    what it returned is none; said: what that was.
     """
 
     writes: dict[str, Any] = {}
@@ -111,7 +111,7 @@ class WorkerReply(msgspec.Struct, omit_defaults=True):
     error: str = ""
     kind: str = ""
     retry_after: float | None = None
-    refused: str = ""
+    no_reply: str = ""
     said: str = ""
 
 
@@ -119,7 +119,7 @@ def answer_of(reply: WorkerReply) -> Reply:
     """What the engine assesses. Raises AgentError for what the agent raised, ReplyRefused for what is no reply."""
     if reply.error:
         raise FAILURES.get(reply.kind, AgentError)(reply.error, usage=reply.usage, retry_after=reply.retry_after)
-    if reply.refused:
-        raise ReplyRefused(reply.refused, usage=reply.usage, said=reply.said)
+    if reply.no_reply:
+        raise ReplyRefused(reply.no_reply, usage=reply.usage, said=reply.said)
     writes = reply.writes | dict.fromkeys(reply.deletes, DELETE)
     return Reply(writes=writes, output=reply.output, usage=reply.usage, confidence=reply.confidence, ask=reply.ask)

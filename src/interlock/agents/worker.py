@@ -140,7 +140,7 @@ def _answer(work: Callable[[], Any], limits: Limits) -> bytes:
         return _payload(_reply(work(), limits), limits)
     except ReplyRefused as refused:
         said = hidden(excerpt(refused))
-        return msgspec.json.encode(WorkerReply(refused=describe(refused), said=said, usage=usage_of(refused)))
+        return msgspec.json.encode(WorkerReply(no_reply=describe(refused), said=said, usage=usage_of(refused)))
     except AgentError as error:
         return msgspec.json.encode(_failed(error))
     except BaseException as error:  # noqa: BLE001 - an agent may raise anything; the engine is told
