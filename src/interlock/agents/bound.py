@@ -1,7 +1,7 @@
-"""Agents of frameworks that nothing in this process can stop: each job is done in a worker process, which is killed.
+"""Agents of frameworks that nothing in this process can stop: each job is done in a process, which can be killed.
 
 The adapter of such a framework has two ends. This is the one that the engine calls. The other runs in the worker: the
-function `bound(reference, options, find)` of the adapter's own module, which makes the agent that is called with jobs.
+function `bound(reference, options, find)` of a module of the framework's, which makes what is called with a job.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,7 @@
-"""What is said to an MCP server: the only module that knows the MCP client. It is imported by a connection's thread."""
+"""What is said to an MCP server. Only this module and its transports, over_stdio and over_http, know the MCP client.
+
+It is imported by the thread of a connection, since that takes a second.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
