@@ -15,6 +15,7 @@ import pytest
 
 import interlock as il
 from interlock.core.machine import Cost
+from interlock.doctor import installed
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -29,6 +30,18 @@ PAGES = [
 ]
 # Run by the tests of their adapters, against a model.
 FRAMEWORK_PAGES = ["docs/agents-autogen.md", "docs/agents-openai-agents.md", "docs/agents-swarm.md"]
+LINKED_PAGES = [
+    *PAGES,
+    *FRAMEWORK_PAGES,
+    "docs/agents-crewai.md",
+    "docs/agents-langgraph.md",
+    "docs/agents-llm.md",
+    "docs/debugging.md",
+    "docs/doctor.md",
+    "docs/team-file.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+]
 BLOCK = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -55,6 +68,16 @@ def test_the_code_of_a_page_runs(page, tmp_path):
     program.write_text(prepared(page, tmp_path))
     done = subprocess.run([sys.executable, program.name], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_page_installs_from_a_clone_what_there_is():
+    extras = {extra.name for extra in installed.extras()}
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")]:
+        text = page.read_text("utf-8")
+        assert "install 'interlock[" not in text, page
+        named = re.findall(r"install '([\w./]+)\[([\w,-]+)\]'", text)
+        assert {name for _, names in named for name in names.split(",")} <= extras, page
+        assert page.parent.name != "docs" or not named or "](../README.md#install)" in text, page
 
 
 def test_no_block_is_overlooked():
