@@ -16,6 +16,7 @@ import pytest
 import interlock as il
 from interlock.core.machine import Cost
 from interlock.doctor import installed
+from tests.agents import contract_table
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -33,6 +34,7 @@ FRAMEWORK_PAGES = ["docs/agents-autogen.md", "docs/agents-openai-agents.md", "do
 LINKED_PAGES = [
     *PAGES,
     *FRAMEWORK_PAGES,
+    "docs/adapters.md",
     "docs/agents-crewai.md",
     "docs/agents-langgraph.md",
     "docs/agents-llm.md",
@@ -78,6 +80,12 @@ def test_every_page_installs_from_a_clone_what_there_is():
         named = re.findall(r"install '([\w./]+)\[([\w,-]+)\]'", text)
         assert {name for _, names in named for name in names.split(",")} <= extras, page
         assert page.parent.name != "docs" or not named or "](../README.md#install)" in text, page
+
+
+def test_the_page_of_the_adapters_names_each_and_has_the_place_of_its_table():
+    page = text_of("docs/adapters.md")
+    assert [file.name for file in ROOT.glob("docs/agents-*.md") if f"({file.name})" not in page] == []
+    assert contract_table.END in contract_table.written_into(page, "")
 
 
 def test_no_block_is_overlooked():
