@@ -1,11 +1,12 @@
 """Functions that make the agents of frameworks. What they make is asked nothing."""
 
+import asyncio
 import textwrap
 
 import pytest
 
 import interlock as il
-from interlock.doctor import examine
+from interlock.doctor import examination, examine, factories
 from tests.agents.scenes import children
 
 AUTOGEN = """
@@ -93,6 +94,23 @@ def test_an_agent_of_swarm_is_loaded_by_a_worker(found, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k-12345678")
     one = found("swarm", "clerk", SWARM)
     assert (one.state, one.text) == ("ok", "desk:clerk is loaded by a worker")
+
+
+def test_few_workers_are_at_work_at_once(monkeypatch):
+    working = []
+
+    async def in_worker(team, agent, declared):
+        working.append(len(working))
+        await asyncio.sleep(0.01)
+        assert len(working) <= 2
+        working.pop()
+        return declared["use"]
+
+    monkeypatch.setattr(factories, "in_worker", in_worker)
+    monkeypatch.setattr(examination, "WORKERS_MAX", 2)
+    agents = [il.Agent(f"a{number}", swarm="desk:clerk", scope=il.Scope(["act"])) for number in range(6)]
+    found = examine(il.Team(agents, il.Plan([il.Step("s", agent="a0", action="act")]))).agents
+    assert [one.state for one in found] == ["ok"] * 6
 
 
 @pytest.mark.parametrize(("use", "text"), [("broken", "no desk today"), ("clerk", "OPENAI_API_KEY"), ("x", "no func")])

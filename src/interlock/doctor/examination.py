@@ -21,6 +21,8 @@ from .servers import Look, check_tools
 PROBE_SECONDS_MAX = 10.0
 START_SECONDS_MAX = 65.0
 CLOSE_SECONDS_MAX = 10.0
+# A worker that has imported CrewAI holds a quarter of a gigabyte.
+WORKERS_MAX = 4
 
 # Told of each agent whose code is imported; then, whenever that changes, the names of what is still looked at.
 Watch = Callable[[str, Sequence[str]], None]
@@ -71,6 +73,7 @@ class _Round:
     def __init__(self, team: Team, made: Mapping[str, Adapter | Diagnosis], workshop: Workshop, watch: Watch) -> None:
         self._team, self._made, self._watch = team, made, watch
         self._looks = {name: Look(server) for name, server in workshop.servers.items()}
+        self._room = asyncio.Semaphore(WORKERS_MAX)
         self._waiting: list[tuple[str, str]] = []
         self._servers: dict[str, asyncio.Task[Diagnosis]] = {}
 
@@ -102,7 +105,7 @@ class _Round:
 
     async def _of_agent(self, agent: Agent) -> Diagnosis:
         made = self._made[agent.name]
-        found = made if isinstance(made, Diagnosis) else await _of_adapter(self._team, agent, made)
+        found = made if isinstance(made, Diagnosis) else await self._of_adapter(agent, made)
         if not found.is_fine:
             return found
         try:
@@ -111,19 +114,19 @@ class _Round:
             return wrong(agent.name, agent.kind, error)
         return found
 
-
-async def _of_adapter(team: Team, agent: Agent, adapter: Adapter) -> Diagnosis:
-    """What a look at an agent finds that could be made. Some can only be looked at as closely as their calls do."""
-    kind, declared = agent.kind or "use", _keys(agent)
-    if kind == "llm":
-        return await diagnosed(agent.name, kind, models.model(declared), PROBE_SECONDS_MAX)
-    if kind in factories.IN_WORKERS:
-        return await diagnosed(agent.name, kind, factories.in_worker(team, agent, declared), START_SECONDS_MAX)
-    if kind == "autogen":
-        return await diagnosed(agent.name, kind, factories.of_autogen(team, declared["use"]), PROBE_SECONDS_MAX)
-    if isinstance(adapter, Probed):
-        return await diagnosed(agent.name, kind, adapter.probe(), PROBE_SECONDS_MAX)
-    return Diagnosis(agent.name, kind, "ok", _named(declared))
+    async def _of_adapter(self, agent: Agent, adapter: Adapter) -> Diagnosis:
+        """What a look at an agent finds that could be made; a name is all there is to see of some."""
+        name, kind, declared = agent.name, agent.kind or "use", _keys(agent)
+        if kind == "llm":
+            return await diagnosed(name, kind, models.model(declared), PROBE_SECONDS_MAX)
+        if kind in factories.IN_WORKERS:
+            async with self._room:
+                return await diagnosed(name, kind, factories.in_worker(self._team, agent, declared), START_SECONDS_MAX)
+        if kind == "autogen":
+            return await diagnosed(name, kind, factories.of_autogen(self._team, declared["use"]), PROBE_SECONDS_MAX)
+        if isinstance(adapter, Probed):
+            return await diagnosed(name, kind, adapter.probe(), PROBE_SECONDS_MAX)
+        return Diagnosis(name, kind, "ok", _named(declared))
 
 
 def _keys(agent: Agent) -> Mapping[str, Any]:

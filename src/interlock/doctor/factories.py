@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from interlock.agents.bound import OPTIONS
 from interlock.agents.process import ProcessPool
 from interlock.agents.wire import Binding
 from interlock.errors import AgentRefused
@@ -13,7 +14,6 @@ from interlock.team import Agent, Team, find
 # Where the worker's end of each is; that of CrewAI makes a crew and tells what comes of it.
 _BINDINGS = {"crewai": "interlock.doctor.crews", "swarm": "interlock.agents.swarm"}
 IN_WORKERS = frozenset(_BINDINGS)
-_OPTIONS = ("instructions", "input", "output", "price")
 
 
 async def of_autogen(team: Team, use: str) -> str:
@@ -36,7 +36,7 @@ async def in_worker(team: Team, agent: Agent, declared: Mapping[str, Any]) -> st
     if "/" in python and team.folder is not None:
         python = str(team.folder / python)
     with TemporaryDirectory(prefix="interlock-doctor-") as storage:
-        options = {key: declared[key] for key in _OPTIONS if key in declared} | {"storage": storage}
+        options = {key: declared[key] for key in OPTIONS if key in declared} | {"storage": storage}
         binding = Binding(_BINDINGS[agent.kind], options)
         pool = ProcessPool(str(team.folder or ""), limits=team.limits, binding=binding, python=python)
         try:

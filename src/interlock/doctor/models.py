@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from interlock.agents.failure import classified
@@ -37,7 +38,8 @@ async def model(declared: Mapping[str, Any]) -> str:
             return f"{name}, which lists no models"
         raise classified(error) from None
     finally:
-        await client.close()
+        with suppress(Exception):  # what it had to say is known
+            await client.close()
     if place.provider == OPENAI and not _is_anybodys(client):
         _refuse_unlisted(place, listing)
     return name
