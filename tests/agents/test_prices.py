@@ -1,6 +1,9 @@
 """What tokens cost: a price that isn't known is None, never zero."""
 
 import pytest
+from genai_prices import Usage as Counts
+from genai_prices import calc_price
+from genai_prices.data_snapshot import DataSnapshot, get_snapshot, set_custom_snapshot
 
 from interlock.agents.foreign import Meter
 from interlock.agents.prices import dollars
@@ -14,6 +17,29 @@ def test_a_price_of_ones_own():
 
 
 def test_a_price_from_the_list():
+    assert dollars("gpt-4o-mini", 1_000_000, 0) == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize("tokens", [(0, 0, 0), (777, 31, 0), (300_001, 100_003, 1_777), (1_000_000, 0, 1_000_000)])
+def test_every_price_is_what_the_list_works_out(tokens):
+    def worked_out(model):
+        try:
+            counts = zip(("input_tokens", "output_tokens", "cache_read_tokens"), tokens, strict=True)
+            return float(calc_price(Counts(**dict(counts)), model_ref=model).total_price)
+        except (LookupError, ValueError):
+            return None
+
+    models = [model.id for provider in get_snapshot().providers for model in provider.models][::7]
+    assert {model: dollars(model, *tokens) for model in models} == {model: worked_out(model) for model in models}
+
+
+def test_a_list_that_takes_the_place_of_another_counts_at_once():
+    assert dollars("gpt-4o-mini", 1_000_000, 0) == pytest.approx(0.15)
+    set_custom_snapshot(DataSnapshot(providers=[], from_auto_update=False))
+    try:
+        assert dollars("gpt-4o-mini", 1_000_000, 0) is None
+    finally:
+        set_custom_snapshot(None)
     assert dollars("gpt-4o-mini", 1_000_000, 0) == pytest.approx(0.15)
 
 
