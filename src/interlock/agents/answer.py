@@ -6,6 +6,7 @@ A model is asked for short names (`category`) and not for paths (`ticket.categor
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from interlock.core.values import ABSENT
 from interlock.errors import ReplyRefused, describe
 
 SAID_CHARS_MAX = 10_000
+FORMS_KEPT_MAX = 256
 PATTERNS_SHOWN = 5
 PATH_CHARS_SHOWN = 200
 _FENCED = re.compile(r"\s*```(?:json)?[^\S\n]*\n(.*)\n[^\S\n]*```\s*", re.DOTALL)
@@ -24,7 +26,7 @@ _FENCED = re.compile(r"\s*```(?:json)?[^\S\n]*\n(.*)\n[^\S\n]*```\s*", re.DOTALL
 class Form(msgspec.Struct, frozen=True):
     """What a job asks to be written. fields: short name -> path; schema: of the answer, a JSON Schema over the names.
 
-    open: whether paths of its own may be written beside the fields.
+    open: whether paths of its own may be written beside the fields. All jobs of a step share one, so it stays as it is.
     """
 
     fields: dict[str, str]
@@ -34,19 +36,7 @@ class Form(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, job: Job) -> "Form":
         """The form for a job: the fields that its schemas name, and those of its writes that they say nothing about."""
-        schemas = [msgspec.json.decode(text) for text in job.schemas]
-        described = {
-            paths.canonical(path): inner for schema in schemas for path, inner in schema.get("properties", {}).items()
-        }
-        required = [paths.canonical(path) for schema in schemas for path in schema.get("required", ())]
-        known = dict.fromkeys((*described, *required))
-        plain = [p for p in job.writes if not paths.is_open(p) and not any(paths.inside(path, p) for path in known)]
-        names = _names([*known, *plain])
-        properties = {name: described.get(path, {"type": "string"}) for name, path in names.items()}
-        needed = [name for name, path in names.items() if path in required or not schemas]
-        is_open = any(paths.is_open(pattern) for pattern in job.writes)
-        schema = {"type": "object", "properties": properties, "required": needed, "additionalProperties": is_open}
-        return cls(names, schema, is_open)
+        return _form(tuple(job.schemas), tuple(job.writes))
 
     @property
     def takes_text(self) -> bool:
@@ -60,6 +50,24 @@ class Form(msgspec.Struct, frozen=True):
             return "Answer with one JSON object and nothing else; its keys are dotted paths."
         schema = msgspec.json.encode(self.schema).decode()
         return f"Answer with one JSON object and nothing else, no prose around it, that fits this JSON Schema: {schema}"
+
+
+@lru_cache(FORMS_KEPT_MAX)
+def _form(texts: tuple[str, ...], writes: tuple[str, ...]) -> Form:
+    """The form for jobs with these schemas and writes."""
+    schemas = [msgspec.json.decode(text) for text in texts]
+    described = {
+        paths.canonical(path): inner for schema in schemas for path, inner in schema.get("properties", {}).items()
+    }
+    required = [paths.canonical(path) for schema in schemas for path in schema.get("required", ())]
+    known = dict.fromkeys((*described, *required))
+    plain = [p for p in writes if not paths.is_open(p) and not any(paths.inside(path, p) for path in known)]
+    names = _names([*known, *plain])
+    properties = {name: described.get(path, {"type": "string"}) for name, path in names.items()}
+    needed = [name for name, path in names.items() if path in required or not schemas]
+    is_open = any(paths.is_open(pattern) for pattern in writes)
+    schema = {"type": "object", "properties": properties, "required": needed, "additionalProperties": is_open}
+    return Form(names, schema, is_open)
 
 
 def _names(known: Sequence[str]) -> dict[str, str]:
