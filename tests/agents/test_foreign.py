@@ -48,6 +48,20 @@ def test_it_is_a_function_of_the_job_as_well():
     assert virtual.run(ForeignAdapter(Echo({"out": 1}))(job(writes=("out",)))).writes == {"out": 1}
 
 
+def test_one_that_never_waits_needs_no_event_loop():
+    reply = ForeignAdapter(Echo({"out": 1}), {"input": 1, "output": 1}).at_once(job(writes=("out",)))
+    assert (reply.writes, reply.usage) == ({"out": 1}, USAGE)
+
+
+def test_one_that_waits_is_not_called_without_an_event_loop():
+    class Waits(Echo):
+        async def answer(self, of, meter):
+            await asyncio.sleep(0)
+
+    with pytest.raises(AssertionError, match="Waits waits"):
+        ForeignAdapter(Waits({"out": 1})).at_once(job(writes=("out",)))
+
+
 def test_a_failure_is_classified_and_charged():
     error = ValueError("slow down")
     error.status_code = 429

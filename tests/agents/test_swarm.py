@@ -79,9 +79,9 @@ def ask(server):
     def ask(found, **options):
         told = {name: name for name in ("input", "output") if name in options}
         names = {"agent": found} | {name: options[name] for name in told}
-        adapter = swarm.bound("agent", options | told, names.__getitem__)
-        opened.append(adapter._foreigner._client)
-        return asyncio.run(adapter(job(writes=TICKET, view={"ticket": {"text": "charged twice"}})))
+        answer = swarm.bound("agent", options | told, names.__getitem__)
+        opened.append(answer.__self__._foreigner._client)
+        return answer(job(writes=TICKET, view={"ticket": {"text": "charged twice"}}))
 
     yield ask
     for client in opened:
@@ -97,6 +97,13 @@ def test_an_agent_answers_by_openai_s_own_client(ask, server):
 
 def test_a_function_may_make_the_agent(ask):
     assert ask(agent).writes == WRITES
+
+
+def test_its_functions_may_run_an_event_loop_of_their_own(ask):
+    def instructions(context_variables):
+        return asyncio.run(asyncio.sleep(0, "You sort tickets."))
+
+    assert ask(agent(instructions=instructions)).writes == WRITES
 
 
 def test_its_functions_find_what_the_job_shows(ask):

@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from interlock.core.job import Job
+from interlock.core.job import Job, Reply
 from interlock.errors import AgentError, AgentRefused, InterlockError, MissingExtra, describe
 
 from .bound import Blueprint, BoundAdapter
@@ -63,7 +63,7 @@ def _check() -> None:
 # --- in the worker ---
 
 
-def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]) -> ForeignAdapter:
+def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]) -> Callable[[Job], Reply]:
     """The function of a job that has this agent do it. Raises InterlockError where there is none.
 
     options: `instructions`, `price`, and references as `input` and `output`.
@@ -75,7 +75,7 @@ def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]
         raise
     except Exception as error:  # noqa: BLE001 - the user's function may raise anything, and OpenAI's client wants a key
         raise AgentRefused(hidden(describe(error))) from None
-    return ForeignAdapter(swarms, options.get("price"))
+    return ForeignAdapter(swarms, options.get("price")).at_once
 
 
 class _Swarms:
@@ -93,7 +93,7 @@ class _Swarms:
         _ = self._client.chat.completions  # imported now and not in the middle of a call
 
     async def answer(self, job: Job, meter: Meter) -> Any:
-        """What the last message says. Nothing else goes on in the worker, so it may be held up."""
+        """What the last message says. Nothing else goes on in the worker, so nothing is waited for."""
         given = self._translation.prompt(job).text if self._translation.input is None else self._translation.input(job)
         said = [{"role": "user", "content": given}] if isinstance(given, str) else given
         swarm = self._swarm(client=_Metered(self._client, meter))
