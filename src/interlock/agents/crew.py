@@ -4,7 +4,6 @@ CrewAI asks again at three levels when a model fails, sends traces home, and kee
 switched off here: Interlock alone retries, and no job sees what another has left.
 """
 
-import asyncio
 import gc
 import logging
 import os
@@ -20,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.job import Job
+from interlock.core.job import Job, Reply
 from interlock.errors import AgentRefused, ContextTooLong
 
 from .extras import load
@@ -39,13 +38,15 @@ ENVIRONMENT = {
 # Imported by CrewAI's clients with their first request, when a timeout runs already.
 LATE_IMPORTS = ("openai.resources",)
 EVENTS_SECONDS_MAX = 5.0
+# Where CrewAI keeps what tasks have answered: a database, which takes many times longer to set up than to copy.
+ANSWERS = "latest_kickoff_task_outputs.db"
 FILTERED = "content_filter"
 # What CrewAI takes for a placeholder, in texts of ours as in its own templates.
 _PLACEHOLDER = re.compile(r"\{(?=[A-Za-z_][A-Za-z0-9_\-]*\})")
 _ROLES = ("llm", "function_calling_llm", "manager_llm", "planning_llm", "chat_llm")
 
 
-def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]) -> ForeignAdapter:
+def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]) -> Callable[[Job], Reply]:
     """The function of a job that has a crew of this factory do it. Raises InterlockError for what is no factory.
 
     options: `storage`, the folder for all that crews store; `instructions`, `price`, and references as `input` and
@@ -62,7 +63,7 @@ def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]
     translation = Translation.of(options, find)
     if not logging.root.handlers:  # CrewAI logs what models answer, and would set up a handler by that
         logging.root.addHandler(logging.NullHandler())
-    return ForeignAdapter(Crews(reference, make, translation, storage / "crew"), options.get("price"))
+    return ForeignAdapter(Crews(reference, make, translation, storage / "crew"), options.get("price")).at_once
 
 
 def _settle(storage: Path) -> None:
@@ -93,9 +94,12 @@ class Crews:
         self._reference, self._make, self._translation, self._storage = reference, make, translation, storage
         self._ear = Ear()
         self._last: Callable[[], Any] = _nothing
+        self._answers: bytes | None = None
+        self._is_swept = False
         # What making one imports is imported before any call begins; a call meets the error of a factory that fails.
         with suppress(Exception):
             _warn(self._made())
+            self._answers = (self._storage / ANSWERS).read_bytes()
         for module in LATE_IMPORTS:
             if module.partition(".")[0] in sys.modules:
                 import_module(module)
@@ -104,19 +108,21 @@ class Crews:
         gc.freeze()  # what is there by now stays, and need not be gone through for each job
 
     async def answer(self, job: Job, meter: Meter) -> Any:
-        """The answer of a new crew."""
+        """The answer of a new crew. Under a running loop, it would work otherwise than its users know it."""
         crew = self._made()
         with self._ear.listening(meter):
-            # Under a running loop, a crew works otherwise than its users know it.
-            result = await asyncio.to_thread(self._kicked_off, crew, job)
+            result = self._kicked_off(crew, job)
         answer = self._translation.answer(result, job, _usual)
         del crew, result
         gc.collect()  # a crew holds itself, and with it the connections of its LLMs
+        self._is_swept = True
         return answer
 
     def _made(self) -> Any:
-        gc.collect()  # where the last one failed, its error has held it until now
-        shutil.rmtree(self._storage, ignore_errors=True)
+        if not self._is_swept:
+            gc.collect()  # the last one failed, and its error has held it until now
+        self._is_swept = False
+        self._empty_storage()
         os.environ["CREWAI_STORAGE_DIR"] = str(self._storage)
         crew = self._make()
         if not isinstance(crew, load("crewai", "crewai").Crew):
@@ -126,6 +132,13 @@ class Crews:
             raise AgentRefused(message, fix="make a new one for each call: a crew keeps state")
         self._last = weakref.ref(crew)
         return crew
+
+    def _empty_storage(self) -> None:
+        """Remove what the last crew has stored. The database for answers is put back as it was before any job."""
+        shutil.rmtree(self._storage, ignore_errors=True)
+        if self._answers is not None:
+            self._storage.mkdir()
+            (self._storage / ANSWERS).write_bytes(self._answers)
 
     def _kicked_off(self, crew: Any, job: Job) -> Any:
         if self._translation.input is not None:

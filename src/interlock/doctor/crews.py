@@ -5,14 +5,14 @@ from typing import Any
 
 from interlock.agents import crew
 from interlock.agents.extras import load
-from interlock.agents.foreign import ForeignAdapter
 from interlock.agents.secret import hidden
+from interlock.core.job import Job, Reply
 from interlock.errors import AgentRefused, InterlockError, describe
 
 
-def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]) -> ForeignAdapter:
+def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]) -> Callable[[Job], Reply]:
     """The function of a job that has a crew do it, once one was made. Raises InterlockError where that fails."""
-    adapter = crew.bound(reference, options, find)
+    function = crew.bound(reference, options, find)
     try:
         made = find(reference)()
     except InterlockError:
@@ -21,4 +21,4 @@ def bound(reference: str, options: Mapping[str, Any], find: Callable[[str], Any]
         raise AgentRefused(hidden(f"{reference} fails: {describe(error)}")) from None
     if not isinstance(made, load("crewai", "crewai").Crew):
         raise AgentRefused(f"{reference} returned a {type(made).__name__}, not a crew")
-    return adapter
+    return function

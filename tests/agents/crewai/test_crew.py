@@ -144,6 +144,26 @@ def test_a_crew_must_be_new_each_time(crews, server):
         crews.run(calls())
 
 
+def test_each_crew_finds_the_database_of_answers_without_any(crews, server):
+    source = """
+import os, sqlite3
+
+made = 0
+
+def make_crew():
+    global made
+    made += 1
+    if made > 1:
+        with sqlite3.connect(os.environ["CREWAI_STORAGE_DIR"] + "/latest_kickoff_task_outputs.db") as database:
+            assert [*database.execute("SELECT * FROM latest_kickoff_task_outputs")] == []
+    return crew_of(make_llm())
+"""
+    adapter = crews.adapter(source, server)
+    for _ in range(2):
+        reply = crews.run(adapter.call(job(view={"ticket": {"text": "hello"}}, writes=WRITES), nothing))
+        assert set(reply.writes) == set(WRITES)
+
+
 # --- an adapter of its own ---
 
 FUNCTIONS = """
