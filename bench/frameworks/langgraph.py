@@ -1,7 +1,8 @@
 """A graph with one node, which asks a chat model."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -10,12 +11,12 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.graph import START, MessagesState, StateGraph
 
 import interlock as il
-from bench.frameworks import ANSWER, MODEL_SECONDS
+from bench.frameworks import ANSWER, MODEL, MODEL_SECONDS, READ, WRITTEN, Call
 from interlock.agents.foreign import Translation
 from interlock.agents.langgraph import from_langgraph
 from interlock.agents.langgraph.state import input_of
 
-USED = {"input_tokens": 500, "output_tokens": 20, "total_tokens": 520}
+USED = {"input_tokens": READ, "output_tokens": WRITTEN, "total_tokens": READ + WRITTEN}
 
 
 class Sleeps(BaseChatModel):
@@ -26,11 +27,12 @@ class Sleeps(BaseChatModel):
 
     async def _agenerate(self, *given: Any, **named: Any) -> ChatResult:
         await asyncio.sleep(MODEL_SECONDS)
-        message = AIMessage(ANSWER, usage_metadata=USED, response_metadata={"model_name": "gpt-5-mini"})
+        message = AIMessage(ANSWER, usage_metadata=USED, response_metadata={"model_name": MODEL})
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def calls(job: il.Job) -> tuple[Callable[[], Awaitable[Any]], Callable[[], Awaitable[Any]]]:
+@asynccontextmanager
+async def calls(job: il.Job) -> AsyncIterator[tuple[Call, Call]]:
     model = Sleeps()
 
     async def sort(state: MessagesState) -> dict[str, Any]:
@@ -42,4 +44,4 @@ def calls(job: il.Job) -> tuple[Callable[[], Awaitable[Any]], Callable[[], Await
     graph = built.compile()
     adapter = from_langgraph(graph)
     given = input_of(job, Translation(), ["messages"])
-    return lambda: adapter(job), lambda: graph.ainvoke(dict(given))
+    yield lambda: adapter(job), lambda: graph.ainvoke(dict(given))

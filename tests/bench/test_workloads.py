@@ -15,8 +15,9 @@ FIGURES = {
     "growing_state": {"live", "closed"},
     "crash_recovery": {"restart to done", "committed steps called again"},
     "import_size": {"import"},
-    "adapter_overhead": {"langgraph"},
+    "adapter_overhead": {"langgraph", "llm", "autogen", "openai_agents", "swarm", "http", "command"},
 }
+SLOW = {"adapter_overhead"}  # it imports all frameworks
 
 
 def bench(*arguments, folder, **environment):
@@ -31,7 +32,9 @@ def tiny(*workloads, folder, **environment):
     return [json.loads(line) for line in bench(*workloads, *small, folder=folder, **environment).splitlines()]
 
 
-@pytest.mark.parametrize("workload", FIGURES)
+@pytest.mark.parametrize(
+    "workload", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in FIGURES]
+)
 def test_prints_one_json_line(workload, tmp_path):
     (result,) = tiny(workload, folder=tmp_path)
 
