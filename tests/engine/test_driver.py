@@ -259,6 +259,39 @@ def test_failures_back_off_longer_and_longer():
     assert took == pytest.approx(1 + 2 + 4, abs=1e-3)
 
 
+def test_a_wait_that_is_over_leaves_no_timer_behind():
+    left = []
+
+    async def main():
+        async def watched(job):
+            [driver] = running._drivers.values()
+            left.append((job.step, job.attempt, len(driver._timers)))
+            if job.attempt < 3:
+                raise OSError
+            return {f"out.{job.step}": 1}
+
+        async with engine(chain(2, retries=2, backoff="1s"), watched) as running:
+            return await running.run({})
+
+    assert virtual.run(main()).status == "succeeded"
+    assert left == [(step_id, attempt, 0) for step_id in ("s0", "s1") for attempt in (1, 2, 3)]
+
+
+def test_a_run_that_is_stopped_leaves_no_timer_behind():
+    async def main():
+        ann = Ann()
+        ann.faults["s0"] = [OSError()]
+        async with engine(fan(1, retries=1, backoff="30s"), ann) as running:
+            task = asyncio.ensure_future(running.run({}))
+            await asyncio.sleep(1)
+            [driver] = running._drivers.values()
+            [timer] = driver._timers.values()
+        await end(task)
+        return timer.cancelled(), virtual.seconds()
+
+    assert virtual.run(main()) == (True, 1)
+
+
 def test_the_fallback_takes_over_and_then_the_step_is_dead():
     calls = []
 

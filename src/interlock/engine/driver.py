@@ -103,7 +103,7 @@ class Driver:
         # Calls that have room and are announced, until that is durable and they are made.
         self._announced_calls: dict[int, CallAgent] = {}
         self._settles: list[str] = []
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._opening: Opening | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -260,9 +260,10 @@ class Driver:
     def _start_timer(self, timer: StartTimer) -> None:
         # Never longer than the whole wait: the clock may have been set back since.
         delay = min(max(0, timer.due_us - self._shell.now_us()), 1_000 * timer.wait_ms) / 1e6
-        self._timers.append(self._loop.call_later(delay, self._timer_fired, timer))
+        self._timers[timer.number] = self._loop.call_later(delay, self._timer_fired, timer)
 
     def _timer_fired(self, timer: StartTimer) -> None:
+        del self._timers[timer.number]
         self._arrive(e.BackoffEnded(self._shell.now_us(), timer.step))
 
     # --- calls ---
@@ -421,7 +422,7 @@ class Driver:
 
     def _abandon(self) -> None:
         """No driver, no calls and no timers: what is in flight is cancelled."""
-        for timer in (*self._timers, self._alarm):
+        for timer in (*self._timers.values(), self._alarm):
             if timer is not None:
                 timer.cancel()
         for call in self._calls.values():
