@@ -5,7 +5,7 @@ import pytest
 from interlock.agents.secret import VAULT
 
 # The contract says what was expected and what came instead, as a test does.
-pytest.register_assert_rewrite("tests.agents.contract")
+pytest.register_assert_rewrite("tests.agents.bench", "tests.agents.contract")
 
 
 @pytest.fixture(autouse=True)

@@ -94,3 +94,8 @@ def memory_of(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
     except (FileNotFoundError, ProcessLookupError, IndexError):
         return 0
+
+
+def resident(pids: set[int]) -> int:
+    """How many bytes this process and those have in memory."""
+    return sum(map(memory_of, {os.getpid(), *pids}))

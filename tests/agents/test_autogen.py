@@ -17,7 +17,8 @@ from interlock.agents import autogen
 from interlock.agents.autogen import from_autogen
 from interlock.errors import AgentError, AgentRefused, Overloaded, ReplyRefused, TeamError
 
-from .contract import AdapterContract, Lane
+from .bench import Lane
+from .contract import AdapterContract
 from .model_server import KEY, ModelServer
 from .pages import run_page
 from .scenes import job

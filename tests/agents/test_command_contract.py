@@ -7,7 +7,8 @@ import pytest
 
 from interlock.agents.command import from_command
 
-from .contract import AdapterContract, Lane
+from .bench import Lane
+from .contract import AdapterContract
 
 # Asks an endpoint, and tells an error of it as a program does.
 ASKS = """

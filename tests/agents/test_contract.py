@@ -15,8 +15,10 @@ import pytest
 import interlock as il
 from interlock.errors import AgentError, BadRequest
 
+from . import bench as bench_module
 from . import contract as contract_module
-from .contract import AdapterContract, Lane
+from .bench import Lane
+from .contract import AdapterContract
 from .reference import Honest
 
 
@@ -425,7 +427,8 @@ BROKEN = [
 @pytest.mark.parametrize(("adapter", "test", "case", "why"), BROKEN)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_what_is_broken_is_caught(adapter, test, case, why, monkeypatch):
-    monkeypatch.setattr(contract_module, "PATIENCE_SECONDS", 0.8)
+    for module in (bench_module, contract_module):
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.8)
     monkeypatch.setattr(contract_module, "TRIES", 1)
     contract = AdapterContract()
     contract.lane = lane(adapter)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from .contract import RESULTS, AdapterContract, Lane
+from .bench import RESULTS, Lane
+from .contract import AdapterContract
 from .contract_table import BEGIN, END, main, table, written_into
 from .reference import Honest
 

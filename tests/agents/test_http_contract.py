@@ -6,7 +6,8 @@ import pytest
 
 from interlock.agents.http import from_http
 
-from .contract import AdapterContract, Lane
+from .bench import Lane
+from .contract import AdapterContract
 
 
 def make(server, model):

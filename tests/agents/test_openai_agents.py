@@ -15,7 +15,8 @@ from interlock.agents.foreign import Meter
 from interlock.agents.openai_agents import TURNS_MAX, from_openai_agents
 from interlock.errors import AgentError, AgentRefused, Overloaded, ReplyRefused, TeamError
 
-from .contract import AdapterContract, Lane
+from .bench import Lane
+from .contract import AdapterContract
 from .model_server import KEY, ModelServer
 from .pages import run_page
 from .scenes import job

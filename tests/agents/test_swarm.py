@@ -11,7 +11,8 @@ from interlock.agents import extras, swarm
 from interlock.agents.swarm import from_swarm
 from interlock.errors import AgentError, AgentRefused, MissingExtra, RateLimited, TeamError
 
-from .contract import AdapterContract, Lane
+from .bench import Lane
+from .contract import AdapterContract
 from .model_server import KEY, ModelServer
 from .pages import run_page
 from .scenes import job

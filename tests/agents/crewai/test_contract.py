@@ -4,7 +4,8 @@ import pytest
 
 from interlock.errors import AgentError
 from tests.agents import contract
-from tests.agents.contract import AdapterContract, Lane
+from tests.agents.bench import Lane
+from tests.agents.contract import AdapterContract
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(600)]
 IMPORT_SECONDS_MAX = 60.0

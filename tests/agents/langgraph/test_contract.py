@@ -8,7 +8,8 @@ from openai import DefaultAsyncHttpxClient
 from pydantic import BaseModel
 
 from interlock.agents.langgraph import from_langgraph
-from tests.agents.contract import AdapterContract, Lane
+from tests.agents.bench import Lane
+from tests.agents.contract import AdapterContract
 from tests.agents.model_server import KEY
 
 

@@ -1,7 +1,8 @@
 """The contract of all adapters, over the LLM agent."""
 
 from interlock import ports
-from tests.agents.contract import AdapterContract, Lane
+from tests.agents.bench import Lane
+from tests.agents.contract import AdapterContract
 
 from .desk import adapter_of
 
