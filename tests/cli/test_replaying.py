@@ -150,6 +150,18 @@ def test_a_journal_whose_last_event_was_deleted_is_not_verified(desk, ask):
     assert desk.run("replay", "last", "--at", "3").code == 0
 
 
+def test_an_event_that_was_deleted_is_one_clear_error(desk, ask):
+    ask("hi")
+    with sqlite3.connect(desk.folder / ".interlock/journal.db") as db:
+        db.execute("DELETE FROM event WHERE seq = 2")
+    db.close()
+    for words in (["replay", "last"], ["replay", "last/work"], ["show", "last"]):
+        ended = desk.run(*words)
+        assert (ended.code, ended.out) == (2, "")
+        assert "the journal is damaged: event 2 of run " in ended.err
+        assert " is missing" in ended.err
+
+
 def test_a_run_that_ends_while_it_is_read_is_read_of_one_moment():
     class Ending:
         """A journal in which the run ends between two questions."""

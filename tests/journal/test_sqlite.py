@@ -61,6 +61,20 @@ async def test_events_survive_closing(path):
         assert await journal.load("r") == [STARTED, attempt(1)]
 
 
+@pytest.mark.parametrize("gone", [0, 1, 2])
+@in_loop
+async def test_an_event_that_is_gone_is_missed_whatever_it_said(path, gone):
+    late = e.ReplyArrivedLate(1_002, "s", 1)  # changes no state
+    async with opened(path) as journal:
+        await open_run(journal, "r", late, late, attempt(2))
+        await open_run(journal, "whole", late)
+    sql(path, "DELETE FROM event WHERE run = 1 AND seq = ?", gone)
+    async with opened(path) as journal:
+        with pytest.raises(JournalError, match=f"the journal is damaged: event {gone} of run r is missing"):
+            await journal.load("r")
+        assert await journal.load("whole") == [STARTED, late]
+
+
 @in_loop
 async def test_commits_wait_for_the_disk(path):
     async with opened(path) as journal:

@@ -18,7 +18,7 @@ RETURNING batch_row;
 UPDATE run SET status = ?, reason = ?, ended_us = ? WHERE number = ?;
 
 -- name: load
-SELECT data FROM event WHERE run = (SELECT number FROM run WHERE run_id = ?) ORDER BY seq;
+SELECT seq, data FROM event WHERE run = (SELECT number FROM run WHERE run_id = ?) ORDER BY seq;
 
 -- name: run
 SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,

@@ -263,11 +263,15 @@ class SqliteStore:
     # --- reading and ownership; each is called inside carry_out, or inside read where it is one question ---
 
     def load(self, run_id: str) -> list[bytes]:
-        """The events of a run, encoded."""
-        found = [data for (data,) in self._run_query("load", run_id)]
+        """The events of a run, encoded: all of them."""
+        found = self._run_query("load", run_id)
         if not found:
             raise _no_run(run_id)
-        return found
+        missing = next((place for place, (seq, _) in enumerate(found) if seq != place), None)
+        if missing is not None:
+            message = f"the journal is damaged: event {missing} of run {run_id} is missing"
+            raise JournalError(message, fix="restore it from a copy")
+        return [data for _, data in found]
 
     def run(self, run_id: str) -> RunRow:
         """One run."""
