@@ -6,10 +6,15 @@ from typing import Any
 import msgspec
 
 from interlock.agents import extras
+from interlock.agents.bodies import ask_unpacked, bound, is_packed
 from interlock.agents.prices import dollars
+from interlock.errors import AgentRefused
 
 # An OpenAI client wants a key, even for a server that asks for none; without one it takes that of the environment.
 NO_KEY = "none"
+# Of what a server answers: as much as the longest answer can be in JSON; and in pieces, each with much around it.
+ANSWER_BYTES_MAX = 16 << 20
+STREAM_BYTES_MAX = 256 << 20
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -55,12 +60,42 @@ class Provider(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+def _http_client() -> Any:
+    """What all clients send their requests with: what a server answers is bounded, since they read it to its end."""
+    from pydantic_ai import models
+
+    # Earlier versions build on httpx, and have no such thing for httpx2.
+    make = getattr(models, "create_async_httpx2_client", None) or models.create_async_http_client
+    client: Any = make(timeout=None)  # the engine bounds calls and their time
+    client.follow_redirects = True
+    client.event_hooks = {"request": [_before], "response": [_after]}
+    return client
+
+
+async def _before(request: Any) -> None:
+    ask_unpacked(request)
+
+
+async def _after(response: Any) -> None:
+    if is_packed(response):
+        raise AgentRefused("the model's server compresses what it sends, which it was asked not to")
+    is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+    most = STREAM_BYTES_MAX if is_stream else ANSWER_BYTES_MAX
+    bound(response, most, AgentRefused(f"the model's server sends more than {most:,} bytes"))
+
+
 def _openai(place: Place, key: str) -> Client:
     from openai import AsyncOpenAI
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    made = AsyncOpenAI(api_key=key or NO_KEY, base_url=place.base_url or None, max_retries=0, timeout=None)
+    made = AsyncOpenAI(
+        api_key=key or NO_KEY,
+        base_url=place.base_url or None,
+        max_retries=0,
+        timeout=None,
+        http_client=_http_client(),
+    )
     profile: Any = {"openai_chat_streaming_requires_finish_reason": True}
     if place.base_url:
         # Such servers know the older name of that setting, and may take a `<|im_start|>` in a text for the real one.
@@ -74,32 +109,30 @@ def _anthropic(place: Place, key: str) -> Client:
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
-    made = AsyncAnthropic(api_key=key, max_retries=0, timeout=None)
+    made = AsyncAnthropic(api_key=key, max_retries=0, timeout=None, http_client=_http_client())
     model = AnthropicModel(place.name, provider=AnthropicProvider(anthropic_client=made))
     return Client(model, made.close, made.models.list)
 
 
 def _google(place: Place, key: str) -> Client:
     from google.genai import Client as Google
+    from google.genai.types import HttpOptions
     from pydantic_ai.models.google import GoogleModel
     from pydantic_ai.providers.google import GoogleProvider
 
-    made = Google(api_key=key)
+    http_client = _http_client()
+    made = Google(api_key=key, http_options=HttpOptions(httpx_async_client=http_client))
     model = GoogleModel(place.name, provider=GoogleProvider(client=made))
-    return Client(model, made.aio.aclose, made.aio.models.list)
+    return Client(model, http_client.aclose, made.aio.models.list)
 
 
 def _mistral(place: Place, key: str) -> Client:
     from pydantic_ai.models.mistral import MistralModel
     from pydantic_ai.providers.mistral import MistralProvider
 
-    provider = MistralProvider(api_key=key)
-
-    async def close() -> None:
-        async with provider:  # closes the connections that it has made when it is left
-            pass
-
-    return Client(MistralModel(place.name, provider=provider), close, provider.client.models.list_async)
+    http_client = _http_client()
+    provider = MistralProvider(api_key=key, http_client=http_client)
+    return Client(MistralModel(place.name, provider=provider), http_client.aclose, provider.client.models.list_async)
 
 
 # What clients import only when they are first used.

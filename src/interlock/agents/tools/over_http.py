@@ -8,6 +8,8 @@ from typing import Any
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
+from interlock.agents.bodies import bound, is_packed
+
 from .over_stdio import MESSAGE_BYTES_MAX
 
 CONNECT_SECONDS_MAX = 10.0
@@ -21,10 +23,11 @@ async def http(
 
     async def look_at(response: httpx2.Response) -> None:
         answered.get([]).append(response)
-        if response.headers.get("content-encoding", "identity") != "identity":
+        if is_packed(response):
             raise httpx2.DecodingError("it compresses what it sends, which it was asked not to")
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            response.stream = _Bounded(response.stream)
+            too_large = httpx2.StreamError(f"it is larger than {MESSAGE_BYTES_MAX:,} bytes")
+            bound(response, MESSAGE_BYTES_MAX, too_large)
 
     # How long an answer may take is up to each tool.
     timeout = httpx2.Timeout(CONNECT_SECONDS_MAX, read=None, pool=None)
@@ -34,21 +37,3 @@ async def http(
         streamable_http_client(url, http_client=client, max_sse_event_size=MESSAGE_BYTES_MAX) as streams,
     ):
         yield streams
-
-
-class _Bounded(httpx2.AsyncByteStream):  # type: ignore[misc]  # mypy doesn't follow optional parts
-    """A body that ends in an error when it grows too large."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._stream:
-            size += len(chunk)
-            if size > MESSAGE_BYTES_MAX:
-                raise httpx2.StreamError(f"it is larger than {MESSAGE_BYTES_MAX:,} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
