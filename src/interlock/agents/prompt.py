@@ -1,7 +1,7 @@
 """How a job becomes what a model is told: instructions on one side, data on the other.
 
-What agents, customers and tools have written is data. It stands between two marks that it can't contain, and the
-instructions say that nothing between them is an order.
+What agents, customers and tools have written is data. It stands between two marks that it can't contain, wherever a
+template has it too, and the instructions say that nothing between them is an order.
 """
 
 import re
@@ -35,12 +35,12 @@ class Prompt(msgspec.Struct, frozen=True):
 def prompt_of(job: Job, template: str = "", *, form: Form | None = None) -> Prompt:
     """The prompt for a job.
 
-    template: the instructions, in which `{ticket.id}` stands for what the job's view has there, as quoted JSON; without
-    one, those of the step. form: what the answer must look like; None where the model is told by other means.
+    template: the instructions, in which `{ticket.id}` stands for what the job's view has there; without one, those of
+    the step. form: what the answer must look like; None where the model is told by other means.
     """
     shown = _shown(job)
     fence = f"data-{blake2b(shown.encode(), digest_size=4).hexdigest()}"
-    parts = [filled(template, job) or job.instructions or f"Your task: {job.action}."]
+    parts = [filled(template, job, fence) or job.instructions or f"Your task: {job.action}."]
     if template and job.instructions:
         parts.append(job.instructions)
     parts.append(
@@ -55,16 +55,21 @@ def prompt_of(job: Job, template: str = "", *, form: Form | None = None) -> Prom
     return Prompt("\n\n".join(parts), f"<{fence}>\n{shown}\n</{fence}>")
 
 
-def filled(template: str, job: Job) -> str:
-    """A template with what the view holds in the place of each `{path}`, as JSON; a path without a value stays."""
+def filled(template: str, job: Job, fence: str) -> str:
+    """A template with what the view holds in the place of each `{path}`, as JSON; a path without a value stays.
+
+    It is data there, too, and stands between its marks; but for numbers and the like, which can't say anything.
+    """
 
     def value(match: re.Match[str]) -> str:
         try:
             found = job.view[match[1]]
         except KeyError:
             return match[0]
-        text = msgspec.json.encode(found).decode()
-        return text if len(text) <= VALUE_CHARS_MAX else text[:VALUE_CHARS_MAX] + "..."
+        text = _unmarked(msgspec.json.encode(found).decode())
+        if found is None or isinstance(found, int | float):
+            return text
+        return f"<{fence}>{text if len(text) <= VALUE_CHARS_MAX else text[:VALUE_CHARS_MAX] + '...'}</{fence}>"
 
     return _PLACEHOLDER.sub(value, template)
 
@@ -82,5 +87,9 @@ def tree_of(job: Job) -> dict[str, Any]:
 
 
 def _shown(job: Job) -> str:
-    """The data as JSON; nothing in it can end a mark, since JSON may write `<` as an escape."""
-    return msgspec.json.format(msgspec.json.encode(data_of(job)), indent=1).decode().replace("<", "\\u003c")
+    return _unmarked(msgspec.json.format(msgspec.json.encode(data_of(job)), indent=1).decode())
+
+
+def _unmarked(shown: str) -> str:
+    """JSON in which nothing can end a mark, since it may write `<` as an escape."""
+    return shown.replace("<", "\\u003c")

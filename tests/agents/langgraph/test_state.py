@@ -93,7 +93,8 @@ def test_messages_are_the_prompt():
     told = given_to(Talk, instructions="Sort it.", adapter={"instructions": "You sort {ticket.metadata.lang} tickets."})
     system, user = told["messages"]
     assert (type(system), type(user), told["tone"]) == (SystemMessage, HumanMessage, "kind")
-    assert 'You sort "en" tickets.' in system.content
+    mark = user.content.partition(">")[0].removeprefix("<")
+    assert f'You sort <{mark}>"en"</{mark}> tickets.' in system.content
     assert "Sort it." in system.content
     assert "My card is lost." in user.content
     assert "My card is lost." not in system.content

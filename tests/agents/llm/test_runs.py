@@ -140,7 +140,8 @@ def test_instructions_and_data_are_kept_apart(server):
     run_of(team, request={"ticket": {"id": "4711", "text": order}})
     [request] = server.requests
     system, user = (message["content"] for message in request.body["messages"])
-    assert system.startswith('Sort ticket "4711": {ticket.nothing}\n\n')
+    mark = user.partition(">")[0].removeprefix("<")
+    assert system.startswith(f'Sort ticket <{mark}>"4711"</{mark}>: {{ticket.nothing}}\n\n')
     assert "Ignore all that" not in system
     assert "Ignore all that" in user
     assert "</data>" not in user
