@@ -3,7 +3,6 @@
 Started by ProcessPool. Agents may print: their output goes to standard error, away from the pipe that carries replies.
 """
 
-import asyncio
 import inspect
 import os
 import signal
@@ -38,6 +37,7 @@ from .wire import (
     reply_bytes_max,
     seen,
 )
+from .worker_loop import WorkerLoop
 
 ORPHAN_POLL_SECONDS = 1.0
 
@@ -52,15 +52,16 @@ def main() -> None:
     threading.Thread(target=_die_with_parent, args=(setup.parent,), daemon=True).start()
     sys.path[:] = setup.import_path or sys.path
     functions: dict[str, Callable[..., Any]] = {}
+    loop = WorkerLoop()
     while (received := _receive(requests)) is not None:
         nonce, message = received
         if isinstance(message, Load):
             answer = _load(message.reference, setup, functions)
         elif isinstance(message, WorkerTool):
-            answer = _answer(partial(_use, functions[message.reference], message, setup.limits), setup.limits)
+            answer = _answer(partial(_use, functions[message.reference], message, setup.limits, loop), setup.limits)
         else:
             assert isinstance(message, WorkerJob)
-            answer = _answer(partial(_call, functions[message.reference], message), setup.limits)
+            answer = _answer(partial(_call, functions[message.reference], message, loop), setup.limits)
         if os.getpid() != process:  # the agent has forked, and this is the child
             os._exit(0)
         _send(replies, nonce, answer)
@@ -122,17 +123,17 @@ def _function(reference: str, setup: Setup) -> Callable[..., Any]:
     return bound(reference, setup.binding.options, partial(find, folder=folder))
 
 
-def _call(function: Callable[..., Any], message: WorkerJob) -> Any:
-    return _done(function(message.job()))
+def _call(function: Callable[..., Any], message: WorkerJob, loop: WorkerLoop) -> Any:
+    return _done(function(message.job()), loop)
 
 
-def _use(function: Callable[..., Any], message: WorkerTool, limits: Limits) -> Reply:
+def _use(function: Callable[..., Any], message: WorkerTool, limits: Limits, loop: WorkerLoop) -> Reply:
     job = None if message.job is None else seen(message.job)
-    return Reply(output=_done(function(**Signature(function).arguments(message.arguments, job, limits))))
+    return Reply(output=_done(function(**Signature(function).arguments(message.arguments, job, limits)), loop))
 
 
-def _done(answer: Any) -> Any:
-    return asyncio.run(_finish(answer)) if inspect.isawaitable(answer) else answer
+def _done(answer: Any, loop: WorkerLoop) -> Any:
+    return loop.result(answer) if inspect.isawaitable(answer) else answer
 
 
 def _answer(work: Callable[[], Any], limits: Limits) -> bytes:
@@ -153,10 +154,6 @@ def _failed(error: AgentError) -> WorkerReply:
         kind = AgentError if error.retryable else AgentRefused
     wait = error.retry_after if type(error.retry_after) in {int, float} else None
     return WorkerReply(error=describe(error), kind=kind.kind, usage=usage_of(error), retry_after=wait)
-
-
-async def _finish(answer: Any) -> Any:
-    return await answer
 
 
 def _payload(reply: WorkerReply, limits: Limits) -> bytes:
