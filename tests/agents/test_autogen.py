@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 import pytest
-from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
+from autogen_agentchat.agents import AssistantAgent, BaseChatAgent, SocietyOfMindAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import HandoffMessage, TextMessage, ToolCallSummaryMessage
 from autogen_agentchat.teams import RoundRobinGroupChat
@@ -312,3 +312,11 @@ def test_a_factory_of_something_else_is_refused():
 
 def test_the_page_works(server, tmp_path):
     run_page("docs/agents-autogen.md", tmp_path, server)
+
+
+def test_the_clients_of_all_members_are_where_they_are_looked_for():
+    clients = [ReplayChatCompletionClient([]) for _ in range(3)]
+    inner = RoundRobinGroupChat([agent(clients[0], "writer"), agent(clients[1], "critic")], max_turns=2)
+    outer = RoundRobinGroupChat([SocietyOfMindAgent("society", inner, clients[2])], max_turns=1)
+    found = [one for one in autogen._clients(outer) if one is not None]
+    assert sorted(map(id, found)) == sorted(map(id, clients))

@@ -8,6 +8,9 @@ from openai import AsyncOpenAI
 
 from interlock.agents.clients import LAYERS_MAX, forbid_retries, let_go
 
+from .model_server import KEY, ModelServer
+from .scenes import in_loop
+
 
 class Connection:
     def __init__(self, *, idle, error=None):
@@ -57,3 +60,17 @@ def test_a_connection_whose_loop_is_gone_is_no_error():
     lost, next_one = Connection(idle=True, error=RuntimeError("Event loop is closed")), Connection(idle=True)
     asyncio.run(let_go(SimpleNamespace(_transport=pooled(lost, next_one))))
     assert next_one.closed
+
+
+@in_loop
+async def test_the_layers_of_a_real_client_are_where_they_are_looked_for():
+    with ModelServer() as server:
+        client = AsyncOpenAI(api_key=KEY, base_url=server.url, max_retries=5)
+        for _ in range(2):
+            await client.chat.completions.create(model="normal", messages=[{"role": "user", "content": "hello"}])
+        first, second = server.requests
+        assert first.wire is second.wire  # which is kept
+        assert second.closed_at is None
+        await let_go(SimpleNamespace(_client=client))
+        await server.closed(second)
+        await client.close()

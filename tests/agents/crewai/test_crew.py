@@ -1,6 +1,9 @@
 """What a crew is told, what becomes of its answer, and what is left of it; with real crews in worker processes."""
 
+import importlib
+import inspect
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -245,3 +248,13 @@ def test_the_page_shows_what_works(tmp_path, server, monkeypatch):
     [request] = server.requests
     assert request.saw("I was charged twice.")
     assert not request.saw("not for the crew")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("crewai.llms.retry", "_LLM_RATE_LIMIT_MAX_ATTEMPTS"), ("crewai.events.event_context", "_default_config")],
+)
+def test_what_is_switched_off_without_a_setting_is_still_where_it_was(module, name):
+    """A name that CrewAI has given up could be set without an error, and nothing would be switched off."""
+    text = inspect.getsource(importlib.import_module(module))
+    assert len(re.findall(rf"\b{name}\b", text)) > 1
