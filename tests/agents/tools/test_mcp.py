@@ -7,9 +7,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import DEVNULL, Popen
 
 import pytest
 
@@ -19,7 +20,7 @@ from interlock.agents.tools.mcp import McpTool
 from interlock.agents.tools.tool import Declared
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.errors import AccessDenied, AgentError, AgentRefused, BadRequest, Overloaded, RateLimited, Unreachable
-from tests.agents.scenes import PROC, children, job, until
+from tests.agents.scenes import PROC, alive, children, job, until
 
 HERE = Path(__file__).parent
 
@@ -271,6 +272,35 @@ def test_a_server_killed_during_a_call_fails_it_and_the_next_call_works(log):
         assert (await scene.call("lookup", {"customer": "c2"}))["id"] == "c2"
 
     play(story, stdio(log))
+
+
+ENGINE = """
+import asyncio, sys
+from interlock.agents.tools.over_stdio import stdio
+async def main():
+    async with stdio(sys.argv[1:], {}, ""):
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+# Heeds neither the end of its input nor SIGTERM, and has started another that doesn't.
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.fork()
+with open(sys.argv[1], "a") as file:
+    file.write(f"pid {os.getpid()}\\n")
+time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_server_ends_with_an_engine_that_is_killed(log):
+    with Popen([sys.executable, "-c", ENGINE, sys.executable, "-c", STUBBORN, str(log)]) as engine:
+        asyncio.run(until(lambda: len(pids(log)) == 2))
+        time.sleep(0.5)  # nothing tells when it is guarded
+        assert all(map(alive, pids(log)))
+        engine.kill()
+    asyncio.run(until(lambda: not any(map(alive, pids(log)))))
 
 
 @pytest.mark.slow

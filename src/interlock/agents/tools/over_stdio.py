@@ -6,8 +6,11 @@ and takes seconds to end a server that doesn't end by itself.
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import anyio
@@ -26,6 +29,7 @@ MESSAGE_BYTES_MAX = 8 << 20
 LAST_WORDS_BYTES_MAX = 2_000
 # A server whose input has ended gets this long to end, and as long again after SIGTERM.
 GRACE_SECONDS = 0.5
+GUARD = Path(__file__).with_name("guard.py")
 
 
 @asynccontextmanager
@@ -47,7 +51,7 @@ async def stdio(command: Sequence[str], env: Mapping[str, str], folder: str) -> 
     incoming_end, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, outgoing_end = anyio.create_memory_object_stream[SessionMessage](0)
     with incoming_end, incoming, outgoing, outgoing_end:
-        async with anyio.create_task_group() as tasks:
+        async with _guarded(process), anyio.create_task_group() as tasks:
             tasks.start_soon(_keep_last, process.stderr, last_words)
             tasks.start_soon(_read, process, incoming_end, last_words)
             tasks.start_soon(_write, process, outgoing_end)
@@ -57,6 +61,26 @@ async def stdio(command: Sequence[str], env: Mapping[str, str], folder: str) -> 
                 tasks.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     await _end(process)
+
+
+@asynccontextmanager
+async def _guarded(process: Process) -> AsyncIterator[None]:
+    """Have the server end, too, if this process is killed meanwhile."""
+    command = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(process.pid)]
+    nothing = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
+    try:
+        guard = await anyio.open_process(command, **nothing, cwd="/", start_new_session=True)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await _end(process)
+        raise
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            guard.kill()
+        with anyio.CancelScope(shield=True):
+            await guard.wait()
 
 
 async def _read(process: Process, messages: Any, last_words: bytearray) -> None:
