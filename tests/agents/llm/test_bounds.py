@@ -87,12 +87,16 @@ async def test_what_could_unpack_to_gigabytes_is_not_unpacked():
 
 
 @in_loop
-@pytest.mark.parametrize(
-    ("provider", "module"),
-    [("openai", "openai"), ("anthropic", "anthropic"), ("google", "google.genai"), ("mistral", "mistralai.client")],
-)
-async def test_every_provider_is_bounded(provider, module, monkeypatch):
-    pytest.importorskip(module)
+async def test_a_redirect_is_not_followed():
+    async with server("location: http://elsewhere.example/v1", status="307 Temporary Redirect") as endless:
+        error = await refused(endless)
+    assert error.message == "the model's server sends us to another address; redirects are not followed"
+    assert not error.retryable
+
+
+@in_loop
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google", "mistral"])
+async def test_every_provider_is_bounded(provider, monkeypatch):
     async with server("content-type: application/json") as endless:
         address = endless.url.removesuffix("/v1")
         monkeypatch.setenv("OPENAI_BASE_URL", endless.url)

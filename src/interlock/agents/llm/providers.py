@@ -67,7 +67,7 @@ def _http_client() -> Any:
     # Earlier versions build on httpx, and have no such thing for httpx2.
     make = getattr(models, "create_async_httpx2_client", None) or models.create_async_http_client
     client: Any = make(timeout=None)  # the engine bounds calls and their time
-    client.follow_redirects = True
+    client.follow_redirects = False  # what a prompt holds is for nobody else
     client.event_hooks = {"request": [_before], "response": [_after]}
     return client
 
@@ -77,6 +77,9 @@ async def _before(request: Any) -> None:
 
 
 async def _after(response: Any) -> None:
+    if response.has_redirect_location:
+        fix = "give the address that is meant as base_url"
+        raise AgentRefused("the model's server sends us to another address; redirects are not followed", fix=fix)
     if is_packed(response):
         raise AgentRefused("the model's server compresses what it sends, which it was asked not to")
     is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
