@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 
 import pytest
@@ -180,10 +181,39 @@ def test_one_that_cannot_be_closed_leaves_no_other_open(caplog):
         ({"use": "json:loads"}, "json:loads"),
         ({"command": ["true", "--fast"]}, "true --fast"),
         ({"command": {"run": ["true"]}}, "true"),
-        ({"http": "http://127.0.0.1:9/"}, "http://127.0.0.1:9/"),
     ],
 )
 def test_what_cannot_be_asked_is_named(declared, text):
+    found = of_one(**declared)
+    assert (found.state, found.text) == ("ok", text)
+
+
+def of_one(**declared):
     team = il.Team([il.Agent("ann", scope=il.Scope(), **declared)], il.Plan([il.Step("s", agent="ann", action="act")]))
     [found] = examine(team).agents
-    assert (found.state, found.text) == ("ok", text)
+    return found
+
+
+def test_an_endpoint_is_sent_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/triage"
+        found = of_one(http=url)
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+    assert (found.state, found.text) == ("ok", url)
+    found = of_one(http=url)
+    assert found.state == "failed"
+    assert found.text.startswith("nothing takes connections at 127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"http": {"url": "http://127.0.0.1:9/", "headers": {"authorization": "Bearer ${NO_SUCH_KEY}"}}},
+        {"command": {"run": ["true"], "env": {"KEY": "${NO_SUCH_KEY}"}}},
+    ],
+)
+def test_a_secret_that_is_not_there_is_missed(declared):
+    found = of_one(**declared)
+    assert (found.state, "NO_SUCH_KEY" in found.text) == ("missing", True)

@@ -28,7 +28,7 @@ from interlock.errors import (
 
 from .envelope import opened, posted
 from .failure import ending
-from .foreign import ForeignAdapter, Meter
+from .foreign import ForeignAdapter, Meter, ProbedAdapter
 from .process import PROCESSES_MAX
 from .secret import check_placeholders, filled_in, hidden
 from .setting import Setting
@@ -73,7 +73,7 @@ def from_command(
     """
     program = Program([*run], dict(env or {}), str(folder or Path.cwd()), reply_bytes_max(limits))
     program.check()
-    adapter = ForeignAdapter(program)
+    adapter = ProbedAdapter(program)
     adapter.slots = PROCESSES_MAX
     return adapter
 
@@ -112,9 +112,17 @@ class Program:
             raise _failure(code, bytes(process.complaint))
         return opened(bytes(process.answer), job)
 
-    async def _start(self) -> "_Process":
+    async def probe(self) -> str:
+        """The program with its arguments, if its secrets are there; it isn't started."""
+        self._filled_env()
+        return " ".join(self._run)
+
+    def _filled_env(self) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        env = inherited | {name: filled_in(value) for name, value in self._env.items()}
+        return inherited | {name: filled_in(value) for name, value in self._env.items()}
+
+    async def _start(self) -> "_Process":
+        env = self._filled_env()
         loop = asyncio.get_running_loop()
         try:
             _, process = await loop.subprocess_exec(

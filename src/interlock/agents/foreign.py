@@ -111,6 +111,25 @@ class ForeignAdapter:
         await self._foreigner.close()
 
 
+class Probed(Foreigner, Protocol):
+    """A Foreigner that can be looked at without giving it a job."""
+
+    async def probe(self) -> str:
+        """What it is, where it is ready to work. Raises AgentError where it isn't."""
+
+
+class ProbedAdapter(ForeignAdapter):
+    """The adapter in front of such a Foreigner."""
+
+    def __init__(self, foreigner: Probed) -> None:
+        super().__init__(foreigner)
+        self._probed = foreigner
+
+    async def probe(self) -> str:
+        """What is behind it, where that is ready to work. Raises AgentError."""
+        return await self._probed.probe()
+
+
 class Translation(msgspec.Struct, frozen=True):
     """How a job becomes a framework's input, and its result an answer, where that isn't the usual way.
 

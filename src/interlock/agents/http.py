@@ -9,12 +9,13 @@ from typing import Any
 
 from interlock.core.job import Job, Reply
 from interlock.core.values import DEFAULT_LIMITS, Limits
-from interlock.errors import AgentRefused, BadRequest, ReplyRefused, TeamError
+from interlock.errors import AgentRefused, BadRequest, ReplyRefused, TeamError, Unreachable
 
 from . import extras
+from .bodies import is_packed
 from .envelope import opened, posted
 from .failure import of_status
-from .foreign import ForeignAdapter, Meter
+from .foreign import ForeignAdapter, Meter, ProbedAdapter
 from .secret import check_placeholders, filled_in
 from .setting import Setting
 from .wire import reply_bytes_max
@@ -26,6 +27,7 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 _HEADERS = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
 _OURS = frozenset({*_HEADERS, "content-length", "host", "idempotency-key", "transfer-encoding"})
 _ERRORS = range(400, 600)
+_PORTS = {"http": 80, "https": 443}
 
 
 def declared(setting: Setting) -> ForeignAdapter:
@@ -50,7 +52,7 @@ def from_http(url: str, *, headers: Mapping[str, str] | None = None, limits: Lim
     for name, value in headers.items():
         _check_header(name, value)
     _trust()
-    return ForeignAdapter(Endpoint(address, headers, reply_bytes_max(limits)))
+    return ProbedAdapter(Endpoint(address, headers, reply_bytes_max(limits)))
 
 
 def _check_address(address: Any) -> None:
@@ -84,6 +86,8 @@ class Endpoint:
         headers = {**_HEADERS, "idempotency-key": job.idempotency_key, **self._filled_headers()}
         client = self._connected()
         async with client.stream("POST", self._address, content=posted(job), headers=headers) as response:
+            if is_packed(response):
+                raise AgentRefused("it compresses what it sends, which it was asked not to")
             if response.is_success:
                 return opened(await self._read(response), job)
             said = await _beginning(response)
@@ -116,6 +120,17 @@ class Endpoint:
             if len(body) > self._bytes_max:
                 raise ReplyRefused(f"the answer is larger than {self._bytes_max:,} bytes")
         return bytes(body)
+
+    async def probe(self) -> str:
+        """The address, if its secrets are there and something takes connections at it; nothing is sent."""
+        self._filled_headers()
+        host, port = self._address.host, self._address.port or _PORTS[self._address.scheme]
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError as error:
+            raise Unreachable(f"nothing takes connections at {host}:{port}: {error.strerror or error}") from None
+        writer.transport.abort()
+        return str(self._address)
 
     async def close(self) -> None:
         """Close its connections; the next call opens new ones."""
