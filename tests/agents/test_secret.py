@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from urllib.parse import quote
 
 import pytest
@@ -170,6 +171,36 @@ def test_of_two_values_the_longer_one_is_told_first():
 )
 def test_a_piece_that_is_left_of_a_value_is_hidden(vault, cut, told):
     assert vault.hidden(f"it is {cut}") == f"it is {told}"
+
+
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [
+        ("sk-proj-sk-proj-5f...", "[A_KEY]..."),
+        ("sk-proj-sk-proj-sk-proj-5f", "sk-proj-[A_KEY]"),
+        ("sk-proj-sk-proj-5f1d....9b3a4286 and ...9b3a4286sk-proj-", "[A_KEY]....[A_KEY] and ...[A_KEY][A_KEY]"),
+        ("9b3a4286", "[A_KEY]"),
+        ("9b3a42869b3a4286", "[A_KEY]9b3a4286"),
+    ],
+)
+def test_the_pieces_of_a_value_that_repeats_itself_are_hidden(cut, told):
+    assert Vault({"A_KEY": "sk-proj-sk-proj-5f1d9b3a4286"}).hidden(cut) == told
+
+
+@pytest.mark.parametrize("piece", ["sk-proj-", "a9b3a4286", "sk-proj-5f1d...", "...9b3a4286"])
+def test_a_text_is_hidden_in_a_time_that_grows_with_its_length(piece):
+    vault = Vault({"A_KEY": "sk-proj-5f1d0c7e9b3a4286"})
+    assert hiding_seconds(vault, piece * 16_000) < 32 * hiding_seconds(vault, piece * 2_000)
+
+
+def hiding_seconds(vault, text):
+    """The least of a few tries: others may slow down any."""
+    tries = []
+    for _ in range(5):
+        begin = time.process_time()
+        vault.hidden(text)
+        tries.append(time.process_time() - begin)
+    return min(tries)
 
 
 # --- where they are told ---

@@ -32,6 +32,7 @@ _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(rf"[^\W\d]\w{{0,{NAME_CHARS_MAX - 1}}}")
 _PEM_LABEL = re.compile(r"-----[A-Z ]+-----")
 _CUT = "..."
+_CUTS = re.compile(r"(\.{3,})")
 _GOES_ON = "\0"  # which no variable can hold
 
 
@@ -186,16 +187,31 @@ def _around(text: str, form: str, end: int) -> int:
 
 
 def _without_pieces(text: str, form: str, name: str) -> str:
-    """A text that was cut within a secret, without the piece of it that is left."""
-    for match in reversed([*re.finditer(re.escape(form[:SECRET_CHARS_MIN]), text)]):
-        piece = text[match.start() :].partition(_CUT)[0]
-        if form.startswith(piece):
-            text = text[: match.start()] + name + text[match.start() + len(piece) :]
-    for match in reversed([*re.finditer(re.escape(form[-SECRET_CHARS_MIN:]), text)]):
-        piece = text[: match.end()].rpartition(_CUT)[2]
-        if form.endswith(piece):
-            text = text[: match.end() - len(piece)] + name + text[match.end() :]
-    return text
+    """A text that was cut within a secret, without the pieces of it that are left.
+
+    One ends where the text or a part of it was cut, or begins there; so only that is looked at, and each place once.
+    """
+    parts = _CUTS.split(text)
+    parts[::2] = (_without_beginning(_without_end(part, form, name), form, name) for part in parts[::2])
+    return "".join(parts)
+
+
+def _without_end(text: str, form: str, name: str) -> str:
+    """A text with a name in the place of the beginning of a form that it ends with."""
+    head = form[:SECRET_CHARS_MIN]
+    start = text.find(head, max(0, len(text) - len(form)))
+    while start >= 0 and not form.startswith(text[start:]):
+        start = text.find(head, start + 1)
+    return text if start < 0 else text[:start] + name
+
+
+def _without_beginning(text: str, form: str, name: str) -> str:
+    """A text with a name in the place of the end of a form that it begins with."""
+    tail = form[-SECRET_CHARS_MIN:]
+    start = text.rfind(tail, 0, len(form))
+    while start >= 0 and not form.endswith(text[: start + len(tail)]):
+        start = text.rfind(tail, 0, start + len(tail) - 1)
+    return text if start < 0 else name + text[start + len(tail) :]
 
 
 class _Discreet(logging.Filter):
