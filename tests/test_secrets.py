@@ -69,6 +69,7 @@ def is_hostile(job):
     from interlock import errors
     from interlock.agents import worker
     errors.hide = worker.hidden = str
+    errors.excerpt = lambda text, chars_max: text[:chars_max]
     if job.attempt == 1:
         raise il.AgentError("x" * 1_990 + key())
     return {{"elsewhere": key(), "more": (key(),)}}

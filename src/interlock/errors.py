@@ -318,20 +318,30 @@ def failure_of(error: AgentError) -> type[AgentError]:
 _NOT_THE_USERS = ("site-packages", "/lib/python", "<frozen ", __file__.replace("\\", "/").rpartition("/")[0])
 
 
-# Takes secrets out of a text. `agents.secret`, which knows them, puts its own here: what is told here is cut short, and
+# Ends what was cut short: by it the piece of a secret is found that may be left before it.
+CUT = "..."
+
+
+def cut_short(text: str, chars_max: int) -> str:
+    """A text, or as much of its beginning as leaves room for CUT."""
+    return text if len(text) <= chars_max else text[: chars_max - len(CUT)] + CUT
+
+
+# Take secrets out of a text. `agents.secret`, which knows them, puts its own here: what is told here is cut short, and
 # half of a secret would be hard to find afterwards.
 hide: Callable[[str], str] = str
+excerpt: Callable[[str, int], str] = cut_short
 
 
 def describe(error: BaseException) -> str:
     """What an agent raised and where, as bounded Unicode text; one whose text can't be had is named by its type."""
     name, is_ours = type(error).__name__, isinstance(error, AgentError)
     try:
-        text = hide(str.__str__(str(error)))
+        text = excerpt(str.__str__(str(error)), DESCRIPTION_CHARS_MAX)
     except BaseException:  # noqa: BLE001 - an agent's error may fail in its own __str__, with anything
         text, is_ours = "(its text can't be read)", False
     line = f"{name}: {text}" if text and not is_ours else text or name
-    line = line[:DESCRIPTION_CHARS_MAX] + ("" if is_ours else _raised_in(error))
+    line = cut_short(line, DESCRIPTION_CHARS_MAX) + ("" if is_ours else _raised_in(error))
     return line.encode("utf-8", "replace").decode()
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import interlock as il
-from interlock.agents.answer import Form, reply_of
+from interlock.agents.answer import PATH_CHARS_SHOWN, Form, reply_of
 from interlock.errors import ReplyRefused
 
 from .scenes import job
@@ -174,6 +174,12 @@ def test_fields_that_nobody_asked_for_are_refused():
     message = "mood was not asked for; write ticket.category, ticket.priority"
     assert refusal({"category": "a", "mood": "good"}).message == message
     assert "was not asked for" in refusal({"category": "a", 5: "good"}).message
+
+
+def test_a_field_that_was_made_up_is_told_without_secrets(monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "tok-1234567890")
+    stray = "x" * (PATH_CHARS_SHOWN - 13) + "tok-1234567890"
+    assert "tok-1234" not in refusal({"category": "a", stray: "good"}).message
 
 
 def test_what_lies_below_a_field_was_asked_for():

@@ -179,3 +179,10 @@ def test_no_failure_tells_a_secret(monkeypatch):
     ):
         with pytest.raises(AgentError, match=r"no \[DESK_API_KEY\]"):
             answer(said)
+
+
+def test_a_kind_of_failure_that_was_made_up_is_told_without_secrets(monkeypatch):
+    monkeypatch.setenv("DESK_API_KEY", "sk-planted-5f1d0c7e9b3a4286")
+    for before in range(40, 80):
+        message = refused({"error": {"message": "no", "kind": "x" * before + "sk-planted-5f1d0c7e9b3a4286"}}).message
+        assert "sk-plant" not in message

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 import interlock as il
-from interlock.agents.foreign import ForeignAdapter, Translation
+from interlock.agents.foreign import ForeignAdapter, Meter, Translation
+from interlock.core.assess import MODEL_CHARS_MAX
 from interlock.errors import AgentError, RateLimited, ReplyRefused, TeamError
 from tests import virtual
 
@@ -42,6 +43,14 @@ USAGE = il.Usage(3, 4, pytest.approx(7e-6), requests=1, model="model")
 def test_an_answer_becomes_a_reply_with_its_usage():
     reply = call({"out": 1})
     assert (reply.writes, reply.usage) == ({"out": 1}, USAGE)
+
+
+def test_a_model_whose_name_is_cut_is_told_without_secrets(monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "tok-1234567890")
+    meter = Meter()
+    meter.add("x" * (MODEL_CHARS_MAX - 13) + "tok-1234567890", 1, 1)
+    assert "tok-1234" not in meter.usage.model
+    assert len(meter.usage.model) <= MODEL_CHARS_MAX
 
 
 def test_it_is_a_function_of_the_job_as_well():

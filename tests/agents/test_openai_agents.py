@@ -12,7 +12,7 @@ from pydantic import BaseModel
 import interlock as il
 from interlock.agents import openai_agents
 from interlock.agents.foreign import Meter
-from interlock.agents.openai_agents import TURNS_MAX, from_openai_agents
+from interlock.agents.openai_agents import TURNS_MAX, VERDICT_CHARS_MAX, from_openai_agents
 from interlock.errors import AgentError, AgentRefused, Overloaded, ReplyRefused, TeamError
 
 from .bench import Lane
@@ -183,6 +183,13 @@ def test_a_guardrail_lets_no_answer_out(server):
         ask(from_openai_agents(agent(chat(server, "normal"), output_guardrails=guards)))
     assert refused.value.usage.requests == 1
     assert KEY not in refused.value.message
+
+
+def test_what_a_guardrail_found_holds_no_piece_of_a_secret(server):
+    guards = [agents.OutputGuardrail(trips("x" * (VERDICT_CHARS_MAX + 1 - len(KEY)) + KEY), name="polite")]
+    with pytest.raises(ReplyRefused, match=r"the guardrail polite .* doesn't let the answer out") as refused:
+        ask(from_openai_agents(agent(chat(server, "normal"), output_guardrails=guards)))
+    assert KEY[:8] not in refused.value.message
 
 
 def test_a_guardrail_without_words_is_named():

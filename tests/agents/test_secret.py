@@ -203,6 +203,34 @@ def hiding_seconds(vault, text):
     return min(tries)
 
 
+# --- in what is cut short ---
+
+
+@pytest.mark.parametrize("before", range(60, 101))
+def test_an_excerpt_holds_no_piece_of_a_value(vault, before):
+    told = vault.excerpt("x" * before + KEY + "y" * 100, 100)
+    assert told.startswith("x" * 60)
+    assert told.endswith("...")
+    assert "sk-" not in told
+    assert len(told) == 100
+
+
+def test_an_excerpt_says_whether_it_is_all(vault):
+    assert vault.excerpt("x" * 100, 100) == "x" * 100
+    assert vault.excerpt("x" * 101, 100) == "x" * 97 + "..."
+    # What is hidden may make it shorter, or longer.
+    assert vault.excerpt(KEY * 4, 100) == "[DESK_API_KEY]" * 4
+    assert vault.excerpt(KEY * 6, 100) == "[DESK_API_KEY]" * 5 + "..."
+    assert Vault({"A_LONG_NAME_OF_A_KEY": "planted-1"}).excerpt("planted-1" * 2, 20) == "[A_LONG_NAME_OF_A..."
+
+
+def test_of_a_long_text_no_more_is_looked_at_than_is_told(vault, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(vault, "hidden", lambda text: looked_at.append(len(text)) or text)
+    vault.excerpt("x" * 1_000_000, 100)
+    assert looked_at == [100 + len(KEY)]
+
+
 # --- where they are told ---
 
 
@@ -255,3 +283,4 @@ def test_a_record_whose_arguments_dont_fit_is_told_without_them_too(monkeypatch,
 
 def test_one_vault_serves_the_program():
     assert errors.hide == secrets.VAULT.hidden == secrets.hidden
+    assert errors.excerpt == secrets.VAULT.excerpt == secrets.excerpt

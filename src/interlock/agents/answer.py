@@ -16,6 +16,8 @@ from interlock.core.job import Job, Reply, Usage
 from interlock.core.values import ABSENT
 from interlock.errors import ReplyRefused, describe
 
+from .secret import excerpt
+
 SAID_CHARS_MAX = 10_000
 FORMS_KEPT_MAX = 256
 PATTERNS_SHOWN = 5
@@ -158,10 +160,10 @@ def _refuse_strays(writes: Mapping[str, Any], job: Job) -> None:
     for path in writes if job.writes else ():
         if not (isinstance(path, str) and allowed.cover(path)):
             wanted = ", ".join(job.writes[:PATTERNS_SHOWN])
-            raise ReplyRefused(f"{str(path)[:PATH_CHARS_SHOWN]} was not asked for; write {wanted}")
+            raise ReplyRefused(f"{excerpt(str(path), PATH_CHARS_SHOWN)} was not asked for; write {wanted}")
 
 
 def _said(answer: Any) -> str:
     if isinstance(answer, str):
-        return answer[:SAID_CHARS_MAX]
+        return excerpt(answer, SAID_CHARS_MAX)
     return f"a {type(answer).__name__}"

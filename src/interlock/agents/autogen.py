@@ -18,7 +18,7 @@ from .autogen_events import Hearing
 from .clients import forbid_retries, let_go
 from .extras import load
 from .foreign import ForeignAdapter, Meter, Translation
-from .secret import hidden
+from .secret import excerpt, hidden
 from .setting import Setting
 
 EXTRA = "autogen"
@@ -28,6 +28,7 @@ MEMBERS_DEPTH_MAX = 5
 TOKEN_SECONDS_MAX = 0.4
 STOP_SECONDS_MAX = 5.0
 REASON_CHARS_MAX = 500
+NAME_CHARS_MAX = 200
 # What AutoGen's own instructions tell an agent to end with.
 END_WORD = "TERMINATE"
 
@@ -258,11 +259,13 @@ def _content(message: Any) -> Any:
     from autogen_agentchat.messages import HandoffMessage, StructuredMessage, ToolCallSummaryMessage
 
     if isinstance(message, HandoffMessage):
-        raise ReplyRefused(f"the task was handed to {message.target:.200}, who isn't there: answer it yourself")
+        whom = excerpt(message.target, NAME_CHARS_MAX)
+        raise ReplyRefused(f"the task was handed to {whom}, who isn't there: answer it yourself")
     if isinstance(message, ToolCallSummaryMessage):
         failed = next((result for result in message.results if result.is_error), None)
         if failed is not None:
-            raise ReplyRefused(hidden(f"the tool {failed.name:.200} failed: {failed.content[:REASON_CHARS_MAX]}"))
+            name, reason = excerpt(failed.name, NAME_CHARS_MAX), excerpt(failed.content, REASON_CHARS_MAX)
+            raise ReplyRefused(f"the tool {name} failed: {reason}")
     return message.content if isinstance(message, StructuredMessage) else message.to_model_text()
 
 
@@ -285,4 +288,4 @@ def _meant(error: Exception, hearing: Hearing) -> Exception:
 
 
 def _refused(hearing: Hearing) -> str:
-    return hidden(f"the model refused: {hearing.refusal[:REASON_CHARS_MAX]}")
+    return f"the model refused: {excerpt(hearing.refusal, REASON_CHARS_MAX)}"

@@ -30,11 +30,12 @@ from .envelope import opened, posted
 from .failure import ending
 from .foreign import ForeignAdapter, Meter, ProbedAdapter
 from .process import PROCESSES_MAX
-from .secret import check_placeholders, filled_in, hidden
+from .secret import check_placeholders, excerpt, filled_in, hidden
 from .setting import Setting
 from .wire import reply_bytes_max
 
 ERROR_BYTES_MAX = 2_000
+SHOWN_CHARS_MAX = 200
 # How long what has left the session may hold on to the pipes.
 END_SECONDS_MAX = 1.0
 # What a program gets of this one's environment; all else is declared.
@@ -90,12 +91,13 @@ class Program:
         for name, value in self._env.items():
             check_placeholders(value, f"the variable {name}", ("env", name))
             if not name or "=" in name or "\0" in name + value:
-                raise TeamError(f"{name!r:.200} is no environment variable", place=("env", name))
+                shown = excerpt(repr(name), SHOWN_CHARS_MAX)
+                raise TeamError(f"{shown} is no environment variable", place=("env", name))
         program = self._run[0]
         path = str(Path(self._folder, program)) if "/" in program else program
         if any("\0" in word for word in self._run) or not shutil.which(path, path=self._env.get("PATH")):
             fix = f"look for it in {self._folder}" if "/" in program else "give its path, such as ./triage.sh"
-            raise TeamError(f"there is no program {program!r:.200}", fix=fix, place=("run",))
+            raise TeamError(f"there is no program {excerpt(repr(program), SHOWN_CHARS_MAX)}", fix=fix, place=("run",))
 
     async def answer(self, job: Job, meter: Meter) -> Reply:
         """The reply to a job."""

@@ -8,14 +8,15 @@ from typing import Any
 import msgspec
 
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
-from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused
+from interlock.errors import DESCRIPTION_CHARS_MAX, FAILURES, AgentError, AgentRefused, ReplyRefused
 
 from .answer import SAID_CHARS_MAX, Form, reply_of
 from .prompt import tree_of
-from .secret import hidden
+from .secret import excerpt
 
 # Of what is sent: raised when a field changes its meaning or goes, not when one is added.
 FORMAT = 1
+KIND_CHARS_SHOWN = 80
 
 
 class Failure(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,8 +30,9 @@ class Failure(msgspec.Struct, forbid_unknown_fields=True):
         """The error that it means. Raises ReplyRefused for a kind that there isn't."""
         kind = FAILURES.get(self.kind)
         if kind is None:
-            raise ReplyRefused(f"error.kind is {self.kind!r:.80}, not one of {', '.join(FAILURES)}")
-        return kind(hidden(self.message), usage=usage, retry_after=self.retry_after)
+            shown = excerpt(self.kind, KIND_CHARS_SHOWN)
+            raise ReplyRefused(f"error.kind is {shown!r}, not one of {', '.join(FAILURES)}")
+        return kind(excerpt(self.message, DESCRIPTION_CHARS_MAX), usage=usage, retry_after=self.retry_after)
 
 
 class Envelope(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +78,7 @@ def _reply(envelope: Envelope, job: Job, usage: Usage | None) -> Reply:
     if envelope.error is not None:
         raise envelope.error.of(usage)
     if envelope.refused:
-        raise AgentRefused(hidden(envelope.refused), usage=usage)
+        raise AgentRefused(excerpt(envelope.refused, DESCRIPTION_CHARS_MAX), usage=usage)
     writes = reply_of(envelope.writes | dict.fromkeys(envelope.deletes, DELETE), job).writes
     return Reply(writes=writes, output=envelope.output, usage=usage, confidence=envelope.confidence, ask=envelope.ask)
 
@@ -104,4 +106,4 @@ def _usage(answer: dict[str, Any]) -> Usage | None:
 
 
 def _said(raw: bytes) -> str:
-    return raw[: 4 * SAID_CHARS_MAX].decode("utf-8", "replace")[:SAID_CHARS_MAX]
+    return excerpt(raw[: 4 * SAID_CHARS_MAX].decode("utf-8", "replace"), SAID_CHARS_MAX)

@@ -12,6 +12,7 @@ from typing import Any
 
 from interlock.core.job import Usage
 from interlock.errors import (
+    DESCRIPTION_CHARS_MAX,
     AccessDenied,
     AgentError,
     BadRequest,
@@ -23,7 +24,7 @@ from interlock.errors import (
     describe,
 )
 
-from .secret import hidden
+from .secret import excerpt, hidden
 
 LINKS_MAX = 20
 _TOO_LONG = re.compile(
@@ -56,7 +57,7 @@ def classified(error: BaseException, usage: Usage | None = None) -> AgentError:
             link.usage = usage if link.usage is None else link.usage
             return link
         if isinstance(link, InterlockError):
-            return BadRequest(hidden(str(link)), usage=usage)
+            return BadRequest(excerpt(str(link), DESCRIPTION_CHARS_MAX), usage=usage)
     said = hidden(describe(links[-1] if type(error).__module__ == "builtins" else error))
     kind = _kind(links)
     return kind(said, usage=usage, retry_after=_retry_after(links) if kind in {RateLimited, Overloaded} else None)
@@ -66,7 +67,8 @@ def of_status(status: int, said: str, headers: Any = None, usage: Usage | None =
     """The failure that an HTTP status means. said: what the server wrote; headers: a mapping of any kind."""
     kind = _of_status(status, said)
     seconds = _seconds(_header(headers, "retry-after")) if kind in {RateLimited, Overloaded} else None
-    return kind(hidden(f"HTTP {status}: {said}".rstrip(": ")), usage=usage, retry_after=seconds)
+    told = excerpt(f"HTTP {status}: {said}".rstrip(": "), DESCRIPTION_CHARS_MAX)
+    return kind(told, usage=usage, retry_after=seconds)
 
 
 def ending(code: int) -> str:

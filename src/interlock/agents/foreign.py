@@ -19,6 +19,7 @@ from .answer import Form, reply_of
 from .failure import classified
 from .prices import dollars
 from .prompt import Prompt, prompt_of
+from .secret import excerpt
 
 
 class Meter:
@@ -41,7 +42,7 @@ class Meter:
         self._output += made
         self._cached += kept
         self._requests += requests
-        self._model = model[:MODEL_CHARS_MAX] if isinstance(model, str) and model.isprintable() else ""
+        self._model = _named(model) if isinstance(model, str) and model.isprintable() else ""
         usd = dollars(self._model, given, made, kept, self._prices)
         self._usd = None if usd is None or self._usd is None else self._usd + usd
 
@@ -55,6 +56,11 @@ class Meter:
 
 def _count(tokens: Any) -> int:
     return tokens if type(tokens) is int and 0 < tokens <= TOKENS_MAX else 0
+
+
+def _named(model: str) -> str:
+    """The name of a model. A usage that holds a secret is refused, but what is left of a cut one isn't found in it."""
+    return model if len(model) <= MODEL_CHARS_MAX else excerpt(model, MODEL_CHARS_MAX)
 
 
 class Foreigner(Protocol):

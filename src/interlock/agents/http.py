@@ -16,11 +16,12 @@ from .bodies import is_packed
 from .envelope import opened, posted
 from .failure import of_status
 from .foreign import ForeignAdapter, Meter, ProbedAdapter
-from .secret import check_placeholders, filled_in
+from .secret import check_placeholders, excerpt, filled_in
 from .setting import Setting
 from .wire import reply_bytes_max
 
 ERROR_BYTES_MAX = 2_000
+SHOWN_CHARS_MAX = 200
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 # Whole answers only, and none that unpacks to something larger than what was read.
@@ -46,7 +47,7 @@ def from_http(url: str, *, headers: Mapping[str, str] | None = None, limits: Lim
     try:
         address = httpx.URL(url)
     except (httpx.InvalidURL, TypeError):
-        raise TeamError(f"{url!r:.200} is no address", place=("url",)) from None
+        raise TeamError(f"{excerpt(repr(url), SHOWN_CHARS_MAX)} is no address", place=("url",)) from None
     _check_address(address)
     headers = dict(headers or {})
     for name, value in headers.items():
@@ -58,7 +59,8 @@ def from_http(url: str, *, headers: Mapping[str, str] | None = None, limits: Lim
 def _check_address(address: Any) -> None:
     if address.scheme not in {"http", "https"} or not address.host:
         fix = "such as https://agents.example.com/triage"
-        raise TeamError(f"{str(address)!r:.200} is no address of the web", fix=fix, place=("url",))
+        shown = excerpt(repr(str(address)), SHOWN_CHARS_MAX)
+        raise TeamError(f"{shown} is no address of the web", fix=fix, place=("url",))
     if address.userinfo or "${" in str(address) or "$%7B" in str(address):
         fix = "send it in headers, such as Authorization: Bearer ${NAME}"
         raise TeamError("an address holds no secret: addresses are logged", fix=fix, place=("url",))
@@ -67,7 +69,8 @@ def _check_address(address: Any) -> None:
 def _check_header(name: str, value: str) -> None:
     place = ("headers", name)
     if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
-        raise TeamError(f"{name!r:.200} is no header to be set here", fix="leave it out", place=place)
+        shown = excerpt(repr(name), SHOWN_CHARS_MAX)
+        raise TeamError(f"{shown} is no header to be set here", fix="leave it out", place=place)
     check_placeholders(value, f"the header {name}", place)
     if not _HEADER_VALUE.fullmatch(value):
         raise TeamError(f"the header {name} holds characters that no header may hold", place=place)

@@ -11,7 +11,7 @@ from interlock.errors import AgentRefused, ReplyRefused, TeamError, describe
 from .clients import forbid_retries, let_go
 from .extras import load
 from .foreign import ForeignAdapter, Meter, Translation
-from .secret import hidden
+from .secret import excerpt, hidden
 from .setting import Setting
 
 EXTRA = "openai-agents"
@@ -135,7 +135,7 @@ def _hooks(sdk: Any) -> Any:
 def _meant(error: Exception, sdk: Any) -> Exception:
     """What an error of the SDK means; itself, where that is for its cause to say."""
     if isinstance(error, sdk.ModelRefusalError):
-        return AgentRefused(hidden(f"the model refused: {error.refusal}"[:VERDICT_CHARS_MAX]))
+        return AgentRefused(f"the model refused: {excerpt(error.refusal, VERDICT_CHARS_MAX)}")
     if isinstance(error, sdk.InputGuardrailTripwireTriggered):
         # The same job would trip it again.
         return AgentRefused(f"its guardrail {_verdict(error.guardrail_result)} doesn't let the job in")
@@ -159,7 +159,7 @@ def _verdict(result: Any) -> str:
     if found is None:
         return str(name)
     text = found if isinstance(found, str) else msgspec.json.encode(found, enc_hook=repr).decode()
-    return hidden(f"{name} ({text[:VERDICT_CHARS_MAX]})")
+    return hidden(f"{name} ({excerpt(text, VERDICT_CHARS_MAX)})")
 
 
 def _sdk() -> Any:

@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 import msgspec
 
 from interlock import errors
-from interlock.errors import AccessDenied, TeamError
+from interlock.errors import CUT, AccessDenied, TeamError, cut_short
 from interlock.team.secret_names import names_a_secret
 
 Provider = Callable[[str], str | None]
@@ -31,7 +31,6 @@ NAME_CHARS_MAX = 200
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(rf"[^\W\d]\w{{0,{NAME_CHARS_MAX - 1}}}")
 _PEM_LABEL = re.compile(r"-----[A-Z ]+-----")
-_CUT = "..."
 _CUTS = re.compile(r"(\.{3,})")
 _GOES_ON = "\0"  # which no variable can hold
 
@@ -123,6 +122,12 @@ class Vault:
                 text = _without_pieces(text, form, f"[{name}]")
         return text
 
+    def excerpt(self, text: str, chars_max: int) -> str:
+        """The beginning of a text, `hidden` before it is `cut_short`. Of a long one, no more than that is looked at."""
+        self.refresh()
+        room = chars_max + max((len(form) for form, _ in self._known.forms), default=0)
+        return cut_short(self.hidden(text[:room]) + (CUT if len(text) > room else ""), chars_max)
+
     def hidden_so_far(self, text: str) -> tuple[str, str]:
         """Of a text that goes on, what can be told by now, `hidden`; and the rest, with which a value may begin."""
         settled = self._settled(text)
@@ -170,14 +175,14 @@ def _forms(value: str) -> Iterator[str]:
 
 def _begun(text: str, form: str) -> int:
     """Where in a text that goes on a form may begin, or a piece of it that was cut short; its length for nowhere."""
-    start = text.find(form[0], max(0, len(text) - len(form) - len(_CUT)))
+    start = text.find(form[0], max(0, len(text) - len(form) - len(CUT)))
     while start >= 0:
-        piece = text[start:].rstrip(_CUT)
+        piece = text[start:].rstrip(CUT)
         if form.startswith(piece) and piece != form:
             return start
         start = text.find(form[0], start + 1)
-    _, cut, piece = text[-len(form) - len(_CUT) :].rpartition(_CUT)
-    return len(text) - len(cut + piece) if cut and piece in form else len(text.rstrip(_CUT))
+    _, cut, piece = text[-len(form) - len(CUT) :].rpartition(CUT)
+    return len(text) - len(cut + piece) if cut and piece in form else len(text.rstrip(CUT))
 
 
 def _around(text: str, form: str, end: int) -> int:
@@ -233,6 +238,6 @@ class _Discreet(logging.Filter):
 
 
 VAULT = Vault()
-provide, secret, filled_in, hidden = VAULT.provide, VAULT.secret, VAULT.filled_in, VAULT.hidden
-errors.hide = hidden
+provide, secret, filled_in, hidden, excerpt = VAULT.provide, VAULT.secret, VAULT.filled_in, VAULT.hidden, VAULT.excerpt
+errors.hide, errors.excerpt = hidden, excerpt
 logging.getLogger("interlock").addFilter(_Discreet())

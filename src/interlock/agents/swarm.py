@@ -14,7 +14,7 @@ from .clients import forbid_retries
 from .extras import check
 from .foreign import ForeignAdapter, Meter, Translation
 from .prompt import data_of
-from .secret import hidden
+from .secret import excerpt, hidden
 from .setting import Setting
 
 FIX = "pip install openai, and pip install --no-deps openai-swarm, which requires much that it doesn't use"
@@ -122,7 +122,7 @@ class _Metered:
         if choice.finish_reason == "content_filter":
             raise AgentRefused("the model refused: what it said was held back by a content filter")
         if choice.message.refusal:
-            raise AgentRefused(hidden(f"the model refused: {choice.message.refusal[:REFUSAL_CHARS_MAX]}"))
+            raise AgentRefused(f"the model refused: {excerpt(choice.message.refusal, REFUSAL_CHARS_MAX)}")
         return completion
 
 

@@ -14,13 +14,15 @@ from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Interrupt, interrupt
 from openai import DefaultAsyncHttpxClient
 from typing_extensions import TypedDict
 
 import interlock as il
 from interlock.agents.langgraph import STEPS_MAX, from_langgraph, tally
 from interlock.agents.langgraph.invoked import thread_of
+from interlock.agents.langgraph.state import question_of
+from interlock.core.assess import QUESTION_CHARS_MAX
 from interlock.errors import AgentError, AgentRefused, MissingExtra, ReplyRefused, TeamError
 from tests.agents.model_server import ModelServer
 from tests.agents.scenes import in_loop, job
@@ -174,7 +176,7 @@ def test_a_thread_is_of_one_attempt_and_of_what_it_was_shown():
         ({"question": "Refund?", "choices": ["yes", "no"]}, il.Question("Refund?", ("yes", "no"))),
         ({"question": "Refund?", "options": [1, 2]}, il.Question("Refund?")),
         ({"action": "refund", "usd": 80}, il.Question('{"action":"refund","usd":80}')),
-        ("x" * 10_000, il.Question("x" * 8_000)),
+        ("x" * 10_000, il.Question("x" * 7_997 + "...")),
         ("", il.Question("The graph was interrupted, and doesn't say why.")),
     ],
 )
@@ -187,6 +189,14 @@ def test_an_interrupt_is_a_question_to_a_person(asked, question):
         reply = asyncio.run(from_langgraph(graph_of(ask, **compiled))(a_job()))
         assert reply.ask == question
         assert reply.usage.input_tokens == 100
+
+
+def test_a_question_that_is_cut_holds_no_piece_of_a_secret(monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "tok-1234567890")
+    asked = [Interrupt("x" * (QUESTION_CHARS_MAX - 13) + "tok-1234567890")]
+    text = question_of(asked).ask.text
+    assert "tok-1234" not in text
+    assert len(text) <= QUESTION_CHARS_MAX
 
 
 @in_loop

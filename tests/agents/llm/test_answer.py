@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import interlock as il
+from interlock.agents.llm import answer
 from interlock.agents.llm.answer import Answers, place_of
 from interlock.agents.tools import Workshop
 from interlock.errors import ReplyRefused, TeamError
@@ -78,6 +79,14 @@ def test_what_is_wrong_is_said_and_kept(text, sentences):
         answers({"category": ["a", "b"], "priority": "int 1..5"}).reply(text, job(writes=WRITES))
     assert raised.value.message.startswith(sentences)
     assert raised.value.said == text
+
+
+def test_a_field_that_was_made_up_is_told_without_secrets(monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "tok-1234567890")
+    stray = "x" * (answer.KEY_CHARS_MAX - 13) + "tok-1234567890"
+    with pytest.raises(ReplyRefused, match="is none of the fields") as raised:
+        answers({"category": "text"}).reply(json.dumps({"category": "a", stray: "b"}), job(writes=WRITES))
+    assert "tok-1234" not in raised.value.message
 
 
 def test_a_step_that_may_write_less_gets_less():

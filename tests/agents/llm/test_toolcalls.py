@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 import interlock as il
+from interlock.agents import secret as secrets
 from interlock.agents.llm import LlmAdapter, LlmAgent, toolcalls
 from interlock.agents.llm.answer import Answers
 from interlock.agents.llm.model import Said, Tokens, ToolCall
@@ -143,6 +144,26 @@ async def test_results_are_bounded_and_hold_no_secrets(monkeypatch):
     assert text.endswith("more characters are left out)")
     assert len(text) < toolcalls.RESULT_CHARS_MAX + 100
     assert "tok-1234567890" not in str(reply)
+
+
+def test_a_name_that_was_made_up_is_told_without_secrets(monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "tok-1234567890")
+    model = Scripted(calls("{}", name="x" * (toolcalls.NAME_CHARS_MAX - 13) + "tok-1234567890"))
+    with pytest.raises(ReplyRefused, match="which it was not offered") as raised:
+        asyncio.run(reply_of(model, tool(sent)))
+    assert "tok-1234" not in raised.value.message
+
+
+@in_loop
+async def test_of_a_long_result_no_more_is_looked_at_than_is_told(monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(secrets.VAULT, "hidden", lambda text: looked_at.append(len(text)) or text)
+
+    async def goes_on(arguments):
+        return "x" * 1_000_000
+
+    await reply_of(Scripted(calls("{}"), ANSWER), tool(goes_on))
+    assert toolcalls.RESULT_CHARS_MAX <= max(looked_at) < 2 * toolcalls.RESULT_CHARS_MAX
 
 
 @pytest.mark.parametrize("said", [calls("{}"), calls(*["{}"] * (toolcalls.CALLS_MAX + 1))], ids=["rounds", "calls"])

@@ -23,6 +23,7 @@ from interlock.errors import AccessDenied, AgentError, AgentRefused, BadRequest,
 from tests.agents.scenes import PROC, alive, children, job, until
 
 HERE = Path(__file__).parent
+KEY = "sk-planted-5f1d0c7e9b3a4286"
 
 
 class Scene:
@@ -491,7 +492,7 @@ def page(*names, **more):
     [
         (page(*map(str, range(2_001))), "it lists more than 2,000 tools"),
         (page("do", nextCursor="more"), "it lists its tools on more than 100 pages"),
-        (page(*(f"{n:_>1000}" for n in range(300))), r"crm has no tool do; its tools: _+\n.*and 280 more"),
+        (page(*(f"{n:_>1000}" for n in range(300))), r"crm has no tool do; its tools: _+\.\.\.\n.*and 280 more"),
         (page(), "crm has no tool do; its tools: none"),
         (
             {"result": {"tools": [{"name": "do", "inputSchema": LARGE}]}},
@@ -516,6 +517,18 @@ def test_a_long_description_is_cut(raw):
         assert len((await scene.tool("do")).description) == 4_000
 
     listed = {"tools": [{"name": "do", "inputSchema": {"type": "object"}, "description": "d" * 100_000}]}
+    play(story, raw(tools_list={"result": listed}))
+
+
+def test_the_name_of_another_tool_is_told_without_secrets(raw, monkeypatch):
+    monkeypatch.setenv("CRM_KEY", KEY)
+
+    async def story(scene):
+        with pytest.raises(AgentError) as caught:
+            await scene.tool("do")
+        assert KEY[:8] not in str(caught.value)
+
+    listed = {"tools": [{"name": "x" * (81 - len(KEY)) + KEY, "inputSchema": {"type": "object"}}]}
     play(story, raw(tools_list={"result": listed}))
 
 
@@ -550,6 +563,18 @@ def test_a_hostile_answer_is_an_error_and_the_connection_lasts(answer, why, raw)
     play(story, raw(tools_call=answer), limits=Limits(value_bytes_max=10_000))
 
 
+def test_an_error_that_is_cut_holds_no_piece_of_a_secret(raw, monkeypatch):
+    monkeypatch.setenv("CRM_KEY", KEY)
+
+    async def story(scene):
+        tool = await scene.tool("do", timeout=5.0)
+        with pytest.raises(AgentError, match="the first 2,000 of") as caught:
+            await tool.call({})
+        assert KEY[:8] not in caught.value.message
+
+    play(story, raw(tools_call=said({"type": "text", "text": "x" * (2_001 - len(KEY)) + KEY}, isError=True)))
+
+
 @pytest.mark.parametrize("answer", ["nothing", {"result": "none"}, {"id": 7, "result": {}}, {"jsonrpc": "1.0"}])
 def test_an_unanswered_call_ends_at_its_timeout(answer, raw):
     async def story(scene):
@@ -571,10 +596,10 @@ def test_a_long_text_is_cut(over):
 def test_text_alone_is_cut_in_unicode(raw):
     async def story(scene):
         text = await scene.call("do")
-        assert text.startswith("x" * 99_999 + "ü\n[the first 100,000 of 200,0")
+        assert text.startswith("x" * 99_996 + "ü...\n[the first 100,000 of 200,0")
         assert text.encode()
 
-    blocks = [{"type": "text", "text": "x" * 99_999 + "ü" * 100_000}, {"type": "image", "data": "", "mimeType": "a/b"}]
+    blocks = [{"type": "text", "text": "x" * 99_996 + "ü" * 100_003}, {"type": "image", "data": "", "mimeType": "a/b"}]
     play(story, raw(tools_call=said(*blocks)))
 
 

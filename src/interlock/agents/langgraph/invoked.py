@@ -14,6 +14,7 @@ from langgraph.pregel import Pregel
 from interlock.agents.answer import SAID_CHARS_MAX
 from interlock.agents.foreign import Meter, Translation
 from interlock.agents.prompt import data_of
+from interlock.agents.secret import excerpt
 from interlock.core.job import Job
 from interlock.errors import AgentError, AgentRefused, ReplyRefused, TeamError
 
@@ -64,8 +65,8 @@ class Invoked:
             message = f"the graph didn't end within {self._steps_max} steps"
             return AgentError(message, fix="give from_langgraph more steps_max, or mend the loop")
         if isinstance(error, OutputParserException):
-            said = error.llm_output if isinstance(error.llm_output, str) else ""
-            return ReplyRefused("the answer doesn't fit the form that was asked for", said=said[:SAID_CHARS_MAX])
+            said = excerpt(error.llm_output, SAID_CHARS_MAX) if isinstance(error.llm_output, str) else ""
+            return ReplyRefused("the answer doesn't fit the form that was asked for", said=said)
         return error
 
 

@@ -11,6 +11,7 @@ from langgraph.pregel import Pregel
 from interlock.agents.answer import Form
 from interlock.agents.foreign import Translation
 from interlock.agents.prompt import data_of
+from interlock.agents.secret import excerpt
 from interlock.core import paths
 from interlock.core.assess import CHOICES_MAX, FINDING_CHARS_MAX, QUESTION_CHARS_MAX
 from interlock.core.job import Job, Question, Reply
@@ -150,7 +151,9 @@ def _text(message: Any) -> Any:
 def question_of(interrupts: Sequence[Any]) -> Reply:
     """The question to a person that interrupts mean; choices are taken from the only one that has some."""
     values = [interrupt.value for interrupt in interrupts]
-    text = "\n".join(map(_asked, values))[:QUESTION_CHARS_MAX]
+    text = "\n".join(map(_asked, values))
+    if len(text) > QUESTION_CHARS_MAX:  # a question that holds a secret is refused, but one that was cut isn't found
+        text = excerpt(text, QUESTION_CHARS_MAX)
     offered = values[0].get("choices", values[0].get("options")) if _is_only_dict(values) else None
     choices = tuple(offered) if isinstance(offered, list | tuple) and all(map(_is_choice, offered)) else ()
     asked = text or "The graph was interrupted, and doesn't say why."

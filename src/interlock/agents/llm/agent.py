@@ -11,7 +11,7 @@ from interlock.agents.answer import SAID_CHARS_MAX
 from interlock.agents.failure import classified
 from interlock.agents.foreign import ForeignAdapter, Meter
 from interlock.agents.prompt import Prompt, prompt_of
-from interlock.agents.secret import hidden
+from interlock.agents.secret import excerpt
 from interlock.agents.tools import Tool
 from interlock.core.job import Job, Reply
 from interlock.errors import AgentRefused, ReplyRefused
@@ -110,8 +110,8 @@ class Conversation:
 
 def _refuse_unusable(said: Said) -> None:
     if said.finish == "refused":
-        reason = hidden(said.text)[:REASON_CHARS_MAX]
+        reason = excerpt(said.text, REASON_CHARS_MAX)
         raise AgentRefused(f"the model refuses to answer: {reason or 'it gave no reason'}")
     if said.finish == "cut":
         message = "the answer was cut off: it has more tokens than max_tokens, or the model, allows; answer in fewer"
-        raise ReplyRefused(message, said=said.text[:SAID_CHARS_MAX])
+        raise ReplyRefused(message, said=excerpt(said.text, SAID_CHARS_MAX))

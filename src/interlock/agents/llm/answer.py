@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from interlock.agents.answer import SAID_CHARS_MAX, Form, reply_of
+from interlock.agents.secret import excerpt
 from interlock.agents.setting import Setting
 from interlock.core import paths
 from interlock.core.job import Job, Reply
@@ -117,7 +118,7 @@ def _strays(writes: Mapping[str, Any], form: Form) -> Iterator[str]:
     if not form.open:
         known = set(form.fields.values())
         for path in islice((path for path in writes if path not in known), STRAYS_MAX):
-            yield f"{path[:KEY_CHARS_MAX]!r} is none of the fields: {', '.join(form.fields)}"
+            yield f"{excerpt(path, KEY_CHARS_MAX)!r} is none of the fields: {', '.join(form.fields)}"
 
 
 def _may(job: Job, path: str) -> bool:
@@ -157,4 +158,4 @@ def _refuse(sentences: Sequence[str], text: str) -> None:
 
 
 def _refused(sentences: Sequence[str], text: str) -> ReplyRefused:
-    return ReplyRefused("; ".join(sentences), said=text[:SAID_CHARS_MAX])
+    return ReplyRefused("; ".join(sentences), said=excerpt(text, SAID_CHARS_MAX))

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.agents.secret import hidden
+from interlock.agents.secret import excerpt
 from interlock.agents.tools import Tool
 from interlock.errors import AgentError, ReplyRefused, describe
 
@@ -44,9 +44,8 @@ class ToolCalls:
         strangers = [call.name for call in calls if call.name not in self._tools]
         if strangers:
             offered = f"its tools: {', '.join(self._tools)}" if self._tools else "it has no tools"
-            raise ReplyRefused(
-                f"the model called {strangers[0][:NAME_CHARS_MAX]!r}, which it was not offered; {offered}"
-            )
+            stranger = excerpt(strangers[0], NAME_CHARS_MAX)
+            raise ReplyRefused(f"the model called {stranger!r}, which it was not offered; {offered}")
         if self._rounds > ROUNDS_MAX or len(self.made) + len(calls) > CALLS_MAX:
             message = f"the model asked for tools more than {ROUNDS_MAX} times, or for more than {CALLS_MAX} calls"
             raise ReplyRefused(f"{message}, and didn't answer")
@@ -61,9 +60,9 @@ class ToolCalls:
             text = f"error: the arguments are no JSON object of at most {ARGUMENTS_CHARS_MAX:,} characters"
         else:
             text, failed = await _called(tool, arguments)
-        kept = hidden(call.arguments)[:ARGUMENTS_KEPT_CHARS_MAX]
+        kept = excerpt(call.arguments, ARGUMENTS_KEPT_CHARS_MAX)
         self.made.append({"tool": tool.name, "arguments": kept, "effect": tool.effect, "failed": failed})
-        return _bounded(hidden(text))
+        return _bounded(text)
 
 
 async def _called(tool: Tool, arguments: dict[str, Any]) -> tuple[str, bool]:
@@ -85,8 +84,9 @@ def _arguments(call: ToolCall) -> dict[str, Any] | None:
 
 
 def _bounded(text: str) -> str:
-    left_out = len(text) - RESULT_CHARS_MAX
-    return text if left_out <= 0 else f"{text[:RESULT_CHARS_MAX]}... ({left_out:,} more characters are left out)"
+    """What the model is told of a result."""
+    told, left_out = excerpt(text, RESULT_CHARS_MAX), len(text) - RESULT_CHARS_MAX
+    return told if left_out <= 0 else f"{told} ({left_out:,} more characters are left out)"
 
 
 def _name(action: str, taken: dict[str, Tool]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from interlock.agents.failure import classified
-from interlock.agents.secret import hidden
+from interlock.agents.secret import excerpt
 from interlock.errors import AgentError, Unreachable
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Connection:
 
     def _named(self, error: AgentError) -> AgentError:
         """The same error, saying which server it is about; what the server said is bounded, and tells no secrets."""
-        said = hidden(error.message.encode("utf-8", "replace").decode())[:ERROR_CHARS_MAX]
+        said = excerpt(error.message.encode("utf-8", "replace").decode(), ERROR_CHARS_MAX)
         return type(error)(f"the MCP server {self._name}: {said}", fix=error.fix, retry_after=error.retry_after)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from interlock.agents import extras
-from interlock.agents.secret import hidden
+from interlock.agents.secret import excerpt
 from interlock.core.job import Job
 from interlock.core.plan import hint
 from interlock.core.values import Limits, encode
@@ -24,6 +24,7 @@ from .tool import SCHEMA_BYTES_MAX, Declared, Tool
 
 CLOSE_SECONDS_MAX = 5.0
 NAMES_SHOWN_MAX = 20
+NAME_CHARS_MAX = 80
 TEXT_CHARS_MAX = 100_000
 
 
@@ -116,7 +117,7 @@ class McpTool:
         async with self._declared.in_time():
             answer = await self._server.call(self._name, given)
         if answer.is_error:
-            raise AgentError(hidden(_cut(answer.text, ERROR_CHARS_MAX)) or f"{self._name} failed and did not say why")
+            raise AgentError(_cut(answer.text, ERROR_CHARS_MAX) or f"{self._name} failed and did not say why")
         if answer.structured is None:
             return _cut(answer.text, TEXT_CHARS_MAX)
         try:
@@ -129,7 +130,7 @@ class McpTool:
 def _found(name: str, listed: Mapping[str, Listed], server: str) -> Listed:
     if name in listed:
         return listed[name]
-    names = [_cut(other, 80) for other in [*listed][:NAMES_SHOWN_MAX]]
+    names = [_cut(other, NAME_CHARS_MAX) for other in [*listed][:NAMES_SHOWN_MAX]]
     more = f" and {len(listed) - len(names):,} more" if len(listed) > len(names) else ""
     known = ", ".join(names) or "none"
     raise AgentRefused(
@@ -138,6 +139,7 @@ def _found(name: str, listed: Mapping[str, Listed], server: str) -> Listed:
 
 
 def _cut(text: str, most: int) -> str:
-    """A text as far as it is bounded, in Unicode."""
+    """A text as far as it is bounded, in Unicode and without secrets."""
     whole = text.encode("utf-8", "replace").decode()
-    return whole if len(whole) <= most else f"{whole[:most]}\n[the first {most:,} of {len(whole):,} characters]"
+    told = excerpt(whole, most)
+    return told if len(whole) <= most else f"{told}\n[the first {most:,} of {len(whole):,} characters]"

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from interlock.agents.secret import excerpt
 from interlock.core.policy import duration_ms
 from interlock.errors import AgentError
 
@@ -52,7 +53,7 @@ class Declared(msgspec.Struct, frozen=True):
         self, description: str, parameters: Mapping[str, Any], call: Callable[[dict[str, Any]], Awaitable[Any]]
     ) -> Tool:
         """The tool as the model gets it. description: its own, which a declared one replaces."""
-        told = (self.description or description)[:DESCRIPTION_CHARS_MAX]
+        told = excerpt(self.description or description, DESCRIPTION_CHARS_MAX)
         return Tool(self.name, told, parameters, call, self.timeout, self.effect)
 
     @asynccontextmanager
