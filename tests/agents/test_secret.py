@@ -46,6 +46,18 @@ def test_a_provider_is_asked_instead_and_every_time(vault):
     assert vault.hidden("first-token-1 second-token-2") == "[token of the desk] [token of the desk]"
 
 
+@pytest.mark.parametrize("given", [b"sk-planted-5f1d0c7e", 5_000_000_000, ["sk-planted-5f1d0c7e"], b"", 0])
+def test_a_secret_that_is_no_text_is_refused_and_not_kept(vault, given):
+    vault.provide(lambda _: given)
+    kind = type(given).__name__
+    with pytest.raises(AccessDenied, match=f"the secret A_TOKEN is a {kind}, not a str; let the function") as raised:
+        vault.secret("A_TOKEN")
+    assert "planted" not in str(raised.value)
+    assert vault.hidden(f"{KEY} is hidden as before") == "[DESK_API_KEY] is hidden as before"
+    vault.provide({"A_TOKEN": "planted-1"}.get)
+    assert vault.secret("A_TOKEN") == "planted-1"
+
+
 def test_of_a_secret_that_changes_the_last_values_are_remembered(vault):
     values = [f"token-number-{number:03}" for number in range(VALUES_KEPT_MAX + 5)]
     left = iter(values)

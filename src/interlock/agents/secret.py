@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -78,8 +79,8 @@ class Vault:
         self._provider = provider
 
     def secret(self, name: str) -> str:
-        """The secret with this name. Raises AccessDenied where there is none."""
-        value = self._provider(name)
+        """The secret with this name. Raises AccessDenied where there is none, or something other than a text."""
+        value = _checked(name, self._provider(name))
         if not value:
             raise AccessDenied(f"there is no {name}", fix=f"set {name} in the environment")
         if value not in self._handed_out.get(name, ()):
@@ -141,6 +142,14 @@ class Vault:
             end = settled
             settled = min(_around(text, form, end) for form in forms)
         return settled
+
+
+def _checked(name: str, given: Any) -> str | None:
+    """What a provider gives for a name. Raises AccessDenied for what can't be looked for in texts."""
+    if given is not None and not isinstance(given, str):
+        fix = "let the function that was given to il.provide_secrets return a str, or None for no such one"
+        raise AccessDenied(f"the secret {name} is a {type(given).__name__}, not a str", fix=fix)
+    return given
 
 
 def check_placeholders(text: str, what: str, place: tuple[str, ...]) -> None:
