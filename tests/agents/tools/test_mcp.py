@@ -369,6 +369,21 @@ def test_a_server_that_can_not_be_connected_to_fails_the_opening(keys, failure, 
     play(story, raw(**keys) if "initialize" in keys else keys)
 
 
+@pytest.mark.parametrize("turns", [0, 1])
+def test_closing_does_not_wait_for_a_server_that_never_gets_ready(turns, raw):
+    async def story(scene):
+        opening = asyncio.ensure_future(scene.tool("do"))
+        await asyncio.sleep(0)
+        if turns:
+            await until(lambda: children() - started)
+        scene.workshop.servers["crm"].end()
+        with pytest.raises(Unreachable, match="the MCP server crm: the connection was closed"):
+            await opening
+
+    started = children()
+    play(story, raw(initialize="nothing"))
+
+
 # --- what HTTP says ---
 
 

@@ -68,6 +68,7 @@ class Connection:
         self._end = asyncio.Event()
         self._room = asyncio.Semaphore(CALLS_MAX)
         self._session: Session | None = None
+        self._opening: asyncio.Timeout | None = None
         self._thread = threading.Thread(target=self._run, name=f"mcp-{name}", daemon=True)
         self._thread.start()
 
@@ -89,7 +90,7 @@ class Connection:
         """Begin to end it. Calls in flight fail."""
         with self._lock:
             if self.is_alive:
-                self._loop.call_soon_threadsafe(self._end.set)
+                self._loop.call_soon_threadsafe(self._begin_to_end)
 
     async def ended(self) -> None:
         """Wait for its end."""
@@ -119,14 +120,23 @@ class Connection:
     async def _serve(self) -> None:
         from .session import session  # takes a second
 
-        async with asyncio.timeout(OPEN_SECONDS_MAX) as bound, session(self._keys, self._folder) as opened:
-            listed = await opened.tools()
-            bound.reschedule(None)
-            self._session = opened
-            self.opened.set_result(listed)
-            await self._end.wait()
-            # A server may never answer to its end.
-            bound.reschedule(self._loop.time() + END_SECONDS_MAX)
+        if self._end.is_set():
+            return
+        async with asyncio.timeout(OPEN_SECONDS_MAX) as bound:
+            self._opening = bound
+            async with session(self._keys, self._folder) as opened:
+                listed = await opened.tools()
+                self._opening, self._session = None, opened
+                bound.reschedule(None)
+                self.opened.set_result(listed)
+                await self._end.wait()
+                # A server may never answer to its end.
+                bound.reschedule(self._loop.time() + END_SECONDS_MAX)
+
+    def _begin_to_end(self) -> None:
+        self._end.set()
+        if self._opening is not None:  # a server that isn't ready need not become so
+            self._opening.reschedule(self._loop.time())
 
     async def _answer(self, answer: "Future[Answer]", tool: str, arguments: dict[str, Any]) -> None:
         assert self._session is not None
@@ -146,7 +156,7 @@ class Connection:
 
     def _lost(self, error: BaseException | None) -> AgentError:
         error = first_of(error)
-        if isinstance(error, TimeoutError) and not self.opened.done():
+        if isinstance(error, TimeoutError) and not self.opened.done() and not self._end.is_set():
             return self._named(Unreachable(f"it was not ready within {OPEN_SECONDS_MAX:g} s"))
         if error is None or isinstance(error, asyncio.CancelledError | TimeoutError):
             return self._named(Unreachable("the connection was closed"))
