@@ -55,6 +55,15 @@ async def writes_elsewhere(job):
 async def answers_nonsense(job):
     return {{"out.answers_nonsense": (key() + "x" * 300, "x" * 140 + key() + "y" * 145)}}
 
+async def writes_no_path(job):
+    return {{"." * (81 - len(key())) + key(): 1}}
+
+async def writes_no_json(job):
+    return {{"out.writes_no_json": {{"x" * (81 - len(key())) + key(): (1,)}}}}
+
+async def answers_bytes(job):
+    return {{"out.answers_bytes": b"x" * (301 - len(key())) + key().encode()}}
+
 async def logs(job):
     logging.getLogger("interlock").warning("agent logs: %s", key())
     return {{"out.logs": 1}}

@@ -293,7 +293,21 @@ def test_a_key_that_is_no_path_is_refused(path):
 
 
 def test_a_long_key_that_is_no_path_is_shown_by_its_beginning():
-    assert why({"." * 2_000: 1}) == f"{'.' * 80!r} is not a dotted path"
+    assert why({"." * 2_000: 1}) == f"{'.' * 77 + '...'!r} is not a dotted path"
+    assert why({"." * 80: 1}) == f"{'.' * 80!r} is not a dotted path"
+
+
+def test_what_is_cut_short_says_so_at_the_cut():
+    # There, a piece of a secret is looked for that may be left before it.
+    assert assess.excerpt(b"x" * 300) == f"b'{'x' * 300}'"
+    assert assess.excerpt(b"x" * 301) == f"b'{'x' * 300}...'"
+    assert assess.excerpt(bytearray(b"x" * 301)) == f"bytearray(b'{'x' * 300}...')"
+    assert assess.excerpt(ReplyRefused("no", said="x" * 2_000)) == "x" * 2_000
+    assert assess.excerpt(ReplyRefused("no", said="x" * 2_001)) == "x" * 1_997 + "..."
+    long = assess.excerpt([["x" * 300] * 6] * 2)
+    assert (len(long), long[-10:]) == (2_000, "xxxxxxx...")
+    assert why(ReplyRefused("x" * 500)) == "x" * 500
+    assert why(ReplyRefused("x" * 501)) == "x" * 497 + "..."
 
 
 def test_a_key_that_fails_to_show_itself_is_refused():

@@ -42,7 +42,7 @@ def test_a_path_is_segments_joined_by_dots(path, expected):
         ("", "'' is not a dotted path of 1 to 1024 characters"),
         (7, "'7' is not a dotted path"),
         (None, "'None' is not a dotted path"),
-        ("x" * 1025, f"{'x' * 80!r} is not a dotted path of 1 to 1024 characters"),
+        ("x" * 1025, f"{'x' * 77 + '...'!r} is not a dotted path of 1 to 1024 characters"),
         (".".join("x" * 33), "has more than 32 segments"),
         ("a..b", "'a..b' is not a dotted path: it has an empty segment; write a key that is empty or holds"),
         (".a", "an empty segment"),
@@ -221,3 +221,9 @@ def test_compiled_patterns_are_kept_once_each_in_order():
 def test_a_long_path_with_what_no_path_may_hold_is_refused_too(path):
     with pytest.raises(PathError, match="has a NUL or a lone surrogate"):
         paths.respelled(path)
+
+
+def test_a_long_path_is_shown_by_its_beginning():
+    with pytest.raises(PathError) as refused:
+        paths.respelled("x\0" + "y" * 2_000)
+    assert str(refused.value).startswith(f"'x\\x00{'y' * 75}...' has a NUL")

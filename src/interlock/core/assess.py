@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from interlock.errors import AgentError, PathError, ReplyRefused, ValueRefused
+from interlock.errors import CUT, AgentError, PathError, ReplyRefused, ValueRefused, cut_short
 
 from . import paths
 from .context import Bank, View
@@ -22,6 +22,7 @@ FINDING_CHARS_MAX = 500
 QUESTION_CHARS_MAX = 8_000
 CHOICES_MAX = 50
 EXCERPT_CHARS_MAX = 2_000
+BYTES_SHOWN_MAX = 300
 READS_MAX = 1_000
 PATTERNS_SHOWN = 5
 TOKENS_MAX = 2**53
@@ -44,7 +45,7 @@ class Submission:
     def refuse(self, code: str, message: str, path: str = "") -> None:
         """Note one reason to refuse the reply, within bounds; it may quote the agent, so it may not even be Unicode."""
         if len(self.findings) < FINDINGS_MAX:
-            message = message[:FINDING_CHARS_MAX].encode("utf-8", "replace").decode()
+            message = cut_short(message, FINDING_CHARS_MAX).encode("utf-8", "replace").decode()
             self.findings.append(Finding(code, message, path[: paths.PATH_CHARS_MAX]))
 
 
@@ -226,7 +227,7 @@ def _path(key: Any, submission: Submission) -> str | None:
     try:
         return paths.canonical(key) if type(key) is str else paths.canonical("")
     except PathError:
-        shown = repr(key[:80]) if type(key) is str else f"a {type(key).__name__}"
+        shown = repr(cut_short(key, paths.SHOWN_CHARS_MAX)) if type(key) is str else f"a {type(key).__name__}"
         submission.refuse("path", f"{shown} is not a dotted path")
         return None
 
@@ -278,13 +279,15 @@ def excerpt(answer: Any) -> str:
 
     short: Any = Repr()
     short.maxlevel, short.maxstring, short.maxother = 4, 300, 300
-    short.repr_bytes = short.repr_bytearray = lambda value, _level: repr(value[:300])
+    short.repr_bytes = short.repr_bytearray = lambda value, _level: repr(
+        value if len(value) <= BYTES_SHOWN_MAX else value[:BYTES_SHOWN_MAX] + CUT.encode()
+    )
     if type(answer) is Reply:
         answer = answer.writes if answer.ask is None else answer.ask
     if isinstance(answer, ReplyRefused):
-        return answer.said[:EXCERPT_CHARS_MAX].encode("utf-8", "replace").decode()
+        return cut_short(answer.said, EXCERPT_CHARS_MAX).encode("utf-8", "replace").decode()
     try:
         text: str = short.repr(answer)
     except Exception as error:  # noqa: BLE001 - an agent's object may raise anything from its __repr__
         text = f"<a {type(answer).__name__} whose repr fails: {type(error).__name__}>"
-    return text[:EXCERPT_CHARS_MAX].encode("utf-8", "replace").decode()
+    return cut_short(text, EXCERPT_CHARS_MAX).encode("utf-8", "replace").decode()

@@ -13,9 +13,10 @@ from functools import lru_cache
 
 import msgspec
 
-from interlock.errors import PathError
+from interlock.errors import PathError, cut_short
 
 PATH_CHARS_MAX = 1_024
+SHOWN_CHARS_MAX = 80
 SEGMENTS_MAX = 32
 _SPECIAL = re.compile(r'[.*"\0]')
 _decode_segment = msgspec.json.Decoder(str).decode
@@ -25,7 +26,9 @@ _encode_segment = msgspec.json.Encoder().encode
 def parse(path: str) -> tuple[str, ...]:
     """The segments of a path, unquoted. Raises PathError."""
     if not isinstance(path, str) or not path or len(path) > PATH_CHARS_MAX:
-        raise PathError(f"{str(path)[:80]!r} is not a dotted path of 1 to {PATH_CHARS_MAX} characters")
+        raise PathError(
+            f"{cut_short(str(path), SHOWN_CHARS_MAX)!r} is not a dotted path of 1 to {PATH_CHARS_MAX} characters"
+        )
     if not path.isascii() and any("\ud800" <= character <= "\udfff" for character in path):
         raise PathError(f"{path!r} has a lone surrogate, which is not Unicode")
     if "\0" in path:
@@ -117,7 +120,7 @@ def respelled(path: str) -> str:
     if len(path) <= PATH_CHARS_MAX and path.count(".") < SEGMENTS_MAX:
         return canonical(path)
     if "\0" in path or any("\ud800" <= character <= "\udfff" for character in path):
-        raise PathError(f"{path[:80]!r}... has a NUL or a lone surrogate")
+        raise PathError(f"{cut_short(path, SHOWN_CHARS_MAX)!r} has a NUL or a lone surrogate")
     return join(split(path))
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import msgspec
 
-from interlock.errors import ValueRefused
+from interlock.errors import ValueRefused, cut_short
 
 INTEGER_MAX = 2**63 - 1
 INTEGER_MIN = -(2**63)
 DIGEST_BYTES = 32
 # Of the keys that lead to a place inside a value; of more, only the first and the last are told.
 PLACE_KEYS_SHOWN = 8
+KEY_CHARS_SHOWN = 80
 
 encode_written: Any = msgspec.json.Encoder().encode
 encode_canonical: Any = msgspec.json.Encoder(order="sorted").encode
@@ -89,7 +90,7 @@ def _place(key: str | int) -> str:
     if isinstance(key, int):
         return f"[{key}]"
     # The sentence is journaled, so a key that is not Unicode can't stand in it as it is.
-    return "." + key[:80].encode(errors="replace").decode()
+    return "." + cut_short(key, KEY_CHARS_SHOWN).encode(errors="replace").decode()
 
 
 class _Check:
