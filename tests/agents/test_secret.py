@@ -46,6 +46,13 @@ def test_a_provider_is_asked_instead_and_every_time(vault):
     assert vault.hidden("first-token-1 second-token-2") == "[token of the desk] [token of the desk]"
 
 
+def test_a_variable_that_is_no_unicode_breaks_nothing():
+    value = "sk-planted\udc80-5f1d0c7e"
+    known = Vault({"A_TOKEN": value, "B_TOKEN": "sk-other-5f1d0c7e"})
+    assert known.hidden(f"{value} and {value!r} and sk-other-5f1d0c7e") == "[A_TOKEN] and '[A_TOKEN]' and [B_TOKEN]"
+    assert known.among(b"sk-other-5f1d0c7e") == "B_TOKEN"
+
+
 @pytest.mark.parametrize("given", [b"sk-planted-5f1d0c7e", 5_000_000_000, ["sk-planted-5f1d0c7e"], b"", 0])
 def test_a_secret_that_is_no_text_is_refused_and_not_kept(vault, given):
     vault.provide(lambda _: given)

@@ -49,7 +49,7 @@ class _Known(msgspec.Struct, frozen=True):
         forms = {form: name for value, name in found.items() for form in _forms(value)}
         # The longest first: one may be part of another.
         ordered = tuple(sorted(forms.items(), key=lambda item: -len(item[0])))
-        return cls(found, ordered, tuple((msgspec.json.encode(form)[1:-1], name) for form, name in ordered))
+        return cls(found, ordered, tuple((msgspec.json.encode(_unicode(form))[1:-1], name) for form, name in ordered))
 
 
 class Vault:
@@ -177,9 +177,14 @@ def _forms(value: str) -> Iterator[str]:
             yield json.dumps(part)[1:-1]
             yield json.dumps(part, ensure_ascii=False)[1:-1]
             yield repr(part)[1:-1]
-            yield quote(part)
-            yield quote(part, safe="")
-            yield quote_plus(part)
+            yield quote(_unicode(part))
+            yield quote(_unicode(part), safe="")
+            yield quote_plus(_unicode(part))
+
+
+def _unicode(text: str) -> str:
+    """A text as it is sent: a variable may hold bytes that are no UTF-8, and so no Unicode."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _begun(text: str, form: str) -> int:
