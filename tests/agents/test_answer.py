@@ -170,6 +170,40 @@ def test_a_number_is_not_made_of_prose():
     assert "no JSON object" in refusal("about 42", asked("out", schema=schema)).message
 
 
+BROKEN = [
+    '{"out": NaN}',
+    '{"out": 1e999}',
+    '{"out": "a\\ud800"}',
+    '{"out": "a"} {"out": "b"}',
+    '\ufeff{"out": "a"}',
+    '```json\n{"out": "a"}\n```\n```json\n{"out": "b"}\n```',
+    " [1, 2",
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("answer", BROKEN, ids=lambda answer: answer[:20])
+def test_broken_json_is_not_the_text_that_was_asked_for(answer):
+    assert "the answer is no JSON object; answer with one that has out" in refusal(answer, asked("out")).message
+
+
+@pytest.mark.parametrize("inner", [{}, {"enum": ["a"]}, {"type": ["string", "null"]}])
+def test_prose_is_taken_where_a_text_was_asked_for_and_nowhere_else(inner):
+    assert "no JSON object" in refusal("I think so.", asked("out", schema={"properties": {"out": inner}})).message
+
+
+@pytest.mark.parametrize(
+    ("answer", "key"),
+    [
+        ('{"category": "a", "category": "b", "priority": "high"}', "category"),
+        ('{"category": "a", "priority": {"now": 1, "why": [{"x": 1, "x": 2}]}}', "x"),
+        ('```json\n{"category": "a", "priority": "low", "priority": "high"}\n```', "priority"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_named(answer, key):
+    assert refusal(answer).message == f"the key '{key}' is given twice; give it once"
+
+
 def test_fields_that_nobody_asked_for_are_refused():
     message = "mood was not asked for; write ticket.category, ticket.priority"
     assert refusal({"category": "a", "mood": "good"}).message == message

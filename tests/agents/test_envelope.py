@@ -116,6 +116,8 @@ def test_a_question_comes_without_writes():
         (b'{"category": "\xff"}', "the answer is no JSON"),
         (b'{"category": NaN}', "the answer is no JSON"),
         (b"[" * 100_000, "the answer is no JSON"),
+        (b'{"category": "a", "category": "b"}', "the key 'category' is given twice"),
+        (b'{"writes": {"category": "a"}, "writes": {}}', "the key 'writes' is given twice"),
         (b"null", "answered nothing"),
         (b"[]", "answered a list"),
         ({"writes": []}, "Expected `object`, got `array`"),

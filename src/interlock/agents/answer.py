@@ -16,6 +16,7 @@ from interlock.core.job import Job, Reply, Usage
 from interlock.core.values import ABSENT
 from interlock.errors import ReplyRefused, describe
 
+from .json_text import NotJson, decoded
 from .secret import excerpt
 
 SAID_CHARS_MAX = 10_000
@@ -23,6 +24,8 @@ FORMS_KEPT_MAX = 256
 PATTERNS_SHOWN = 5
 PATH_CHARS_SHOWN = 200
 _FENCED = re.compile(r"\s*```(?:json)?[^\S\n]*\n(.*)\n[^\S\n]*```\s*", re.DOTALL)
+# What begins like this was to be JSON, even where it is none.
+_LIKE_JSON = re.compile(r"[\s\ufeff]*(?:[{[]|```)")
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -42,8 +45,8 @@ class Form(msgspec.Struct, frozen=True):
 
     @property
     def takes_text(self) -> bool:
-        """Whether the one field that is asked for may be any text."""
-        return [inner.get("type", "string") for inner in self.schema["properties"].values()] == ["string"]
+        """Whether it is one field that is asked for, and a text."""
+        return not self.open and [inner.get("type") for inner in self.schema["properties"].values()] == ["string"]
 
     @property
     def request(self) -> str:
@@ -87,18 +90,15 @@ def _ends(path: str, tail: str) -> bool:
     return path == tail or path.endswith("." + tail)
 
 
-def reply_of(answer: Any, job: Job, usage: Usage | None = None, form: Form | None = None) -> Reply:
+def reply_of(answer: Any, job: Job, usage: Usage | None = None) -> Reply:
     """The reply that an answer means: a Reply, an object of fields in whatever form, or a text with one.
 
-    form: what was asked for, where that isn't what the job says; then strays are the caller's to judge. A text that is
-    no object is taken whole, where it is one field that is asked for. Raises ReplyRefused, which carries the usage and
-    what was said.
+    A text that is no object is taken whole, where it is one field that is asked for. Raises ReplyRefused, which carries
+    the usage and what was said.
     """
     if isinstance(answer, Reply):
         return answer if answer.usage is not None else msgspec.structs.replace(answer, usage=usage)
     try:
-        if form is not None:
-            return Reply(writes=_writes(_object(answer, form), form), usage=usage)
         asked = Form.of(job)
         writes = _writes(_object(answer, asked), asked)
         _refuse_strays(writes, job)
@@ -125,19 +125,35 @@ def _object(answer: Any, form: Form) -> Mapping[str, Any]:
     raise ReplyRefused(f"the agent answered {what}, not an object with {_wanted(form)}")
 
 
-def _of_text(text: str, form: Form) -> Mapping[str, Any]:
+def writes_in(text: str, form: Form, *, strict: bool) -> dict[str, Any]:
+    """The writes in a text, strays included. strict: it must be the object that the form describes.
+
+    Raises ReplyRefused.
+    """
+    return _writes(_of_text(text, form, strict=strict), form)
+
+
+def _of_text(text: str, form: Form, *, strict: bool = False) -> Mapping[str, Any]:
     if not text.strip():
         raise ReplyRefused(f"the answer is empty; answer with a JSON object with {_wanted(form)}")
-    fenced = _FENCED.fullmatch(text)
-    try:
-        found = msgspec.json.decode(fenced[1] if fenced else text)
-    except (msgspec.DecodeError, RecursionError):
-        found = ABSENT
+    found = _json_in(text)
     if isinstance(found, dict):
         return found
-    if len(form.fields) == 1 and not form.open and (form.takes_text or found is not ABSENT):
-        return {next(iter(form.fields)): text if form.takes_text else found}
+    if len(form.fields) == 1 and not form.open and not strict:
+        is_text = form.takes_text and (found is not ABSENT or not _LIKE_JSON.match(text))
+        value = text if is_text else found
+        if value is not ABSENT:
+            return {next(iter(form.fields)): value}
     raise ReplyRefused(f"the answer is no JSON object; answer with one that has {_wanted(form)}, and nothing around it")
+
+
+def _json_in(text: str) -> Any:
+    """The JSON that a text is, or the block of it that the text is; ABSENT where it's neither."""
+    fenced = _FENCED.fullmatch(text)
+    try:
+        return decoded(fenced[1] if fenced else text)
+    except NotJson:
+        return ABSENT
 
 
 def _wanted(form: Form) -> str:

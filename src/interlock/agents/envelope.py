@@ -11,6 +11,7 @@ from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.errors import DESCRIPTION_CHARS_MAX, FAILURES, AgentError, AgentRefused, ReplyRefused
 
 from .answer import SAID_CHARS_MAX, Form, reply_of
+from .json_text import NotJson, decoded
 from .prompt import tree_of
 from .secret import excerpt
 
@@ -87,9 +88,11 @@ def _decoded(raw: bytes) -> Any:
     if not raw.strip():
         raise ReplyRefused("the answer is empty; answer with a JSON object")
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decoded(raw)
+    except NotJson as error:
         raise ReplyRefused(f"the answer is no JSON: {error}", said=_said(raw)) from None
+    except ReplyRefused as refused:
+        raise ReplyRefused(refused.message, said=_said(raw)) from None
 
 
 def _is_envelope(answer: dict[str, Any], form: Form) -> bool:

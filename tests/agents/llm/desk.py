@@ -20,8 +20,8 @@ def declared(server, model="normal", **llm):
     return {"model": f"openai:{model}", "base_url": server.url, "key": "MODEL_KEY"} | llm
 
 
-def team_of(server, model="normal", *, policy=None, **llm):
-    agent = il.Agent("triage", llm=declared(server, model, **llm), scope=SCOPE, **(policy or {}))
+def team_of(server, model="normal", *, policy=None, scope=SCOPE, **llm):
+    agent = il.Agent("triage", llm=declared(server, model, **llm), scope=scope, **(policy or {}))
     return il.Team([agent], il.Plan([il.Step("sort", "triage", "sort")]))
 
 

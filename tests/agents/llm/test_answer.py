@@ -104,6 +104,19 @@ def test_without_a_declaration_the_job_says_what_is_asked_for():
         Answers().reply('{"category": "billing", "owner": "x"}', given)
 
 
+@pytest.mark.parametrize("text", ["billing", '"billing"', '[{"category": "billing"}]', "null", '{"category": NaN}'])
+@pytest.mark.parametrize("asked", [answers({"category": "text"}), answers({"category": "any"}), Answers()])
+def test_who_was_given_a_schema_answers_with_its_object_and_nothing_else(asked, text):
+    with pytest.raises(ReplyRefused, match="the answer is no JSON object; answer with one that has category") as raised:
+        asked.reply(text, job(writes=["ticket.category"]), held=True)
+    assert raised.value.said == text
+
+
+def test_a_declared_output_is_never_a_text_without_its_object():
+    with pytest.raises(ReplyRefused, match="no JSON object"):
+        answers({"category": "text"}).reply("billing", job(writes=["ticket.category"]))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.sampled_from(NAMES), inner, max_size=3),

@@ -148,6 +148,14 @@ def test_instructions_and_data_are_kept_apart(server):
     assert "<|im_start|>" not in user
 
 
+def test_prose_is_no_answer_to_a_schema_that_was_sent(server):
+    server.behave("model", PLAIN, "normal")
+    scope = il.Scope(["sort"], ["ticket"], ["ticket.category"])
+    run, events = run_of(team_of(server, "model", scope=scope))
+    assert REFUSED["plain"] in of(e.AttemptRefused, events)[0].findings[0].message
+    assert run.context["ticket.category"] == "billing"
+
+
 def test_settings_reach_the_model(server):
     run_of(team_of(server, temperature=0.2, max_tokens=77))
     [request] = server.requests

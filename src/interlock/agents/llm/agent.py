@@ -82,27 +82,30 @@ class Conversation:
     async def answer(self, job: Job, meter: Meter) -> Reply:
         """The reply, after as many rounds of tools as it takes."""
         while True:
-            said = await self._said(job)
+            said, held = await self._said(job)
             if said.tokens is not None:
                 meter.add(said.model, said.tokens.input, said.tokens.output, cached=said.tokens.cached)
             _refuse_unusable(said)
             if not said.calls:
                 break
             self._exchanges += (Exchange(said, await self._tools.answered(said.calls)),)
-        reply = self._agent.answers.reply(said.text, job)
+        reply = self._agent.answers.reply(said.text, job, held=held)
         return msgspec.structs.replace(reply, output={"tools": self._tools.made}) if self._tools.made else reply
 
     async def close(self) -> None:
         """Nothing is kept."""
 
-    async def _said(self, job: Job) -> Said:
-        """One request: with the JSON Schema of the answer, or, where the server takes none, with the same in words."""
+    async def _said(self, job: Job) -> tuple[Said, bool]:
+        """One request: with the JSON Schema of the answer, or, where the server takes none, with the same in words.
+
+        Says whether the model was held to the schema.
+        """
         agent, hear = self._agent, ports.listener()
         form = agent.answers.form(job)
         if agent.model.takes_schema and form.fields and not form.open:
             with suppress(SchemaNotTaken):
-                return await agent.model.ask(self._request(prompt_of(job, agent.instructions), form.schema), hear)
-        return await agent.model.ask(self._request(prompt_of(job, agent.instructions, form=form), None), hear)
+                return await agent.model.ask(self._request(prompt_of(job, agent.instructions), form.schema), hear), True
+        return await agent.model.ask(self._request(prompt_of(job, agent.instructions, form=form), None), hear), False
 
     def _request(self, prompt: Prompt, schema: Mapping[str, Any] | None) -> Request:
         return Request(prompt.instructions, prompt.data, schema, self._tools.offers, self._exchanges)

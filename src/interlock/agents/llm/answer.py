@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.agents.answer import SAID_CHARS_MAX, Form, reply_of
+from interlock.agents.answer import SAID_CHARS_MAX, Form, writes_in
 from interlock.agents.secret import excerpt
 from interlock.agents.setting import Setting
 from interlock.core import paths
@@ -53,10 +53,16 @@ class Answers:
         """What the model is asked for."""
         return Form.of(job) if self._schema is None else Form(self._fields, dict(self._schema), open=False)
 
-    def reply(self, text: str, job: Job) -> Reply:
-        """The reply in what the model said. Raises ReplyRefused, which says all that is wrong with it."""
+    def reply(self, text: str, job: Job, *, held: bool = False) -> Reply:
+        """The reply in what the model said. Raises ReplyRefused, which says all that is wrong with it.
+
+        held: the model was given the schema to answer in. Then, or where the agent declares one, prose is no answer.
+        """
         form = self.form(job)
-        writes = reply_of(text, job, form=form).writes
+        try:
+            writes = writes_in(text, form, strict=held or self._schema is not None)
+        except ReplyRefused as refused:
+            raise _refused([refused.message], text) from None
         _refuse([*_strays(writes, form)], text)
         if self._kind is not None:
             writes = self._validated(writes, text)
