@@ -13,6 +13,7 @@ from interlock.agents.llm.answer import Answers
 from interlock.agents.llm.model import Said, Tokens, ToolCall
 from interlock.agents.tools import Tool
 from interlock.errors import AgentError, ReplyRefused
+from tests.agents.model_behaviours import canned
 from tests.agents.model_server import ModelServer
 from tests.agents.scenes import in_loop, job
 
@@ -199,11 +200,12 @@ async def test_a_call_that_is_cancelled_cancels_its_tool():
     assert (task.cancelled(), ended) == (True, [True])
 
 
-@pytest.mark.parametrize("listened", [False, True], ids=["whole", "streamed"])
-def test_a_real_client_carries_calls_and_results(listened):
+def with_a_server(call, *behaviours, listened):
+    """The reply of an agent with this tool, and the requests that its model's server got."""
+
     async def main(server):
-        adapter = adapter_of(server)
-        agent = msgspec.structs.replace(adapter._agent, toolbox=Box(tool(sent)))
+        adapter = adapter_of(server, "model")
+        agent = msgspec.structs.replace(adapter._agent, toolbox=Box(tool(call)))
         if listened:
             il.ports.listen(lambda text: None)
         try:
@@ -212,8 +214,13 @@ def test_a_real_client_carries_calls_and_results(listened):
             await adapter.close()
 
     with ModelServer() as server:
-        reply = asyncio.run(main(server))
-        first, second = server.requests
+        server.behave("model", *behaviours)
+        return asyncio.run(main(server)), server.requests
+
+
+@pytest.mark.parametrize("listened", [False, True], ids=["whole", "streamed"])
+def test_a_real_client_carries_calls_and_results(listened):
+    reply, (first, second) = with_a_server(sent, "normal", listened=listened)
     assert reply.writes == {"ticket.category": "billing", "ticket.priority": "high"}
     assert reply.output["tools"][0]["tool"] == "look up"
     assert first.body["tools"][0]["function"]["name"] == "look_up"
@@ -221,3 +228,17 @@ def test_a_real_client_carries_calls_and_results(listened):
     assert '"sent"' in second.body["messages"][3]["content"]
     assert reply.usage.requests == 2
     assert reply.usage.input_tokens == sum(request.usage.input_tokens for request in (first, second))
+
+
+@pytest.mark.parametrize("listened", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("arguments", ["not json", "[1]", '{"ticket": "47'])
+def test_a_real_client_makes_up_no_arguments(arguments, listened):
+    called = []
+
+    async def note(given):
+        called.append(given)
+
+    reply, (_, second) = with_a_server(note, canned(arguments), "normal", listened=listened)
+    assert called == []
+    assert "the arguments are no JSON object" in second.body["messages"][3]["content"]
+    assert reply.output["tools"][0]["arguments"] == arguments

@@ -183,12 +183,17 @@ def _said(answer: Any) -> Said:
         raise _too_long()
     return Said(
         text,
-        tuple(ToolCall(call.tool_call_id, call.tool_name, call.args_as_json_str()) for call in calls),
+        tuple(ToolCall(call.tool_call_id, call.tool_name, _arguments(call)) for call in calls),
         finish=_FINISHES.get(answer.finish_reason, "whole"),
         model=answer.model_name or "",
         tokens=_tokens(answer.usage),
         raw=answer,
     )
+
+
+def _arguments(call: Any) -> str:
+    """As the model wrote them: pydantic-ai would put what is no JSON into an object of its own."""
+    return call.args if isinstance(call.args, str) else str(call.args_as_json_str())
 
 
 def _tokens(usage: Any) -> Tokens | None:
