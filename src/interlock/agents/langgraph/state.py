@@ -61,16 +61,17 @@ def input_of(job: Job, translation: Translation, keys: list[str] | None) -> Any:
 
 
 def _found(key: str, tree: Mapping[str, Any], job: Job) -> Any:
-    """What the view or the job has under a name; ABSENT where that is nothing. Raises AgentRefused for two of them."""
+    """What the job or the view has under a name; ABSENT where that is nothing. Raises AgentRefused for two of them.
+
+    What tells the agent what to do is the job's: the view holds what others wrote.
+    """
+    if key in OF_THE_JOB:
+        return list(job.feedback) if key == "feedback" else getattr(job, key)
     places = [(key,)] if key in tree else [place for place in _places(tree) if place[-1] == key]
     if len(places) > 1:
         told = " and ".join(paths.join(place) for place in places[:2])
         raise AgentRefused(f"the graph takes {key}, and the view has {told}", fix="say which by an input function")
-    if places:
-        return _at(tree, places[0])
-    if key not in OF_THE_JOB:
-        return ABSENT
-    return list(job.feedback) if key == "feedback" else getattr(job, key)
+    return _at(tree, places[0]) if places else ABSENT
 
 
 def _messages(job: Job, translation: Translation) -> list[Any]:
