@@ -59,6 +59,45 @@ def test_a_file_that_cannot_be_read_is_named_with_its_line(declared, content, me
     assert f"agents.triage.llm.instructions_file: {message}" in str(raised.value)
 
 
+@pytest.fixture
+def named(declared, tmp_path):
+    """The error of a team whose instructions file has this name; beside the team's folder lies outside.md."""
+
+    def error(name):
+        folder = tmp_path / "team"
+        folder.mkdir()
+        (tmp_path / "outside.md").write_text("Outside.")
+        (folder / "link.md").symlink_to("../outside.md")
+        (folder / "circle.md").symlink_to("circle.md")
+        (folder / "team.yaml").write_text(declared.read_text().replace("sort.md", name.format(outside=tmp_path)))
+        with pytest.raises(TeamError) as raised:
+            il.Team.load(folder)
+        return raised.value
+
+    return error
+
+
+@pytest.mark.parametrize("name", ["../outside.md", "{outside}/outside.md", "link.md", "team/../../outside.md"])
+def test_no_file_is_read_from_outside_of_the_teams_folder(named, name):
+    error = named(name)
+    assert error.line == 7
+    assert "lies outside of" in str(error)
+    assert "put it beside the team file" in str(error)
+
+
+@pytest.mark.parametrize("name", ["circle.md", '"a\\0b"'])
+def test_a_name_that_leads_nowhere_is_no_file(named, name):
+    assert "is no file" in str(named(name))
+
+
+def test_a_file_may_lie_below_the_teams_folder_and_be_a_link_in_it(declared):
+    text = declared.with_name("texts") / "sort.md"
+    text.parent.mkdir()
+    text.write_text("Sort the ticket.")
+    declared.with_name("sort.md").symlink_to("texts/sort.md")
+    assert il.Team.load(declared).agents["triage"].llm["instructions"] == "Sort the ticket."
+
+
 def test_there_are_not_two_kinds_of_instructions(declared):
     declared.write_text(declared.read_text() + "      instructions: Sort it.\n")
     declared.with_name("sort.md").write_text("Sort the ticket.")

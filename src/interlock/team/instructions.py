@@ -19,11 +19,23 @@ def inlined(name: str, declared: Mapping[str, Any], folder: Path) -> Mapping[str
     if not isinstance(llm, Mapping) or KEY not in llm:
         return declared
     try:
-        text = _text(folder / llm[KEY])
+        text = _text(_inside(folder, llm[KEY]))
     except TeamError as error:
         message = f"agents.{name}.llm.{KEY}: {llm[KEY]} {error.sentence}"
         raise TeamError(message, fix=error.fix, place=("agents", name, "llm", KEY)) from None
     return {**declared, "llm": {key: llm[key] for key in llm if key != KEY} | {"instructions": text}}
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Where a file lies. Raises TeamError outside of the folder: links are followed first."""
+    path = folder / name
+    try:
+        is_inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links that lead in a circle, or a NUL in the name
+        raise TeamError("is no file", fix=f"it is looked for in {folder}") from None
+    if not is_inside:
+        raise TeamError(f"lies outside of {folder}", fix="put it beside the team file")
+    return path
 
 
 def _text(path: Path) -> str:
