@@ -150,7 +150,9 @@ def test_a_key_that_is_no_path_is_refused_where_any_path_may_be_written():
 # --- a pydantic model ---
 
 SOURCE = """
+    from collections.abc import Callable
     from enum import StrEnum
+    from typing import Self
     from pydantic import BaseModel, Field, model_validator
 
     class Category(StrEnum):
@@ -169,6 +171,16 @@ SOURCE = """
 
     class Nothing(BaseModel):
         pass
+
+    class Caller(BaseModel):
+        category: Callable[[int], int]
+
+    class Unfinished(BaseModel):
+        category: "NotThere"
+
+    class Nested(BaseModel):
+        category: str
+        priority: list[Self] = []
 
     class Odd(BaseModel):
         name: str = Field(alias="a..b")
@@ -221,9 +233,22 @@ def test_what_a_pydantic_model_refuses_is_said(agent, text, message):
     assert raised.value.message.startswith(message)
 
 
+def test_a_pydantic_model_may_contain_itself(agent):
+    asked = agent("answer_models:Nested").answers
+    given = job(writes=("ticket.category", "ticket.priority"))
+    assert asked.form(given).schema["properties"].keys() == {"category", "priority"}
+    leaf = {"category": "b", "priority": []}
+    text = '{"category": "a", "priority": [{"category": "b"}]}'
+    assert asked.reply(text, given).writes == {"ticket.category": "a", "ticket.priority": [leaf]}
+    with pytest.raises(ReplyRefused, match=r"priority\.0\.category: Field required"):
+        asked.reply('{"category": "a", "priority": [{}]}', given)
+
+
 @pytest.mark.parametrize(
     ("output", "message"),
     [
+        ("answer_models:Caller", "answer_models:Caller has no JSON Schema: PydanticInvalidForJsonSchema: Cannot gen"),
+        ("answer_models:Unfinished", "answer_models:Unfinished has no JSON Schema: PydanticUserError: `Unfinished` is"),
         ("answer_models:Plain", "answer_models:Plain is no pydantic model"),
         ("answer_models:Nothing", "answer_models:Nothing has no fields"),
         ("answer_models:Ticket2", "the module answer_models has no function Ticket2; did you mean Ticket?"),

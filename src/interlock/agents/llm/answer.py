@@ -143,10 +143,20 @@ def _checked(key: bytes, is_open: bool) -> WritesSchema:  # noqa: FBT001 - a par
 def _schema_of_class(name: str, kind: Any) -> dict[str, Any]:
     if not isinstance(kind, type) or not hasattr(kind, "model_json_schema"):
         raise TeamError(f"{name} is no pydantic model", fix="name a class that is made from pydantic.BaseModel")
-    schema: dict[str, Any] = kind.model_json_schema()
+    try:
+        schema = _unfolded(kind.model_json_schema())
+    except Exception as error:  # noqa: BLE001 - pydantic raises its own, and calls what the class defines
+        cause = describe(error).partition("\n")[0]
+        raise TeamError(f"{name} has no JSON Schema: {cause}", fix="use types that JSON has") from None
     if not schema.get("properties"):
         raise TeamError(f"{name} has no fields", fix="name what the agent is to answer")
     return {**schema, "additionalProperties": False}
+
+
+def _unfolded(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its fields on top: that of a model which contains itself is a reference to a definition."""
+    name = schema.get("$ref", "").removeprefix("#/$defs/")
+    return {**schema["$defs"][name], "$defs": schema["$defs"]} if name else schema
 
 
 def _complaints(error: ValueError) -> list[str]:
