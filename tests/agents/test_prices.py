@@ -56,10 +56,19 @@ def test_a_meter_counts_every_request():
 
 
 @pytest.mark.parametrize("told", [None, -5, "7", 1.5, True, 2**70, float("nan")])
-def test_counts_that_are_none_count_nothing(told):
+def test_counts_that_are_none_count_nothing_and_have_no_price(told):
+    for counts in ((told, told), (told, 5), (5, told)):
+        meter = Meter({"input": 1.0, "output": 1.0})
+        meter.add(None, *counts, cached=told)
+        given, made = (5 if count == 5 else 0 for count in counts)
+        assert meter.usage == Usage(given, made, None, 0, 1, "")
+
+
+def test_a_request_of_no_tokens_has_no_price():
     meter = Meter({"input": 1.0, "output": 1.0})
-    meter.add(None, told, told, cached=told)
-    assert meter.usage == Usage(0, 0, 0.0, 0, 1, "")
+    meter.add("m", 10, 5)
+    meter.add("m", 0, 0)
+    assert meter.usage == Usage(10, 5, None, 0, 2, "m")
 
 
 def test_no_more_is_cached_than_was_given():

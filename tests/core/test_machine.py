@@ -407,6 +407,13 @@ def test_an_unknown_price_is_never_taken_for_zero():
     assert run.machine.cost == Cost(None, 1, 2)
 
 
+def test_requests_of_which_nothing_is_told_have_an_unknown_price():
+    run = Transcript(step("a"))
+    run.begin()
+    run.reply("a", Reply(usage=Usage(requests=1)))
+    assert run.machine.cost == run.fold().cost == Cost(None, 0, 1)
+
+
 # --- when, skips, joins ---
 
 

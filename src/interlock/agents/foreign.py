@@ -34,7 +34,8 @@ class Meter:
     def add(self, model: Any, input_tokens: Any, output_tokens: Any, *, cached: Any = 0, requests: int = 1) -> None:
         """Count one or more requests to a model, as a framework or a server tells of them: anything at all.
 
-        cached: how many of the input tokens came out of a cache.
+        cached: how many of the input tokens came out of a cache. Where it isn't told what a request used, its price
+        isn't known.
         """
         given, made = _count(input_tokens), _count(output_tokens)
         kept = min(_count(cached), given)
@@ -43,7 +44,8 @@ class Meter:
         self._cached += kept
         self._requests += requests
         self._model = _named(model) if isinstance(model, str) and model.isprintable() else ""
-        usd = dollars(self._model, given, made, kept, self._prices)
+        is_told = (given, made) == (input_tokens, output_tokens) != (0, 0)
+        usd = dollars(self._model, given, made, kept, self._prices) if is_told else None
         self._usd = None if usd is None or self._usd is None else self._usd + usd
 
     @property

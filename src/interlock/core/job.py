@@ -50,9 +50,9 @@ def idempotency_key(run_id: str, step: str, attempt: int) -> str:
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What one call consumed.
 
-    usd is None where tokens were used at an unknown price: unknown is never zero. cached_tokens: how many of the input
-    tokens came out of the provider's cache. requests: how many were made to the model; 0 where that isn't known. model:
-    the one that answered last.
+    usd is None where tokens, or requests, have an unknown price: unknown is never zero. cached_tokens: how many of the
+    input tokens came out of the provider's cache. requests: how many were made to the model; 0 where that isn't known.
+    model: the one that answered last.
     """
 
     input_tokens: int = 0

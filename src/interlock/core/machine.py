@@ -262,7 +262,7 @@ class Machine:
             self._tokens += tokens
             if usage.usd is not None:
                 self._usd += usage.usd
-            elif tokens:
+            elif tokens or usage.requests:
                 self._price_unknown = True
 
     # --- the end of a step, and what follows from it ---

@@ -106,6 +106,13 @@ async def test_of_several_calls_one_of_which_was_not_offered_none_is_made():
     assert raised.value.usage.requests == 1
 
 
+@in_loop
+async def test_a_request_whose_use_is_not_told_is_counted_without_a_price():
+    untold = msgspec.structs.replace(ANSWER, tokens=None)
+    adapter = LlmAdapter(LlmAgent(Scripted(untold), Answers()), {"input": 1.0, "output": 1.0})
+    assert (await adapter(JOB)).usage == il.Usage(0, 0, None, 0, 1, "made-up")
+
+
 async def fail(arguments):
     raise AgentError("the ticket is closed")
 

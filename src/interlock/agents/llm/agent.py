@@ -18,10 +18,11 @@ from interlock.errors import AgentRefused, ReplyRefused
 from interlock.ports import Began, unheard
 
 from .answer import Answers
-from .model import Exchange, Model, Request, Said, SchemaNotTaken
+from .model import Exchange, Model, Request, Said, SchemaNotTaken, Tokens
 from .toolcalls import ToolCalls
 
 REASON_CHARS_MAX = 500
+_UNTOLD = Tokens(0, 0, 0)
 
 
 class Toolbox(Protocol):
@@ -83,8 +84,8 @@ class Conversation:
         """The reply, after as many rounds of tools as it takes."""
         while True:
             said, held = await self._said(job)
-            if said.tokens is not None:
-                meter.add(said.model, said.tokens.input, said.tokens.output, cached=said.tokens.cached)
+            tokens = said.tokens or _UNTOLD
+            meter.add(said.model, tokens.input, tokens.output, cached=tokens.cached)
             _refuse_unusable(said)
             if not said.calls:
                 break

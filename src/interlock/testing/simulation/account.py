@@ -349,7 +349,7 @@ class Account:
             tokens = event.usage.input_tokens + event.usage.output_tokens
             self.tokens += tokens
             if event.usage.usd is None:
-                self.usd = None if tokens else self.usd
+                self.usd = None if tokens or event.usage.requests else self.usd
             elif self.usd is not None:
                 self.usd += event.usage.usd
 
