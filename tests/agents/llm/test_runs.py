@@ -81,6 +81,23 @@ def test_a_model_that_refuses_is_not_asked_again(server, name, listened):
 
 
 @pytest.mark.parametrize("listened", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("I can't help with that.", "the model refuses to answer: I can't help with that."),
+        ("No tok-1234567890. " + "x" * 5_000, "the model refuses to answer: No [SHOP_TOKEN]. " + "x" * 483),
+    ],
+    ids=["short", "long"],
+)
+def test_why_a_model_refuses_is_told(server, monkeypatch, said, told, listened):
+    monkeypatch.setenv("SHOP_TOKEN", "tok-1234567890")
+    server.behave("model", Behaviour(refusal=said))
+    given = {"on_partial": lambda partial: None} if listened else {}
+    _, events = run_of(team_of(server, "model"), **given)
+    assert of(e.AttemptFailed, events)[0].error == told
+
+
+@pytest.mark.parametrize("listened", [False, True], ids=["whole", "streamed"])
 def test_an_answer_without_an_end_ends_with_the_timeout(server, listened):
     behaves(server, "endless")
     told = []

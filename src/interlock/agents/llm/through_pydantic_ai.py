@@ -181,10 +181,13 @@ def _said(answer: Any) -> Said:
     calls = [part for part in answer.parts if part.part_kind == "tool-call"]
     if len(text) > ANSWER_CHARS_MAX:
         raise _too_long()
+    finish = _FINISHES.get(answer.finish_reason, "whole")
+    if finish == "refused":
+        text = str((answer.provider_details or {}).get("refusal") or text)
     return Said(
         text,
         tuple(ToolCall(call.tool_call_id, call.tool_name, _arguments(call)) for call in calls),
-        finish=_FINISHES.get(answer.finish_reason, "whole"),
+        finish=finish,
         model=answer.model_name or "",
         tokens=_tokens(answer.usage),
         raw=answer,
