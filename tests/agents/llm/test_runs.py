@@ -3,8 +3,19 @@
 import json
 
 import pytest
+from pydantic_ai.messages import (
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPart,
+    ThinkingPartDelta,
+    ToolCallPart,
+    ToolCallPartDelta,
+)
 
 import interlock as il
+from interlock.agents.llm import through_pydantic_ai
 from interlock.core import events as e
 from interlock.doctor import examine
 from tests.agents.model_behaviours import Behaviour
@@ -116,6 +127,27 @@ def test_an_endless_text_is_cut_at_its_limit(server, monkeypatch):
     [refused] = of(e.AttemptRefused, events)
     assert "longer than 1,000 characters" in refused.findings[0].message
     assert run.status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("part", "chars"),
+    [
+        (TextPart("abc"), 3),
+        (ThinkingPart("abcd"), 4),
+        (ToolCallPart("do", '{"a":1}'), 9),
+        (ToolCallPart("do", {"a": 1}), 10),
+        (ToolCallPart("do"), 2),
+        (TextPartDelta("abc"), 3),
+        (ThinkingPartDelta(content_delta="abcd"), 4),
+        (ToolCallPartDelta(args_delta='"a"', tool_name_delta="x"), 4),
+    ],
+)
+def test_all_that_a_model_says_in_a_stream_counts(part, chars):
+    heard = []
+    is_delta = isinstance(part, TextPartDelta | ThinkingPartDelta | ToolCallPartDelta)
+    event = PartDeltaEvent(index=0, delta=part) if is_delta else PartStartEvent(index=0, part=part)
+    assert through_pydantic_ai._heard(event, heard.append) == chars
+    assert heard == (["abc"] if isinstance(part, TextPart | TextPartDelta) else [])
 
 
 def test_a_long_text_is_refused_whole(server, monkeypatch):

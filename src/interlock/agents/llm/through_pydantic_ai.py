@@ -28,6 +28,8 @@ KEYS_MAX = 4
 # What servers say that were never taught to hold a model to a schema.
 _NO_SCHEMAS = re.compile(r"response_format|json_schema|structured.?output", re.IGNORECASE)
 _REJECTED = frozenset({400, 404, 415, 422, 501})
+# What of a part, or of a piece of one, a model fills: text, thoughts, calls of tools.
+_CARRYING = ("content", "content_delta", "args", "args_delta", "tool_name", "tool_name_delta")
 _FINISHES: Mapping[str | None, Finish] = {"length": "cut", "content_filter": "refused"}
 
 
@@ -132,19 +134,16 @@ class PydanticAiModel:
 
 def _heard(event: Any, hear: Hear) -> int:
     """Tell the text that came with an event of a stream; how many characters of any kind came with it."""
-    match event.event_kind:
-        case "part_start" if event.part.part_kind == "text":
-            text = event.part.content
-        case "part_delta" if event.delta.part_delta_kind == "text":
-            text = event.delta.content_delta
-        case "part_delta":  # thoughts, or the arguments of a tool
-            said = getattr(event.delta, "content_delta", None) or getattr(event.delta, "args_delta", None)
-            return len(str(said or ""))
-        case _:
-            return 0
-    if text:
+    if event.event_kind == "part_start":
+        kind, come = event.part.part_kind, event.part
+    elif event.event_kind == "part_delta":
+        kind, come = event.delta.part_delta_kind, event.delta
+    else:
+        return 0
+    if kind == "text" and (text := getattr(come, "content", "") or getattr(come, "content_delta", "")):
         hear(text)
-    return len(text)
+    # Of thoughts and calls of tools nothing is told, but they take as much room.
+    return sum(len(str(getattr(come, name, None) or "")) for name in _CARRYING)
 
 
 def _parameters(request: Request) -> Any:
