@@ -129,6 +129,8 @@ def test_a_question_comes_without_writes():
             "owner was not asked for; write ticket.category, ticket.priority",
         ),
         ({"category": "a", "owner": "eve"}, "owner was not asked for"),
+        ({"writes": {"category": "a"}, "deletes": ["category"]}, "category is written and deleted; do one of them"),
+        ({"writes": {"category": "a"}, "deletes": ["ticket.category"]}, "ticket.category is given twice"),
         ({"deletes": ["owner"]}, "owner was not asked for"),
         ({"writes": {}, "confidence": "high"}, "Expected `float"),
         ({"writes": {}, "usage": {"input_tokens": "many"}}, "Expected `int`"),

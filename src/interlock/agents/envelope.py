@@ -10,7 +10,7 @@ import msgspec
 from interlock.core.job import DELETE, Job, Question, Reply, Usage
 from interlock.errors import DESCRIPTION_CHARS_MAX, FAILURES, AgentError, AgentRefused, ReplyRefused
 
-from .answer import SAID_CHARS_MAX, Form, reply_of
+from .answer import PATH_CHARS_SHOWN, SAID_CHARS_MAX, Form, reply_of
 from .json_text import NotJson, decoded
 from .prompt import tree_of
 from .secret import excerpt
@@ -80,6 +80,9 @@ def _reply(envelope: Envelope, job: Job, usage: Usage | None) -> Reply:
         raise envelope.error.of(usage)
     if envelope.refused:
         raise AgentRefused(excerpt(envelope.refused, DESCRIPTION_CHARS_MAX), usage=usage)
+    for path in envelope.deletes:
+        if path in envelope.writes:
+            raise ReplyRefused(f"{excerpt(path, PATH_CHARS_SHOWN)} is written and deleted; do one of them")
     writes = reply_of(envelope.writes | dict.fromkeys(envelope.deletes, DELETE), job).writes
     return Reply(writes=writes, output=envelope.output, usage=usage, confidence=envelope.confidence, ask=envelope.ask)
 
