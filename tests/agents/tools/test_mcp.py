@@ -443,6 +443,15 @@ def test_headers_are_filled_with_secrets(monkeypatch):
     assert all("authorization: bearer a-secret-of-the-web" in head for _, head in requests)
 
 
+def test_no_cookie_comes_back():
+    async def story(scene):
+        await scene.tool("do")
+
+    requests = play_http(story, "notifications/initialized", "202 Accepted", "Set-Cookie: id=7; Path=/\r\n", b"")
+    assert "tools/list" in [method for method, _ in requests]
+    assert not [head for _, head in requests if "cookie:" in head]
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "kind", "retry_after"),
     [

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx2
@@ -31,9 +32,12 @@ async def http(
 
     # How long an answer may take is up to each tool.
     timeout = httpx2.Timeout(CONNECT_SECONDS_MAX, read=None, pool=None)
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     asked = {**headers, "Accept-Encoding": "identity"}
     async with (
-        httpx2.AsyncClient(headers=asked, timeout=timeout, event_hooks={"response": [look_at]}) as client,
+        httpx2.AsyncClient(
+            headers=asked, timeout=timeout, cookies=no_cookies, event_hooks={"response": [look_at]}
+        ) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=MESSAGE_BYTES_MAX) as streams,
     ):
         yield streams
