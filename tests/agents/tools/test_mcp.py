@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -483,13 +484,27 @@ def test_a_status_of_http_says_how_a_call_failed(method, status, headers, kind, 
         ("Content-Type: text/event-stream\r\n", b": wait\n\n", "SSE stream ended without a response"),
     ],
 )
-def test_a_hostile_answer_over_http_is_an_error(headers, body, why):
+def test_a_hostile_answer_over_http_is_an_error_and_logged_nowhere_else(headers, body, why, caplog):
     async def story(scene):
         with pytest.raises(AgentError, match=why) as caught:
             await scene.call("do", timeout=30.0)
         assert len(caught.value.message) < 5_000
 
     play_http(story, "tools/call", "200 OK", headers, body)
+    assert caplog.records == []
+
+
+def test_what_the_client_logs_is_heard_by_who_asks_for_it(caplog):
+    logging.getLogger("client").warning("of somebody else")
+    assert caplog.messages == ["of somebody else"]
+
+    async def story(scene):
+        with pytest.raises(AgentError):
+            await scene.call("do")
+
+    with caplog.at_level(logging.DEBUG, "mcp"):
+        play_http(story, "tools/call", body=b"not JSON")
+    assert "Error parsing JSON response" in caplog.messages
 
 
 def test_a_call_that_a_server_has_forgotten_how_to_take_is_tried_on_a_new_connection_once():

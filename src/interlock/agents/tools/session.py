@@ -28,6 +28,7 @@ from interlock.errors import AgentError, AgentRefused, Unreachable
 from .connection import Answer, Hangup, Listed, Stale, first_of
 from .over_http import http
 from .over_stdio import stdio
+from .quiet import keep_quiet
 
 # Speak the newest form of the protocol that the server does.
 MODE = "auto"
@@ -37,6 +38,8 @@ TOOLS_MAX = 2_000
 _OWN = Implementation(name="interlock", version="")
 _NOT_FOUND = 404
 _FAILURES = range(400, 600)
+
+keep_quiet()
 
 
 class Session:
