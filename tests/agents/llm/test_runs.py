@@ -96,7 +96,7 @@ def test_a_model_that_refuses_is_not_asked_again(server, name, listened):
     ("said", "told"),
     [
         ("I can't help with that.", "the model refuses to answer: I can't help with that."),
-        ("No tok-1234567890. " + "x" * 5_000, "the model refuses to answer: No [SHOP_TOKEN]. " + "x" * 483),
+        ("No tok-1234567890. " + "x" * 5_000, "the model refuses to answer: No [SHOP_TOKEN]. " + "x" * 480 + "..."),
     ],
     ids=["short", "long"],
 )

@@ -3,12 +3,15 @@
 `{"tools/list": {"result": ...}}`; in place of a message there may be the name of a misdeed.
 """
 
+import itertools
 import json
 import os
 import pathlib
 import sys
+import time
 
 SAID = json.loads(pathlib.Path(sys.argv[1]).read_text())
+MANY = 90
 HELLO = {
     "server/discover": {"error": {"code": -32601, "message": "unknown"}},
     "initialize": {
@@ -34,11 +37,15 @@ def misdo(what):
         sys.stdout.write("x" * 65536)
     if what == "close":
         os.close(1)
+    if what == "sleep":
+        time.sleep(600)
+    for number in itertools.count() if what == "endless pings" else range(MANY if what == "many pings" else 0):
+        send(json.dumps({"jsonrpc": "2.0", "id": number, "method": "ping"}))
 
 
 for line in sys.stdin:
     asked = json.loads(line)
-    answer = {**HELLO, **SAID}.get(asked["method"])
+    answer = {**HELLO, **SAID}.get(asked.get("method"))
     if isinstance(answer, str):
         misdo(answer)
     elif answer is not None and "id" in asked:

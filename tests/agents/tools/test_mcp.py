@@ -353,6 +353,7 @@ def test_a_server_over_http_that_was_restarted_is_greeted_again(log, monkeypatch
         ({"initialize": "exit"}, Unreachable, r"exit code 1; its last words: it can't go on"),
         ({"initialize": "endless line"}, Unreachable, r"it sent a message of more than 100,000 bytes"),
         ({"initialize": "close"}, Unreachable, r"it closed its output"),
+        ({"initialize": "endless pings"}, Unreachable, r"more than 100 requests of its own open, and doesn't read the"),
         ({"initialize": "nothing"}, Unreachable, r"it was not ready within 2 s"),
         ({"initialize": {"error": {"code": -32603, "message": "busy"}}}, AgentError, "busy"),
         ({"initialize": {"result": []}}, AgentError, "crm: "),
@@ -649,6 +650,29 @@ def test_an_endless_answer_ends_the_connection(raw):
         assert not scene.workshop.servers["crm"].is_connected
 
     play(story, raw(tools_call="endless line"))
+
+
+def test_a_server_that_reads_nothing_any_more_ends_the_connection(raw, monkeypatch):
+    monkeypatch.setattr(over_stdio, "UNREAD_SECONDS_MAX", 0.5)
+
+    async def story(scene):
+        tool = await scene.tool("do", timeout=0.3)
+        with pytest.raises(AgentError, match="took longer"):
+            await tool.call({})
+        with pytest.raises(Unreachable, match=r"crm: it didn't read what it was sent for 0\.5 s"):
+            await scene.call("do", {"long": "x" * 500_000}, timeout=20.0)
+
+    play(story, raw(tools_call="sleep"))
+
+
+def test_a_server_may_ask_many_things(raw):
+    async def story(scene):
+        for _ in range(5):
+            with pytest.raises(AgentError, match=r"took longer"):
+                await scene.call("do", timeout=0.3)
+        assert scene.workshop.servers["crm"].is_connected
+
+    play(story, raw(tools_call="many pings"))
 
 
 @pytest.mark.slow

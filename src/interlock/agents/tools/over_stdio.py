@@ -18,7 +18,7 @@ from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
 
 from interlock.agents.failure import ending
 from interlock.agents.secret import hidden
@@ -27,6 +27,10 @@ from interlock.errors import AgentRefused, Unreachable
 MESSAGE_BYTES_MAX = 8 << 20
 # What a server last wrote to standard error says why it died.
 LAST_WORDS_BYTES_MAX = 2_000
+# Of what a server asks us; each waits in memory until the server has read its answer.
+UNANSWERED_MAX = 100
+# How long a server may be too busy to read what it is sent.
+UNREAD_SECONDS_MAX = 60.0
 # A server whose input has ended gets this long to end, and as long again after SIGTERM.
 GRACE_SECONDS = 0.5
 GUARD = Path(__file__).with_name("guard.py")
@@ -48,13 +52,14 @@ async def stdio(command: Sequence[str], env: Mapping[str, str], folder: str) -> 
     assert process.stdout is not None
     assert process.stderr is not None
     last_words = bytearray()
+    requests = _Requests()
     incoming_end, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, outgoing_end = anyio.create_memory_object_stream[SessionMessage](0)
     with incoming_end, incoming, outgoing, outgoing_end:
         async with _guarded(process), anyio.create_task_group() as tasks:
             tasks.start_soon(_keep_last, process.stderr, last_words)
-            tasks.start_soon(_read, process, incoming_end, last_words)
-            tasks.start_soon(_write, process, outgoing_end)
+            tasks.start_soon(_read, process, incoming_end, last_words, requests)
+            tasks.start_soon(_write, process, outgoing_end, requests)
             try:
                 yield incoming, outgoing
             finally:
@@ -83,26 +88,51 @@ async def _guarded(process: Process) -> AsyncIterator[None]:
             await guard.wait()
 
 
-async def _read(process: Process, messages: Any, last_words: bytearray) -> None:
+class _Requests:
+    """Counts what a server has asked and not been answered."""
+
+    def __init__(self) -> None:
+        self._open = 0
+
+    def come(self, message: Any) -> None:
+        """A message came from the server. Raises Unreachable where it leaves too many requests open."""
+        self._open += isinstance(message, JSONRPCRequest)
+        if self._open > UNANSWERED_MAX:
+            raise Unreachable(
+                f"it has more than {UNANSWERED_MAX} requests of its own open, and doesn't read the answers"
+            )
+
+    def went(self, message: Any) -> None:
+        """A message was sent to the server."""
+        self._open -= isinstance(message, JSONRPCResponse | JSONRPCError)
+
+
+async def _read(process: Process, messages: Any, last_words: bytearray, requests: _Requests) -> None:
     assert process.stdout is not None
     lines = BufferedByteReceiveStream(process.stdout)
     try:
         while True:
             line = await lines.receive_until(b"\n", MESSAGE_BYTES_MAX)
             with suppress(ValueError):  # what isn't JSON was printed by mistake
-                await messages.send(SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False)))
+                message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+                requests.come(message)
+                await messages.send(SessionMessage(message))
     except anyio.DelimiterNotFound:
         raise Unreachable(f"it sent a message of more than {MESSAGE_BYTES_MAX:,} bytes") from None
     except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, OSError):
         raise Unreachable(await _cause(process, last_words)) from None
 
 
-async def _write(process: Process, messages: Any) -> None:
+async def _write(process: Process, messages: Any, requests: _Requests) -> None:
     assert process.stdin is not None
     async for message in messages:
         line = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-        with suppress(anyio.BrokenResourceError, OSError):  # whoever reads will notice
-            await process.stdin.send(line.encode() + b"\n")
+        with anyio.move_on_after(UNREAD_SECONDS_MAX) as bound:
+            with suppress(anyio.BrokenResourceError, OSError):  # whoever reads will notice
+                await process.stdin.send(line.encode() + b"\n")
+        if bound.cancelled_caught:
+            raise Unreachable(f"it didn't read what it was sent for {UNREAD_SECONDS_MAX:g} s")
+        requests.went(message.message)
 
 
 async def _keep_last(stream: ByteReceiveStream, last_words: bytearray) -> None:
