@@ -377,7 +377,7 @@ class Undecided(AgentError):
         (ValueError("\ud800"), "ValueError: ?"),
         (ExceptionGroup("both", [OSError("1"), OSError("2")]), "ExceptionGroup: both (2 sub-exceptions)"),
         (Undecided("hm"), "hm"),
-        (OSError("x" * 100_000), "OSError: " + "x" * 1_991),
+        (OSError("x" * 100_000), "OSError: " + "x" * 1_988 + "..."),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )

@@ -31,9 +31,9 @@ def test_a_model_on_this_machine_does_the_triage_by_the_line_of_the_readme(tmp_p
     folder = shutil.copytree(EXAMPLE.folder, tmp_path / "desk")
     file = folder / "team.yaml"
     rules = file.read_text()
-    assert rules.count("    use: agents:triage\n") == 1
+    assert rules.count("    use: desk:triage\n") == 1
     given_time = f"{line}\n    timeout: 100s\n"  # the machine may be busy
-    file.write_text(rules.replace("    use: agents:triage\n", given_time))
+    file.write_text(rules.replace("    use: desk:triage\n", given_time))
 
     async def main():
         async with il.Orchestrator(il.Team.load(file), ":memory:") as orchestrator:

@@ -389,8 +389,8 @@ MUTANTS = [
         [
             (
                 "engine/driver.py",
-                "usage = usage_of(outcome.answer) if isinstance(outcome, _Answer) else",
-                "usage = None if isinstance(outcome, _Answer) else",
+                "answered, usage = isinstance(outcome, _Answer), _consumed(outcome)",
+                "answered, usage = isinstance(outcome, _Answer), None",
             )
         ],
     ),
