@@ -42,7 +42,7 @@ def test_each_outcome_ends_its_attempt():
         started(0, "s"),
         e.AttemptRefused(2 * MS, "s", 1, (finding,), raw({"x": 1}), usage=Usage(input_tokens=3)),
         started(3 * MS, "s", 2),
-        e.AttemptFailed(5 * MS, "s", 2, "timeout", "timed out after 2 s"),
+        e.AttemptFailed(5 * MS, "s", 2, "timeout", "timed out after 2 s", usage=Usage(output_tokens=4)),
         e.BackoffEnded(6 * MS, "s"),
         started(6 * MS, "s", 3, "b"),
         e.AttemptFailed(7 * MS, "s", 3, "crash", "its process died"),
@@ -61,7 +61,7 @@ def test_each_outcome_ends_its_attempt():
     refused, timed_out, _, _, done = map(printed, history.attempts(events))
     assert refused["findings"] == [{"code": "scope", "message": "a may not write x", "path": "x"}]
     assert (refused["reply"], refused["usage"]) == ({"x": 1}, {"input_tokens": 3})
-    assert timed_out["error"] == "timed out after 2 s"
+    assert (timed_out["error"], timed_out["usage"]) == ("timed out after 2 s", {"output_tokens": 4})
     assert (done["writes"], done["output"], done["confidence"], done["deletes"]) == ({"x": [1]}, "why", 0.5, ["y"])
     assert (done["agent"], done["view"], done["at"]) == ("b", "vvvvvvvv", "1970-01-01T00:00:00.010000Z")
 

@@ -248,7 +248,7 @@ def _ended(attempt: Attempt, event: Ending) -> None:
             attempt.findings, attempt.usage = event.findings, event.usage
             attempt.reply, attempt.reads = msgspec.json.decode(event.reply), event.reads
         case e.AttemptFailed():
-            attempt.error = event.error
+            attempt.error, attempt.usage = event.error, event.usage
         case e.QuestionAsked():
             attempt.question, attempt.usage = event.question, event.usage
             attempt.reads = event.reads
