@@ -348,6 +348,38 @@ def test_an_engine_that_closes_takes_its_runs_along():
     assert virtual.run(main()) == ["succeeded"]
 
 
+class Unclosable:
+    """An adapter that fails when it is closed."""
+
+    slots = None
+
+    async def call(self, job, began):
+        return {f"out.{job.step}": "done"}
+
+    async def close(self):
+        raise OSError("its server is gone")
+
+
+def test_what_fails_to_close_leaves_nothing_else_open():
+    closed = []
+
+    class Watched(MemoryJournal):
+        async def close(self):
+            closed.append("journal")
+            await super().close()
+
+    async def release():
+        closed.append("workshop")
+
+    async def main():
+        async with engine(chain(1), adapters={"ann": Unclosable()}, journal=Watched(), release=release) as running:
+            await running.run({})
+
+    with pytest.raises(OSError, match="its server is gone"):
+        virtual.run(main())
+    assert closed == ["workshop", "journal"]
+
+
 # --- resuming ---
 
 

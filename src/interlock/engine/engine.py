@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -94,11 +94,16 @@ class Engine:
             await asyncio.sleep(0)
         if self._shell.ending:
             await asyncio.wait(self._shell.ending, timeout=tasks.STUBBORN_SECONDS)
-        for adapter in self._shell.adapters.values():
-            await adapter.close()
-        if self._release is not None:
-            await self._release()
-        await self.journal.close()
+        await self._close()
+
+    async def _close(self) -> None:
+        """Close all that is behind it, the adapters first. Where one fails, the others are closed all the same."""
+        async with AsyncExitStack() as closing:  # the last that it hears of is the first to be closed
+            closing.push_async_callback(self.journal.close)
+            if self._release is not None:
+                closing.push_async_callback(self._release)
+            for adapter in self._shell.adapters.values():
+                closing.push_async_callback(adapter.close)
 
     # --- runs ---
 
