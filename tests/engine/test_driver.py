@@ -146,6 +146,26 @@ def test_what_a_call_consumed_that_timed_out_is_charged():
     assert [event.kind for event in events if isinstance(event, AttemptFailed)] == ["timeout"]
 
 
+def test_a_call_that_has_timed_out_is_cancelled_once_though_its_run_ends_meanwhile():
+    tidied = []
+
+    async def tidy(job):
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.08)
+            tidied.append(virtual.seconds())
+
+    async def main():
+        async with engine(fan(1, timeout="6s", retries=0), tidy) as running:
+            task = asyncio.ensure_future(running.run({}))
+            await asyncio.sleep(6.04)
+        await end(task)
+
+    virtual.run(main())
+    assert tidied == [pytest.approx(6.08)]
+
+
 def test_a_cancellation_that_gets_lost_is_repeated(caplog):
     tried = []
 

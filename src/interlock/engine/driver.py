@@ -349,9 +349,10 @@ class Driver:
             self._end(call, e.AttemptFailed(now, command.step, command.attempt, "timeout", error, usage=usage))
 
     def _give_up(self, call: Call) -> None:
-        """Stop a call whose outcome doesn't count any more."""
+        """Stop a call whose outcome doesn't count any more. One that has timed out is being stopped already."""
         call.over = True
-        self._stop(call)
+        if not call.timed_out:
+            self._stop(call)
 
     def _stop(self, call: Call) -> None:
         call.task.cancel()
