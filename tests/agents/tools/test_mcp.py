@@ -386,6 +386,20 @@ def test_closing_does_not_wait_for_a_server_that_never_gets_ready(turns, raw):
     play(story, raw(initialize="nothing"))
 
 
+def test_a_server_that_never_gets_ready_may_be_ended_while_it_is_given_up(monkeypatch, caplog):
+    monkeypatch.setattr(connection, "OPEN_SECONDS_MAX", 0.3)
+
+    async def story(scene):
+        opening = asyncio.ensure_future(scene.tool("do"))
+        await asyncio.sleep(0.6)
+        scene.workshop.servers["crm"].end()
+        with pytest.raises(Unreachable, match="the MCP server crm: "):
+            await opening
+
+    play(story, {"command": ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]})
+    assert caplog.messages == []
+
+
 # --- what HTTP says ---
 
 

@@ -136,7 +136,9 @@ class Connection:
     def _begin_to_end(self) -> None:
         self._end.set()
         if self._opening is not None:  # a server that isn't ready need not become so
-            self._opening.reschedule(self._loop.time())
+            opening, self._opening = self._opening, None
+            if not opening.expired():
+                opening.reschedule(self._loop.time())
 
     async def _answer(self, answer: "Future[Answer]", tool: str, arguments: dict[str, Any]) -> None:
         assert self._session is not None
