@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import sys
+from types import MappingProxyType
 
 import pytest
 import swarm as framework
@@ -94,6 +95,20 @@ def test_an_agent_answers_by_openai_s_own_client(ask, server):
     counted = server.requests[0].usage
     assert (reply.writes, reply.usage.cached_tokens) == (WRITES, counted.cached_tokens)
     assert reply.usage.usd == pytest.approx((counted.input_tokens + counted.output_tokens) / 1e6)
+
+
+def test_any_mapping_of_prices_reaches_the_worker(server):
+    price = MappingProxyType({"input": 1.0, "output": 1.0})
+    reference = f"{module(AGENT.format(model='gpt-5-mini', url=server.url))}:triage"
+
+    async def once():
+        made = from_swarm(reference, price=price)
+        try:
+            return await made(job(writes=TICKET, view={"ticket": {"text": "charged twice"}}))
+        finally:
+            await made.close()
+
+    assert asyncio.run(once()).usage.usd > 0
 
 
 def test_a_function_may_make_the_agent(ask):

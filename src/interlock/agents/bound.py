@@ -38,6 +38,8 @@ class Blueprint(msgspec.Struct, frozen=True):
         """That of an agent that a program declares. Raises TeamError for functions that can't travel."""
         given = {key: value for key, value in options.items() if value is not None and value != ""}
         given |= {key: _reference(given[key]) for key in ("input", "output") if key in given}
+        if "price" in given:
+            given["price"] = dict(given["price"])  # of all mappings, no other travels
         return cls(_reference(agent), given)
 
     @classmethod
