@@ -8,6 +8,7 @@ import time
 import pytest
 
 import interlock as il
+from interlock.agents.bound import Blueprint, BoundAdapter
 from interlock.doctor import Diagnosis, examination, examine
 from interlock.errors import AccessDenied, MissingExtra, TeamError, Unreachable
 
@@ -123,6 +124,17 @@ def test_all_are_asked_at_once_and_told_in_the_order_of_the_team():
         ("a0", "after 0.2 s"), ("a1", "after 0.1 s"), ("a2", "after 0.0 s")
     ]  # fmt: skip
     assert Slow.most == 3
+
+
+def test_an_adapter_that_starts_a_worker_has_the_time_of_a_worker(monkeypatch):
+    class Starting(BoundAdapter):
+        async def probe(self):
+            await asyncio.sleep(0.3)
+            return "imported"
+
+    monkeypatch.setattr(examination, "PROBE_SECONDS_MAX", 0.1)
+    assert diagnosis(Starting("crews", Blueprint("crews:make_crew", {}))).text == "imported"
+    assert diagnosis(Slow(0.3)).text == "no answer within 0.1 s"
 
 
 def test_who_watches_is_told_who_is_still_waited_for():

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from interlock.agents.bound import BoundAdapter
 from interlock.agents.tools import Workshop
 from interlock.engine import tasks
 from interlock.errors import AgentError
@@ -125,7 +126,8 @@ class _Round:
         if kind == "autogen":
             return await diagnosed(name, kind, factories.of_autogen(self._team, declared["use"]), PROBE_SECONDS_MAX)
         if isinstance(adapter, Probed):
-            return await diagnosed(name, kind, adapter.probe(), PROBE_SECONDS_MAX)
+            seconds_max = START_SECONDS_MAX if isinstance(adapter, BoundAdapter) else PROBE_SECONDS_MAX
+            return await diagnosed(name, kind, adapter.probe(), seconds_max)
         return Diagnosis(name, kind, "ok", _named(declared))
 
 
