@@ -196,10 +196,17 @@ def test_nobody_there_is_worth_another_try():
         asyncio.run(from_http("http://127.0.0.1:1/")(JOB))
 
 
-@pytest.mark.parametrize("status", [200, 500])
-def test_what_could_unpack_to_gigabytes_is_not_unpacked(status):
-    error, _ = outcome(http(gzip.compress(b" " * 60_000_000), status, content_encoding="gzip"))
+PACKED = gzip.compress(b" " * 60_000_000)
+
+
+def test_what_could_unpack_to_gigabytes_is_not_unpacked():
+    error, _ = outcome(http(PACKED, content_encoding="gzip"))
     assert (type(error), error.message) == (AgentRefused, "it compresses what it sends, which it was asked not to")
+
+
+def test_a_packed_complaint_is_told_by_its_status():
+    error, _ = outcome(http(PACKED, 429, content_encoding="gzip", retry_after="7"))
+    assert (type(error), error.message, error.retry_after) == (RateLimited, "HTTP 429: Told", 7)
 
 
 def test_an_answer_that_is_too_large_is_cut_off():

@@ -1,5 +1,7 @@
 """What many runs come to."""
 
+import pytest
+
 from interlock.cli.tally import Tally
 from interlock.core import events as e
 
@@ -22,3 +24,14 @@ def test_a_call_that_began_in_another_process_is_nobodys():
     tally = Tally(1)
     tally.happened("one", [e.AttemptInterrupted(1, "sort", 1), started("sort", "triage")])
     assert tally.outcomes == {}
+
+
+@pytest.mark.parametrize(
+    "end", [e.RunCancelled(3, "ann", "enough"), e.RunFinished(3, "failed", "no")], ids=["run", "step"]
+)
+def test_calls_of_a_run_that_is_over_are_cancelled(end):
+    tally = Tally(1)
+    tally.happened("one", [started("sort", "triage"), started("check", "triage")])
+    tally.happened("one", [e.AttemptCommitted(2, "check", 1), end])
+    assert tally.outcomes == {"triage": {"committed": 1, "cancelled": 1}}
+    assert tally.in_flight == {}

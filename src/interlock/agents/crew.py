@@ -137,7 +137,7 @@ class Crews:
         """Remove what the last crew has stored. The database for answers is put back as it was before any job."""
         shutil.rmtree(self._storage, ignore_errors=True)
         if self._answers is not None:
-            self._storage.mkdir()
+            self._storage.mkdir(exist_ok=True)  # a thread of the last crew's may be writing there still
             (self._storage / ANSWERS).write_bytes(self._answers)
 
     def _kicked_off(self, crew: Any, job: Job) -> Any:

@@ -119,8 +119,8 @@ class ForeignAdapter:
         await self._foreigner.close()
 
 
-class Probed(Foreigner, Protocol):
-    """A Foreigner that can be looked at without giving it a job."""
+class ProbedForeigner(Foreigner, Protocol):
+    """One that can be looked at without giving it a job."""
 
     async def probe(self) -> str:
         """What it is, where it is ready to work. Raises AgentError where it isn't."""
@@ -129,13 +129,13 @@ class Probed(Foreigner, Protocol):
 class ProbedAdapter(ForeignAdapter):
     """The adapter in front of such a Foreigner."""
 
-    def __init__(self, foreigner: Probed) -> None:
+    def __init__(self, foreigner: ProbedForeigner) -> None:
         super().__init__(foreigner)
-        self._probed = foreigner
+        self._probe = foreigner.probe
 
     async def probe(self) -> str:
         """What is behind it, where that is ready to work. Raises AgentError."""
-        return await self._probed.probe()
+        return await self._probe()
 
 
 class Translation(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 from interlock.core.job import Job, Reply
 from interlock.core.values import DEFAULT_LIMITS, Limits
@@ -89,11 +90,11 @@ class Endpoint:
         headers = {**_HEADERS, "idempotency-key": job.idempotency_key, **self._filled_headers()}
         client = self._connected()
         async with client.stream("POST", self._address, content=posted(job), headers=headers) as response:
-            if is_packed(response):
+            if is_packed(response) and response.status_code not in _ERRORS:
                 raise AgentRefused("it compresses what it sends, which it was asked not to")
             if response.is_success:
                 return opened(await self._read(response), job)
-            said = await _beginning(response)
+            said = str(response.reason_phrase) if is_packed(response) else await _beginning(response)
         if response.status_code not in _ERRORS:
             raise AgentRefused(f"HTTP {response.status_code}: no answer, and redirects are not followed")
         raise of_status(response.status_code, said, response.headers)
@@ -125,9 +126,14 @@ class Endpoint:
         return bytes(body)
 
     async def probe(self) -> str:
-        """The address, if its secrets are there and something takes connections at it; nothing is sent."""
+        """The address, if its secrets are there and something takes connections at it; nothing is sent.
+
+        Behind a proxy, that is all there is to see.
+        """
         self._filled_headers()
         host, port = self._address.host, self._address.port or _PORTS[self._address.scheme]
+        if {"all", self._address.scheme} & {*getproxies()} and not proxy_bypass(host):
+            return f"{self._address}, through a proxy"
         try:
             _, writer = await asyncio.open_connection(host, port)
         except OSError as error:

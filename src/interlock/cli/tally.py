@@ -26,7 +26,7 @@ class Tally(msgspec.Struct):
     """Adds up runs as they end, and what becomes of the calls of each agent meanwhile.
 
     total: how many are to come in all. usd is None as soon as one price is unknown. outcomes: by agent, how many of its
-    calls ended how.
+    calls ended how. in_flight: by run and step, the agent that is being called.
     """
 
     total: int
@@ -36,18 +36,26 @@ class Tally(msgspec.Struct):
     usd: float | None = 0.0
     reasons: dict[str, dict[str, Reason]] = {}
     outcomes: dict[str, Counter[str]] = {}
-    in_flight: dict[tuple[str, str], str] = {}
+    in_flight: dict[str, dict[str, str]] = {}
 
     def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
-        """Count the calls that end here."""
+        """Count the calls that end here; those of a run that is over are cancelled."""
+        calls = self.in_flight.setdefault(run_id, {})
         for event in events:
             if isinstance(event, e.AttemptStarted):
-                self.in_flight[run_id, event.step] = event.agent
-            elif isinstance(event, Ending) and (agent := self.in_flight.pop((run_id, event.step), "")):
-                self.outcomes.setdefault(agent, Counter())[outcome_of(event)] += 1
+                calls[event.step] = event.agent
+            elif isinstance(event, Ending) and (agent := calls.pop(event.step, "")):
+                self._count(agent, outcome_of(event))
+            elif isinstance(event, e.RunCancelled | e.RunFinished):
+                for agent in self.in_flight.pop(run_id).values():
+                    self._count(agent, "cancelled")
+
+    def _count(self, agent: str, outcome: str) -> None:
+        self.outcomes.setdefault(agent, Counter())[outcome] += 1
 
     def add(self, run: Run) -> None:
         """Count a run that has ended."""
+        self.in_flight.pop(run.run_id, None)
         self.statuses[run.status] += 1
         self.calls += run.cost.calls
         self.tokens += run.cost.tokens

@@ -47,21 +47,22 @@ class Examination(msgspec.Struct, frozen=True):
 async def diagnosed(subject: str, kind: str, look: Coroutine[Any, Any, str], seconds_max: float) -> Diagnosis:
     """What a look finds: the sentence that it returns, or what it raises, or that it takes too long."""
     try:
-        return Diagnosis(subject, kind, "ok", await _in_time(look, seconds_max))
-    except TimeoutError:
-        return Diagnosis(subject, kind, "failed", f"no answer within {seconds_max:g} s")
+        said = await _in_time(look, seconds_max)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - what is looked at was written by others
         return wrong(subject, kind, error)
+    if said is None:
+        return Diagnosis(subject, kind, "failed", f"no answer within {seconds_max:g} s")
+    return Diagnosis(subject, kind, "ok", said)
 
 
-async def _in_time(look: Coroutine[Any, Any, str], seconds_max: float) -> str:
-    """The result of a look. One that goes on after its cancellation is left alone."""
+async def _in_time(look: Coroutine[Any, Any, str], seconds_max: float) -> str | None:
+    """The result of a look; None where it takes too long. One that goes on after its cancellation is left alone."""
     task = tasks.spawn(look)
     done, _ = await asyncio.wait({task}, timeout=seconds_max)
     if not done:
         task.cancel()
         await asyncio.wait({task}, timeout=tasks.STUBBORN_SECONDS)
-        raise TimeoutError
+        return None
     if task.cancelled():
         raise AgentError("it was cancelled from inside")
     return task.result()

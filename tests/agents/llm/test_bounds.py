@@ -11,7 +11,7 @@ from interlock import ports
 from interlock.agents.failure import classified
 from interlock.agents.llm import providers
 from interlock.agents.llm.providers import PROVIDERS, Place
-from interlock.errors import AgentRefused
+from interlock.errors import AgentRefused, RateLimited
 from tests.agents.scenes import in_loop, job, nothing
 
 from .desk import adapter_of
@@ -52,10 +52,10 @@ def bounds(monkeypatch):
     monkeypatch.setattr(providers, "STREAM_BYTES_MAX", 2 * LONG)
 
 
-async def refused(endless):
+async def refused(endless, kind=AgentRefused):
     adapter = adapter_of(endless)
     try:
-        with pytest.raises(AgentRefused) as caught:
+        with pytest.raises(kind) as caught:
             await adapter.call(JOB, nothing)
     finally:
         await adapter.close()
@@ -84,6 +84,14 @@ async def test_what_could_unpack_to_gigabytes_is_not_unpacked():
     headers = ("content-type: application/json", "content-encoding: gzip")
     async with server(*headers, piece=gzip.compress(b" " * 10_000_000)) as endless:
         assert "compresses what it sends, which it was asked not to" in (await refused(endless)).message
+
+
+@in_loop
+async def test_a_packed_complaint_is_told_by_its_status():
+    headers = ("content-type: application/json", "content-encoding: gzip", "retry-after: 7")
+    async with server(*headers, status="429 Too Many Requests", piece=gzip.compress(b" " * 10_000_000)) as endless:
+        error = await refused(endless, RateLimited)
+    assert error.retry_after == 7
 
 
 @in_loop

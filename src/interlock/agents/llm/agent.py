@@ -8,7 +8,6 @@ import msgspec
 
 from interlock import ports
 from interlock.agents.answer import SAID_CHARS_MAX
-from interlock.agents.failure import classified
 from interlock.agents.foreign import ForeignAdapter, Meter
 from interlock.agents.prompt import Prompt, prompt_of
 from interlock.agents.secret import excerpt
@@ -60,13 +59,6 @@ class LlmAdapter:
         await agent.model.ready()
         tools = await agent.toolbox.open(job) if agent.toolbox is not None else []
         return await ForeignAdapter(Conversation(agent, tools), self._prices).call(job, began)
-
-    async def probe(self) -> str:
-        """What the model is, if its server answers. Raises AgentError."""
-        try:
-            return await self._agent.model.probe()
-        except Exception as error:  # noqa: BLE001 - clients raise anything; classified, it goes on
-            raise classified(error) from None
 
     async def close(self) -> None:
         """Close the model's connections."""

@@ -89,8 +89,5 @@ class Model(Protocol):
         Raises whatever the provider's client does, and SchemaNotTaken, after which takes_schema is false.
         """
 
-    async def probe(self) -> str:
-        """What it is, in words, if it answers. Raises whatever the provider's client does."""
-
     async def close(self) -> None:
         """Give up all connections."""

@@ -7,6 +7,7 @@ import msgspec
 
 from interlock.agents import extras
 from interlock.agents.bodies import ask_unpacked, bound, is_packed
+from interlock.agents.failure import of_status
 from interlock.agents.prices import dollars
 from interlock.errors import AgentRefused
 
@@ -81,6 +82,8 @@ async def _after(response: Any) -> None:
         fix = "give the address that is meant as base_url"
         raise AgentRefused("the model's server sends us to another address; redirects are not followed", fix=fix)
     if is_packed(response):
+        if response.is_error:  # its status says all that is needed
+            raise of_status(response.status_code, response.reason_phrase, response.headers)
         raise AgentRefused("the model's server compresses what it sends, which it was asked not to")
     is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
     most = STREAM_BYTES_MAX if is_stream else ANSWER_BYTES_MAX

@@ -75,14 +75,6 @@ class PydanticAiModel:
             raise
         return _said(answer)
 
-    async def probe(self) -> str:
-        """What it is; its server is asked which models it has. A local one is not started for that."""
-        place = self._place
-        if place.provider == "local":
-            return f"{place.name}, on this machine"
-        await (await self._open()).list_models()
-        return f"{place.provider}:{place.name}{place.base_url and ' at '}{place.base_url}"
-
     async def close(self) -> None:
         """Close its clients, and leave the server of a local model."""
         while self._clients:
