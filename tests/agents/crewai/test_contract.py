@@ -3,6 +3,7 @@
 import pytest
 
 from interlock.errors import AgentError
+from tests.agents import bench as bench_module
 from tests.agents import contract
 from tests.agents.bench import Lane
 from tests.agents.contract import AdapterContract
@@ -26,8 +27,9 @@ def warm(crews):
         crews.run(main())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contract, "_in_loop", in_loop)
-        patch.setattr(contract, "END_SECONDS_MAX", IMPORT_SECONDS_MAX)
+        patch.setattr(bench_module, "_in_loop", in_loop)
+        for module in (bench_module, contract):
+            patch.setattr(module, "END_SECONDS_MAX", IMPORT_SECONDS_MAX)
         # CrewAI drops what a model says in refusing, and an empty answer is left.
         patch.setitem(contract.ERRORS, "refusal", (AgentError, True))
         patch.setattr(TestOfCrewAI, "lane", Lane("crewai", crews.clerk, stops="process", streams=True), raising=False)
