@@ -1,4 +1,4 @@
-"""What the adapters were measured to keep, as a Markdown table: `python contract_table.py RESULTS [PAGE]`.
+"""What the adapters were measured to keep, as Markdown tables: `python contract_table.py RESULTS [PAGE]`.
 
 RESULTS is what the contract noted, one JSON object a line. The table is printed, or written into PAGE between the lines
 BEGIN and END.
@@ -6,29 +6,35 @@ BEGIN and END.
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- contract: begin -->", "<!-- contract: end -->"
+# By promise and lane, what the contract noted.
+Cells = dict[tuple[str, str], list[dict[str, Any]]]
 SIGNS = {"kept": "✓", "broken": "✗", "not applicable": "–"}
 
 
 def table(results: Iterable[dict[str, Any]]) -> str:
-    """A row for each promise, a column for each adapter; below it, why a promise isn't for one."""
-    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    """A row of figures for each adapter, then one for each promise; below, why a promise isn't for an adapter."""
+    cells: Cells = {}
     for result in results:
         cells.setdefault((result["promise"], result["lane"]), []).append(result)
     promises, lanes = ([*dict.fromkeys(key[n] for key in cells)] for n in (0, 1))
-    lines = [_row(["", *lanes]), _row(["---"] * (len(lanes) + 1))]
-    lines += [_row([promise, *(_cell(cells.get((promise, lane), [])) for lane in lanes)]) for promise in promises]
-    reasons = {(lane, promise): _reason(cell) for (promise, lane), cell in cells.items() if _outcome(cell) == "–"}
-    notes = [f"- {lane}, {promise}: {reason}" for (lane, promise), reason in sorted(reasons.items()) if reason]
-    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+    measured = [[lane, *(_figure(cells, lane, tell) for tell in FIGURES.values())] for lane in lanes]
+    kept = [[promise, *(_outcome(cells.get((promise, lane), [])) for lane in lanes)] for promise in promises]
+    notes: dict[str, list[str]] = {}
+    for (promise, lane), cell in cells.items():
+        if _outcome(cell) == SIGNS["not applicable"] and (reason := _reason(cell)):
+            notes.setdefault(f"{promise}: {reason}", []).append(lane)
+    lines = [*_rows(["", *FIGURES], measured), "", *_rows(["", *lanes], kept), ""]
+    return "\n".join([*lines, *(f"- {note}: {', '.join(who)}" for note, who in notes.items())]).rstrip() + "\n"
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _rows(head: list[str], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def _outcome(cell: list[dict[str, Any]]) -> str:
@@ -37,20 +43,22 @@ def _outcome(cell: list[dict[str, Any]]) -> str:
     return next((SIGNS[outcome] for outcome in ("broken", "kept", "not applicable") if outcome in outcomes), "")
 
 
-def _cell(cell: list[dict[str, Any]]) -> str:
-    figures = [figure for figure in map(_figure, cell) if figure]
-    return " ".join([_outcome(cell), *figures[:1]])
+FIGURES = {
+    "cancelled after": lambda result: f"{result['timeout_s']:.2f} s",
+    "work stopped after": lambda result: f"{result['stopped_s']:.2f} s ({result['stops']})",
+    "counted right": lambda result: f"{result['input_tokens']:,} tokens of {result['calls']} calls at once",
+    "loop held up": lambda result: f"{result['stall_ms']:.0f} ms",
+    "kept of a call": lambda result: f"{max(0, result['kept_bytes_per_call'])} B",
+}
 
 
-def _figure(result: dict[str, Any]) -> str:
-    """What was measured, in a few characters."""
-    if "stopped_s" in result:
-        return f"{result['stopped_s']:.2f} s of {result['timeout_s']:.2f} s ({result['stops']})"
-    if "stall_ms" in result:
-        return f"{result['stall_ms']:.0f} ms"
-    if "kept_bytes_per_call" in result:
-        return f"{result['kept_bytes_per_call']} B a call"
-    return f"{result['input_tokens']:,} tokens in {result['calls']} calls" if "calls" in result else ""
+def _figure(cells: Cells, lane: str, tell: Callable[[dict[str, Any]], str]) -> str:
+    """The first figure of this kind that was measured of an adapter."""
+    for (_, owner), cell in cells.items():
+        for result in cell if owner == lane else ():
+            with suppress(KeyError):
+                return tell(result)
+    return ""
 
 
 def _reason(cell: list[dict[str, Any]]) -> str:

@@ -15,14 +15,20 @@ BROKEN = {**KEPT, "lane": "b", "outcome": "broken"}
 NEVER = {**KEPT, "lane": "b", "promise": "stops", "outcome": "not applicable", "reason": "it can't be stopped"}
 
 
-def test_a_row_for_each_promise_and_a_column_for_each_adapter():
-    assert table([KEPT, CANCELLED, BROKEN, NEVER]).splitlines() == [
-        "|  | a | b |",
-        "| --- | --- | --- |",
-        "| answers | ✓ | ✗ |",
-        "| stops | ✓ 1.00 s of 1.00 s (socket) | – |",
+def test_figures_by_adapter_then_what_is_kept_by_promise():
+    assert table([KEPT, CANCELLED, BROKEN, NEVER, {**NEVER, "lane": "c"}]).splitlines() == [
+        "|  | cancelled after | work stopped after | counted right | loop held up | kept of a call |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| a | 1.00 s | 1.00 s (socket) |  |  |  |",
+        "| b |  |  |  |  |  |",
+        "| c |  |  |  |  |  |",
         "",
-        "- b, stops: it can't be stopped",
+        "|  | a | b | c |",
+        "| --- | --- | --- | --- |",
+        "| answers | ✓ | ✗ |  |",
+        "| stops | ✓ | – | – |",
+        "",
+        "- stops: it can't be stopped: b, c",
     ]
 
 
