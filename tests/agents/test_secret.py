@@ -124,7 +124,7 @@ def test_what_the_environment_gets_later_is_found_when_it_is_looked_at_again():
 
 
 def test_what_another_thread_is_handed_meanwhile_is_kept(vault, monkeypatch):
-    others, forms = [], secrets._forms
+    others, forms = [], secrets.forms_of
 
     def while_another_asks(value):
         if not others:
@@ -133,7 +133,7 @@ def test_what_another_thread_is_handed_meanwhile_is_kept(vault, monkeypatch):
             others[0].join(0.2)  # it may have to wait until this one is through
         return forms(value)
 
-    monkeypatch.setattr(secrets, "_forms", while_another_asks)
+    monkeypatch.setattr(secrets, "forms_of", while_another_asks)
     vault.provide(lambda name: f"{name}-5f1d0c7e")
     vault.secret("FIRST_NAME")
     others[0].join()

@@ -5,15 +5,13 @@ environment holds under a name such as OPENAI_API_KEY, is looked for in replies,
 is found as it is, cut short, in JSON and in addresses; not where an agent has encoded it in other ways.
 """
 
-import json
 import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -21,18 +19,15 @@ from interlock import errors
 from interlock.errors import CUT, AccessDenied, TeamError, cut_short
 from interlock.team.secret_names import names_a_secret
 
+from .secret_forms import SECRET_CHARS_MIN, around, begun, forms_of, unicode, without_pieces
+
 Provider = Callable[[str], str | None]
 
-# What is shorter, or a single word, stands in ordinary texts by chance.
-SECRET_CHARS_MIN = 8
-WORD_CHARS_MAX = 19
 # Of a secret that changes, so many of its last values are looked for.
 VALUES_KEPT_MAX = 20
 NAME_CHARS_MAX = 200
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(rf"[^\W\d]\w{{0,{NAME_CHARS_MAX - 1}}}")
-_PEM_LABEL = re.compile(r"-----[A-Z ]+-----")
-_CUTS = re.compile(r"(\.{3,})")
 _GOES_ON = "\0"  # which no variable can hold
 
 
@@ -46,10 +41,10 @@ class _Known(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, found: dict[str, str]) -> "_Known":
         """What is looked for, for these values."""
-        forms = {form: name for value, name in found.items() for form in _forms(value)}
+        named = {form: name for value, name in found.items() for form in forms_of(value)}
         # The longest first: one may be part of another.
-        ordered = tuple(sorted(forms.items(), key=lambda item: -len(item[0])))
-        return cls(found, ordered, tuple((msgspec.json.encode(_unicode(form))[1:-1], name) for form, name in ordered))
+        ordered = tuple(sorted(named.items(), key=lambda item: -len(item[0])))
+        return cls(found, ordered, tuple((msgspec.json.encode(unicode(form))[1:-1], name) for form, name in ordered))
 
 
 class Vault:
@@ -120,7 +115,7 @@ class Vault:
         for form, name in self._known.forms:
             text = text.replace(form, f"[{name}]")
             if form[:SECRET_CHARS_MIN] in text or form[-SECRET_CHARS_MIN:] in text:
-                text = _without_pieces(text, form, f"[{name}]")
+                text = without_pieces(text, form, f"[{name}]")
         return text
 
     def excerpt(self, text: str, chars_max: int) -> str:
@@ -137,10 +132,10 @@ class Vault:
 
     def _settled(self, text: str) -> int:
         forms, end = [form for form, _ in self._known.forms], len(text)
-        settled = min((_begun(text, form) for form in forms), default=end)
+        settled = min((begun(text, form) for form in forms), default=end)
         while settled < end:  # it must not cut through a value that is part of another, or overlaps it
             end = settled
-            settled = min(_around(text, form, end) for form in forms)
+            settled = min(around(text, form, end) for form in forms)
         return settled
 
 
@@ -166,71 +161,6 @@ def _is_file(value: str) -> bool:
         return value.startswith("/") and Path(value).exists()
     except (OSError, ValueError):
         return False
-
-
-def _forms(value: str) -> Iterator[str]:
-    """What a secret may look like in a text: as it is, its lines; each in JSON, in Python, and in an address."""
-    for part in {value: None, **dict.fromkeys(map(str.strip, (value, *value.splitlines())))}:
-        is_word = part.isalpha() and len(part) <= WORD_CHARS_MAX
-        if len(part.strip()) >= SECRET_CHARS_MIN and not is_word and not _PEM_LABEL.fullmatch(part):
-            yield part
-            yield json.dumps(part)[1:-1]
-            yield json.dumps(part, ensure_ascii=False)[1:-1]
-            yield repr(part)[1:-1]
-            yield quote(_unicode(part))
-            yield quote(_unicode(part), safe="")
-            yield quote_plus(_unicode(part))
-
-
-def _unicode(text: str) -> str:
-    """A text as it is sent: a variable may hold bytes that are no UTF-8, and so no Unicode."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _begun(text: str, form: str) -> int:
-    """Where in a text that goes on a form may begin, or a piece of it that was cut short; its length for nowhere."""
-    start = text.find(form[0], max(0, len(text) - len(form) - len(CUT)))
-    while start >= 0:
-        piece = text[start:].rstrip(CUT)
-        if form.startswith(piece) and piece != form:
-            return start
-        start = text.find(form[0], start + 1)
-    _, cut, piece = text[-len(form) - len(CUT) :].rpartition(CUT)
-    return len(text) - len(cut + piece) if cut and piece in form else len(text.rstrip(CUT))
-
-
-def _around(text: str, form: str, end: int) -> int:
-    """Where a form begins that goes on past `end`; `end` for nowhere."""
-    start = text.find(form, max(0, end - len(form) + 1), end + len(form) - 1)
-    return end if start < 0 else start
-
-
-def _without_pieces(text: str, form: str, name: str) -> str:
-    """A text that was cut within a secret, without the pieces of it that are left.
-
-    One ends where the text or a part of it was cut, or begins there; so only that is looked at, and each place once.
-    """
-    parts = _CUTS.split(text)
-    parts[::2] = (_without_beginning(_without_end(part, form, name), form, name) for part in parts[::2])
-    return "".join(parts)
-
-
-def _without_end(text: str, form: str, name: str) -> str:
-    """A text with a name in the place of the beginning of a form that it ends with."""
-    head = form[:SECRET_CHARS_MIN]
-    start = text.find(head, max(0, len(text) - len(form)))
-    while start >= 0 and not form.startswith(text[start:]):
-        start = text.find(head, start + 1)
-    return text if start < 0 else text[:start] + name
-
-
-def _without_beginning(text: str, form: str, name: str) -> str:
-    """A text with a name in the place of the end of a form that it begins with."""
-    tail = form[-SECRET_CHARS_MIN:]
-    start = text.rfind(tail, 0, len(form))
-    while start >= 0 and not form.endswith(text[: start + len(tail)]):
-        start = text.rfind(tail, 0, start + len(tail) - 1)
-    return text if start < 0 else name + text[start + len(tail) :]
 
 
 class _Discreet(logging.Filter):
