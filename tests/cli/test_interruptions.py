@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -35,6 +36,33 @@ def test_ctrl_c_lets_calls_finish_and_says_how_to_go_on(desk):
     assert resumed.code == 0, resumed.err
     assert sorted(run["input"] for run in resumed.runs) == [0, 1]
     assert len(desk.calls) == len(set(desk.calls)) == 4
+
+
+LOST = """
+import time, weakref
+from interlock import cli
+from interlock.cli import app
+
+class Held:
+    pass
+
+def command(prog_name):
+    def let_go(_):
+        raise KeyboardInterrupt  # as one that comes while the lock of an import is let go
+    held = Held()
+    watched = weakref.ref(held, let_go)
+    del held
+    time.sleep(30)
+
+app.app = command
+cli.main()
+"""
+
+
+def test_a_ctrl_c_that_nothing_can_raise_comes_again():
+    ended = subprocess.run([sys.executable, "-c", LOST], check=False, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == -signal.SIGINT
+    assert ended.stderr.endswith("KeyboardInterrupt\n")
 
 
 def test_ctrl_c_twice_stops_at_once_and_the_lost_call_is_repeated_with_its_number(desk):

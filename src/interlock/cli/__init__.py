@@ -5,13 +5,20 @@
 """
 
 import os
+import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+
+# Long enough for what could not raise it to be over.
+AGAIN_SECONDS = 0.05
 
 
 def main() -> None:
     """The command `interlock`."""
+    sys.unraisablehook = partial(_press_again, sys.unraisablehook)
     from .app import app
 
     try:
@@ -19,6 +26,19 @@ def main() -> None:
     except SystemExit as end:
         _leave(end)
         raise
+
+
+def _press_again(tell: Callable[["sys.UnraisableHookArgs"], object], lost: "sys.UnraisableHookArgs") -> None:
+    """Send a Ctrl-C once more that came where nothing can be raised, as while the lock of an import is let go.
+
+    tell: what becomes of all else.
+    """
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
+        tell(lost)
+        return
+    again = threading.Timer(AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGINT])
+    again.daemon = True
+    again.start()
 
 
 def _leave(end: SystemExit) -> None:
