@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from contextlib import suppress
 
@@ -229,16 +228,24 @@ def test_a_second_ctrl_c_reaches_an_agent_that_hangs(desk):
     assert "interrupted after 0 of 1,000 seeds" in ended.err
 
 
+def test_its_workers_end_when_it_is_killed(desk):
+    (desk.folder / "mine.py").write_text(SLOW)
+    process = desk.start("simulate", ".", "--workers", "2", "--invariant", "mine:slow", start_new_session=True)
+    desk.until("begun", process)
+    process.kill()
+    try:
+        assert desk.finish(process).code == -signal.SIGKILL  # once nobody holds its pipes any more
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 0.8, 1.1, 1.4])
 def test_ctrl_c_at_a_terminal_shows_no_stack_of_any_process(desk, seconds):
     """A terminal sends it to all processes, be they ready for it or just starting."""
     process = desk.start("simulate", ".", "--seeds", "100000", "--workers", "4", start_new_session=True)
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(10)
-    if process.poll() is None:  # Python loses one that comes just as the lock of an import is let go
-        os.killpg(process.pid, signal.SIGINT)
     ended = desk.finish(process)
     assert "multiprocessing" not in ended.err
     assert ended.code in {130, -signal.SIGINT, 1}

@@ -5,6 +5,7 @@ invariant breaks.
 """
 
 import gc
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -12,7 +13,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from importlib import import_module
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 from types import FrameType
 from typing import Any, Protocol
 
@@ -228,10 +230,19 @@ _scenes: Scenes | None = None
 
 def _begin(recipe: Recipe) -> None:
     global _scenes  # noqa: PLW0603 - what a worker process keeps between its tasks
+    Thread(target=_die_with_parent, daemon=True).start()
     _scenes = recipe.scenes()
     # Worlds are short-lived circles: they are collected after each task, and what was loaded never.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
+
+
+def _die_with_parent() -> None:
+    """A worker waits for work for ever: it would not notice that whoever hands it out was killed."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _task(first: int, count: int) -> Report:
