@@ -13,10 +13,10 @@ from interlock.core.plan import hint
 from interlock.core.states import Status
 from interlock.engine.run import Run
 from interlock.errors import UsageError
-from interlock.history import visible
+from interlock.history import Ending, visible
 
 from .simulation.account import Account
-from .simulation.episode import Episode
+from .simulation.episode import Episode, said_of
 from .simulation.transcript import transcript
 
 LINES_MAX = 120
@@ -98,8 +98,8 @@ class SimulatedRun(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults
         for event in self._of(step):
             if isinstance(event, e.AttemptStarted):
                 found.append("cancelled")
-            elif (outcome := outcome_of(event)) and found:
-                found[-1] = outcome
+            elif isinstance(event, Ending) and found:
+                found[-1] = said_of(event)
         return found
 
     def findings(self, step: str) -> list[str]:
@@ -118,22 +118,6 @@ class SimulatedRun(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults
 
     def __repr__(self) -> str:
         return f"<SimulatedRun {self.status}{f': {self.reason}' if self.reason else ''}>"
-
-
-_OUTCOMES: dict[type, str] = {
-    e.AttemptCommitted: "committed",
-    e.AttemptRefused: "refused",
-    e.QuestionAsked: "asked",
-    e.AttemptInterrupted: "interrupted",
-}
-_FAILURES = {"timeout": "timed out", "crash": "crashed"}
-
-
-def outcome_of(event: e.AnyEvent) -> str:
-    """What an event says of the call it ends; empty for one that ends no call."""
-    if isinstance(event, e.AttemptFailed):
-        return _FAILURES.get(event.kind, "failed")
-    return _OUTCOMES.get(type(event), "")
 
 
 def _folded(account: Account) -> Machine:

@@ -6,6 +6,7 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.job import Job
+from interlock.history import Ending, outcome_of
 
 from .account import Account, Broken
 
@@ -51,7 +52,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     runs: dict[str, Account]
 
 
-def outcome_of(account: Account, job: Job, lost: int) -> str:
+def became_of(account: Account, job: Job, lost: int) -> str:
     """What became of a call. lost: how often the call of this step was lost in a crash before."""
     for event in account.events:
         if getattr(event, "step", "") != job.step:
@@ -60,16 +61,12 @@ def outcome_of(account: Account, job: Job, lost: int) -> str:
             if not lost:
                 return "interrupted"
             lost -= 1
-        elif getattr(event, "attempt", 0) == job.attempt and not lost:
-            if isinstance(event, e.AttemptFailed):
-                return "timed out" if event.kind == "timeout" else "failed"
-            if type(event) in _OUTCOMES:
-                return _OUTCOMES[type(event)]
+        elif getattr(event, "attempt", 0) == job.attempt and not lost and isinstance(event, Ending):
+            return said_of(event)
     return "cancelled" if account.status == "cancelled" else "interrupted"
 
 
-_OUTCOMES: dict[type, str] = {
-    e.AttemptCommitted: "committed",
-    e.AttemptRefused: "refused",
-    e.QuestionAsked: "asked",
-}
+def said_of(event: Ending) -> str:
+    """The outcome of the attempt that an event ends, without the finer words for a failure."""
+    is_fine = isinstance(event, e.AttemptFailed) and event.kind not in {"timeout", "crash"}
+    return "failed" if is_fine else outcome_of(event)

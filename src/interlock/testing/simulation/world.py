@@ -31,7 +31,7 @@ from interlock.testing.injection.faults import Faults, Injection, moment_of, sec
 from .account import Account, Broken
 from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
-from .episode import Episode, Happening, Struck, outcome_of
+from .episode import Episode, Happening, Struck, became_of
 from .loop import START_US, Timeline
 from .process import BATCH, Call, Process
 from .traffic import Traffic
@@ -378,7 +378,7 @@ class World:
         if job is None:
             return Struck(name, kind, "", tuple(account.status for account in self.accounts.values()))
         account = self.accounts[job.run_id]
-        return Struck(name, kind, outcome_of(account, job, lost), (account.status,))
+        return Struck(name, kind, became_of(account, job, lost), (account.status,))
 
 
 def _verdict(invariant: Invariant, account: Account, event: e.AnyEvent) -> str | None:
