@@ -1,7 +1,7 @@
 """What was found about one agent or MCP server, and how long looking may take."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -9,6 +9,8 @@ import msgspec
 from interlock.agents.secret import hidden
 from interlock.engine import tasks
 from interlock.errors import AccessDenied, AgentError, InterlockError, MissingExtra, TeamError, describe
+
+NAMES_SHOWN, NAME_CHARS_MAX = 8, 80
 
 State = Literal["ok", "missing", "failed"]
 
@@ -66,6 +68,12 @@ async def _in_time(look: Coroutine[Any, Any, str], seconds_max: float) -> str | 
     if task.cancelled():
         raise AgentError("it was cancelled from inside")
     return task.result()
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(name[:NAME_CHARS_MAX] for name in names[:NAMES_SHOWN]) + more
 
 
 def wrong(subject: str, kind: str, error: BaseException) -> Diagnosis:

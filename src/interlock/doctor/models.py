@@ -13,7 +13,8 @@ from interlock.core.plan import hint
 from interlock.errors import BadRequest, MissingExtra
 from interlock.team.tables import OPENAI
 
-NAMES_SHOWN, NAME_CHARS_MAX = 8, 80
+from .diagnosis import shown
+
 # What servers answer that don't list their models.
 _NO_LISTING = frozenset({404, 405, 501})
 # Their lists say nothing about what they take: llama.cpp answers to any name, and Azure gives models names of yours.
@@ -61,11 +62,10 @@ def _refuse_unlisted(place: Place, listing: Any) -> None:
     models = getattr(listing, "data", None)
     if not isinstance(models, list) or any(getattr(one, "owned_by", "") == _INDIFFERENT_OWNER for one in models):
         return
-    names = sorted(name[:NAME_CHARS_MAX] for one in models if isinstance(name := getattr(one, "id", None), str))
-    if not names or {place.name[:NAME_CHARS_MAX], f"{place.name}:latest"} & {*names} or any("*" in n for n in names):
+    names = sorted(name for one in models if isinstance(name := getattr(one, "id", None), str))
+    if not names or {place.name, f"{place.name}:latest"} & {*names} or any("*" in name for name in names):
         return
-    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
     raise BadRequest(
         f"the server{place.base_url and ' at '}{place.base_url} has no model {place.name}{hint(place.name, names)}",
-        fix=f"its models: {', '.join(names[:NAMES_SHOWN])}{more}",
+        fix=f"its models: {shown(names)}",
     )

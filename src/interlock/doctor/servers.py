@@ -10,9 +10,7 @@ from interlock.errors import AgentRefused
 from interlock.team import Agent
 from interlock.team.tables import tools_of
 
-from .diagnosis import Diagnosis
-
-NAMES_SHOWN, NAME_CHARS_MAX = 8, 80
+from .diagnosis import Diagnosis, shown
 
 
 class Look:
@@ -28,7 +26,7 @@ class Look:
         listed = await asyncio.wrap_future((await self._server.connected()).opened)
         self.tools = tuple(listed)
         number = "1 tool" if len(listed) == 1 else f"{len(listed):,} tools"
-        return f"{number}: {_shown(self.tools)}" if listed else "it lists no tools"
+        return f"{number}: {shown(self.tools)}" if listed else "it lists no tools"
 
 
 async def check_tools(agent: Agent, found: Mapping[str, Awaitable[Diagnosis]], looks: Mapping[str, Look]) -> None:
@@ -45,9 +43,4 @@ async def check_tools(agent: Agent, found: Mapping[str, Awaitable[Diagnosis]], l
         tool, tools = keys.get("tool", action), looks[server].tools
         if tool not in tools:
             message = f"the MCP server {server} has no tool {tool}{hint(tool, tools)}"
-            raise AgentRefused(message, fix=f"its tools: {_shown(tools) or 'none'}")
-
-
-def _shown(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(name[:NAME_CHARS_MAX] for name in names[:NAMES_SHOWN]) + more
+            raise AgentRefused(message, fix=f"its tools: {shown(tools) or 'none'}")
