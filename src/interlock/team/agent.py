@@ -27,13 +27,13 @@ class _Who(msgspec.Struct, frozen=True):
 class Agent(_Who, frozen=True, kw_only=True):
     """A named worker and its declaration.
 
-    use: the code, as a callable, an adapter or "module:function"; without any, the team can be audited, not run. llm,
-    langgraph, crewai, autogen, openai_agents, swarm, http, command: an agent of that kind instead, declared as in a
-    team file. scope: what it may do, see and write. effort: `simple` gives an attempt 5 s (the default), `complex` 30
-    s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the first wait after a failure (200
-    ms). fallback: the agent that takes over. schema: a JSON Schema over the writes. isolation: `task`, `process` or
-    `thread`. concurrency: how many of its calls may be open at a time. version: change it when the code changes
-    meaning.
+    use: the code, as a callable (what `il.from_...` makes is one) or "module:function"; without any, the team can be
+    audited, not run. llm, langgraph, crewai, autogen, openai_agents, swarm, http, command: an agent of that kind
+    instead, declared as in a team file. scope: what it may do, see and write. effort: `simple` gives an attempt 5 s
+    (the default), `complex` 30 s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the
+    first wait after a failure (200 ms). fallback: the agent that takes over. schema: a JSON Schema over the writes.
+    isolation: `task`, `process` or `thread`. concurrency: how many of its calls may be open at a time. version: change
+    it when the code changes meaning.
 
     Raises TeamError, with every problem found.
     """

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 POLL_SECONDS = 1.0
 # How long they may take to end by themselves after SIGTERM.
@@ -17,12 +18,11 @@ def main(parent: str, group: str) -> None:
     """Wait until the parent is gone. The group may be, too: no other gets its number within so short a time."""
     while os.getppid() == int(parent):
         time.sleep(POLL_SECONDS)
-    try:
+    # It may have ended by itself; where it isn't collected yet, macOS doesn't permit it to be killed.
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(int(group), signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
         os.killpg(int(group), signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # macOS: what has ended, but isn't collected yet, is not permitted
-        pass
 
 
 if __name__ == "__main__":
