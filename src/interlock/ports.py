@@ -6,12 +6,15 @@ Implementations are chosen in `wiring` alone.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from interlock.core.events import AnyEvent
+from interlock.core.gate import AtGate, Outcome
 from interlock.core.job import Job
+
+Result = TypeVar("Result")
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -69,6 +72,11 @@ class Request(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+Told = Sequence[tuple[str, Outcome]]
+# Of what a breaker did, so much is kept.
+MOVES_KEPT_MAX = 100
+
+
 class Journal(Protocol):
     """Durable events, one ordered stream per run.
 
@@ -84,11 +92,13 @@ class Journal(Protocol):
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        told: Told = (),
     ) -> "asyncio.Future[None]":
         """Add events to a run; the future is done when they are durable, all or none. It may be done already.
 
         expected_seq: how many events the run has; `opening` comes with the first. settles: ids of requests that these
-        events answer. Raises StaleDriver if the run has other events or another owner, JournalFull if the disk is full.
+        events answer. told: what these events say to gates, by the gate's name. Raises StaleDriver if the run
+        has other events or another owner, JournalFull if the disk is full.
         """
 
     async def load(self, run_id: str) -> list[AnyEvent]:
@@ -107,6 +117,16 @@ class Journal(Protocol):
 
         Takes only what nobody alive owns, and returns that together with what this handle owned already.
         """
+
+    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], "Result"]) -> "asyncio.Future[Result]":
+        """Have a turn at some gates, alone among all processes; what it returns, once what it changed is durable.
+
+        The turn may run in another thread, must be quick, and may be run again where it failed. The future may be done
+        already.
+        """
+
+    async def gates(self) -> list[tuple[str, AtGate]]:
+        """All gates by name, as they are, with what the last moves of their breakers were (the newest first)."""
 
     async def put_blob(self, data: bytes) -> str:
         """Keep content under its hash, once; returns the hash."""

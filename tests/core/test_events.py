@@ -31,6 +31,14 @@ GOLDEN = [
         b'{"t":"run_started","at_us":1,"request":{},"team":"t","plan":"p","faults":"faults-hash"}',
     ),
     (
+        e.CallHeld(2, "a", "ann", "budget", "it is spent"),
+        b'{"t":"call_held","at_us":2,"step":"a","agent":"ann","gate":"budget","reason":"it is spent"}',
+    ),
+    (
+        e.CallHeld(2, "a", "ann", "breaker", "it is open", 5),
+        b'{"t":"call_held","at_us":2,"step":"a","agent":"ann","gate":"breaker","reason":"it is open","until_us":5}',
+    ),
+    (
         e.FaultInjected(2, "a", 1, "timeout"),
         b'{"t":"fault_injected","at_us":2,"step":"a","attempt":1,"fault":"timeout"}',
     ),

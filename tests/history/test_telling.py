@@ -13,6 +13,10 @@ TOLD = [
     (e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p"), "started"),
     (e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", faults="f"), "started, with faults injected on purpose"),
     (e.AttemptStarted(0, "s", 2, "ann", "v"), "ann called, attempt 2"),
+    (
+        e.CallHeld(0, "s", "ann", "rate", "its rate is taken up until then", 9),
+        "ann not called: its rate is taken up until then",
+    ),
     (e.FaultInjected(0, "s", 2, "timeout"), "injected: timeout"),
     (e.AttemptRefused(0, "s", 1, (e.Finding("a", "x"), e.Finding("b", "y"))), "refused: x; y"),
     (e.AttemptFailed(0, "s", 1, "timeout", "timed out after 2 s"), "timed out after 2 s"),

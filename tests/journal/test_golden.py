@@ -28,6 +28,7 @@ KINDS = {kind.__struct_config__.tag: kind for kind in get_args(e.AnyEvent)}
 # What an event means that doesn't say otherwise. Never change one: it would change the meaning of what is stored.
 DEFAULTS = {
     "run_started": {"version": 1, "faults": ""},
+    "call_held": {"until_us": 0},
     "attempt_committed": {
         "writes": {},
         "deletes": (),

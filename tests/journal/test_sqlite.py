@@ -23,6 +23,10 @@ from .conftest import opened
 from .contract import CANCEL, ENDED, OPENING, PARKED, PLAN, STARTED, TEAM, attempt, ids, in_loop, open_run
 from .processes import Process
 
+FORMAT = len(store.MIGRATIONS)
+# The beginnings of the hashes of what brings a journal to each version.
+VERSIONS = ["77b58537dbcdb1f2", "8634c69c37e8d678"]
+
 
 def locks(path):
     return sorted(file.name for file in path.with_name(f"{path.name}-drivers").glob("*"))
@@ -82,21 +86,18 @@ async def test_commits_wait_for_the_disk(path):
         assert journal._store.db.pragma("journal_mode") == "wal"
 
 
-def test_version_1_is_what_it_was():
-    # Compatibility data: journals of version 1 exist. A change of the schema is a new entry in MIGRATIONS.
-    assert (
-        hashlib.sha256(store.MIGRATIONS[0].encode()).hexdigest()
-        == "77b58537dbcdb1f28da7a0c288c517a6754fa2cd6a857df22816ac68f9afb1a7"
-    )
+def test_every_version_is_what_it_was():
+    # Compatibility data: journals of these versions exist. A change of the schema is a new entry in MIGRATIONS.
+    assert [hashlib.sha256(step.encode()).hexdigest()[:16] for step in store.MIGRATIONS] == VERSIONS
     assert store.APPLICATION_ID == 0x494C4B31
 
 
 @in_loop
-async def test_a_file_of_version_1_says_so(path):
+async def test_a_file_says_its_version(path):
     async with opened(path):
         pass
     header = path.read_bytes()[:100]
-    assert int.from_bytes(header[60:64], "big") == 1
+    assert int.from_bytes(header[60:64], "big") == FORMAT
     assert header[68:72] == b"ILK1"
 
 
@@ -113,7 +114,7 @@ async def test_an_older_journal_is_brought_up_to_date(path, monkeypatch):
         for file in (path, path.with_name("new.db")):
             async with opened(file):
                 pass
-            assert sql(file, "PRAGMA user_version") == [(2,)]
+            assert sql(file, "PRAGMA user_version") == [(FORMAT + 1,)]
             assert sql(file, "PRAGMA application_id") == [(store.APPLICATION_ID,)]
         async with opened(path) as journal:
             assert await journal.load("r") == [STARTED]
@@ -130,7 +131,7 @@ async def test_a_failed_migration_changes_nothing(path, monkeypatch):
         later.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, "CREATE TABLE colour (name); CREATE TABLE run (name)"))
         with pytest.raises(JournalError):
             SqliteJournal(path)
-    assert sql(path, "PRAGMA user_version") == [(1,)]
+    assert sql(path, "PRAGMA user_version") == [(FORMAT,)]
     async with opened(path) as journal:
         assert await journal.load("r") == [STARTED]
 
@@ -139,9 +140,11 @@ async def test_a_failed_migration_changes_nothing(path, monkeypatch):
 async def test_a_newer_journal_is_refused(path):
     async with opened(path) as journal:
         await open_run(journal)
-    sql(path, "PRAGMA user_version=2")
+    sql(path, f"PRAGMA user_version={FORMAT + 1}")
     before = path.read_bytes()
-    with pytest.raises(JournalTooNew, match="has format 2, and this Interlock knows formats up to 1; update Interlock"):
+    with pytest.raises(
+        JournalTooNew, match=f"format {FORMAT + 1}, and this Interlock knows formats up to {FORMAT}; update"
+    ):
         SqliteJournal(path)
     assert path.read_bytes() == before
 
@@ -150,7 +153,7 @@ async def test_a_newer_journal_is_refused(path):
 async def test_a_journal_made_newer_by_another_process_is_not_written_any_more(path):
     async with opened(path) as journal:
         await open_run(journal)
-        sql(path, "PRAGMA user_version=2")
+        sql(path, f"PRAGMA user_version={FORMAT + 1}")
         for write in (
             lambda: journal.append("r", 1, [attempt(1)]),
             lambda: journal.append("s", 0, [STARTED], opening=OPENING),

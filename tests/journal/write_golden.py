@@ -72,6 +72,10 @@ class Told:
         self.start(step)
         self.say(e.AttemptFailed(self.tick(), step, self.attempt(step), kind, error, retryable))
 
+    def hold(self, step: str, gate: str, reason: str, *, wait_us: int = 0) -> None:
+        at_us = self.tick()
+        self.say(e.CallHeld(at_us, step, self.calls[step].agent, gate, reason, at_us + wait_us if wait_us else 0))
+
     def waits(self, step: str) -> None:
         self.say(e.BackoffEnded(self.tick(), step))
 
@@ -285,7 +289,35 @@ def under_way() -> Told:
     return told
 
 
-RUNS = (chain, wide, refused, failed, interrupted, parked, withdrawn, cancelled, faulty, limited, under_way)
+def held() -> Told:
+    """Calls that gates did not let through: one waits, one goes to the fallback, one is given up."""
+    breaker, budget = {"trip_after": 1, "while_open": "wait"}, {"calls": 1}
+    team = il.Team(
+        [
+            agent("ann", writes=["a"], breaker=breaker, rate={"requests": "1/s"}),
+            agent("ben", writes=["b"], breaker=breaker, fallback="bob"), agent("bob", writes=["b"]),
+            agent("cid", writes=["c"], budget=budget),
+        ],
+        il.Plan([
+            step("one"), step("two", agent="ben"),
+            step("three", agent="cid", writes=["c.three"]), step("four", agent="cid", writes=["c.four"]),
+        ]),
+        budget={"usd": 5, "call": {"usd": 1}},
+    )  # fmt: skip
+    told = Told(team, {})
+    told.hold("one", "breaker", "its breaker is open: 1 bad output", wait_us=50_000)
+    told.waits("one")
+    told.hold("one", "rate", "its rate is taken up until then", wait_us=1_000_000)
+    told.waits("one")
+    told.does("one", lambda _: il.Reply(writes={"a": 1}, usage=il.Usage(5, 5, 0.5)))
+    told.hold("two", "breaker", "its breaker is open: 1 bad output", wait_us=50_000)
+    told.does("two", lambda _: {"b": 2})
+    told.does("three", lambda _: {"c.three": 3})
+    told.hold("four", "agent_budget", "agent cid: its budget is 1 calls, of which 0 calls are left")
+    return told
+
+
+RUNS = (chain, wide, refused, failed, interrupted, parked, withdrawn, cancelled, faulty, limited, under_way, held)
 
 
 # --- a journal file ---

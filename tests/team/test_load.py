@@ -177,7 +177,11 @@ def test_a_missing_file_is_named(tmp_path):
         ("agents:\n  a: {}\n  b:\n", 3, "agents.b is nothing, not a mapping with the keys of an agent"),
         ("agents:\n  a: {}\n  b c: {}\n", 3, "the key agents.b c is 'b c', not a name of 1 to 80 letters"),
         ("agents: {a: {}}\nagent: {}\n", 2, "a team file has no key agent; did you mean agents?"),
-        ("agents: {a: {}}\nbudget: {usd: 1}\n", 2, "budget: budget is not part of this version"),
+        ("agents: {a: {}}\nplanner: {}\n", 2, "planner: planner is not part of this version"),
+        ("agents: {a: {}}\nbudget: {}\n", 2, "budget bounds nothing"),
+        ("agents: {a: {}}\nbudget: {usd: -1}\n", 2, "budget.usd is the number -1, not a number from 0"),
+        ("agents: {a: {}}\nbudget: {calls: 1, when_spent: wait}\n", 2, "nothing comes back within a run"),
+        ("agents: {a: {}}\nrate: {}\n", 2, "rate is empty"),
         ("agents: {a: {}}\nname: yes\n", 2, "name is true, not a text"),
         ("agents: {a: {}}\nlimits: {steps_max: 0}\n", 2, "limits.steps_max is the number 0, not a whole number from 1"),
         ("agents: {a: {}}\nlimits: {steps: 9}\n", 2, "the limits has no key steps; did you mean steps_max?"),
@@ -220,7 +224,13 @@ def test_the_whole_file(tmp_path, text, line, part):
         ("isolation: jail", "agents.a.isolation is 'jail', not one of task, process, thread"),
         ("concurrency: 0", "agents.a.concurrency is the number 0, not a whole number from 1"),
         ("version: 1.10", "agents.a.version is the number 1.1, not a text"),
-        ("breaker: {threshold: 0.7}", "agents.a.breaker: breaker is not part of this version"),
+        ("breaker: {threshold: 7}", "agents.a.breaker.threshold is the number 7, not a number from 0 to 1"),
+        ("breaker: {cooldown: 30}", "agents.a.breaker.cooldown is the number 30, not a duration"),
+        ("breaker: {counts: [slow]}", "agents.a.breaker.counts[0] is 'slow', not one of refused, error, timeout"),
+        ("breaker: {trip_afer: 5}", "a breaker has no key trip_afer; did you mean trip_after?"),
+        ("budget: {call: {usd: 1}, calls: 3}", "agents.a.budget.call.usd says nothing without usd"),
+        ("budget: {usd: 1, call: {usd: 2}}", "a call may consume more than the whole budget"),
+        ("budget: {day: {}}", "agents.a.budget.day bounds nothing"),
         ("a2a: {url: x}", "agents.a.a2a: a2a is not part of this version"),
         ("llm: {model: openai:x, modle: y}", "agents.a.llm.modle: an LLM agent has no key modle; did you mean model?"),
         ("llm: {model: 5}", "agents.a.llm.model is the number 5, not provider:model"),
@@ -234,7 +244,9 @@ def test_the_whole_file(tmp_path, text, line, part):
             "agents.a.isolation says nothing of an agent that is declared by http",
         ),
         ("command: []", "agents.a.command has 0 items; at least 1 are needed"),
-        ("rate: {requests: 60/min}", "rate is not part of this version"),
+        ("rate: {requests: 60}", "agents.a.rate.requests is the number 60, not a rate, such as 60/min"),
+        ("rate: {requests: 0/min}", "agents.a.rate.requests is '0/min', not a rate"),
+        ("rate: {requests: 60/minute}", "agents.a.rate.requests is '60/minute', not a rate"),
         ("guardrails: [schema]", "guardrails is not part of this version"),
     ],
 )
@@ -406,7 +418,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_their_lines(tmp_path):
             write_permissions: [t]
             timeout: soon
             fallback: c
-          b: {allowed_actions: [x], write_permissions: [t.x], breaker: {}}
+          b: {allowed_actions: [x], write_permissions: [t.x], effects: {}}
         plan:
           - {id: s, agent: a, action: y, retries: many}
           - {id: t, agent: d, action: x}

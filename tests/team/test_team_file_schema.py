@@ -63,7 +63,7 @@ def test_the_examples_fit(file):
         "agents: {a: {timeout: 2}}",
         "agents: {a: {timeout: soon}}",
         "agents: {a: {effort: easy}}",
-        "agents: {a: {breaker: {}}}",
+        "agents: {a: {breaker: {trip: 1}}}",
         "agents: {'a b': {}}",
         "agents: {a: {retries: -1}}",
         "agents: {a: {allowed_actions: x}}",

@@ -54,6 +54,19 @@ class AttemptStarted(Event, frozen=True, tag="attempt_started"):
     view: str
 
 
+class CallHeld(Event, frozen=True, tag="call_held"):
+    """A gate did not let a call through: a breaker that is open, a rate, a budget.
+
+    gate: which of these. until_us: until when; 0 for good. agent: whose call it would have been.
+    """
+
+    step: str
+    agent: str
+    gate: str
+    reason: str
+    until_us: int = 0
+
+
 class FaultInjected(Event, frozen=True, tag="fault_injected"):
     """A call is broken on purpose, by the test tools: `fault` says how."""
 
@@ -183,6 +196,7 @@ class RunFinished(Event, frozen=True, tag="run_finished"):
 AnyEvent = (
     RunStarted
     | AttemptStarted
+    | CallHeld
     | FaultInjected
     | AttemptCommitted
     | AttemptRefused

@@ -15,6 +15,7 @@ from msgspec import Raw
 from . import commands as c
 from . import events as e
 from .assess import assess
+from .budget import NOTHING_USED, Ledger, reserve, settle, settle_late, shortfall
 from .conditions import holds
 from .context import EVERYTHING, Bank, View
 from .job import Job, Usage, idempotency_key
@@ -70,6 +71,7 @@ class Machine:
         self._busy = 0
         self._calls = self._tokens = 0
         self._usd = 0.0
+        self._ledgers: dict[str, Ledger] = {}
         self._price_unknown = False
 
     # --- what an onlooker may ask ---
@@ -128,7 +130,9 @@ class Machine:
             case e.AttemptInterrupted():
                 self._attempt_interrupted(event)
             case e.ReplyArrivedLate():
-                self._charge(event.usage)
+                self._reply_arrived_late(event)
+            case e.CallHeld():
+                self._call_held(event)
             case e.FaultInjected():
                 pass  # a mark for people; what it leads to is told by events of its own
             case e.RunStarted():
@@ -154,6 +158,8 @@ class Machine:
         self._move(n, "running")
         self.attempts[n] = event.attempt
         self._calls += 1
+        for _, whose, budget in self.duty(n).budgets:
+            reserve(self._ledgers.setdefault(whose, Ledger()), budget)
         if n in self._reissue:
             self._reissue.remove(n)
         else:
@@ -171,19 +177,19 @@ class Machine:
             index=item[1] if item else 0,
             reads=event.reads,
         )
-        self._charge(event.usage)
+        self._settle(n, event.usage or NOTHING_USED)
         self._end(n, "committed", "")
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         n = self.number[event.step]
         self.feedback[n] = tuple(finding.message for finding in event.findings)
-        self._charge(event.usage)
+        self._settle(n, event.usage or NOTHING_USED)
         self._setback(n, "; ".join(self.feedback[n]), again=True)
 
     def _attempt_failed(self, event: e.AttemptFailed) -> None:
         n = self.number[event.step]
         self._failures[n] += 1
-        self._charge(event.usage)
+        self._settle(n, event.usage)
         wait_ms = self.duty(n).policy.wait_after(self._failures[n], event.retry_after_ms)
         self._setback(n, event.error, again=event.retryable, wait_ms=wait_ms)
 
@@ -209,6 +215,7 @@ class Machine:
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
         n = self.number[event.step]
+        self._settle(n, None)
         self._lost[n] = self._lost.get(n, 0) + 1
         if self._lost[n] > self.duty(n).policy.reissues_max:
             self.reasons[n] = f"its call was lost {self._lost[n]} times: whatever it does kills the process"
@@ -220,8 +227,26 @@ class Machine:
     def _question_asked(self, event: e.QuestionAsked) -> None:
         n = self.number[event.step]
         self.reasons[n] = event.question.text
-        self._charge(event.usage)
+        self._settle(n, event.usage or NOTHING_USED)
         self._move(n, "escalated")
+
+    def _call_held(self, event: e.CallHeld) -> None:
+        """A gate keeps a call away: the step waits for it, goes to the next agent of the chain, or is given up."""
+        n = self.number[event.step]
+        duty = self.duty(n)
+        self.reasons[n] = f"{event.agent} was not called: {event.reason}"
+        is_rate = event.gate in {"rate", "team_rate"}
+        if not is_rate and self._link[n] + 1 < len(self.rules.duties[self.label[n]]):
+            self._hand_on(n, self._link[n] + 1)
+            self._tries[n] = self._failures[n] = 0
+        elif event.until_us and self.rules.waits_at(event.gate, duty):
+            wait_us = max(1, event.until_us - self.at_us)
+            self._waits[n] = (event.until_us, -(-wait_us // 1_000))
+            self._move(n, "backing_off")
+            return
+        else:
+            self._given_up.add(n)
+        self._due[n] = None
 
     def _run_cancelled(self, event: e.RunCancelled) -> None:
         self.status = "cancelled"
@@ -255,6 +280,17 @@ class Machine:
         self._duty.append(self.rules.duties[group][0])
         self._open += 1
         self._move(n, "ready")
+
+    def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
+        self._charge(event.usage)
+        for _, whose, budget in self.duty(self.number[event.step]).budgets:
+            settle_late(self._ledgers[whose], budget, event.usage or NOTHING_USED)
+
+    def _settle(self, n: int, usage: Usage | None) -> None:
+        """A call has ended. usage: None where nobody knows what it consumed."""
+        self._charge(usage)
+        for _, whose, budget in self.duty(n).budgets:
+            settle(self._ledgers[whose], budget, usage, self.at_us)
 
     def _charge(self, usage: Usage | None) -> None:
         if usage is not None:
@@ -425,6 +461,14 @@ class Machine:
         fact = e.AttemptStarted(at_us, command.step, command.attempt, command.agent, view_hash)
         self.apply(fact)
         return fact
+
+    def held(self, command: c.CallAgent, at_us: int) -> e.CallHeld | None:
+        """Why a call may not be announced: one of the run's budgets has too little left for it."""
+        for kind, whose, budget in self.duty(command.number).budgets:
+            lacking = shortfall(self._ledgers.setdefault(whose, Ledger()), budget, at_us)
+            if lacking:
+                return e.CallHeld(at_us, command.step, command.agent, kind, f"{whose or 'the run'}: {lacking}")
+        return None
 
     def job(self, run_id: str, command: c.CallAgent) -> Job:
         """What the agent is handed."""

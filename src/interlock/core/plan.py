@@ -74,7 +74,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     writes. samples: that many independent copies, named id-1, id-2, ... for_each: one copy per item of the list at
     this path, named id-0, id-1, ... when: run only where this holds. join: `any_outcome` runs although a need died.
     timeout, backoff: durations such as `2s`; with `retries` they override the agent's. schema: a JSON Schema over the
-    writes, beside the agent's.
+    writes, beside the agent's. budget: what its calls may consume in one run, such as `{calls: 3}`.
     """
 
     id: str
@@ -93,6 +93,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     retries: int | None = None
     backoff: str | None = None
     schema: Mapping[str, Any] | None = None
+    budget: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
@@ -136,6 +137,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "backoff": (str, _NONE),
     "when": (Condition, _NONE),
     "schema": (Mapping, _NONE),
+    "budget": (Mapping, _NONE),
 }
 
 

@@ -13,6 +13,8 @@ import msgspec
 from interlock.errors import InputError, OwnershipError, PathError, PlanError, RaceError, TeamError, ValueRefused
 
 from . import paths
+from .budget import BudgetPolicy, budget_of
+from .gate import OPEN, GatePolicy
 from .paths import bits
 from .plan import INDEX, Plan, Step, hint
 from .policy import Policy, duration_ms
@@ -34,13 +36,15 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     schema: Mapping[str, Any] | None = None
     fallback: str | None = None
     version: str = ""
+    gate: GatePolicy = OPEN
+    budget: BudgetPolicy | None = None
 
 
 class Duty(msgspec.Struct, frozen=True):
     """One agent's part in one step: what it may see and write there, how it is tried, what its writes must look like.
 
     templated: `writable` still holds `{index}`, to be filled in for each item of a for_each. schema_texts: the schemas
-    as they were declared, as JSON.
+    as they were declared, as JSON. budgets: of the run, the agent and the step, as (what it is, whose it is, how much).
     """
 
     agent: str
@@ -50,6 +54,8 @@ class Duty(msgspec.Struct, frozen=True):
     schemas: tuple[WritesSchema, ...]
     templated: bool = False
     schema_texts: tuple[str, ...] = ()
+    gate: GatePolicy = OPEN
+    budgets: tuple[tuple[str, str, BudgetPolicy], ...] = ()
 
     def writable_by(self, index: int) -> paths.Patterns:
         """What the agent may write in the copy of the step with this index; any where the step has no copies."""
@@ -68,9 +74,15 @@ class Rules:
     """
 
     def __init__(
-        self, plan: Plan, roles: Mapping[str, Role], sharing: Sharing | None = None, limits: Limits = DEFAULT_LIMITS
+        self,
+        plan: Plan,
+        roles: Mapping[str, Role],
+        sharing: Sharing | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        gate: GatePolicy = OPEN,
+        budget: BudgetPolicy | None = None,
     ) -> None:
-        self.plan, self.roles, self.limits = plan, dict(roles), limits
+        self.plan, self.roles, self.limits, self.gate, self.budget = plan, dict(roles), limits, gate, budget
         self.sharing = msgspec.structs.replace(sharing or Sharing(), stand_ins=stand_ins(self.roles))
         self._sights = {name: Sight(role.scope.readable) for name, role in roles.items()}
         problems = list(islice(chain(role_problems(self.roles, self.sharing), self._step_problems()), PROBLEMS_MAX))
@@ -100,6 +112,12 @@ class Rules:
                 raise InputError(f"the request has {value} at {field}: with what is added it could leave JSON's range")
         return raw
 
+    def waits_at(self, kind: str, duty: Duty) -> bool:
+        """Whether a step waits where this part of a gate holds it, and nobody stands in for its agent."""
+        policy = self.gate if kind.startswith("team_") else duty.gate
+        part = getattr(policy, kind.removeprefix("team_"), None)
+        return part is not None and part.waits
+
     # --- duties ---
 
     def chain(self, agent: str) -> tuple[str, ...]:
@@ -128,7 +146,19 @@ class Rules:
         templated = any(INDEX in pattern for pattern in writable)
         texts = tuple(encode(schema).decode() for schema in (role.schema, step.schema) if schema is not None)
         sight, patterns = self._sight(step, agent), paths.Patterns(tuple(writable))
-        return Duty(agent, sight, patterns, policy, schemas, templated, texts)
+        budgets = tuple(self._budgets(step, agent))
+        return Duty(agent, sight, patterns, policy, schemas, templated, texts, role.gate, budgets)
+
+    def _budgets(self, step: Step, agent: str) -> Iterator[tuple[str, str, BudgetPolicy]]:
+        """The budgets of one run that a call draws on."""
+        of_step = None if step.budget is None else budget_of(step.budget)
+        for kind, whose, budget in (
+            ("run_budget", "", self.budget),
+            ("agent_budget", f"agent {agent}", self.roles[agent].budget),
+            ("step_budget", f"step {self.plan.declared_id[step.id]}", of_step),
+        ):
+            if budget is not None:
+                yield kind, whose, budget
 
     def _sight(self, step: Step, agent: str) -> Sight:
         """What an agent may read in a step: its scope, cut to the step's own reads."""

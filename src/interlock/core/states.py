@@ -11,7 +11,7 @@ Status = Literal["running", "parked", "succeeded", "failed", "cancelled"]
 # What a step may become.
 LEGAL: dict[State, frozenset[State]] = {
     "waiting": frozenset({"ready", "skipped", "cancelled"}),
-    "ready": frozenset({"running", "skipped", "dead", "cancelled"}),
+    "ready": frozenset({"running", "backing_off", "skipped", "dead", "cancelled"}),
     "running": frozenset({"committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
     "backing_off": frozenset({"ready", "cancelled"}),
     "escalated": frozenset({"cancelled"}),

@@ -17,13 +17,15 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.assess import usage_of
 from interlock.core.commands import CallAgent, StartTimer
-from interlock.core.job import Job, Usage
+from interlock.core.gate import Outcome, Verdict
+from interlock.core.job import Job, Usage, idempotency_key
 from interlock.core.machine import Machine
 from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
 from interlock.ports import Adapter, Journal, Opening, Request, Secrets, listen
 
 from . import tasks
+from .gates import Gatekeeper
 from .partials import Hearer, Telling
 from .secrecy import without_secrets
 from .slots import Slots
@@ -41,6 +43,7 @@ class Shell(msgspec.Struct):
     """What all drivers of an engine share."""
 
     journal: Journal
+    gates: Gatekeeper
     adapters: Mapping[str, Adapter]
     slots: Slots
     now_us: Callable[[], int]
@@ -100,9 +103,13 @@ class Driver:
         self._calls: dict[int, Call] = {}
         self._arrived: list[e.AnyEvent | _Answer] = []
         self._granted: list[CallAgent] = []
+        # Calls that have room and have passed their gate; and, of calls that must pass one, who is called.
+        self._passed: list[CallAgent] = []
+        self._gated: dict[tuple[str, int], str] = {}
         # Calls that have room and are announced, until that is durable and they are made.
         self._announced_calls: dict[int, CallAgent] = {}
         self._settles: list[str] = []
+        self._told: list[tuple[str, Outcome]] = []
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._opening: Opening | None = None
@@ -129,6 +136,10 @@ class Driver:
     def _over(self) -> bool:
         return self._ended.done()
 
+    @property
+    def _is_news(self) -> bool:
+        return bool(self._arrived or self._granted or self._passed)
+
     # --- a turn ---
 
     def _turn(self) -> None:
@@ -145,7 +156,7 @@ class Driver:
                 if durable is not None:
                     durable.result()
                 self._carry_out(facts, commands)
-                if self._ended.done() or not (self._arrived or self._granted):
+                if self._ended.done() or not self._is_news:
                     break
         except BaseException as error:  # noqa: BLE001 - a turn may run in an agent's task; the error belongs to the driver
             self.fail(error)
@@ -162,7 +173,7 @@ class Driver:
             self._carry_out(facts, commands)
         except BaseException as failure:  # noqa: BLE001 - this runs in a callback; the error belongs to the driver
             self.fail(failure)
-        if self._arrived or self._granted:
+        if self._is_news:
             self._turn()
 
     def _carry_out(self, facts: list[e.AnyEvent], commands: Commands) -> None:
@@ -209,11 +220,13 @@ class Driver:
             return facts, commands, None
         settles, self._settles = self._settles, []
         opening, self._opening = self._opening, None
-        return facts, commands, shell.journal.append(self._run_id, seq, facts, opening=opening, settles=settles)
+        told, self._told = self._told, []
+        append = shell.journal.append
+        return facts, commands, append(self._run_id, seq, facts, opening=opening, settles=settles, told=told)
 
     def _folded(self, at_us: int) -> list[e.AnyEvent]:
         """What arrived, folded as facts. An answer is judged when its turn has come, not when it came in."""
-        machine, secrets = self.machine, self._shell.secrets
+        machine, secrets, gates = self.machine, self._shell.secrets, self._shell.gates
         arrived, self._arrived = self._arrived, []
         facts: list[e.AnyEvent] = []
         for item in arrived:
@@ -225,6 +238,8 @@ class Driver:
                 fact = item if item.at_us >= machine.at_us else msgspec.structs.replace(item, at_us=machine.at_us)
             if secrets:
                 fact = without_secrets(fact, secrets)
+            if gates:
+                self._tell_gates(fact)
             machine.apply(fact)
             facts.append(fact)
         return facts
@@ -242,13 +257,56 @@ class Driver:
             else:
                 shell.slots.wait(command.agent, partial(self._grant, command))
         for call in granted:
-            if machine.status == "running" and not shell.stopping:
+            if shell.gates.guards(call.agent):
+                shell.gates.ask(call.agent, self._key(call.step, call.attempt), partial(self._answered, call))
+            else:
+                self._passed.append(call)
+        passed, self._passed = self._passed, []
+        for call in passed:
+            if machine.status != "running" or shell.stopping:
+                shell.slots.give_back(call.agent)
+            elif held := machine.held(call, at_us):
+                shell.slots.give_back(call.agent)
+                self._arrived.append(held)
+            else:
                 self._announced_calls[call.number] = call
                 facts.append(machine.start(call, at_us))
                 ready.append(call)
-            else:
-                shell.slots.give_back(call.agent)
         return ready
+
+    # --- gates ---
+
+    def _key(self, step: str, attempt: int) -> str:
+        return idempotency_key(self._run_id, step, attempt)
+
+    def _answered(self, call: CallAgent, verdict: Verdict | BaseException) -> None:
+        """A gate lets a call through, or holds it: then it needs no room meanwhile."""
+        if isinstance(verdict, Verdict) and verdict.by is None and not self._over:
+            self._gated[call.step, call.attempt] = call.agent
+            self._passed.append(call)
+            self._turn_soon()
+            return
+        self._shell.slots.give_back(call.agent)
+        if isinstance(verdict, BaseException):
+            self.fail(verdict)
+        elif not self._over:
+            until_us = verdict.until_us
+            held = e.CallHeld(self._shell.now_us(), call.step, call.agent, str(verdict.by), verdict.reason, until_us)
+            self._arrived.append(held)
+            self._turn_soon()
+
+    def _tell_gates(self, fact: e.AnyEvent) -> None:
+        """What a fact says to the gate of the agent whose call it ends, or has ended before."""
+        ended = (getattr(fact, "step", ""), getattr(fact, "attempt", 0))
+        if ended in self._gated:
+            self._told += self._shell.gates.told(self._gated[ended], fact, self._key(*ended))
+        elif isinstance(fact, e.AttemptInterrupted):
+            agent = self.machine.duty(self.machine.number[fact.step]).agent
+            self._told += self._shell.gates.told(agent, fact, self._key(*ended))
+        elif isinstance(fact, e.RunCancelled):
+            for (step, attempt), agent in self._gated.items():
+                lost = e.AttemptInterrupted(fact.at_us, step, attempt)
+                self._told += self._shell.gates.told(agent, lost, self._key(step, attempt))
 
     def _grant(self, command: CallAgent) -> bool:
         if self._over or self._shell.stopping or self.machine.status != "running":
@@ -418,7 +476,7 @@ class Driver:
 
     def _near_turn(self) -> None:
         self._turn_is_near = False
-        if self._arrived or self._granted:
+        if self._is_news:
             self._turn()
 
     def _abandon(self) -> None:
@@ -429,9 +487,10 @@ class Driver:
         for call in self._calls.values():
             self._give_up(call)
         self._calls.clear()
-        for command in (*self._granted, *self._announced_calls.values()):
+        for command in (*self._granted, *self._passed, *self._announced_calls.values()):
             self._shell.slots.give_back(command.agent)
         self._granted.clear()
+        self._passed.clear()
         self._announced_calls.clear()
 
 

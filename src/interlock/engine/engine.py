@@ -20,6 +20,7 @@ from interlock.team import Team, difference
 
 from . import clock, tasks
 from .driver import Driver, Observer, Shell
+from .gates import Gatekeeper
 from .partials import Hearer
 from .run import Run
 from .slots import Slots
@@ -63,7 +64,9 @@ class Engine:
         self._rules = team.rules
         self._source = str(team.path or "")
         slots = Slots(calls_max, _bounds(team, adapters))
-        self._shell = Shell(journal, adapters, slots, now_us, list(observers), secrets, hearer)
+        policies = {name: role.gate for name, role in self._rules.roles.items()}
+        gates = Gatekeeper(journal, policies, self._rules.gate, team.name or self._source, now_us)
+        self._shell = Shell(journal, gates, adapters, slots, now_us, list(observers), secrets, hearer)
         self._room = asyncio.Semaphore(runs_max)
         self._runs_max, self._now_us, self._new_id = runs_max, now_us, ids
         self._drivers: dict[str, Driver] = {}

@@ -24,6 +24,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return "started, with faults injected on purpose" if event.faults else "started"
         case e.AttemptStarted():
             return f"{event.agent} called, attempt {event.attempt}"
+        case e.CallHeld():
+            return f"{event.agent} not called: {event.reason}"
         case e.FaultInjected():
             return f"injected: {event.fault}"
         case e.AttemptCommitted():

@@ -6,10 +6,14 @@ from typing import Any
 
 import msgspec
 
+from interlock.core.breaker import Moved
 from interlock.core.events import AnyEvent, RunStarted, encode
+from interlock.core.gate import AtGate, Gate, Outcome
+from interlock.core.gate import decode as decode_gate
+from interlock.core.gate import encode as encode_gate
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound, StaleDriver
-from interlock.ports import Batch, Opening, Request, RunRow
+from interlock.ports import MOVES_KEPT_MAX, Batch, Opening, Request, Result, RunRow, Told
 
 from .decoding import decoded
 from .projection import status_after
@@ -29,6 +33,9 @@ class MemoryStore:
         self.batch_owners: dict[str, MemoryJournal] = {}
         self.batch_rows: dict[str, dict[int, bytes]] = {}
         self.requests: dict[str, Request] = {}
+        self.gates: dict[str, Gate] = {}
+        self.told: dict[str, list[Outcome]] = {}
+        self.moves: dict[str, list[Moved]] = {}
 
 
 class MemoryJournal:
@@ -48,11 +55,12 @@ class MemoryJournal:
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        told: Told = (),
     ) -> asyncio.Future[None]:
         """See ports.Journal. What it returns is done already."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self._append(run_id, expected_seq, events, opening, settles)
+            self._append(run_id, expected_seq, events, opening, settles, told)
         except JournalError as error:
             done.set_exception(error)
         else:
@@ -66,6 +74,7 @@ class MemoryJournal:
         events: Sequence[AnyEvent],
         opening: Opening | None,
         settles: Sequence[str],
+        told: Told,
     ) -> None:
         self._check_open()
         assert events, "an append has events"
@@ -85,6 +94,8 @@ class MemoryJournal:
             store.rows[run_id] = msgspec.structs.replace(row, status=status[0], reason=status[1], ended_us=status[2])
         for request_id in settles:
             store.requests.pop(request_id, None)
+        for name, outcome in told:
+            store.told.setdefault(name, []).append(outcome)
 
     def _may_open(self, opening: Opening | None) -> bool:
         """Whether a run may be opened so: the row of a batch by the batch's owner, once."""
@@ -151,6 +162,36 @@ class MemoryJournal:
 
     def _is_free(self, owner: "MemoryJournal") -> bool:
         return owner is self or not owner.alive
+
+    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
+        """See ports.Journal. What it returns is done already."""
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        try:
+            done.set_result(self._at_gates(names, turn))
+        except JournalError as error:
+            done.set_exception(error)
+        return done
+
+    def _at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
+        self._check_open()
+        store = self.store
+        found = [AtGate(store.gates.setdefault(name, Gate()), store.told.pop(name, ())) for name in names]
+        result = turn(found)
+        for name, at in zip(names, found, strict=True):
+            if at.moved:
+                store.moves[name] = [*at.moved[::-1], *store.moves.get(name, ())][:MOVES_KEPT_MAX]
+        return result
+
+    async def gates(self) -> list[tuple[str, AtGate]]:
+        """See ports.Journal."""
+        self._check_open()
+        store = self.store
+        names = sorted({*store.gates, *store.told})
+        copies = [decode_gate(encode_gate(store.gates.get(name, Gate()))) for name in names]
+        return [
+            (name, AtGate(gate, store.told.get(name, ()), store.moves.get(name, [])))
+            for name, gate in zip(names, copies, strict=True)
+        ]
 
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""

@@ -87,3 +87,27 @@ DELETE FROM request WHERE request_id = ?;
 
 -- name: register
 INSERT INTO driver (process, started_us) VALUES (?, CAST(unixepoch('subsec') * 1000000 AS INTEGER)) RETURNING epoch;
+
+-- name: tell
+INSERT INTO told (gate, data) VALUES (?, ?);
+
+-- name: gate
+SELECT state FROM gate WHERE name = ?;
+
+-- name: told: what a gate has not folded yet
+SELECT data FROM told WHERE gate = ? ORDER BY number;
+
+-- name: fold: nobody else writes in this transaction, so what was read is all there is
+DELETE FROM told WHERE gate = ?;
+
+-- name: keep_gate
+INSERT INTO gate (name, state) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET state = ?2;
+
+-- name: move
+INSERT INTO moved (gate, data) VALUES (?, ?);
+
+-- name: gates: by name, those that were only told something among them
+SELECT name FROM gate UNION SELECT gate FROM told ORDER BY 1;
+
+-- name: moves: the newest first
+SELECT data FROM moved WHERE gate = ? ORDER BY number DESC LIMIT ?;

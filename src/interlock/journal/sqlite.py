@@ -9,13 +9,14 @@ from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from interlock.core.events import AnyEvent, encode
+from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalUnavailable
-from interlock.ports import Batch, Opening, Request, RunRow
+from interlock.ports import Batch, Opening, Request, Result, RunRow, Told
 
 from .decoding import decoded
 from .projection import status_after
@@ -23,8 +24,6 @@ from .store import Append, SqliteStore
 
 GROUP_APPENDS_MAX = 2_000
 LISTEN_SECONDS = 0.2
-
-Result = TypeVar("Result")
 
 
 class _Work(msgspec.Struct, gc=False):
@@ -63,11 +62,21 @@ class SqliteJournal:
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        told: Told = (),
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         assert events, "an append has events"
         data = [encode(event) for event in events]
-        return self._submit(Append(run_id, expected_seq, data, status_after(events), opening, events[0].at_us, settles))
+        at_us, status = events[0].at_us, status_after(events)
+        return self._submit(Append(run_id, expected_seq, data, status, opening, at_us, settles, told))
+
+    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
+        """See ports.Journal."""
+        return self._submit(lambda: self._store.carry_out(lambda: self._store.at_gates(names, turn)))
+
+    async def gates(self) -> list[tuple[str, AtGate]]:
+        """See ports.Journal."""
+        return await self._read(self._store.gates)
 
     async def load(self, run_id: str) -> list[AnyEvent]:
         """See ports.Journal."""

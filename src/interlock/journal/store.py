@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import apsw
 import msgspec
 
+from interlock.core.breaker import decode as decode_moved
+from interlock.core.gate import AtGate, Gate, Outcome, decode_outcome, encode
+from interlock.core.gate import decode as decode_gate
 from interlock.core.values import content_hash
 from interlock.errors import (
     JournalError,
@@ -24,14 +27,14 @@ from interlock.errors import (
     RunNotFound,
     StaleDriver,
 )
-from interlock.ports import Batch, Opening, Request, RunRow
+from interlock.ports import MOVES_KEPT_MAX, Batch, Opening, Request, Result, RunRow, Told
 
 from .decoding import faults_in
 from .ownership import DriverLocks
 from .queries import queries, script
 
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
-MIGRATIONS = (script("schema.sql"),)
+MIGRATIONS = (script("schema.sql"), script("gates.sql"))
 APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
 BUSY_MS_MAX = 30_000
 # A small write-ahead log keeps a live journal near the size of its payload.
@@ -41,8 +44,6 @@ PENDING_CHUNK = 200
 EPOCH_TRIES_MAX = 1_000
 # What the system says where SQLite only says that a write failed.
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-Result = TypeVar("Result")
 
 
 class Append(msgspec.Struct, gc=False):
@@ -55,6 +56,7 @@ class Append(msgspec.Struct, gc=False):
     opening: Opening | None
     at_us: int
     settles: Sequence[str]
+    told: Told = ()
 
 
 class _Place(msgspec.Struct):
@@ -207,6 +209,8 @@ class SqliteStore:
                 ended.append(item.run_id)
             for request_id in item.settles:
                 self._run_query("settle", request_id)
+            for name, outcome in item.told:
+                self._run_query("tell", name, encode(outcome))
             outcomes.append(None)
         self.db.executemany(self._sql["append"], rows)
         if statuses:
@@ -259,6 +263,35 @@ class SqliteStore:
         )
         place = self._places[item.run_id] = _Place(self.db.last_insert_rowid(), self.epoch, 0)
         return place
+
+    # --- gates ---
+
+    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
+        """Have a turn at some gates, inside carry_out."""
+        found = [AtGate(self._gate(name), self._told(name)) for name in names]
+        result = turn(found)
+        for name, at in zip(names, found, strict=True):
+            if at.outcomes:
+                self._run_query("fold", name)
+            for moved in at.moved:
+                self._run_query("move", name, encode(moved))
+            self._run_query("keep_gate", name, encode(at.gate))
+        return result
+
+    def gates(self) -> list[tuple[str, AtGate]]:
+        """All gates, as they are."""
+        return [(name, self._at(name)) for (name,) in self._run_query("gates")]
+
+    def _at(self, name: str) -> AtGate:
+        moves = [decode_moved(data) for (data,) in self._run_query("moves", name, MOVES_KEPT_MAX)]
+        return AtGate(self._gate(name), self._told(name), moves)
+
+    def _gate(self, name: str) -> Gate:
+        found = self._run_query("gate", name)
+        return decode_gate(found[0][0]) if found else Gate()
+
+    def _told(self, name: str) -> list[Outcome]:
+        return [decode_outcome(data) for (data,) in self._run_query("told", name)]
 
     # --- reading and ownership; each is called inside carry_out, or inside read where it is one question ---
 

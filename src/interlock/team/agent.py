@@ -11,6 +11,7 @@ from interlock.core.rules import Role
 from interlock.core.scope import Scope
 from interlock.errors import TeamError
 
+from .gates import gate_of, run_budget_of
 from .tables import AGENT, KINDS, NAME, SCOPE_KEYS, Effort, Isolation
 
 Work = TypeVar("Work", bound=Callable[..., Any])
@@ -31,7 +32,8 @@ class Agent(_Who, frozen=True, kw_only=True):
     audited, not run. llm, langgraph, crewai, autogen, openai_agents, swarm, http, command: an agent of that kind
     instead, declared as in a team file. scope: what it may do, see and write. effort: `simple` gives an attempt 5 s
     (the default), `complex` 30 s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the
-    first wait after a failure (200 ms). fallback: the agent that takes over. schema: a JSON Schema over the writes.
+    first wait after a failure (200 ms). fallback: the agent that takes over. breaker, rate, budget: when it is
+    not called, declared as in a team file. schema: a JSON Schema over the writes.
     isolation: `task`, `process` or `thread`. concurrency: how many of its calls may be open at a time. version: change
     it when the code changes meaning.
 
@@ -53,6 +55,9 @@ class Agent(_Who, frozen=True, kw_only=True):
     retries: int = RETRIES_DEFAULT
     backoff: str | None = None
     fallback: str | None = None
+    breaker: Mapping[str, Any] | None = None
+    rate: Mapping[str, str] | None = None
+    budget: Mapping[str, Any] | None = None
     schema: Mapping[str, Any] | None = None
     isolation: Isolation | None = None
     concurrency: int | None = None
@@ -86,7 +91,9 @@ class Agent(_Who, frozen=True, kw_only=True):
     @property
     def role(self) -> Role:
         """Its declaration without its code, for the core."""
-        return Role(self.scope, self.policy, self.schema, self.fallback, self.version)
+        gate = gate_of(breaker=self.breaker, rate=self.rate, budget=self.budget)
+        budget = run_budget_of(self.budget)
+        return Role(self.scope, self.policy, self.schema, self.fallback, self.version, gate, budget)
 
 
 class Declaration(msgspec.Struct, frozen=True):

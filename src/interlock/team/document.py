@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from interlock.core.plan import Plan
-from interlock.core.scope import ReducerKind
 from interlock.core.values import Limits, decode, encode_canonical
 
 from .agent import Agent, described
@@ -21,20 +20,19 @@ def document(
     name: str,
     agents: Mapping[str, Agent],
     plan: Plan | None,
-    reducers: Mapping[str, ReducerKind],
-    succession: Mapping[str, tuple[str, ...]],
     limits: Limits,
-    mcp_servers: Mapping[str, Mapping[str, Any]],
+    shared: Mapping[str, Any],
 ) -> bytes:
-    """All declarations as canonical JSON; callables appear as "module:qualname". What is not declared is left out."""
+    """All declarations as canonical JSON; callables appear as "module:qualname". What is not declared is left out.
+
+    shared: what all agents share, by its key.
+    """
     parts = {
         "name": name,
         "agents": {name: _agent(agent) for name, agent in agents.items()},
         "plan": None if plan is None else plan.declared,
-        "reducers": reducers,
-        "succession": succession,
         "limits": msgspec.to_builtins(limits),
-        "mcp_servers": mcp_servers,
+        **shared,
     }
     encoded: bytes = encode_canonical({key: part for key, part in parts.items() if part})
     return encoded

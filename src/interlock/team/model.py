@@ -17,11 +17,15 @@ from interlock.errors import TeamError
 
 from .agent import Agent, declared_agent
 from .document import document
+from .gates import gate_of, run_budget_of
 from .shapes import placed
 from .tables import TEAM, USE, tools_of
 
 if TYPE_CHECKING:
     from .source import Source  # the loader's half of this room, which PyYAML comes with
+
+# What all agents of a team share, as it is declared.
+_SHARED = ("reducers", "succession", "mcp_servers", "rate", "budget")
 
 
 class Team:
@@ -29,7 +33,8 @@ class Team:
 
     agents: Agents, or functions decorated with a scope. plan: without one the team can be audited, not run. reducers:
     path -> `append`, `add` or `merge`, for fields with several writers at a time. succession: path -> its owners, one
-    after another. limits: bounds on what a run may hold.
+    after another. limits: bounds on what a run may hold. rate, budget: of all agents together, declared as in a team
+    file.
 
     folder: the absolute folder of the team file, which is on the import path for `use`; None for a team of Python.
 
@@ -37,7 +42,7 @@ class Team:
     found.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a team file may hold, by name
         self,
         agents: Sequence[Agent | Callable[..., Any]],
         plan: Plan | None = None,
@@ -46,6 +51,8 @@ class Team:
         succession: Mapping[str, Sequence[str]] | None = None,
         limits: Limits | None = None,
         mcp_servers: Mapping[str, Mapping[str, Any]] | None = None,
+        rate: Mapping[str, str] | None = None,
+        budget: Mapping[str, Any] | None = None,
         name: str = "",
     ) -> None:
         if plan is not None and not isinstance(plan, Plan):
@@ -62,12 +69,15 @@ class Team:
             "succession": succession,
             "limits": _plain(limits),
             "mcp_servers": mcp_servers,
+            "rate": rate,
+            "budget": budget,
         }
         problems = [p for key, value in given.items() if value for p in TEAM.fields[key].shape.problems(value, (key,))]
         if problems:
             raise TeamError.of(problems)
         self.reducers = {paths.canonical(path): kind for path, kind in (reducers or {}).items()}
         self.mcp_servers = dict(mcp_servers or {})
+        self.rate, self.budget = rate, budget
         self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
         problems = [*islice(role_problems(self.roles, self.sharing), PROBLEMS_MAX), *_server_problems(self)]
         if problems:
@@ -88,7 +98,7 @@ class Team:
         agents = [Agent.of(name, _importable(agent)) for name, agent in declared["agents"].items()]
         steps = msgspec.convert(declared.get("plan", []), list[Step])
         plan = Plan(steps, steps_max=limits.steps_max) if steps else None
-        rest = {key: declared[key] for key in ("name", "reducers", "succession", "mcp_servers") if key in declared}
+        rest = {key: declared[key] for key in ("name", *_SHARED) if key in declared}
         return cls(agents, plan, limits=limits, **rest)
 
     def located(self, source: "Source") -> "Team":
@@ -117,7 +127,8 @@ class Team:
         """What every run is held to, compiled and proved once. Raises TeamError: no plan, or one with a problem."""
         if self.plan is None:
             raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
-        return Rules(self.plan, self.roles, self.sharing, self.limits)
+        gate, budget = gate_of(rate=self.rate, budget=self.budget), run_budget_of(self.budget)
+        return Rules(self.plan, self.roles, self.sharing, self.limits, gate, budget)
 
     @cached_property
     def document(self) -> bytes:
@@ -126,10 +137,8 @@ class Team:
             name=self.name,
             agents=self.agents,
             plan=self.plan,
-            reducers=self.reducers,
-            succession=self.succession,
             limits=self.limits,
-            mcp_servers=self.mcp_servers,
+            shared={key: getattr(self, key) for key in _SHARED},
         )
 
     @cached_property

@@ -9,13 +9,14 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.plan import SAMPLES_MAX, Operator, hint
-from interlock.core.policy import RETRIES_MAX, TIMEOUT_MS_MAX, duration_ms
+from interlock.core.policy import RETRIES_MAX
 from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError
 
+from .gates import BREAKER, BUDGET, DURATION, RATE, STEP_BUDGET
 from .output import Output
 from .secret_names import names_a_secret
 from .shapes import (
@@ -64,11 +65,6 @@ ACTION = Text(
 USE = matching("module:function", rf"{_IDENTIFIER}(\.{_IDENTIFIER})*:{_IDENTIFIER}(\.{_IDENTIFIER})*")
 PATH = Text("a dotted path", paths.canonical, {"minLength": 1})
 PATTERN = Text("a path pattern", paths.parse_pattern, {"minLength": 1})
-DURATION = Text(
-    "a duration of more than 0 and up to 7d, such as 500ms, 2s, 1m or 1h",
-    lambda text: 0 < duration_ms(text) <= TIMEOUT_MS_MAX,
-    {"pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"},
-)
 ADDRESS = matching(
     "an address such as https://agents.example.com/triage, without a password", r"https?://[^\s/?#@]+([/?#]\S*)?"
 )
@@ -321,6 +317,9 @@ AGENT = Record(
             DURATION, "The wait after a first failure (200ms); each further failure doubles it.", lone=True
         ),
         "fallback": Field(NAME, "The agent that takes over when all attempts have failed."),
+        "breaker": Field(BREAKER, "When it is called no more for a while, because its outputs were bad.", lone=True),
+        "rate": Field(RATE, "How many calls and tokens it may have in any window of time, over all runs.", lone=True),
+        "budget": Field(BUDGET, "How much its calls may consume in one run, and on one day.", lone=True),
         "schema": Field(SCHEMA, "A JSON Schema over its writes; the properties are dotted paths."),
         "isolation": Field(
             Choice(get_args(Isolation)),
@@ -330,7 +329,7 @@ AGENT = Record(
         "concurrency": Field(Whole(1, CONCURRENCY_MAX), "How many of its calls may be open at a time.", lone=True),
         "version": Field(TEXT, "Change it when its code changes meaning: runs keep to their version.", lone=True),
     },
-    later=_ADAPTERS_LATER | {"breaker", "budget", "effects", "escalation", "guardrails", "on_request", "rate"},
+    later=_ADAPTERS_LATER | {"effects", "escalation", "guardrails", "on_request"},
     rivals=tuple(KINDS),
     check=_agent_problems,
 )
@@ -366,8 +365,9 @@ STEP = Record(
         "retries": Field(Whole(0, RETRIES_MAX), "In place of the agent's.", lone=True),
         "backoff": Field(DURATION, "In place of the agent's.", lone=True),
         "schema": Field(SCHEMA, "A JSON Schema over its writes, beside the agent's."),
+        "budget": Field(STEP_BUDGET, "How much its calls may consume in one run.", lone=True),
     },
-    later=frozenset({"budget", "effects", "guardrails", "on_request", "team"}),
+    later=frozenset({"effects", "guardrails", "on_request", "team"}),
 )
 
 PHASE = Record(
@@ -408,7 +408,9 @@ TEAM = Record(
         "mcp_servers": Field(
             Named(NAME, MCP_SERVER, most=MCP_SERVERS_MAX), "MCP servers by name, for the tools of LLM agents."
         ),
+        "rate": Field(RATE, "How many calls and tokens all agents may have in any window of time.", lone=True),
+        "budget": Field(BUDGET, "How much one run may consume, and all runs on one day.", lone=True),
         "limits": Field(LIMITS, "Bounds on what a run may hold; sizes are bytes of JSON.", lone=True),
     },
-    later=frozenset({"breakers", "budget", "gates", "guardrails", "planner", "planning", "rate", "supervisor"}),
+    later=frozenset({"breakers", "gates", "guardrails", "planner", "planning", "supervisor"}),
 )

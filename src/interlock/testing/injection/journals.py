@@ -6,9 +6,10 @@ from random import Random
 from typing import Any
 
 from interlock.core.events import AnyEvent
+from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalFull, JournalUnavailable
 from interlock.journal.memory import MemoryJournal, MemoryStore
-from interlock.ports import Batch, Journal, Opening, Request, RunRow
+from interlock.ports import Batch, Journal, Opening, Request, Result, RunRow, Told
 from interlock.testing.chance import Chance
 
 from .faults import Faults
@@ -38,15 +39,16 @@ class SlowJournal(MemoryJournal):
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        told: Told = (),
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if not delay and not self._waiting:
-            return super().append(run_id, expected_seq, events, opening=opening, settles=settles)
+            return super().append(run_id, expected_seq, events, opening=opening, settles=settles, told=told)
         self._check_open()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((done, (run_id, expected_seq, list(events), opening, settles)))
+        self._waiting.append((done, (run_id, expected_seq, list(events), opening, settles, told)))
         if len(self._waiting) == 1:
             loop.call_later(delay, self._write)
         return done
@@ -70,8 +72,9 @@ class SlowJournal(MemoryJournal):
         events: Sequence[AnyEvent],
         opening: Opening | None,
         settles: Sequence[str],
+        told: Told,
     ) -> None:
-        super()._append(run_id, expected_seq, events, opening, settles)
+        super()._append(run_id, expected_seq, events, opening, settles, told)
         self._durable(run_id, events, opening)
 
     def die(self) -> None:
@@ -131,13 +134,26 @@ class FaultyJournal:
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        told: Told = (),
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         fate = self._fate()
         if not fate or self._before(fate):
-            written = self.inner.append(run_id, expected_seq, events, opening=opening, settles=settles)
+            written = self.inner.append(run_id, expected_seq, events, opening=opening, settles=settles, told=told)
             return self._after(written) if fate == "crash_after_write" else written
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        error = _error(fate)
+        if error is not None:
+            answer.set_exception(error)
+        return answer
+
+    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
+        """See ports.Journal."""
+        fate = self._fate()
+        if not fate or self._before(fate):
+            taken = self.inner.at_gates(names, turn)
+            return self._after(taken) if fate == "crash_after_write" else taken
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         error = _error(fate)
         if error is not None:
             answer.set_exception(error)
@@ -151,7 +167,7 @@ class FaultyJournal:
             self._lose()
         return fate in {"stale_driver", "crash_after_write"}
 
-    def _after(self, written: asyncio.Future[None]) -> asyncio.Future[None]:
+    def _after(self, written: asyncio.Future[Any]) -> asyncio.Future[Any]:
         """Die as soon as it is written; nobody is told any more."""
         if written.done():
             self._die()
@@ -191,6 +207,10 @@ class FaultyJournal:
         await self._write(lambda: self.inner.ask(request))
 
     # --- reads ---
+
+    async def gates(self) -> list[tuple[str, AtGate]]:
+        """See ports.Journal."""
+        return await self.inner.gates()
 
     async def load(self, run_id: str) -> list[AnyEvent]:
         """See ports.Journal."""

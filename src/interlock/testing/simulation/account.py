@@ -11,11 +11,14 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core import paths
+from interlock.core.breaker import BreakerPolicy
+from interlock.core.budget import BudgetPolicy
 from interlock.core.context import View
 from interlock.core.job import Job
 from interlock.core.machine import Cost
 from interlock.core.plan import Step
 from interlock.core.policy import RETRY_AFTER_MS_MAX
+from interlock.core.rate import RatePolicy
 from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT, Limits
@@ -155,6 +158,8 @@ class Account:
                 self._attempt_interrupted(event)
             case e.ReplyArrivedLate():
                 self._reply_arrived_late(event)
+            case e.CallHeld():
+                self._call_held(event)
             case e.FaultInjected():
                 pass
             case e.QuestionAsked():
@@ -252,6 +257,28 @@ class Account:
             one.tries = one.failures = wait_ms = 0
         if wait_ms:
             one.state, one.not_before_us = "backing_off", self._at_us + 1_000 * wait_ms
+
+    def _call_held(self, event: e.CallHeld) -> None:
+        """Whether the gate was right is for the traffic to say: it belongs to all runs."""
+        one, name = self._step(event.step), event.step
+        self.require("gates", event.agent == one.duty.agent, f"{event.agent} is held, not {one.duty.agent}")
+        self.require("gates", one.state in {"waiting", "ready"}, f"{name} is held although it is {one.state}")
+        declared = self._holding(event.gate, one)
+        self.require("gates", declared is not None, f"{name} is held by a {event.gate} that nobody declared")
+        assert declared is not None
+        if not event.gate.endswith("rate") and one.link + 1 < len(one.duties):
+            one.link, one.tries, one.failures, one.state = one.link + 1, 0, 0, "ready"
+        elif event.until_us and declared.waits:
+            one.state, one.not_before_us = "backing_off", event.until_us
+        else:
+            one.given_up = True
+
+    def _holding(self, kind: str, one: StepAccount) -> BreakerPolicy | RatePolicy | BudgetPolicy | None:
+        """What was declared of the part of a gate that holds a step."""
+        own, all_ = one.duty.gate, self.rules.gate
+        declared = {"breaker": own.breaker, "rate": own.rate, "budget": own.budget}
+        declared |= {"team_rate": all_.rate, "team_budget": all_.budget}
+        return declared.get(kind) or next((budget for name, _, budget in one.duty.budgets if name == kind), None)
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
         one = self._outcome(event)

@@ -13,12 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from interlock.core.events import AnyEvent, encode
+from interlock.core.gate import AtGate
 from interlock.errors import JournalError
 from interlock.journal.decoding import decoded
 from interlock.journal.memory import MemoryStore
 from interlock.journal.projection import status_after
 from interlock.journal.store import Append, SqliteStore
-from interlock.ports import Batch, Journal, Opening, Request, RunRow
+from interlock.ports import Batch, Journal, Opening, Request, Result, RunRow, Told
 from interlock.testing.injection.journals import DELAYS, Durable, SlowJournal
 
 
@@ -172,13 +173,14 @@ class SlowSqliteJournal:
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        told: Told = (),
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         self._check_open()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         data = [encode(event) for event in events]
-        item = Append(run_id, expected_seq, data, status_after(events), opening, events[0].at_us, settles)
+        item = Append(run_id, expected_seq, data, status_after(events), opening, events[0].at_us, settles, told)
         self._waiting.append((done, item, list(events)))
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if len(self._waiting) > 1:
@@ -204,6 +206,17 @@ class SlowSqliteJournal:
                 done.set_result(None)
             else:
                 done.set_exception(error)
+
+    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
+        """See ports.Journal."""
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        done.set_result(self._change(lambda: self._store.at_gates(names, turn)))
+        return done
+
+    async def gates(self) -> list[tuple[str, AtGate]]:
+        """See ports.Journal."""
+        found: list[tuple[str, AtGate]] = self._read(self._store.gates)
+        return found
 
     async def load(self, run_id: str) -> list[AnyEvent]:
         """See ports.Journal."""

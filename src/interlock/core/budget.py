@@ -1,0 +1,150 @@
+"""A budget: how much may be consumed, reserved before each call and settled after it.
+
+What a call may consume at most is reserved, so calls at the same time never exceed a budget together. Sums are whole
+numbers: calls, tokens, and millionths of a US dollar.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from .job import Usage
+
+DAY_US = 86_400_000_000
+USD_MICROS = 1_000_000
+# Of an agent that ended by itself and told no usage.
+NOTHING_USED = Usage()
+
+
+WhenSpent = Literal["wait", "fail"]
+
+
+class Amounts(msgspec.Struct, omit_defaults=True):
+    """How much of each."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: int = 0
+
+    def add(self, other: "Amounts", sign: int = 1) -> None:
+        """Add, or with -1 take away."""
+        self.calls += sign * other.calls
+        self.tokens += sign * other.tokens
+        self.usd += sign * other.usd
+
+
+class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How much may be consumed. None: as much as it takes. usd is in millionths of a dollar.
+
+    daily: anew on each day in UTC. call_tokens, call_usd: what one call may consume at most, which is reserved for it;
+    without them a call is let through as long as anything is left, and may exceed it. when_spent: what becomes of a
+    step whose agent has no fallback; waiting is for the next day.
+    """
+
+    calls: int | None = None
+    tokens: int | None = None
+    usd: int | None = None
+    daily: bool = False
+    call_tokens: int = 0
+    call_usd: int = 0
+    when_spent: WhenSpent = "fail"
+
+    @property
+    def waits(self) -> bool:
+        """Whether a step waits where nobody stands in for its agent."""
+        return self.when_spent == "wait"
+
+    @property
+    def call(self) -> Amounts:
+        """What one call may consume."""
+        return Amounts(1, self.call_tokens, self.call_usd)
+
+
+def budget_of(declared: Mapping[str, Any], *, daily: bool = False) -> BudgetPolicy:
+    """A budget as it is declared in a team file: `{usd: 0.10, tokens: 4000, calls: 5, call: {usd: 0.02}}`."""
+    call = declared.get("call", {})
+    return BudgetPolicy(
+        declared.get("calls"),
+        declared.get("tokens"),
+        _micros(declared["usd"]) if "usd" in declared else None,
+        daily,
+        call.get("tokens", 0),
+        _micros(call.get("usd", 0)),
+        declared.get("when_spent", "fail"),
+    )
+
+
+def _micros(usd: float) -> int:
+    return round(usd * USD_MICROS)
+
+
+class Ledger(msgspec.Struct, omit_defaults=True):
+    """What was spent (of a daily budget: on this day since 1970), and what is reserved for calls that go on."""
+
+    day: int = 0
+    spent: Amounts = msgspec.field(default_factory=Amounts)
+    reserved: Amounts = msgspec.field(default_factory=Amounts)
+
+
+def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
+    """What there is too little of for another call, in words; "" where there is enough."""
+    _turn_the_day(ledger, policy, now_us)
+    call = policy.call
+    for name in ("calls", "tokens", "usd"):
+        most = getattr(policy, name)
+        if most is None:
+            continue
+        spent, reserved = getattr(ledger.spent, name), getattr(ledger.reserved, name)
+        need = getattr(call, name)
+        if spent + reserved + need > most or (spent >= most and not need):
+            left = _shown(name, max(0, most - spent - reserved))
+            per_day = " a day" if policy.daily else ""
+            return f"its budget is {_shown(name, most)}{per_day}, of which {left} are left"
+    return ""
+
+
+def reserve(ledger: Ledger, policy: BudgetPolicy) -> None:
+    """Set aside what a call may consume."""
+    ledger.reserved.add(policy.call)
+
+
+def settle(ledger: Ledger, policy: BudgetPolicy, usage: Usage | None, at_us: int) -> None:
+    """A call has ended: what it consumed is spent. usage: None where that is unknown, so that all of it counts."""
+    _turn_the_day(ledger, policy, at_us)
+    release(ledger, policy)
+    ledger.spent.add(policy.call if usage is None else _consumed(usage, policy))
+
+
+def release(ledger: Ledger, policy: BudgetPolicy) -> None:
+    """What was set aside for a call is free again."""
+    ledger.reserved.add(policy.call, -1)
+
+
+def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage) -> None:
+    """A call that was taken for lost has told what it consumed. What was reserved for it was spent in full then."""
+    if not policy.call_tokens:
+        ledger.spent.tokens += usage.input_tokens + usage.output_tokens
+    if not policy.call_usd:
+        ledger.spent.usd += _micros(usage.usd or 0)
+
+
+def _consumed(usage: Usage, policy: BudgetPolicy) -> Amounts:
+    usd = policy.call_usd if usage.usd is None and usage.requests else _micros(usage.usd or 0)
+    return Amounts(calls=1, tokens=usage.input_tokens + usage.output_tokens, usd=usd)
+
+
+def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:
+    """Of a daily budget, only what goes on is carried over to another day. A day never comes back."""
+    day = now_us // DAY_US
+    if policy.daily and day > ledger.day:
+        ledger.day, ledger.spent = day, Amounts()
+
+
+def next_day_us(now_us: int) -> int:
+    """When the next day begins in UTC."""
+    return (now_us // DAY_US + 1) * DAY_US
+
+
+def _shown(name: str, amount: int) -> str:
+    return f"{amount / USD_MICROS:,.2f} USD" if name == "usd" else f"{amount:,} {name}"

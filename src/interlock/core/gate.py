@@ -1,0 +1,288 @@
+"""A gate: what a call of an agent must pass before it is made. Breaker, rate and budget of one agent, or of a team.
+
+A gate belongs to a journal, not to a run or a process: all runs on the journal ask it, and what their calls come to is
+told to it in the transaction that makes it a fact. It is pure: a turn at a gate folds what was told since the last
+turn, then answers who asks. Asking twice with one key is asking once.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from .breaker import Breaker, BreakerPolicy, Moved, admit, forget_probe, judge
+from .budget import NOTHING_USED, BudgetPolicy, Ledger, next_day_us, release, reserve, settle, settle_late, shortfall
+from .events import (
+    AnyEvent,
+    AttemptCommitted,
+    AttemptFailed,
+    AttemptInterrupted,
+    AttemptRefused,
+    QuestionAsked,
+    ReplyArrivedLate,
+)
+from .job import Usage
+from .rate import Booked, RatePolicy, book, correct, earliest
+
+# How many tokens a call is taken for, before any has ended.
+TOKENS_AT_FIRST = 1_000
+WHY_CHARS_MAX = 200
+# A timer may ring as much too early.
+SOON_US = 1_000
+# Longer than any call may take.
+LOST_US = 8 * 86_400_000_000
+
+Kind = Literal["breaker", "rate", "budget", "team_rate", "team_budget"]
+Came = Literal["committed", "refused", "error", "timeout", "neutral", "late"]
+
+
+class GatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an agent, or a team, declares of its gate; None for what it doesn't bound."""
+
+    breaker: BreakerPolicy | None = None
+    rate: RatePolicy | None = None
+    budget: BudgetPolicy | None = None
+
+    def __bool__(self) -> bool:
+        return self != OPEN
+
+
+OPEN = GatePolicy()
+
+
+class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call that was let through and has not ended yet. tokens: how many it was booked for."""
+
+    at_us: int
+    tokens: int = 0
+    probe: bool = False
+
+
+class Gate(msgspec.Struct, omit_defaults=True):
+    """The state of a gate. grants: by the idempotency key of the call. ended, consumed: all calls, and their tokens."""
+
+    breaker: Breaker = msgspec.field(default_factory=Breaker)
+    requests: Booked = msgspec.field(default_factory=Booked)
+    tokens: Booked = msgspec.field(default_factory=Booked)
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
+    grants: dict[str, Grant] = {}
+    ended: int = 0
+    consumed: int = 0
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a call came to. usage: None where it was lost, so that nobody knows. why: what was bad about it."""
+
+    key: str
+    at_us: int
+    came: Came
+    score: float | None = None
+    usage: Usage | None = None
+    why: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a gate says of a call. at_us: when it may be made; 0 where it may not.
+
+    by: what keeps it away, if only for a while, and why. until_us: when to ask again; 0 where that is of no use.
+    """
+
+    at_us: int = 0
+    by: Kind | None = None
+    reason: str = ""
+    until_us: int = 0
+
+
+def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict, list[Moved]]:
+    """Whether, and when, a call may be made."""
+    grant = gate.grants.get(key)
+    if grant is not None and (gate.breaker.state == "closed" or grant.probe):
+        return _booked(grant.at_us, now_us), []
+    if grant is not None:
+        withdraw(gate, policy, key)
+    moved: list[Moved] = []
+    if policy.budget is not None and (lacking := shortfall(gate.ledger, policy.budget, now_us)):
+        return Verdict(0, "budget", lacking, next_day_us(now_us) if policy.budget.daily else 0), moved
+    if policy.breaker is not None:
+        admitted, moved = admit(gate.breaker, policy.breaker, now_us)
+        if not admitted:
+            breaker = gate.breaker
+            again_us = breaker.until_us or now_us + 1_000 * policy.breaker.cooldown_ms  # it may be reset by then
+            return Verdict(0, "breaker", f"its breaker is {_named(breaker)}: {breaker.reason}", again_us), moved
+    return _granted(gate, policy, key, now_us), moved
+
+
+def _granted(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> Verdict:
+    at_us, tokens = now_us, 0
+    if policy.rate is not None:
+        at_us, tokens = _book(gate, policy.rate, now_us)
+    if policy.budget is not None:
+        reserve(gate.ledger, policy.budget)
+    gate.grants[key] = Grant(at_us, tokens, gate.breaker.state == "half_open")
+    return _booked(at_us, now_us)
+
+
+def _book(gate: Gate, rate: RatePolicy, now_us: int) -> tuple[int, int]:
+    """Book a call: for when, and for how many tokens."""
+    at_us, tokens = now_us, 0
+    if rate.requests is not None:
+        at_us = earliest(gate.requests, rate.requests, 1, at_us)
+    if rate.tokens is not None:
+        tokens = gate.consumed // gate.ended if gate.ended else TOKENS_AT_FIRST
+        at_us = earliest(gate.tokens, rate.tokens, tokens, at_us)
+        book(gate.tokens, rate.tokens, tokens, at_us)
+    if rate.requests is not None:
+        book(gate.requests, rate.requests, 1, at_us)
+    return at_us, tokens
+
+
+def _correct(gate: Gate, policy: GatePolicy, grant: Grant, *, requests: int, tokens: int) -> None:
+    """Change what was booked for a call by so much."""
+    rate = policy.rate
+    if rate is not None and rate.requests is not None and requests:
+        correct(gate.requests, rate.requests, requests, grant.at_us)
+    if rate is not None and rate.tokens is not None:
+        correct(gate.tokens, rate.tokens, tokens, grant.at_us)
+
+
+def _booked(at_us: int, now_us: int) -> Verdict:
+    if at_us <= now_us + SOON_US:
+        return Verdict(now_us)
+    return Verdict(at_us, "rate", "its rate is taken up until then", at_us)
+
+
+def _named(breaker: Breaker) -> str:
+    return breaker.state.replace("_", "-")
+
+
+def withdraw(gate: Gate, policy: GatePolicy, key: str) -> None:
+    """A call that was let through is not made."""
+    grant = gate.grants.pop(key, None)
+    if grant is None:
+        return
+    if grant.probe:
+        forget_probe(gate.breaker)
+    if policy.budget is not None:
+        release(gate.ledger, policy.budget)
+    _correct(gate, policy, grant, requests=-1, tokens=-grant.tokens)
+
+
+def tell(gate: Gate, policy: GatePolicy, outcomes: Sequence[Outcome]) -> list[Moved]:
+    """Fold what calls came to."""
+    moved: list[Moved] = []
+    for outcome in outcomes:
+        grant = gate.grants.pop(outcome.key, None)
+        if grant is not None:
+            moved += _ended(gate, policy, grant, outcome)
+        elif outcome.usage is not None and policy.budget is not None:
+            settle_late(gate.ledger, policy.budget, outcome.usage)
+    return moved
+
+
+def forget_lost(gate: Gate, policy: GatePolicy, now_us: int) -> None:
+    """Let go of calls that nobody will tell the outcome of, such as those of a run that was cancelled after a crash."""
+    while gate.grants:
+        key, grant = next(iter(gate.grants.items()))
+        if grant.at_us + LOST_US > now_us:
+            return
+        tell(gate, policy, [Outcome(key, now_us, "neutral")])
+
+
+def _ended(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> list[Moved]:
+    usage = outcome.usage
+    if usage is not None:
+        tokens = usage.input_tokens + usage.output_tokens
+        gate.ended += 1
+        gate.consumed += tokens
+        _correct(gate, policy, grant, requests=0, tokens=tokens - grant.tokens)
+    if policy.budget is not None:
+        settle(gate.ledger, policy.budget, usage, outcome.at_us)
+    if policy.breaker is None:
+        return []
+    bad = _bad(policy.breaker, outcome)
+    if bad is None:
+        if grant.probe:
+            forget_probe(gate.breaker)
+        return []
+    return judge(gate.breaker, policy.breaker, bad=bad, probe=grant.probe, at_us=outcome.at_us)
+
+
+def _bad(policy: BreakerPolicy, outcome: Outcome) -> str | None:
+    """What is bad about an outcome; "" for a good one, None for one that says nothing."""
+    if outcome.came == "committed":
+        is_low = outcome.score is not None and outcome.score < policy.threshold
+        return f"a score of {outcome.score:g}, below {policy.threshold:g}" if is_low else ""
+    return outcome.why if outcome.came in policy.counts else None
+
+
+def outcome_of(event: AnyEvent, key: str) -> Outcome | None:
+    """What an event says to the gate of the agent whose call it is about; None for an event that ends no call."""
+    match event:
+        case AttemptCommitted():
+            return Outcome(key, event.at_us, "committed", None, event.usage or NOTHING_USED)
+        case AttemptRefused():
+            return Outcome(
+                key, event.at_us, "refused", None, event.usage or NOTHING_USED, _cut(event.findings[0].message)
+            )
+        case AttemptFailed(kind="rate_limited"):
+            return Outcome(key, event.at_us, "neutral", None, event.usage or NOTHING_USED)
+        case AttemptFailed():
+            came: Came = "timeout" if event.kind == "timeout" else "error"
+            return Outcome(key, event.at_us, came, None, event.usage, _cut(event.error))
+        case QuestionAsked():
+            return Outcome(key, event.at_us, "neutral", None, event.usage or NOTHING_USED)
+        case AttemptInterrupted():
+            return Outcome(key, event.at_us, "neutral")
+        case ReplyArrivedLate():
+            return Outcome(key, event.at_us, "late", None, event.usage)
+    return None
+
+
+def _cut(text: str) -> str:
+    return text[:WHY_CHARS_MAX]
+
+
+# --- a turn ---
+
+
+class AtGate(msgspec.Struct):
+    """What a turn at a gate finds: its state, which it changes in place, and what was told since the last turn.
+
+    moved: what the turn has the breaker do, for the journal to keep.
+    """
+
+    gate: Gate
+    outcomes: Sequence[Outcome]
+    moved: list[Moved] = []
+
+
+def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> list[Verdict]:
+    """Fold what was told to gates that stand one behind the other, and answer for each call whether it passes them.
+
+    policies, found: the agent's first, then the team's.
+    """
+    for policy, at in zip(policies, found, strict=True):
+        at.moved += tell(at.gate, policy, at.outcomes)
+        forget_lost(at.gate, policy, now_us)
+    return [_through(policies, found, key, now_us) for key in keys]
+
+
+def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, now_us: int) -> Verdict:
+    latest = Verdict(now_us)
+    for number, (policy, at) in enumerate(zip(policies, found, strict=True)):
+        verdict, moved = ask(at.gate, policy, key, now_us)
+        at.moved += moved
+        if verdict.by is not None and verdict.by != "rate":
+            for passed, its in zip(found[:number], policies, strict=False):
+                withdraw(passed.gate, its, key)
+        if verdict.by is not None and number:
+            verdict = msgspec.structs.replace(verdict, by="team_rate" if verdict.by == "rate" else "team_budget")
+        if verdict.by is not None and not verdict.at_us:
+            return verdict
+        latest = max(latest, verdict, key=lambda one: one.at_us)
+    return latest
+
+
+encode: Any = msgspec.json.Encoder().encode
+decode: Any = msgspec.json.Decoder(Gate).decode
+decode_outcome: Any = msgspec.json.Decoder(Outcome).decode

@@ -1,0 +1,75 @@
+"""Asks gates on behalf of all runs of an engine: one turn at a time per agent, for all that ask meanwhile."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from interlock.core.events import AnyEvent
+from interlock.core.gate import GatePolicy, Outcome, Verdict, outcome_of, turn
+from interlock.ports import Journal
+
+Answer = Callable[[Verdict | BaseException], None]
+
+
+class Gatekeeper:
+    """The gates that calls must pass.
+
+    policies: of the agents that have a gate; team: the one that all of them share. name: of the team, by which its
+    gates are known in the journal.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        policies: Mapping[str, GatePolicy],
+        team: GatePolicy,
+        name: str,
+        now_us: Callable[[], int],
+    ) -> None:
+        shared = [(f"{name}/", team)] if team else []
+        behind = {agent: [(f"{name}/{agent}", policy)] * bool(policy) + shared for agent, policy in policies.items()}
+        self._gates = {agent: tuple(zip(*gates, strict=True)) for agent, gates in behind.items() if gates}
+        self._journal, self._now_us = journal, now_us
+        self._asking: dict[str, list[tuple[str, Answer]]] = {}
+        self._turning: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._gates)
+
+    def guards(self, agent: str) -> bool:
+        """Whether a call of this agent must pass a gate."""
+        return agent in self._gates
+
+    def ask(self, agent: str, key: str, answer: Answer) -> None:
+        """Ask for a call. The answer may come at once; an error is the journal's."""
+        self._asking.setdefault(agent, []).append((key, answer))
+        if agent not in self._turning:
+            self._turn(agent)
+
+    def told(self, agent: str, event: AnyEvent, key: str) -> list[tuple[str, Outcome]]:
+        """What an event about a call of this agent says to the gates it has passed."""
+        outcome = outcome_of(event, key) if agent in self._gates else None
+        return [] if outcome is None else [(name, outcome) for name in self._gates[agent][0]]
+
+    def _turn(self, agent: str) -> None:
+        asking = self._asking.pop(agent)
+        names, policies = self._gates[agent]
+        self._turning.add(agent)
+        take = partial(turn, policies, [key for key, _ in asking], self._now_us())
+        verdicts = self._journal.at_gates(names, take)
+        if verdicts.done():
+            self._answer(agent, asking, verdicts)
+        else:
+            verdicts.add_done_callback(partial(self._answer, agent, asking))
+
+    def _answer(
+        self, agent: str, asking: Sequence[tuple[str, Answer]], verdicts: "asyncio.Future[list[Verdict]]"
+    ) -> None:
+        self._turning.discard(agent)
+        if verdicts.cancelled():
+            return
+        error = verdicts.exception()
+        for number, (_, answer) in enumerate(asking):
+            answer(verdicts.result()[number] if error is None else error)
+        if agent in self._asking and agent not in self._turning:
+            self._turn(agent)
