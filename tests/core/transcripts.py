@@ -11,7 +11,7 @@ from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
 from interlock.core.plan import Phase, Plan, Step
 from interlock.core.policy import Policy
-from interlock.core.rules import Role, Rules
+from interlock.core.rules import Guard, Role, Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import Limits
 
@@ -34,9 +34,10 @@ class Transcript:
         request: Any = None,
         reducers: dict[str, Any] | None = None,
         limits: Limits = values.DEFAULT_LIMITS,
+        guard: Guard | None = None,
     ) -> None:
         plan = Plan(steps, steps_max=limits.steps_max)
-        self.rules = Rules(plan, roles or {"ann": Role(ALL, policy)}, Sharing(reducers=reducers or {}), limits)
+        self.rules = Rules(plan, roles or {"ann": Role(ALL, policy)}, Sharing(reducers=reducers or {}), limits, guard)
         self.request = {} if request is None else request
         self.machine = Machine(self.rules)
         self.journal: list[bytes] = []

@@ -1,4 +1,4 @@
-"""A reply is assessed before its commit, never after: shape, scope, sizes, schema, its place in the bank.
+"""A reply is assessed before its commit, never after: shape, scope, sizes, schema, its place in the bank, guardrails.
 
 What passes becomes AttemptCommitted or QuestionAsked; what doesn't, AttemptRefused with every finding. An agent's reply
 is hostile input: it may be anything at all, of any size.
@@ -13,9 +13,10 @@ from interlock.errors import CUT, AgentError, PathError, ReplyRefused, ValueRefu
 from . import paths
 from .context import Bank, View
 from .events import NULL, AttemptCommitted, AttemptRefused, Finding, QuestionAsked, Verdict
-from .job import DELETE, Question, Reply, Usage
-from .rules import Duty
-from .values import Limits, encode, encode_written
+from .guardrail import Assessment, Draft, Panel
+from .job import DELETE, Job, Question, Reply, Usage
+from .rules import PATTERNS_SHOWN, Duty
+from .values import Limits, decode, encode, encode_written
 
 FINDINGS_MAX = 20
 FINDING_CHARS_MAX = 500
@@ -24,7 +25,6 @@ CHOICES_MAX = 50
 EXCERPT_CHARS_MAX = 2_000
 BYTES_SHOWN_MAX = 300
 READS_MAX = 1_000
-PATTERNS_SHOWN = 5
 TOKENS_MAX = 2**53
 USD_MAX = 1e9
 MODEL_CHARS_MAX = 200
@@ -60,17 +60,20 @@ def assess(  # noqa: PLR0913 - all that a verdict hangs on, by name
     at_us: int,
     step: str,
     attempt: int,
+    job: Job,
 ) -> Verdict:
     """The verdict on what an agent answered in one attempt of one step. It never raises, whatever the answer does."""
     reads = view.reads
     if len(reads) > READS_MAX:
         reads = ("*",)
     try:
-        return _verdict(answer, bank, duty, index, limits, view, reads, at_us, step, attempt)
+        return _verdict(answer, bank, duty, index, limits, view, reads, at_us, step, attempt, job)
     except BaseException:  # noqa: BLE001 - an answer's own methods may raise anything when it is looked at
         return AttemptRefused(at_us, step, attempt, (_UNREADABLE,), NULL, reads)
 
 
+_AGAINST_THE_RULES = Assessment(False)
+_UNGUARDED = Assessment(True)
 _UNREADABLE = Finding("shape", "the reply can't be read: it raises an error when it is looked at")
 
 
@@ -85,6 +88,7 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
     at_us: int,
     step: str,
     attempt: int,
+    job: Job,
 ) -> Verdict:
     submission = Submission()
     reply = _as_reply(answer, submission)
@@ -100,10 +104,11 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
     if not submission.findings:
         for finding in bank.findings(submission.writes, submission.deletes):
             submission.refuse(finding.code, finding.message, finding.path)
-    if submission.findings:
-        return AttemptRefused(
-            at_us, step, attempt, tuple(submission.findings), _kept(answer, reply, submission, limits), reads, usage
-        )
+    judged = _AGAINST_THE_RULES if submission.findings else _judged(duty.panel, reply, submission, view, job)
+    found = tuple(submission.findings)
+    if not judged.passed:
+        kept = _kept(answer, reply, submission, limits)
+        return AttemptRefused(at_us, step, attempt, found, kept, reads, usage, judged.score, judged.scores)
     return AttemptCommitted(
         at_us,
         step,
@@ -115,7 +120,34 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
         submission.output,
         usage,
         reply.confidence,
+        judged.score,
+        judged.scores,
+        found,
     )
+
+
+def _judged(panel: Panel | None, reply: Reply, submission: Submission, view: View, job: Job) -> Assessment:
+    """What the guardrails think of a reply that keeps to all rules; their findings are noted."""
+    if panel is None:
+        return _UNGUARDED
+    writes = {path: decode(raw) for path, raw in submission.writes.items()}
+    judged = panel.assess(
+        Draft(
+            writes={**writes, **dict.fromkeys(submission.deletes, DELETE)},
+            output=decode(submission.output),
+            confidence=reply.confidence,
+            view=view.unread(),
+            instructions=job.instructions,
+            feedback=job.feedback,
+            item=job.item,
+            step=job.step,
+            agent=job.agent,
+            action=job.action,
+        )
+    )
+    for finding in judged.findings:
+        submission.refuse(finding.code, finding.message, finding.path)
+    return judged
 
 
 _NOTHING = Reply()

@@ -19,7 +19,7 @@ AT_US_MAX = 253_370_764_799_999_999
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One reason why a reply was refused, written so that it can be fed back to the agent."""
+    """One reason against a reply, written so that it can be fed back to the agent."""
 
     code: str
     message: str
@@ -76,7 +76,11 @@ class FaultInjected(Event, frozen=True, tag="fault_injected"):
 
 
 class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
-    """A reply was accepted. Carries its writes, so that the commit is atomic with the journal append."""
+    """A reply was accepted. Carries its writes, so that the commit is atomic with the journal append.
+
+    score: what its guardrails gave it, 0 to 1; None where it has none. scores: of each that was asked. findings: what
+    they found, and what did not suffice to refuse it.
+    """
 
     step: str
     attempt: int
@@ -87,10 +91,16 @@ class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
     output: Raw = NULL
     usage: Usage | None = None
     confidence: float | None = None
+    score: float | None = None
+    scores: dict[str, float] = {}
+    findings: tuple[Finding, ...] = ()
 
 
 class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
-    """A reply was refused. `reply` keeps its writes as JSON, or an excerpt as a string where they are not JSON."""
+    """A reply was refused. `reply` keeps its writes as JSON, or an excerpt as a string where they are not JSON.
+
+    score, scores: as in AttemptCommitted; None and empty where it was refused before any guardrail was asked.
+    """
 
     step: str
     attempt: int
@@ -98,6 +108,8 @@ class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
     reply: Raw = NULL
     reads: tuple[str, ...] = ()
     usage: Usage | None = None
+    score: float | None = None
+    scores: dict[str, float] = {}
 
 
 class AttemptFailed(Event, frozen=True, tag="attempt_failed"):

@@ -219,7 +219,7 @@ def outcome_of(event: AnyEvent, key: str) -> Outcome | None:
     """What an event says to the gate of the agent whose call it is about; None for an event that ends no call."""
     match event:
         case AttemptCommitted():
-            return Outcome(key, event.at_us, "committed", None, event.usage or NOTHING_USED)
+            return Outcome(key, event.at_us, "committed", event.score, event.usage or NOTHING_USED)
         case AttemptRefused():
             return Outcome(
                 key, event.at_us, "refused", None, event.usage or NOTHING_USED, _cut(event.findings[0].message)

@@ -1,24 +1,34 @@
 """Guardrails: checks on a reply that has passed shape, scope, sizes and schema. What each is shown, and what it says.
 
-The guardrails of one step sit on a panel. The score of a reply is the weighted mean of theirs; below the threshold it is
-refused with all that was found so far. The cheap ones are asked first, and nobody is asked whose answer couldn't change
-the verdict any more. One that fails refuses: what nobody could judge is not committed.
+The guardrails of one step sit on a panel. The score of a reply is the weighted mean of theirs; below the threshold it
+is refused with all that was found so far. The cheap ones are asked first, and nobody is asked any more whose answer
+couldn't change the verdict. One that fails refuses: what nobody could judge is not committed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, Protocol
 
 import msgspec
 
+from interlock.errors import cut_short
+
 from .context import View
 from .events import Finding
+
+COST_MAX = 9
+THRESHOLD_DEFAULT = 1.0
+# Scores are told to so many digits, and compared as they are told.
+SCORE_DIGITS = 6
+FINDINGS_MAX = 20
+ERROR_CHARS_MAX = 300
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What guardrails look at: a reply that may be committed as far as rules go, and what its agent was shown.
 
-    writes: dotted path -> JSON value, or DELETE; a copy of their own. output: a JSON value, or None. view: what the agent
-    was shown; what is read of it here is not noted as read by the agent. item: that of a for_each.
+    writes: dotted path -> JSON value, or DELETE; a copy of their own. output: a JSON value, or None. view: what the
+    agent was shown; what is read of it here is not noted as read by the agent. item: that of a for_each.
     """
 
     writes: Mapping[str, Any]
@@ -44,8 +54,16 @@ class Opinion(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
+# Most opinions by far: with one object for them all, they need no looking at.
+FINE = Opinion()
+
+
 class Guardrail(Protocol):
-    """A check on drafts. cost: 0 (free) to 9 (slow); cheap ones are asked first."""
+    """A check on drafts.
+
+    It may have more that is asked for when a team is proved: `watches`, the patterns of what it looks at in writes, and
+    `consults`, the paths of what it looks at in the view. One that could never look at anything is refused then.
+    """
 
     @property
     def name(self) -> str:
@@ -57,3 +75,105 @@ class Guardrail(Protocol):
 
     def check(self, draft: Draft) -> Opinion:
         """Judge one draft. Whatever it raises refuses the reply."""
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """One guardrail on a panel, and how much its score counts beside the others'."""
+
+    guardrail: Guardrail
+    weight: float = 1.0
+
+
+class Assessment(msgspec.Struct, frozen=True):
+    """What a panel thinks of a draft. scores: by name, of those that were asked; score: their weighted mean."""
+
+    passed: bool
+    score: float | None = None
+    scores: dict[str, float] = {}
+    findings: tuple[Finding, ...] = ()
+
+
+class _NoOpinionError(Exception):
+    """A guardrail has failed: it raised, or answered with what is no opinion."""
+
+
+class Panel:
+    """The guardrails of one duty, in the order in which they are asked."""
+
+    __slots__ = ("_weight", "seats", "threshold")
+
+    def __init__(self, seats: Sequence[Seat], threshold: float = THRESHOLD_DEFAULT) -> None:
+        named = zip(_names([seat.guardrail.name for seat in seats]), seats, strict=True)
+        self.seats = tuple(sorted(named, key=lambda place: place[1].guardrail.cost))
+        self.threshold = threshold
+        self._weight = sum(seat.weight for _, seat in self.seats)
+
+    def assess(self, draft: Draft) -> Assessment:
+        """The verdict on a draft. It never raises, whatever the guardrails do."""
+        scores: dict[str, float] = {}
+        findings: list[Finding] = []
+        asked = gained = 0.0
+        while not self._is_settled(len(scores), gained, self._weight - asked):
+            name, seat = self.seats[len(scores)]
+            try:
+                opinion = _opinion(seat.guardrail, draft)
+            except _NoOpinionError as failed:
+                message = f"the guardrail {name} could not judge it: {failed}"
+                failure = Finding(seat.guardrail.name, message)
+                return Assessment(False, 0.0, {**scores, name: 0.0}, (*findings, failure))
+            scores[name] = opinion.score
+            findings += opinion.findings
+            gained += seat.weight * opinion.score
+            asked += seat.weight
+        return Assessment(self._reached(gained), round(gained / asked, SCORE_DIGITS), scores, tuple(findings))
+
+    def _is_settled(self, count: int, gained: float, left: float) -> bool:
+        """Whether all were asked, or those that are left could not change the verdict."""
+        return count == len(self.seats) or self._reached(gained) or not self._reached(gained + left)
+
+    def _reached(self, gained: float) -> bool:
+        """Whether so much of the whole weight is enough."""
+        return round(gained / self._weight, SCORE_DIGITS) >= self.threshold
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    """The same names, each once: the second of one kind is `choice-2`."""
+    return [name if name not in names[:n] else f"{name}-{names[:n].count(name) + 1}" for n, name in enumerate(names)]
+
+
+def _opinion(guardrail: Guardrail, draft: Draft) -> Opinion:
+    """What a guardrail thinks, as one that can be counted and stored. Raises _NoOpinionError."""
+    try:
+        opinion = guardrail.check(draft)
+    except BaseException as error:
+        raise _NoOpinionError(_told(error)) from error
+    return opinion if opinion is FINE else _counted(opinion, guardrail.name)
+
+
+def _counted(opinion: Any, name: str) -> Opinion:
+    if type(opinion) is not Opinion:
+        raise _NoOpinionError(f"it returned a {type(opinion).__name__}, not an Opinion")
+    score, findings = opinion.score, opinion.findings
+    if type(score) not in {int, float} or not isfinite(score) or not 0 <= score <= 1:
+        raise _NoOpinionError("its score is not a number from 0 to 1")
+    if type(findings) not in {tuple, list} or not all(_is_finding(finding) for finding in findings[:FINDINGS_MAX]):
+        raise _NoOpinionError("its findings are not a tuple of Finding")
+    found = tuple(Finding(name, finding.message, finding.path) for finding in findings[:FINDINGS_MAX])
+    score = round(float(score), SCORE_DIGITS)
+    if found:
+        return Opinion(score if score < 1 else 0.0, found)
+    unexplained = () if score == 1 else (Finding(name, f"{name} gives it a score of {score:g}, of 1"),)
+    return Opinion(score, unexplained)
+
+
+def _is_finding(finding: Any) -> bool:
+    return type(finding) is Finding and type(finding.message) is str and type(finding.path) is str
+
+
+def _told(error: BaseException) -> str:
+    """An error in a few words; its own text may raise, too."""
+    try:
+        text = cut_short(" ".join(str(error).split()), ERROR_CHARS_MAX)
+    except Exception:  # noqa: BLE001 - a foreign error's text is foreign code
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -504,6 +504,7 @@ class Machine:
             at_us=at_us,
             step=command.step,
             attempt=command.attempt,
+            job=job,
         )
 
 

@@ -74,7 +74,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     writes. samples: that many independent copies, named id-1, id-2, ... for_each: one copy per item of the list at
     this path, named id-0, id-1, ... when: run only where this holds. join: `any_outcome` runs although a need died.
     timeout, backoff: durations such as `2s`; with `retries` they override the agent's. schema: a JSON Schema over the
-    writes, beside the agent's. budget: what its calls may consume in one run, such as `{calls: 3}`.
+    writes, beside the agent's. guardrails: checks on its replies, beside the agent's. threshold: the score they must
+    reach, in place of the agent's. budget: what its calls may consume in one run, such as `{calls: 3}`.
     """
 
     id: str
@@ -94,6 +95,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     backoff: str | None = None
     schema: Mapping[str, Any] | None = None
     budget: Mapping[str, Any] | None = None
+    guardrails: Sequence[Any] = ()
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
@@ -114,6 +117,15 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
             if not isinstance(getattr(self, name), kind):
                 found = type(getattr(self, name)).__name__
                 raise PlanError(f"{name} of step {self.id} is a {found}", place=("plan", self.id, name))
+        set_field(self, "guardrails", listed(self.guardrails))
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            message = f"the threshold of step {self.id} is {self.threshold}"
+            raise PlanError(message, fix="more than 0, up to 1", place=("plan", self.id, "threshold"))
+
+
+def listed(guardrails: Sequence[Any]) -> tuple[Any, ...]:
+    """Declared guardrails, where code alone is written as in a team file."""
+    return tuple({"use": guardrail} if callable(guardrail) else guardrail for guardrail in guardrails)
 
 
 def _condition(when: Mapping[str, Any], step: str) -> Condition:
@@ -138,6 +150,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "when": (Condition, _NONE),
     "schema": (Mapping, _NONE),
     "budget": (Mapping, _NONE),
+    "guardrails": (list, tuple),
+    "threshold": (int, float, _NONE),
 }
 
 

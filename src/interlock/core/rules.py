@@ -4,7 +4,7 @@ Compiled once per team and shared by all its runs. Compiling is proving: rules t
 two unordered steps write one, don't come to exist.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from interlock.errors import InputError, OwnershipError, PathError, PlanError, R
 from . import paths
 from .budget import BudgetPolicy, budget_of
 from .gate import OPEN, GatePolicy
+from .guardrail import THRESHOLD_DEFAULT, Guardrail, Panel, Seat
 from .paths import bits
 from .plan import INDEX, Plan, Step, hint
 from .policy import Policy, duration_ms
@@ -26,6 +27,7 @@ from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode
 
 # A wide plan without narrowed writes has a race for every pair of its steps: nobody reads them all.
 PROBLEMS_MAX = 100
+PATTERNS_SHOWN = 5
 
 
 class Role(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +38,8 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     schema: Mapping[str, Any] | None = None
     fallback: str | None = None
     version: str = ""
+    guardrails: Sequence[Any] = ()
+    threshold: float | None = None
     gate: GatePolicy = OPEN
     budget: BudgetPolicy | None = None
 
@@ -44,7 +48,8 @@ class Duty(msgspec.Struct, frozen=True):
     """One agent's part in one step: what it may see and write there, how it is tried, what its writes must look like.
 
     templated: `writable` still holds `{index}`, to be filled in for each item of a for_each. schema_texts: the schemas
-    as they were declared, as JSON. budgets: of the run, the agent and the step, as (what it is, whose it is, how much).
+    as they were declared, as JSON. panel: its guardrails; None where there are none. budgets: of the run, the agent and
+    the step, as (what it is, whose it is, how much).
     """
 
     agent: str
@@ -54,6 +59,7 @@ class Duty(msgspec.Struct, frozen=True):
     schemas: tuple[WritesSchema, ...]
     templated: bool = False
     schema_texts: tuple[str, ...] = ()
+    panel: Panel | None = None
     gate: GatePolicy = OPEN
     budgets: tuple[tuple[str, str, BudgetPolicy], ...] = ()
 
@@ -64,11 +70,16 @@ class Duty(msgspec.Struct, frozen=True):
         return paths.Patterns(tuple(pattern.replace(INDEX, str(index)) for pattern in self.writable.patterns))
 
 
+Guard = Callable[[Any], Seat]
+
+
 class Rules:
     """The rules, compiled.
 
     duties[n]: who does the step with plan number n: its agent, then that agent's fallbacks. first_duties[n]: the first
     of them; nobody does number 0, the request, so that one means nothing.
+
+    guard: makes a guardrail of what was declared as one; it raises a TeamError whose place counts from there.
 
     Raises TeamError (or one of its kinds) with every problem found.
     """
@@ -79,13 +90,17 @@ class Rules:
         roles: Mapping[str, Role],
         sharing: Sharing | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        guard: Guard | None = None,
         gate: GatePolicy = OPEN,
         budget: BudgetPolicy | None = None,
     ) -> None:
-        self.plan, self.roles, self.limits, self.gate, self.budget = plan, dict(roles), limits, gate, budget
+        self.plan, self.roles, self.limits, self.guard = plan, dict(roles), limits, guard
+        self.gate, self.budget = gate, budget
+        self._seats: dict[tuple[str, str], list[Seat]] = {}
         self.sharing = msgspec.structs.replace(sharing or Sharing(), stand_ins=stand_ins(self.roles))
         self._sights = {name: Sight(role.scope.readable) for name, role in roles.items()}
-        problems = list(islice(chain(role_problems(self.roles, self.sharing), self._step_problems()), PROBLEMS_MAX))
+        declared = chain(role_problems(self.roles, self.sharing), self._step_problems(), self._unmade_guardrails())
+        problems = list(islice(declared, PROBLEMS_MAX))
         if not problems:
             self._schemas = {name: _compiled(role.schema) for name, role in roles.items()}
             problems = list(islice(self._plan_problems(), PROBLEMS_MAX))
@@ -147,7 +162,8 @@ class Rules:
         texts = tuple(encode(schema).decode() for schema in (role.schema, step.schema) if schema is not None)
         sight, patterns = self._sight(step, agent), paths.Patterns(tuple(writable))
         budgets = tuple(self._budgets(step, agent))
-        return Duty(agent, sight, patterns, policy, schemas, templated, texts, role.gate, budgets)
+        panel = self._panel(step, agent)
+        return Duty(agent, sight, patterns, policy, schemas, templated, texts, panel, role.gate, budgets)
 
     def _budgets(self, step: Step, agent: str) -> Iterator[tuple[str, str, BudgetPolicy]]:
         """The budgets of one run that a call draws on."""
@@ -159,6 +175,15 @@ class Rules:
         ):
             if budget is not None:
                 yield kind, whose, budget
+
+    def _panel(self, step: Step, agent: str) -> Panel | None:
+        """The agent's guardrails that have something to look at in this step, and the step's own."""
+        role = self.roles[agent]
+        patterns = role.scope.write_permissions if step.writes is None else step.writes
+        seats = [seat for seat in self._seats["agents", agent] if _looks_at(seat, patterns)]
+        seats += self._seats["plan", self.plan.declared_id[step.id]]
+        threshold = next((t for t in (step.threshold, role.threshold) if t is not None), THRESHOLD_DEFAULT)
+        return Panel(seats, threshold) if seats else None
 
     def _sight(self, step: Step, agent: str) -> Sight:
         """What an agent may read in a step: its scope, cut to the step's own reads."""
@@ -254,6 +279,54 @@ class Rules:
         yield from self._succession_problems(writes)
         for step in steps[1:]:
             yield from self._unmet_schemas(step)
+        for name, role in self.roles.items():
+            for seat in self._seats["agents", name]:
+                blind = _blind(seat, f"agent {name}", role.scope.write_permissions)
+                if blind is not None:
+                    yield TeamError(blind[0], fix=blind[1], place=("agents", name, "guardrails"), agents=(name,))
+        for step in self.plan.declared:
+            yield from self._idle_guardrails(step)
+
+    def _unmade_guardrails(self) -> Iterator[TeamError]:
+        """Make all guardrails, each once; what can't be made."""
+        holders = [("agents", name, role.guardrails) for name, role in self.roles.items()]
+        for section, name, declared in (*holders, *(("plan", step.id, step.guardrails) for step in self.plan.declared)):
+            seats = self._seats[section, name] = []
+            for number, guardrail in enumerate(declared):
+                try:
+                    assert self.guard is not None, "guardrails are declared, and nothing makes them"
+                    seats.append(self.guard(guardrail))
+                except TeamError as error:
+                    whose = f"{'step' if section == 'plan' else 'agent'} {name}"
+                    place = (section, name, "guardrails", str(number), *error.place)
+                    yield TeamError(f"a guardrail of {whose}: {error.sentence}", fix=error.fix, place=place)
+
+    def guardrails(self) -> Iterator[tuple[tuple[str, ...], Guardrail]]:
+        """All of them, each with its place."""
+        for (section, name), seats in self._seats.items():
+            for number, seat in enumerate(seats):
+                yield (section, name, "guardrails", str(number)), seat.guardrail
+
+    def _idle_guardrails(self, step: Step) -> Iterator[TeamError]:
+        """Guardrails that could never look at anything: most often a mistyped path."""
+        place, chain = ("plan", step.id, "guardrails"), self.chain(step.agent)
+        seats = self._seats["plan", step.id]
+        if step.threshold is not None and not seats and not any(self._seats["agents", agent] for agent in chain):
+            message = f"step {step.id} has a threshold, and no guardrail gives a score"
+            yield PlanError(message, fix="give it guardrails", place=(*place[:2], "threshold"))
+        for agent in chain:
+            scope, own = self.roles[agent].scope, self._seats["agents", agent]
+            writes = scope.write_permissions if step.writes is None else step.writes
+            sight = self._sight(step, agent)
+            has_schema = step.schema is not None or self.roles[agent].schema is not None
+            looking = [seat for seat in own if _looks_at(seat, writes)]
+            found = [
+                *(_blind(seat, f"{agent} in step {step.id}", writes) for seat in seats),
+                *(_unread(seat, f"{agent} in step {step.id}", sight) for seat in (*looking, *seats)),
+                *(_empty(seat, f"{agent} in step {step.id}", has_schema=has_schema) for seat in (*looking, *seats)),
+            ]
+            for message, fix in filter(None, found):
+                yield PlanError(message, fix=fix, place=place, agents=(agent,))
 
     def _race_fix(self, race: Race) -> str:
         field = paths.base(race.path)
@@ -292,6 +365,38 @@ class Rules:
 
 def _compiled(schema: Mapping[str, Any] | None) -> tuple[WritesSchema, ...]:
     return () if schema is None else (WritesSchema(schema),)
+
+
+_Problem = tuple[str, str] | None
+
+
+def _looks_at(seat: Seat, writable: Sequence[str]) -> bool:
+    """Whether a guardrail has something to look at in what may be written."""
+    watches = getattr(seat.guardrail, "watches", ())
+    return not watches or any(paths.intersection(watched, pattern) for watched in watches for pattern in writable)
+
+
+def _blind(seat: Seat, who: str, writable: Sequence[str]) -> _Problem:
+    if _looks_at(seat, writable):
+        return None
+    watched = ", ".join(getattr(seat.guardrail, "watches", ()))
+    message = f"the guardrail {seat.guardrail.name} looks at {watched}, which {who} can't write"
+    return message, f"it may write {', '.join(writable[:PATTERNS_SHOWN]) or 'nothing'}"
+
+
+def _unread(seat: Seat, who: str, sight: Sight) -> _Problem:
+    for path in getattr(seat.guardrail, "consults", ()):
+        if not any(paths.intersection(path, pattern) for pattern in sight.patterns):
+            message = f"the guardrail {seat.guardrail.name} compares with {path}, which {who} is not shown"
+            return message, f"let it read {path}: a guardrail sees what the agent was shown"
+    return None
+
+
+def _empty(seat: Seat, who: str, *, has_schema: bool) -> _Problem:
+    if has_schema or not getattr(seat.guardrail, "rests_on_schema", False):
+        return None
+    message = f"the guardrail {seat.guardrail.name} checks nothing of {who}: no schema is declared"
+    return message, "name a model or a JSON Schema in it, or declare a schema"
 
 
 def deciding(step: Step) -> tuple[str, ...]:

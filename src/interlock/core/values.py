@@ -23,6 +23,22 @@ KEY_CHARS_SHOWN = 80
 
 encode_written: Any = msgspec.json.Encoder().encode
 encode_canonical: Any = msgspec.json.Encoder(order="sorted").encode
+
+
+def described(function: Any) -> str:
+    """A callable as "module:qualname"; an object that isn't a function by its type."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _code(value: Any) -> str:
+    if not callable(value):
+        raise TypeError(f"a {type(value).__name__} is not JSON")
+    return described(value)
+
+
+# Declarations may hold code, which is declared by where it is found.
+encode_declared: Any = msgspec.json.Encoder(order="sorted", enc_hook=_code).encode
 decode: Any = msgspec.json.decode
 
 
@@ -173,5 +189,5 @@ def content_hash(data: bytes) -> str:
 
 
 def hash_of(value: Any) -> str:
-    """The hash of a plain value or struct by its canonical form, in hex."""
-    return content_hash(encode_canonical(value))
+    """The hash of a declaration by its canonical form, in hex."""
+    return content_hash(encode_declared(value))

@@ -23,7 +23,8 @@ def without_secrets(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:
         message = f"the reply holds the value of {name}, which is secret; leave it out"
         refused = (Finding("secret", message),)
         fact = e.AttemptRefused(fact.at_us, fact.step, fact.attempt, refused, e.NULL, fact.reads, fact.usage)
-    return _told(fact, secrets) if name or isinstance(fact, _CUT) else fact
+    is_cut = isinstance(fact, _CUT) or (isinstance(fact, e.AttemptCommitted) and fact.findings)
+    return _told(fact, secrets) if name or is_cut else fact
 
 
 def _told(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:

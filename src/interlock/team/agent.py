@@ -93,7 +93,7 @@ class Agent(_Who, frozen=True, kw_only=True):
         """Its declaration without its code, for the core."""
         gate = gate_of(breaker=self.breaker, rate=self.rate, budget=self.budget)
         budget = run_budget_of(self.budget)
-        return Role(self.scope, self.policy, self.schema, self.fallback, self.version, gate, budget)
+        return Role(self.scope, self.policy, self.schema, self.fallback, self.version, gate=gate, budget=budget)
 
 
 class Declaration(msgspec.Struct, frozen=True):

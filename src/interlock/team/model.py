@@ -128,7 +128,7 @@ class Team:
         if self.plan is None:
             raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
         gate, budget = gate_of(rate=self.rate, budget=self.budget), run_budget_of(self.budget)
-        return Rules(self.plan, self.roles, self.sharing, self.limits, gate, budget)
+        return Rules(self.plan, self.roles, self.sharing, self.limits, gate=gate, budget=budget)
 
     @cached_property
     def document(self) -> bytes:

@@ -98,7 +98,9 @@ class Situations:
             kept = plan.declared_id[plan.steps[n].id]
             steps = [step if step.id == kept else msgspec.structs.replace(step, when=None) for step in plan.declared]
             freed = Plan(steps, steps_max=rules.limits.steps_max)
-            self._unconditional[n] = Rules(freed, rules.roles, rules.sharing, rules.limits)
+            self._unconditional[n] = Rules(
+                freed, rules.roles, rules.sharing, rules.limits, rules.guard, rules.gate, rules.budget
+            )
         return self._unconditional[n]
 
 

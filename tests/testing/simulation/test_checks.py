@@ -157,7 +157,8 @@ def judged(answer):
     bank = machine.bank
     view = bank.view(1, account.steps["a"].duty.sight)
     given = {"bank": bank, "duty": account.steps["a"].duty, "index": 0, "limits": account.rules.limits, "view": view}
-    return assess(answer, **given, at_us=0, step="a", attempt=1), Ended(answer, job=SimpleNamespace(view=view))
+    verdict = assess(answer, **given, at_us=0, step="a", attempt=1, job=None)
+    return verdict, Ended(answer, job=SimpleNamespace(view=view))
 
 
 @pytest.mark.parametrize(
