@@ -107,8 +107,8 @@ class Journal(Protocol):
     async def run(self, run_id: str) -> RunRow:
         """One run. Raises RunNotFound."""
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50) -> list[RunRow]:
-        """The newest runs first, at most `limit`; 0 for all."""
+    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
+        """The newest runs first, at most `limit`; 0 for all. before: only those opened before this run."""
 
     async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
         """Become the owner of one run, parked or running, or of all running runs and batches.

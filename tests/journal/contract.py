@@ -410,6 +410,20 @@ class JournalContract:
         assert len(await journal.runs()) == 50
         assert len(await journal.runs(limit=0)) == 60
 
+    @in_loop
+    async def test_a_list_goes_on_before_a_run(self, opened):
+        journal = opened.open()
+        await open_batch(journal, 2)
+        for row in range(2):
+            await open_run(journal, f"b-{row}", opening=row_of("b", row))
+            await open_run(journal, f"alone-{row}")
+
+        assert ids(await journal.runs(before="alone-1")) == ["b-1", "alone-0", "b-0"]
+        assert ids(await journal.runs(before="alone-1", limit=2)) == ["b-1", "alone-0"]
+        assert ids(await journal.runs(before="alone-1", batch="b")) == ["b-1", "b-0"]
+        assert await journal.runs(before="b-0") == []
+        assert await journal.runs(before="nobody") == []
+
     # --- ownership ---
 
     @in_loop

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from itertools import dropwhile, islice
 from typing import Any
 
 import msgspec
@@ -136,10 +137,12 @@ class MemoryJournal:
             raise RunNotFound(f"there is no run {run_id} in this journal")
         return self.store.rows[run_id]
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50) -> list[RunRow]:
+    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
         """See ports.Journal."""
         self._check_open()
-        rows = reversed(self.store.rows.values())
+        rows: Iterable[RunRow] = reversed(self.store.rows.values())
+        if before:
+            rows = islice(dropwhile(lambda row: row.run_id != before, rows), 1, None)
         found = [row for row in rows if status in {"", row.status} and batch in {"", row.batch}]
         return found[: limit or None]
 

@@ -28,7 +28,9 @@ FROM run WHERE run_id = ?;
 -- name: runs
 SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
     coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '')
-FROM run WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR batch = ?2) ORDER BY number DESC LIMIT ?3;
+FROM run WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR batch = ?2)
+    AND number < iif(?4 = '', 9223372036854775807, (SELECT number FROM run WHERE run_id = ?4))
+ORDER BY number DESC LIMIT ?3;
 
 -- name: owners: whoever owns something that is not finished
 SELECT DISTINCT owner FROM run WHERE status = 'running'

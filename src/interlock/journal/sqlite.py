@@ -86,9 +86,9 @@ class SqliteJournal:
         """See ports.Journal."""
         return await self._read(lambda: self._store.run(run_id))
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50) -> list[RunRow]:
+    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
         """See ports.Journal."""
-        return await self._read(lambda: self._store.runs(status, batch, limit))
+        return await self._read(lambda: self._store.runs(status, batch, limit, before))
 
     async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
         """See ports.Journal."""

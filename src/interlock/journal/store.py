@@ -313,9 +313,9 @@ class SqliteStore:
             raise _no_run(run_id)
         return RunRow(*found[0])
 
-    def runs(self, status: str, batch: str, limit: int) -> list[RunRow]:
+    def runs(self, status: str, batch: str, limit: int, before: str = "") -> list[RunRow]:
         """The newest runs first."""
-        return [RunRow(*row) for row in self._run_query("runs", status, batch, limit or -1)]
+        return [RunRow(*row) for row in self._run_query("runs", status, batch, limit or -1, before)]
 
     def claim(self, run_id: str, team: str, source: str | None) -> list[RunRow]:
         """Take over what nobody alive owns: one run, which may be parked, or everything (of one team, of one file)."""

@@ -222,9 +222,9 @@ class FaultyJournal:
         """See ports.Journal."""
         return await self.inner.run(run_id)
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50) -> list[RunRow]:
+    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
         """See ports.Journal."""
-        return await self.inner.runs(status=status, batch=batch, limit=limit)
+        return await self.inner.runs(status=status, batch=batch, limit=limit, before=before)
 
     async def blob(self, key: str) -> bytes:
         """See ports.Journal."""

@@ -227,9 +227,9 @@ class SlowSqliteJournal:
         row: RunRow = self._read(lambda: self._store.run(run_id))
         return row
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50) -> list[RunRow]:
+    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
         """See ports.Journal."""
-        rows: list[RunRow] = self._read(lambda: self._store.runs(status, batch, limit))
+        rows: list[RunRow] = self._read(lambda: self._store.runs(status, batch, limit, before))
         return rows
 
     async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
