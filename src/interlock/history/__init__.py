@@ -4,21 +4,26 @@ A `Record` is what a journal keeps of one run. Its `Story` is the run as it is n
 context. A `Replay` folds the events again, one `Moment` after another, and names each `Mismatch` between what was
 journaled and what the machine computes; `Handed` is one call as its agent saw it. A `Lineage` leads from a value back
 to the request, one `Origin` at a time. A `Difference` is where two runs part. `sentence` says an event in words.
+`Figures` are what many runs come to, agent by agent; a `Spread` of them, their percentiles.
 """
 
 from .difference import Contrast, Difference, Divergence, compare
+from .figures import AgentFigures, Figures
 from .lineage import Lineage, Origin, lineage
 from .record import Record
 from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
+from .spread import Spread
 from .story import Attempt, Ending, StepStory, Story, attempts, outcome_of, story, timestamp
 from .telling import sentence, some, visible
 
 __all__ = [
+    "AgentFigures",
     "Attempt",
     "Contrast",
     "Difference",
     "Divergence",
     "Ending",
+    "Figures",
     "Handed",
     "Lineage",
     "Mismatch",
@@ -27,6 +32,7 @@ __all__ = [
     "Origin",
     "Record",
     "Replay",
+    "Spread",
     "StepStory",
     "Story",
     "attempts",
