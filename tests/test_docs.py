@@ -40,6 +40,7 @@ LINKED_PAGES = [
     "docs/agents-llm.md",
     "docs/debugging.md",
     "docs/doctor.md",
+    "docs/stats.md",
     "docs/team-file.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",

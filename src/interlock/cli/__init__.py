@@ -1,7 +1,8 @@
 """The command line: it parses, calls what lies below, and renders. It decides nothing.
 
 `app` holds the commands; `inputs` and `config` read what the user gives; `running` and `resuming` drive an engine, with
-`interrupts` watching for Ctrl-C; `looking` and `replaying` read journals only; `screens`, `bar` and `paint` draw.
+`interrupts` watching for Ctrl-C; `looking`, `replaying` and `counting` read journals only; `screens`, `bar` and `paint`
+draw.
 """
 
 import os

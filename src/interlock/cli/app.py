@@ -273,6 +273,43 @@ def diff(
 
 
 @command
+def stats(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="Which; all by default.", autocompletion=_recent_runs, show_default=False
+        ),
+    ] = None,
+    *,
+    batch: Annotated[
+        str, typer.Option("--batch", metavar="BATCH", help="Only the runs of this batch.", show_default=False)
+    ] = "",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", help="Only runs that began at most so long ago: 24h, 7d.", show_default=False
+        ),
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option("--team", metavar="TEAM", help="Only the runs of this team file.", show_default=False)
+    ] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option("--agent", metavar="AGENT", help="Only this agent.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Only the newest N runs.", show_default=False)
+    ] = None,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Count how well each agent works, how fast, and for how much."""
+    from . import config, counting
+
+    chosen = counting.Choice.of(names, batch=batch, since=since, team=team, agents=agent, limit=limit)
+    return counting.stats(config.settings(journal), chosen, json=json)
+
+
+@command
 def cancel(
     run: RunName,
     *,

@@ -13,11 +13,12 @@ from rich.text import Text
 from interlock.core import events as e
 from interlock.engine import clock
 from interlock.engine.run import Run
+from interlock.history import Figures
 from interlock.testing.simulation.campaign import Report
 
 from .paint import MARKS
 from .tally import Tally
-from .text import count, duration, line, plain
+from .text import ago, count, duration, line, plain
 
 REFRESH_PER_SECOND = 8
 RUNNING_SHOWN = 4
@@ -107,6 +108,26 @@ class StepsLine(_Moving):
             elif isinstance(event, e.AttemptRefused | e.AttemptFailed | e.QuestionAsked):
                 self._states[event.step] = "waiting"
         self._status.update(Text(_step_line(self._states)))
+
+
+class ReadingLine(_Moving):
+    """One line that says how much of a journal was read."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._status = console.status(Text("reading"), spinner="dots", refresh_per_second=REFRESH_PER_SECOND)
+        self._began = self._last = clock.monotonic()
+        super().__init__(console, self._status)
+
+    def moved(self, figures: Figures) -> None:
+        """More runs were read."""
+        now = clock.monotonic()
+        if now - self._last < 1 / REFRESH_PER_SECOND:
+            return
+        self._last = now
+        rate = figures.runs / (now - self._began)
+        since = ago(figures.first_us, clock.now_us())
+        self._status.update(Text(f"{figures.runs:,} runs read, back to {since} ({rate:,.0f}/s)"))
 
 
 def _step_line(states: dict[str, str]) -> str:

@@ -53,12 +53,12 @@ def settings(journal: str | None = None, concurrency: int | None = None) -> Sett
     return Settings(journal or named, concurrency, flags)
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, flag: str = "--grace") -> float:
     """A duration given as a flag, such as `10s`. Raises InputError."""
     try:
         return duration_ms(text) / 1_000
     except PlanError as error:
-        raise InputError(f"--grace: {error.sentence}", fix=error.fix) from None
+        raise InputError(f"{flag}: {error.sentence}", fix=error.fix) from None
 
 
 def _file(path: Path) -> dict[str, Any]:
