@@ -152,6 +152,7 @@ _MERGED = st.lists(st.sampled_from(list(REDUCERS)), unique=True, max_size=2)
 _SHARED = st.sampled_from(["{own}", "{own}.common", "{own}.common.x", "{own}.s1"])
 _OPERATORS = st.sampled_from(["==", "!=", "<", ">=", "exists", "absent"])
 _ITEMS = st.lists(scalars | texts, max_size=WIDTH_MAX + 1)
+_ON_DEAD = st.sampled_from(["fail_run", "fail_run", "skip", "continue"])
 _SOMETIMES = st.sampled_from([False, False, True])
 
 
@@ -189,7 +190,9 @@ def _roles(draw: st.DrawFn) -> dict[str, Role]:
         own = "ann" if name == STAND_IN else name
         writable = [own, *REDUCERS, *(["draft"] if name in SUCCESSION else [])]
         fallback = STAND_IN if name == "ann" else None
-        roles[name] = Role(Scope(["act"], draw(_ACCESS), writable), draw(_POLICIES), fallback=fallback)
+        roles[name] = Role(
+            Scope(["act"], draw(_ACCESS), writable), draw(_POLICIES), fallback=fallback, on_dead=draw(_ON_DEAD)
+        )
     return roles
 
 
@@ -213,6 +216,7 @@ def _steps(
         for_each=draw(_lists_to_expand(committed)) if copies == "for_each" else None,
         when=draw(_conditions(committed)) if draw(_SOMETIMES) else None,
         join="any_outcome" if draw(_SOMETIMES) else "all",
+        on_dead=draw(st.sampled_from([None, None, None, "fail_run", "skip", "continue"])),
     )
     ordered = [other.id for other in before if _overlap(_written_by(step), _written_by(other))]
     return msgspec.structs.replace(step, needs=tuple(dict.fromkeys((*step.needs, *ordered)))), mine

@@ -510,6 +510,59 @@ def test_any_outcome_is_skipped_where_every_need_was():
     assert run.states["b"] == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("on_dead", "after", "beside", "any_outcome", "end"),
+    [
+        ("fail_run", "skipped", "skipped", "ready", "failed"),
+        ("skip", "skipped", "ready", "ready", "succeeded"),
+        ("continue", "ready", "ready", "ready", "succeeded"),
+    ],
+)
+def test_what_a_dead_step_means_for_those_that_need_it_and_for_the_run(on_dead, after, beside, any_outcome, end):
+    """`after` needs only the dead step, `beside` a committed one as well; `handler` takes any outcome."""
+    run = Transcript(
+        step("a", writes=["x"], on_dead=on_dead),
+        step("b", writes=["y"]),
+        step("after", needs=["a"], writes=["after"]),
+        step("beside", needs=["a", "b"], writes=["beside"]),
+        step("handler", needs=["a"], join="any_outcome", writes=["handler"]),
+    )
+    run.begin()
+    run.reply("b")
+    run.refuse("a")
+
+    assert run.states == {"a": "dead", "b": "committed", "after": after, "beside": beside, "handler": any_outcome}
+    for one in ("after", "beside", "handler"):
+        if run.states[one] == "ready":
+            run.reply(one)
+    assert run.machine.status == end
+    assert run.crash() == []
+    assert run.machine.status == end
+
+
+def test_a_step_says_on_dead_in_place_of_its_agent():
+    roles = {"ann": Role(ALL, ONCE, on_dead="skip")}
+    run = Transcript(step("a", writes=["x"]), step("b", writes=["y"], on_dead="fail_run"), roles=roles)
+    run.begin()
+    run.refuse("a")
+
+    assert run.refuse("b")[-1] == "failed: b: '' is not a dotted path"
+
+
+def test_what_counts_as_skipped_does_not_block_what_comes_later():
+    run = Transcript(
+        step("a", writes=["x"], on_dead="skip"),
+        step("b", needs=["a"], writes=["y"]),
+        step("c", writes=["z"]),
+        step("d", needs=["b", "c"], writes=["d"]),
+    )
+    run.begin()
+    run.refuse("a")
+
+    assert run.machine.reasons[run.machine.number["b"]] == "every step it needs was skipped"
+    assert run.reply("c") == ["call ann for d #1"]
+
+
 def test_phases_wait_for_one_another():
     run = Transcript(
         Phase("one", [step("a", writes=["a"]), step("b", writes=["b"])]), Phase("two", [step("c", writes=["c"])])
@@ -639,6 +692,22 @@ def test_a_group_is_dead_when_an_item_is_but_its_other_items_are_done():
     assert run.reply("a-1", {"out.a-1": 1}) == ["failed: a: a-0: '' is not a dotted path"]
     assert run.states == {"a": "dead", "b": "skipped", "a-0": "dead", "a-1": "committed"}
     assert run.context["out"] == {"a-1": 1}
+
+
+@pytest.mark.parametrize(("on_dead", "after"), [("skip", "skipped"), ("continue", "ready")])
+def test_a_group_outlives_a_dead_item_but_not_all_of_them(on_dead, after):
+    run = fan(roles={"ann": Role(ALL, ONCE, on_dead=on_dead)})
+    run.begin()
+    run.refuse("a-0")
+    assert run.reply("a-1", {"out.a-1": 1}) == ["call ann for b #1"]
+    assert run.states == {"a": "committed", "b": "ready", "a-0": "dead", "a-1": "committed"}
+    assert run.reply("b") == ["succeeded"]
+
+    run = fan(roles={"ann": Role(ALL, ONCE, on_dead=on_dead)})
+    run.begin()
+    run.refuse("a-0")
+    run.refuse("a-1")
+    assert run.states == {"a": "dead", "b": after, "a-0": "dead", "a-1": "dead"}
 
 
 def test_an_item_that_asks_parks_the_run():

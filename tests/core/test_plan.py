@@ -304,6 +304,7 @@ RENAME = "rename one of them"
         ([step("a", backoff="8d")], "the backoff of step a is 8d; more than 0 and up to 7d is possible"),
         ([step("a", timeout="soon")], "'soon' is not a duration; write a number and a unit"),
         ([step("a", join="any")], "step a has the join 'any'; use one of: all, any_outcome"),
+        ([step("a", on_dead="die")], "step a has the on_dead 'die'; use one of: fail_run, skip, continue"),
         ([step("a", writes=["x.{index}"])], "step a writes x.{index}, but only samples and for_each have an {index}"),
         (
             [step("collect", "classfy"), step("classify")],
@@ -340,6 +341,7 @@ def test_what_is_no_plan_is_refused_with_the_fault_and_the_mend(declared, compla
         ([step("a", retries=101)], ("plan", "a", "retries")),
         ([step("a", backoff="8d")], ("plan", "a", "backoff")),
         ([step("a", join="any")], ("plan", "a", "join")),
+        ([step("a", on_dead="die")], ("plan", "a", "on_dead")),
         ([step("a", writes=["x.{index}"])], ("plan", "a", "writes")),
         ([step("a", "gone")], ("plan", "a", "needs")),
         ([step("late", "b"), step("b", "c"), step("c", "b")], ("plan", "b", "needs")),

@@ -83,6 +83,7 @@ def test_the_documented_file_loads(tmp_path):
             use: support.agents:triage
             effort: simple
             retries: 2
+            on_dead: continue
             fallback: triage_rules
           triage_rules:
             allowed_actions: [classify_ticket]
@@ -124,6 +125,7 @@ def test_the_documented_file_loads(tmp_path):
             needs: [choose]
             when: {path: ticket.category, op: in, value: [billing, "no"]}
             join: any_outcome
+            on_dead: skip
             instructions: ""
         """,
     )
@@ -134,8 +136,9 @@ def test_the_documented_file_loads(tmp_path):
         *["classify", "option-1", "option-2", "option-3", "choose", "edit"]
     ]
     assert str(team.rules.plan.steps[-1].when) == 'ticket.category in ["billing","no"]'
-    assert team.line(("plan", "choose", "reads")) == 44
-    assert team.line(("plan", "option-2")) == 42
+    assert team.line(("plan", "choose", "reads")) == 45
+    assert team.line(("plan", "option-2")) == 43
+    assert team.rules.on_dead == ["fail_run", "continue", *["fail_run"] * 4, "skip"]
 
 
 def test_steps_and_phases_mix(tmp_path):

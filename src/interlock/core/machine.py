@@ -21,7 +21,7 @@ from .context import EVERYTHING, Bank, View
 from .job import Job, Usage, idempotency_key
 from .plan import Step
 from .rules import Duty, Rules
-from .states import BUSY, DUE, LEGAL, TERMINAL, State, Status
+from .states import BUSY, COUNTS_AS, DUE, LEGAL, TERMINAL, State, Status
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -319,10 +319,11 @@ class Machine:
                 self._end_group(group)
 
     def _end_group(self, group: int) -> None:
-        dead = [n for n in self.items if self.label[n] == group and self.state[n] == "dead"]
+        items = [n for n in self.items if self.label[n] == group]
+        dead = [n for n in items if self.state[n] == "dead"]
         self._busy += 1
         del self._items_left[group]
-        if dead:
+        if dead and (self.rules.on_dead[group] == "fail_run" or len(dead) == len(items)):
             self._end(group, "dead", f"{self.step_id(dead[0])}: {self.reasons[dead[0]]}")
         else:
             self._end(group, "committed", "")
@@ -347,18 +348,24 @@ class Machine:
         """Why a step whose needs have all ended must not run; the empty string if it may."""
         if self._all_committed:
             return ""
-        needs = self.plan.needs[n]
-        outcomes = {self.state[need] for need in needs}
+        needs, whole = self.plan.needs[n], self.step(n).join == "all"
+        # Who takes any outcome wants to know of a dead one, whatever it counts as for others.
+        outcome = {need: self._counts_as(need) if whole else self.state[need] for need in needs}
+        outcomes = set(outcome.values())
         if outcomes == {"committed"}:
             return ""
-        lost = next((need for need in needs if self.state[need] == "dead" or need in self._blocked), None)
-        if lost is not None and self.step(n).join == "all":
+        lost = next((need for need in needs if outcome[need] == "dead" or need in self._blocked), None)
+        if lost is not None and whole:
             self._blocked.add(n)
             fate = "is dead" if self.state[lost] == "dead" else "can't run"
             return f"it needs {self.step_id(lost)}, which {fate}"
         if outcomes == {"skipped"} and lost is None:
             return "every step it needs was skipped"
         return ""
+
+    def _counts_as(self, n: int) -> State:
+        """What a step that has ended is for those that need all they need."""
+        return COUNTS_AS[self.rules.on_dead[n]] if self.state[n] == "dead" else self.state[n]
 
     def _move(self, n: int, to: State) -> None:
         state = self.state[n]
@@ -421,7 +428,9 @@ class Machine:
         return c.ExpandStep(step_id, Raw(msgspec.json.encode(items)))
 
     def _finish(self) -> c.FinishRun:
-        dead = next((n for n, state in enumerate(self.state) if state == "dead"), None)
+        fails, label = self.rules.on_dead, self.label
+        lost = (n for n, state in enumerate(self.state) if state == "dead" and fails[label[n]] == "fail_run")
+        dead = next(lost, None)
         if dead is None:
             return c.FinishRun("succeeded", "")
         return c.FinishRun("failed", f"{self.step_id(dead)}: {self.reasons[dead]}")

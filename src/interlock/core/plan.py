@@ -21,6 +21,7 @@ from . import paths
 from .paths import bits
 from .policy import RETRIES_MAX, TIMEOUT_MS_MAX, duration_ms
 from .scope import texts
+from .states import OnDead
 from .values import DEFAULT_LIMITS, encode, hash_of
 
 SAMPLES_MAX = 100
@@ -73,6 +74,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     step; in `writes`, `{step}` is the step's id and `{index}` its number. stale_ok: it may read what an unordered step
     writes. samples: that many independent copies, named id-1, id-2, ... for_each: one copy per item of the list at
     this path, named id-0, id-1, ... when: run only where this holds. join: `any_outcome` runs although a need died.
+    on_dead: what its being given up means for the run: `fail_run`, `skip` (it counts as skipped) or `continue` (who
+    needs it runs all the same); by default what its agent says.
     timeout, backoff: durations such as `2s`; with `retries` they override the agent's. schema: a JSON Schema over the
     writes, beside the agent's. guardrails: checks on its replies, beside the agent's. threshold: the score they must
     reach, in place of the agent's. budget: what its calls may consume in one run, such as `{calls: 3}`.
@@ -90,6 +93,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     for_each: str | None = None
     when: Condition | None = None
     join: Join = _ALL
+    on_dead: OnDead | None = None
     timeout: str | None = None
     retries: int | None = None
     backoff: str | None = None
@@ -267,6 +271,9 @@ def _check_step(step: Step) -> None:
     if step.join not in get_args(Join):
         fix = f"use one of: {', '.join(get_args(Join))}"
         raise PlanError(f"step {step.id} has the join {step.join!r}", fix=fix, place=(*place, "join"))
+    if step.on_dead not in {None, *get_args(OnDead)}:
+        fix = f"use one of: {', '.join(get_args(OnDead))}"
+        raise PlanError(f"step {step.id} has the on_dead {step.on_dead!r}", fix=fix, place=(*place, "on_dead"))
     for name in ("timeout", "backoff"):
         text = getattr(step, name)
         if text is not None and not 0 < duration_ms(text) <= TIMEOUT_MS_MAX:

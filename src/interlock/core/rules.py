@@ -23,6 +23,7 @@ from .races import Race, Writers, races, unordered_reads
 from .reducers import REDUCERS
 from .schema import WritesSchema
 from .scope import Scope, Sharing, Sight, overlaps
+from .states import OnDead
 from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode
 
 # A wide plan without narrowed writes has a race for every pair of its steps: nobody reads them all.
@@ -31,13 +32,17 @@ PATTERNS_SHOWN = 5
 
 
 class Role(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An agent as declared, without its code. `version` changes the team's hash when the code changes its meaning."""
+    """An agent as declared, without its code. `version` changes the team's hash when the code changes its meaning.
+
+    on_dead: what a step of it that is given up means for the run, where the step doesn't say.
+    """
 
     scope: Scope
     policy: Policy = Policy()
     schema: Mapping[str, Any] | None = None
     fallback: str | None = None
     version: str = ""
+    on_dead: OnDead = "fail_run"
     guardrails: Sequence[Any] = ()
     threshold: float | None = None
     gate: GatePolicy = OPEN
@@ -77,7 +82,8 @@ class Rules:
     """The rules, compiled.
 
     duties[n]: who does the step with plan number n: its agent, then that agent's fallbacks. first_duties[n]: the first
-    of them; nobody does number 0, the request, so that one means nothing.
+    of them; nobody does number 0, the request, so that one means nothing. on_dead[n]: what it means for the run that
+    nobody could do step n.
 
     guard: makes a guardrail of what was declared as one; it raises a TeamError whose place counts from there.
 
@@ -108,6 +114,8 @@ class Rules:
             raise TeamError.of(problems)
         self.duties = [(), *(self._duties(step) for step in plan.steps[1:])]
         self.first_duties = [(duties or self.duties[1])[0] for duties in self.duties]
+        self.on_dead: list[OnDead] = ["fail_run"]
+        self.on_dead += [step.on_dead or self.roles[step.agent].on_dead for step in plan.steps[1:]]
 
     def encode_request(self, request: Any) -> bytes:
         """A request as the JSON it is stored as. Raises InputError: no object, not plain JSON, or too large."""

@@ -7,6 +7,8 @@ from typing import Literal
 
 State = Literal["waiting", "ready", "running", "backing_off", "escalated", "committed", "dead", "skipped", "cancelled"]
 Status = Literal["running", "parked", "succeeded", "failed", "cancelled"]
+# What it means for the run that a step is given up.
+OnDead = Literal["fail_run", "skip", "continue"]
 
 # What a step may become.
 LEGAL: dict[State, frozenset[State]] = {
@@ -20,6 +22,8 @@ LEGAL: dict[State, frozenset[State]] = {
     "skipped": frozenset(),
     "cancelled": frozenset(),
 }
+# What a dead step counts as for those that need it, by its `on_dead`.
+COUNTS_AS: dict[OnDead, State] = {"fail_run": "dead", "skip": "skipped", "continue": "committed"}
 TERMINAL = frozenset({"committed", "dead", "skipped", "cancelled"})
 DUE = frozenset({"ready", "backing_off"})
 BUSY = frozenset({"ready", "running", "backing_off"})

@@ -9,6 +9,7 @@ from interlock.core.plan import hint
 from interlock.core.policy import RETRIES_DEFAULT, TIMEOUT_COMPLEX_MS, TIMEOUT_SIMPLE_MS, Policy, duration_ms
 from interlock.core.rules import Role
 from interlock.core.scope import Scope
+from interlock.core.states import OnDead
 from interlock.errors import TeamError
 
 from .gates import gate_of, run_budget_of
@@ -35,7 +36,8 @@ class Agent(_Who, frozen=True, kw_only=True):
     first wait after a failure (200 ms). fallback: the agent that takes over. breaker, rate, budget: when it is
     not called, declared as in a team file. schema: a JSON Schema over the writes.
     isolation: `task`, `process` or `thread`. concurrency: how many of its calls may be open at a time. version: change
-    it when the code changes meaning.
+    it when the code changes meaning. on_dead: what it means for the run that a step of it is given up: `fail_run` (the
+    default), `skip` or `continue`.
 
     Raises TeamError, with every problem found.
     """
@@ -62,6 +64,7 @@ class Agent(_Who, frozen=True, kw_only=True):
     isolation: Isolation | None = None
     concurrency: int | None = None
     version: str = ""
+    on_dead: OnDead | None = None
 
     def __post_init__(self) -> None:
         problems = [*NAME.problems(self.name, ("name",))] or [*_problems(self)]
@@ -93,7 +96,10 @@ class Agent(_Who, frozen=True, kw_only=True):
         """Its declaration without its code, for the core."""
         gate = gate_of(breaker=self.breaker, rate=self.rate, budget=self.budget)
         budget = run_budget_of(self.budget)
-        return Role(self.scope, self.policy, self.schema, self.fallback, self.version, gate=gate, budget=budget)
+        on_dead = self.on_dead or "fail_run"
+        return Role(
+            self.scope, self.policy, self.schema, self.fallback, self.version, on_dead, gate=gate, budget=budget
+        )
 
 
 class Declaration(msgspec.Struct, frozen=True):

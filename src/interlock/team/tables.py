@@ -13,6 +13,7 @@ from interlock.core.policy import RETRIES_MAX
 from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope
+from interlock.core.states import OnDead
 from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError
 
@@ -69,6 +70,7 @@ ADDRESS = matching(
     "an address such as https://agents.example.com/triage, without a password", r"https?://[^\s/?#@]+([/?#]\S*)?"
 )
 FILLED_IN = matching("a text in which ${NAME} stands for a secret", r"([^$]|\$(?!\{)|\$\{[^\W\d]\w*\})*")
+ON_DEAD = Choice(get_args(OnDead))
 SCHEMA = Compiled(WritesSchema, "a JSON Schema over what is written")
 
 _ADAPTERS_LATER = frozenset({"a2a", "agent_framework", "pydantic_ai"})
@@ -328,6 +330,9 @@ AGENT = Record(
         ),
         "concurrency": Field(Whole(1, CONCURRENCY_MAX), "How many of its calls may be open at a time.", lone=True),
         "version": Field(TEXT, "Change it when its code changes meaning: runs keep to their version.", lone=True),
+        "on_dead": Field(
+            ON_DEAD, "What it means for the run that a step of it is given up (fail_run); see a step's.", lone=True
+        ),
     },
     later=_ADAPTERS_LATER | {"effects", "escalation", "guardrails", "on_request"},
     rivals=tuple(KINDS),
@@ -361,6 +366,12 @@ STEP = Record(
         "for_each": Field(PATH, "One copy for each item of the list at this path."),
         "when": Field(CONDITION, "The step is skipped unless this holds."),
         "join": Field(Choice(("all", "any_outcome")), "any_outcome: it runs although a step that it needs has died."),
+        "on_dead": Field(
+            ON_DEAD,
+            "If it is given up. fail_run: the run fails at its end. skip: it counts as skipped. continue: who needs it "
+            "runs all the same.",
+            lone=True,
+        ),
         "timeout": Field(DURATION, "In place of the agent's.", lone=True),
         "retries": Field(Whole(0, RETRIES_MAX), "In place of the agent's.", lone=True),
         "backoff": Field(DURATION, "In place of the agent's.", lone=True),

@@ -164,8 +164,8 @@ MUTANTS = [
         [
             (
                 "core/machine.py",
-                'if self.state[need] == "dead" or need in self._blocked), None)',
-                'if self.state[need] in {"dead", "skipped"} or need in self._blocked), None)',
+                'if outcome[need] == "dead" or need in self._blocked), None)',
+                'if outcome[need] in {"dead", "skipped"} or need in self._blocked), None)',
             )
         ],
     ),
@@ -308,7 +308,25 @@ MUTANTS = [
     ),
     Mutant(
         "join runs although a need is dead",
-        [("core/machine.py", 'if lost is not None and self.step(n).join == "all":', "if False:")],
+        [("core/machine.py", "if lost is not None and whole:", "if False:")],
+    ),
+    Mutant(
+        "who needs a step that may die is blocked by its death",
+        [("core/states.py", '"continue": "committed"', '"continue": "dead"')],
+    ),
+    Mutant(
+        "a run fails by a step whose death it outlives",
+        [("core/machine.py", ' and fails[label[n]] == "fail_run")', ")")],
+    ),
+    Mutant(
+        "one dead item is the death of all",
+        [
+            (
+                "core/machine.py",
+                'if dead and (self.rules.on_dead[group] == "fail_run" or len(dead) == len(items)):',
+                "if dead:",
+            )
+        ],
     ),
     Mutant(
         "hash of a view without its values",

@@ -35,8 +35,8 @@ def step(id_, *needs, **given):
     return Step(id_, given.pop("agent", "ann"), "act", needs=needs, **given)
 
 
-def each(id_, path, *needs):
-    return step(id_, *needs, for_each=path, writes=["out.{step}"])
+def each(id_, path, *needs, **given):
+    return step(id_, *needs, for_each=path, writes=["out.{step}"], **given)
 
 
 class Telling:
@@ -303,6 +303,25 @@ def test_any_outcome_is_enough_for_a_step_that_says_so():
     assert telling.states == {"a": "dead", "b": "skipped", "c": "committed"}
 
 
+def test_a_step_that_counts_as_skipped_or_done_when_it_is_dead_fails_no_run():
+    steps = [
+        step("a", on_dead="skip"),
+        step("b", "a"),
+        step("c", on_dead="continue"),
+        step("d", "c"),
+        step("e", "b", "c"),
+    ]
+    telling = dead(dead(Telling(*steps).begin(), "a"), "c")
+    assert telling.states == {"a": "dead", "b": "skipped", "c": "dead", "d": "waiting", "e": "waiting"}
+    telling.do("d").do("e")
+    with broken("ends", r"failed with dead: \['a', 'c'\]"):
+        telling.finish("failed")
+
+
+def test_who_takes_any_outcome_runs_after_one_that_counts_as_skipped():
+    dead(Telling(step("a", on_dead="skip"), step("b", "a", join="any_outcome")).begin(), "a").do("b").finish()
+
+
 def only_if(path, op="exists", value=None):
     return {"when": Condition(path, op, value)}
 
@@ -366,6 +385,16 @@ def test_a_dead_item_is_a_dead_step():
     telling.do("b-1")
     assert (telling.states["b"], telling.states["c"]) == ("dead", "skipped")
     telling.finish("failed")
+
+
+def test_a_step_outlives_a_dead_item_that_fails_no_run_but_not_all_of_them():
+    steps = [each("b", "list", on_dead="continue"), step("c", "b")]
+    telling = dead(Telling(*steps, request={"list": [1, 2]}).begin().expand("b", [1, 2]), "b-0").do("b-1")
+    assert telling.states["b"] == "committed"
+    telling.do("c").finish()
+    telling = dead(Telling(*steps, request={"list": [1]}).begin().expand("b", [1]), "b-0")
+    assert telling.states["b"] == "dead"
+    telling.do("c").finish()
 
 
 @pytest.mark.parametrize("items", [[1], [2, 1], [1, 2, 3], [1, True], [1, 2.0], "list", {}])

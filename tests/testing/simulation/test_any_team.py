@@ -30,6 +30,7 @@ def team_of(rules) -> il.Team:
                 backoff=f"{policy.backoff_ms}ms" if policy.backoff_ms else None,
                 fallback=role.fallback,
                 schema=role.schema,
+                on_dead=role.on_dead,
             )
         )
     sharing = rules.sharing

@@ -351,7 +351,8 @@ class Account:
         dead = [name for name, state in self.states.items() if state == "dead"]
         size, most = self.naive.size, self.rules.limits.context_bytes_max
         self.require("limits", size <= most, f"the context has {size:,} bytes, more than {most:,}")
-        self.require("ends", event.status == ("failed" if dead else "succeeded"), f"{event.status} with dead: {dead}")
+        fails = any(self._on_dead(name) == "fail_run" for name in dead)
+        self.require("ends", event.status == ("failed" if fails else "succeeded"), f"{event.status} with dead: {dead}")
         self.status, self.reason = event.status, event.reason
 
     # --- what follows from events ---
@@ -387,7 +388,8 @@ class Account:
             states = {self.steps[item].state for item in self._items[group]}
             if not states <= TERMINAL:
                 return
-            self.steps[group].state = "dead" if "dead" in states else "committed"
+            lost = "dead" in states and ("committed" not in states or self._on_dead(group) == "fail_run")
+            self.steps[group].state = "dead" if lost else "committed"
         self._skip_the_lost(self.steps[name].number)
 
     def _skip_the_lost(self, ended: int) -> None:
@@ -410,14 +412,22 @@ class Account:
         open_ = [need for need in needs if self.steps[need].state not in TERMINAL]
         if open_:
             return f"it must wait for {open_[0]}"
-        lost = [need for need in needs if self.steps[need].state == "dead" or need in self._blocked]
-        if lost and self._declared(one).join == "all":
-            return "it must be skipped: a step that it needs is lost"
-        if needs and not lost and all(self.steps[need].state == "skipped" for need in needs):
+        died = {need: self._on_dead(need) for need in needs if self.steps[need].state == "dead"}
+        if self._declared(one).join == "all":
+            if "fail_run" in died.values() or not self._blocked.isdisjoint(needs):
+                return "it must be skipped: a step that it needs is lost"
+        elif died or not self._blocked.isdisjoint(needs):
+            return "it was skipped" if one.state == "skipped" else "run"
+        if needs and all(self.steps[need].state == "skipped" or died.get(need) == "skip" for need in needs):
             return "it must be skipped: all that it needs was skipped"
         if one.state == "skipped":
             return "it was skipped"
         return "run"
+
+    def _on_dead(self, name: str) -> str:
+        """What it means for the run that this step has died: its own word, or else its agent's."""
+        step = self._declared(self.steps[name])
+        return step.on_dead or self.rules.roles[step.agent].on_dead
 
     def _require_turn(self, name: str, what: str) -> None:
         """That a step may begin: all that it needs is over, and its condition holds."""
