@@ -51,6 +51,50 @@ class RunRow(msgspec.Struct, frozen=True):
     faults: str = ""
 
 
+class LetterRow(msgspec.Struct, frozen=True):
+    """A step that was given up, as lists show it: a projection of events.
+
+    agent: whose step it is. source, batch: those of its run. redriven_run: the run in which it was tried again, which
+    may be its own; "" while nobody has. redriven_by, redriven_reason: who did that, and why. outcome: how that run
+    stands now.
+    """
+
+    run_id: str
+    step: str
+    agent: str
+    reason: str
+    attempts: int
+    at_us: int
+    source: str
+    batch: str
+    redriven_run: str = ""
+    redriven_us: int = 0
+    redriven_by: str = ""
+    redriven_reason: str = ""
+    outcome: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name for people and commands."""
+        return f"{self.run_id}/{self.step}"
+
+
+class Letters(msgspec.Struct, frozen=True):
+    """Which dead letters are meant: those with all that is given here.
+
+    source: a team file. reason: a text that the reason holds. since_us: given up then or later. waiting: not redriven.
+    """
+
+    run_id: str = ""
+    step: str = ""
+    agent: str = ""
+    source: str = ""
+    batch: str = ""
+    reason: str = ""
+    since_us: int = 0
+    waiting: bool = False
+
+
 class Batch(msgspec.Struct, frozen=True):
     """Many requests for one team, stored before the first of them runs. `origin` says where they came from."""
 
@@ -127,6 +171,12 @@ class Journal(Protocol):
 
     async def gates(self) -> list[tuple[str, AtGate]]:
         """All gates by name, as they are, with what the last moves of their breakers were (the newest first)."""
+
+    async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:
+        """The newest dead letters first, at most `limit`; 0 for all."""
+
+    async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
+        """Take dead letters, each (run id, step), off the list; returns how many were on it. Their events stay."""
 
     async def put_blob(self, data: bytes) -> str:
         """Keep content under its hash, once; returns the hash."""

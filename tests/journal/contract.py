@@ -15,7 +15,7 @@ from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.errors import JournalError, JournalTooNew, RunNotFound, StaleDriver
-from interlock.ports import Batch, Journal, Opening, Request
+from interlock.ports import Batch, Journal, LetterRow, Letters, Opening, Request
 
 TEAM, PLAN = "t" * 64, "p" * 64
 OPENING = Opening(TEAM, PLAN, "team.yaml")
@@ -38,6 +38,11 @@ def in_loop(test):
 def attempt(number: int, step: str = "s") -> e.AttemptStarted:
     """An event that can be told from the others."""
     return e.AttemptStarted(1_000 + number, step, number, "worker", "a" * 64)
+
+
+def buried(step: str, at_us: int = 2_000, agent: str = "ann") -> e.StepBuried:
+    """A step that is given up after three attempts."""
+    return e.StepBuried(at_us, step, f"{step} is no good", agent, 3)
 
 
 async def open_run(journal: Journal, run_id: str = "r", *more: e.AnyEvent, opening: Opening = OPENING) -> None:
@@ -285,6 +290,68 @@ class JournalContract:
         assert {row.run_id: row.faults for row in await journal.claim()} == {"ordinary": "", "faulty": "f" * 64}
         [claimed] = await journal.claim("faulty")
         assert claimed.faults == "f" * 64
+
+    # --- dead letters ---
+
+    @in_loop
+    async def test_a_step_that_is_given_up_is_a_letter_as_soon_as_that_is_durable(self, opened):
+        journal = opened.open()
+        assert await journal.letters(Letters()) == []
+        row_0 = row_of((await open_batch(journal, 1)).batch_id, 0)
+        await open_run(journal, "r", attempt(1), buried("a", 2_000), attempt(2), opening=row_0)
+        await open_run(journal, "s")
+        await journal.append("s", 1, [buried("b", 3_000), buried("c", 3_000), ENDED])
+        await refused(StaleDriver, journal, "s", 1, [buried("d", 9_000)])
+        found = await opened.open().letters(Letters())
+        assert found == [
+            LetterRow("s", "b", "ann", "b is no good", 3, 3_000, "team.yaml", ""),
+            LetterRow("s", "c", "ann", "c is no good", 3, 3_000, "team.yaml", ""),
+            LetterRow("r", "a", "ann", "a is no good", 3, 2_000, "team.yaml", "b"),
+        ]
+        assert [letter.name for letter in found] == ["s/b", "s/c", "r/a"]
+
+    @pytest.mark.parametrize(
+        ("wanted", "names"),
+        [
+            (Letters(run_id="r1"), ["r1/a"]),
+            (Letters(step="b"), ["r3/b", "r2/b"]),
+            (Letters(agent="bob"), ["r2/b"]),
+            (Letters(source="other.yaml"), ["r3/b"]),
+            (Letters(batch="b"), ["r1/a"]),
+            (Letters(reason="no good"), ["r3/b", "r2/b", "r1/a"]),
+            (Letters(reason="a is"), ["r1/a"]),
+            (Letters(reason="%"), []),
+            (Letters(since_us=2_000), ["r3/b", "r2/b"]),
+            (Letters(waiting=True), ["r3/b", "r2/b", "r1/a"]),
+            (Letters(step="b", agent="ann"), ["r3/b"]),
+        ],
+    )
+    @in_loop
+    async def test_letters_are_found_by_what_is_known_of_them(self, opened, wanted, names):
+        journal = opened.open()
+        row_0 = row_of((await open_batch(journal, 1)).batch_id, 0)
+        await open_run(journal, "r1", buried("a", 1_000), opening=row_0)
+        await open_run(journal, "r2", buried("b", 2_000, "bob"))
+        await open_run(journal, "r3", buried("b", 3_000), opening=Opening(TEAM, PLAN, "other.yaml"))
+        assert [letter.name for letter in await journal.letters(wanted)] == names
+        assert [letter.name for letter in await journal.letters(wanted, limit=1)] == names[:1]
+        assert [letter.name for letter in await journal.letters(wanted, limit=0)] == names
+
+    @in_loop
+    async def test_of_a_long_reason_the_list_has_the_beginning(self, opened):
+        journal = opened.open()
+        await open_run(journal, "r", e.StepBuried(2_000, "a", "ä" * 2_000))
+        [letter] = await journal.letters(Letters())
+        assert letter.reason == "ä" * 1_000
+
+    @in_loop
+    async def test_a_purged_letter_is_off_the_list_and_its_events_stay(self, opened):
+        journal = opened.open()
+        await open_run(journal, "r", buried("a"), buried("b"))
+        assert await journal.purge([("r", "a"), ("r", "z"), ("z", "a")]) == 1
+        assert [letter.name for letter in await opened.open().letters(Letters())] == ["r/b"]
+        assert await journal.load("r") == [STARTED, buried("a"), buried("b")]
+        assert await journal.purge([("r", "a")]) == 0
 
     # --- what can't be read ---
 

@@ -46,6 +46,7 @@ DEFAULTS = {
     "reply_arrived_late": {"usage": None},
     "question_asked": {"usage": None, "reads": ()},
     "run_cancelled": {"reason": ""},
+    "step_buried": {"agent": "", "attempts": 0},
     "run_finished": {"reason": ""},
 }
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 import interlock.core.events as e
@@ -17,10 +18,10 @@ from interlock.errors import JournalError, JournalFull, JournalTooNew, JournalUn
 from interlock.journal import store
 from interlock.journal.ownership import DriverLocks
 from interlock.journal.sqlite import SqliteJournal
-from interlock.ports import Batch, Opening
+from interlock.ports import Batch, LetterRow, Letters, Opening
 
 from .conftest import opened
-from .contract import CANCEL, ENDED, OPENING, PARKED, PLAN, STARTED, TEAM, attempt, ids, in_loop, open_run
+from .contract import CANCEL, ENDED, OPENING, PARKED, PLAN, STARTED, TEAM, attempt, buried, ids, in_loop, open_run
 from .processes import Process
 
 FORMAT = len(store.MIGRATIONS)
@@ -121,6 +122,33 @@ async def test_an_older_journal_is_brought_up_to_date(path, monkeypatch):
         assert sql(path, "SELECT colour FROM run") == [("red",)]
     with pytest.raises(JournalTooNew):
         SqliteJournal(path)
+
+
+@in_loop
+async def test_what_was_given_up_before_there_was_a_list_is_on_it(path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(store, "MIGRATIONS", store.MIGRATIONS[:1])
+        earlier.setattr(store.SqliteStore, "_append", without_letters(store.SqliteStore._append))
+        async with opened(path) as journal:
+            calls = [attempt(1, "a"), attempt(1, "b"), attempt(2, "a")]
+            mended = msgspec.structs.replace(attempt(2, "a"), agent="fallback")
+            await open_run(journal, "r", *calls, mended, e.StepBuried(5_000, "a", "no good"))
+            await open_run(journal, "s", e.StepBuried(6_000, "a", "there is nothing at x"), buried("c"))
+            await open_run(journal, "damaged", buried("a"))
+    sql(path, "UPDATE event SET data = CAST(substr(data, 1, 30) AS BLOB) WHERE run = 3 AND seq = 1")
+    async with opened(path) as journal:
+        assert await journal.letters(Letters()) == [
+            LetterRow("s", "a", "", "there is nothing at x", 0, 6_000, "team.yaml", ""),
+            LetterRow("r", "a", "worker", "no good", 2, 5_000, "team.yaml", ""),
+            LetterRow("s", "c", "ann", "c is no good", 3, 2_000, "team.yaml", ""),
+        ]
+
+
+def without_letters(append):
+    def appended(self, group):
+        return append(self, [msgspec.structs.replace(item, letters=()) for item in group])
+
+    return appended
 
 
 @in_loop

@@ -317,7 +317,26 @@ def held() -> Told:
     return told
 
 
-RUNS = (chain, wide, refused, failed, interrupted, parked, withdrawn, cancelled, faulty, limited, under_way, held)
+def outlived() -> Told:
+    """Dead steps that fail no run: one that counts as skipped, one as done, and one whose list is none."""
+    team = il.Team(
+        [agent("ann", writes=["a"], retries=0, on_dead="skip"), agent("bob", writes=["b"])],
+        il.Plan([
+            step("one"),
+            step("two", "bob", needs=["one"], writes=["b.two"]),
+            step("three", for_each="q", needs=["one"], join="any_outcome", on_dead="continue", writes=["a.{index}"]),
+            step("four", "bob", needs=["three"], writes=["b.four"]),
+        ]),
+    )  # fmt: skip
+    told = Told(team, {"q": "no list"})
+    told.does("one", lambda _: {"b": 1})
+    told.does("four", lambda _: {"b.four": 4})
+    return told
+
+
+RUNS = (
+    chain, wide, refused, failed, interrupted, parked, withdrawn, cancelled, faulty, limited, under_way, held, outlived
+)  # fmt: skip
 
 
 # --- a journal file ---

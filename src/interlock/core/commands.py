@@ -42,10 +42,12 @@ class SkipStep(Command, frozen=True, tag=True):
 
 
 class BuryStep(Command, frozen=True, tag=True):
-    """Record that a step is given up."""
+    """Record that a step is given up. agent: whose step it is; attempts: how many it had."""
 
     step: str
     reason: str
+    agent: str
+    attempts: int
 
 
 class ParkRun(Command, frozen=True, tag=True):

@@ -174,10 +174,12 @@ class StepSkipped(Event, frozen=True, tag="step_skipped"):
 
 
 class StepBuried(Event, frozen=True, tag="step_buried"):
-    """A step was given up: it is a dead letter."""
+    """A step was given up: it is a dead letter. agent: whose step it is; attempts: how many it had."""
 
     step: str
     reason: str
+    agent: str = ""
+    attempts: int = 0
 
 
 class RunParked(Event, frozen=True, tag="run_parked"):

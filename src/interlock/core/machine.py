@@ -397,7 +397,7 @@ class Machine:
             return c.StartTimer(n, self.step_id(n), *self._waits[n])
         label = self.label[n]
         if n in self._given_up:
-            return c.BuryStep(self.step_id(n), self.reasons[n])
+            return self._burial(n, self.reasons[n])
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
             if step.when is not None and not holds(step.when, self.bank, self.plan.ancestors[n]):
@@ -406,6 +406,9 @@ class Machine:
                 return self._expansion(n, step.for_each)
         attempt, duty = self.attempts[n] + (n not in self._reissue), self._duty[n]
         return c.CallAgent(n, self.step_id(n), duty.agent, attempt, duty.policy.timeout_ms)
+
+    def _burial(self, n: int, reason: str) -> c.BuryStep:
+        return c.BuryStep(self.step_id(n), reason, self.step(n).agent, self.attempts[n])
 
     def _found(self, n: int, path: str) -> str:
         """That a condition looked at nothing: most often a mistyped path."""
@@ -416,16 +419,16 @@ class Machine:
         return ""
 
     def _expansion(self, n: int, path: str) -> c.AnyCommand:
-        step_id, limits = self.step_id(n), self.rules.limits
+        limits = self.rules.limits
         try:
             items = self.bank.value(path, self.plan.ancestors[n])
         except KeyError:
-            return c.BuryStep(step_id, f"for_each: there is nothing at {path}")
+            return self._burial(n, f"for_each: there is nothing at {path}")
         if not isinstance(items, list):
-            return c.BuryStep(step_id, f"for_each: {path} holds no list")
+            return self._burial(n, f"for_each: {path} holds no list")
         if len(items) > limits.for_each_width_max or len(self.state) - 1 + len(items) > limits.steps_max:
-            return c.BuryStep(step_id, f"for_each: {path} holds {len(items):,} items, which is too many")
-        return c.ExpandStep(step_id, Raw(msgspec.json.encode(items)))
+            return self._burial(n, f"for_each: {path} holds {len(items):,} items, which is too many")
+        return c.ExpandStep(self.step_id(n), Raw(msgspec.json.encode(items)))
 
     def _finish(self) -> c.FinishRun:
         fails, label = self.rules.on_dead, self.label
@@ -524,7 +527,7 @@ def _record(command: c.ExpandStep | c.SkipStep | c.BuryStep | c.ParkRun | c.Fini
         case c.SkipStep():
             return e.StepSkipped(at_us, command.step, command.reason)
         case c.BuryStep():
-            return e.StepBuried(at_us, command.step, command.reason)
+            return e.StepBuried(at_us, command.step, command.reason, command.agent, command.attempts)
         case c.ParkRun():
             return e.RunParked(at_us, command.reason)
         case c.FinishRun():

@@ -14,10 +14,10 @@ from interlock.core.gate import decode as decode_gate
 from interlock.core.gate import encode as encode_gate
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound, StaleDriver
-from interlock.ports import MOVES_KEPT_MAX, Batch, Opening, Request, Result, RunRow, Told
+from interlock.ports import MOVES_KEPT_MAX, Batch, LetterRow, Letters, Opening, Request, Result, RunRow, Told
 
 from .decoding import decoded
-from .projection import status_after
+from .projection import letters_in, status_after
 
 _OPEN = frozenset({"running", "parked"})
 
@@ -37,6 +37,7 @@ class MemoryStore:
         self.gates: dict[str, Gate] = {}
         self.told: dict[str, list[Outcome]] = {}
         self.moves: dict[str, list[Moved]] = {}
+        self.letters: dict[tuple[str, str], LetterRow] = {}
 
 
 class MemoryJournal:
@@ -93,6 +94,11 @@ class MemoryJournal:
         if status is not None:
             row = store.rows[run_id]
             store.rows[run_id] = msgspec.structs.replace(row, status=status[0], reason=status[1], ended_us=status[2])
+        for letter in letters_in(events):
+            row = store.rows[run_id]
+            store.letters[run_id, letter.step] = LetterRow(
+                run_id, letter.step, letter.agent, letter.reason, letter.attempts, letter.at_us, row.source, row.batch
+            )
         for request_id in settles:
             store.requests.pop(request_id, None)
         for name, outcome in told:
@@ -196,6 +202,23 @@ class MemoryJournal:
             for name, gate in zip(names, copies, strict=True)
         ]
 
+    async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:
+        """See ports.Journal."""
+        self._check_open()
+        rows, place = self.store.rows, {run_id: place for place, run_id in enumerate(self.store.rows)}
+        found = [
+            msgspec.structs.replace(row, outcome=rows[row.redriven_run].status) if row.redriven_run else row
+            for row in self.store.letters.values()
+            if _is_wanted(row, wanted)
+        ]
+        found.sort(key=lambda row: (-row.at_us, -place[row.run_id], row.step))
+        return found[: limit or None]
+
+    async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
+        """See ports.Journal."""
+        self._check_open()
+        return sum(self.store.letters.pop(letter, None) is not None for letter in letters)
+
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""
         self._check_open()
@@ -267,6 +290,17 @@ class MemoryJournal:
     def _check_open(self) -> None:
         if self.closed:
             raise JournalError("the journal is closed")
+
+
+def _is_wanted(row: LetterRow, wanted: Letters) -> bool:
+    given = ((getattr(wanted, name), getattr(row, name)) for name in ("run_id", "step", "agent", "source", "batch"))
+    named = all(meant in {"", found} for meant, found in given)
+    return (
+        named
+        and wanted.reason in row.reason
+        and row.at_us >= wanted.since_us
+        and not (wanted.waiting and row.redriven_run)
+    )
 
 
 def _is_of(what: RunRow | Batch, team: str, source: str | None) -> bool:

@@ -113,3 +113,18 @@ SELECT name FROM gate UNION SELECT gate FROM told ORDER BY 1;
 
 -- name: moves: the newest first
 SELECT data FROM moved WHERE gate = ? ORDER BY number DESC LIMIT ?;
+
+-- name: add_letter: one that was redriven and died again begins anew
+INSERT OR REPLACE INTO letter (run, step, agent, reason, attempts, at_us) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: letters: the newest first
+SELECT run.run_id, step, letter.agent, letter.reason, attempts, letter.at_us, run.source, run.batch,
+    redriven_run, redriven_us, redriven_by, redriven_reason, coalesce(later.status, '')
+FROM letter JOIN run ON run.number = letter.run LEFT JOIN run AS later ON later.run_id = redriven_run
+WHERE (?1 = '' OR run.run_id = ?1) AND (?2 = '' OR step = ?2) AND (?3 = '' OR letter.agent = ?3)
+    AND (?4 = '' OR run.source = ?4) AND (?5 = '' OR run.batch = ?5)
+    AND (?6 = '' OR instr(letter.reason, ?6)) AND letter.at_us >= ?7 AND (NOT ?8 OR redriven_run = '')
+ORDER BY letter.at_us DESC, letter.run DESC, step LIMIT ?9;
+
+-- name: purge: a dead letter of a run
+DELETE FROM letter WHERE run = (SELECT number FROM run WHERE run_id = ?) AND step = ? RETURNING step;

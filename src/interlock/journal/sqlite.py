@@ -16,10 +16,10 @@ import msgspec
 from interlock.core.events import AnyEvent, encode
 from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalUnavailable
-from interlock.ports import Batch, Opening, Request, Result, RunRow, Told
+from interlock.ports import Batch, LetterRow, Letters, Opening, Request, Result, RunRow, Told
 
 from .decoding import decoded
-from .projection import status_after
+from .projection import letters_in, status_after
 from .store import Append, SqliteStore
 
 GROUP_APPENDS_MAX = 2_000
@@ -67,8 +67,8 @@ class SqliteJournal:
         """See ports.Journal."""
         assert events, "an append has events"
         data = [encode(event) for event in events]
-        at_us, status = events[0].at_us, status_after(events)
-        return self._submit(Append(run_id, expected_seq, data, status, opening, at_us, settles, told))
+        at_us, status, letters = events[0].at_us, status_after(events), letters_in(events)
+        return self._submit(Append(run_id, expected_seq, data, status, opening, at_us, settles, letters, told))
 
     def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
         """See ports.Journal."""
@@ -93,6 +93,14 @@ class SqliteJournal:
     async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
         """See ports.Journal."""
         return await self._change(lambda: self._store.claim(run_id, team, source))
+
+    async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:
+        """See ports.Journal."""
+        return await self._read(lambda: self._store.letters(wanted, limit))
+
+    async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
+        """See ports.Journal."""
+        return await self._change(lambda: self._store.purge(letters))
 
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""

@@ -27,14 +27,15 @@ from interlock.errors import (
     RunNotFound,
     StaleDriver,
 )
-from interlock.ports import MOVES_KEPT_MAX, Batch, Opening, Request, Result, RunRow, Told
+from interlock.ports import MOVES_KEPT_MAX, Batch, LetterRow, Letters, Opening, Request, Result, RunRow, Told
 
 from .decoding import faults_in
 from .ownership import DriverLocks
+from .projection import Buried
 from .queries import queries, script
 
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
-MIGRATIONS = (script("schema.sql"), script("gates.sql"))
+MIGRATIONS = (script("schema.sql"), "", script("gates.sql"), script("letters.sql"))
 APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
 BUSY_MS_MAX = 30_000
 # A small write-ahead log keeps a live journal near the size of its payload.
@@ -56,6 +57,7 @@ class Append(msgspec.Struct, gc=False):
     opening: Opening | None
     at_us: int
     settles: Sequence[str]
+    letters: Sequence[Buried] = ()
     told: Told = ()
 
 
@@ -207,6 +209,9 @@ class SqliteStore:
             if item.status is not None:
                 statuses.append((*item.status, place.number))
                 ended.append(item.run_id)
+            for letter in item.letters:
+                given = (letter.step, letter.agent, letter.reason, letter.attempts, letter.at_us)
+                self._run_query("add_letter", place.number, *given)
             for request_id in item.settles:
                 self._run_query("settle", request_id)
             for name, outcome in item.told:
@@ -344,6 +349,15 @@ class SqliteStore:
             # Only this run is taken; the lock file stays away, so the owner's other runs are still nobody's.
             self.locks.drop(owner)
         return [RunRow(*row) for row in self._run_query("take_run", run_id, self.epoch)]
+
+    def letters(self, wanted: Letters, limit: int) -> list[LetterRow]:
+        """The newest dead letters first."""
+        given = msgspec.structs.astuple(wanted)
+        return [LetterRow(*row) for row in self._run_query("letters", *given, limit or -1)]
+
+    def purge(self, letters: Sequence[tuple[str, str]]) -> int:
+        """Take dead letters off the list."""
+        return sum(len(self._run_query("purge", *letter)) for letter in letters)
 
     def put_blob(self, data: bytes) -> str:
         """Keep content under its hash."""

@@ -9,7 +9,7 @@ from interlock.core.events import AnyEvent
 from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalFull, JournalUnavailable
 from interlock.journal.memory import MemoryJournal, MemoryStore
-from interlock.ports import Batch, Journal, Opening, Request, Result, RunRow, Told
+from interlock.ports import Batch, Journal, LetterRow, Letters, Opening, Request, Result, RunRow, Told
 from interlock.testing.chance import Chance
 
 from .faults import Faults
@@ -206,6 +206,11 @@ class FaultyJournal:
         """See ports.Journal."""
         await self._write(lambda: self.inner.ask(request))
 
+    async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
+        """See ports.Journal."""
+        count: int = await self._write(lambda: self.inner.purge(letters))
+        return count
+
     # --- reads ---
 
     async def gates(self) -> list[tuple[str, AtGate]]:
@@ -225,6 +230,10 @@ class FaultyJournal:
     async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
         """See ports.Journal."""
         return await self.inner.runs(status=status, batch=batch, limit=limit, before=before)
+
+    async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:
+        """See ports.Journal."""
+        return await self.inner.letters(wanted, limit)
 
     async def blob(self, key: str) -> bytes:
         """See ports.Journal."""

@@ -17,9 +17,9 @@ from interlock.core.gate import AtGate
 from interlock.errors import JournalError
 from interlock.journal.decoding import decoded
 from interlock.journal.memory import MemoryStore
-from interlock.journal.projection import status_after
+from interlock.journal.projection import letters_in, status_after
 from interlock.journal.store import Append, SqliteStore
-from interlock.ports import Batch, Journal, Opening, Request, Result, RunRow, Told
+from interlock.ports import Batch, Journal, LetterRow, Letters, Opening, Request, Result, RunRow, Told
 from interlock.testing.injection.journals import DELAYS, Durable, SlowJournal
 
 
@@ -180,7 +180,8 @@ class SlowSqliteJournal:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         data = [encode(event) for event in events]
-        item = Append(run_id, expected_seq, data, status_after(events), opening, events[0].at_us, settles, told)
+        status, letters = status_after(events), letters_in(events)
+        item = Append(run_id, expected_seq, data, status, opening, events[0].at_us, settles, letters, told)
         self._waiting.append((done, item, list(events)))
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if len(self._waiting) > 1:
@@ -236,6 +237,16 @@ class SlowSqliteJournal:
         """See ports.Journal."""
         rows: list[RunRow] = self._change(lambda: self._store.claim(run_id, team, source))
         return rows
+
+    async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:
+        """See ports.Journal."""
+        rows: list[LetterRow] = self._read(lambda: self._store.letters(wanted, limit))
+        return rows
+
+    async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
+        """See ports.Journal."""
+        count: int = self._change(lambda: self._store.purge(letters))
+        return count
 
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""
