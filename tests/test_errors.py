@@ -54,6 +54,7 @@ def test_codes_are_what_they_were():
         "StaleDriver": "stale_driver",
         "RunNotFound": "no_such_run",
         "TeamChanged": "team_changed",
+        "DecisionRefused": "decision_refused",
         "RunInterrupted": "interrupted",
         "SimulationError": "simulation",
     }

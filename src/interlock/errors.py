@@ -278,6 +278,13 @@ class TeamChanged(InterlockError):
     fault = "caller"
 
 
+class DecisionRefused(InterlockError):
+    """What a person decided can't be done; the question is left as it was."""
+
+    code = "decision_refused"
+    fault = "caller"
+
+
 class SimulationError(InterlockError):
     """The simulation can't go on."""
 

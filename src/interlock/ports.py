@@ -107,13 +107,31 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What another process asks of the driver of a run. The only kind so far is `cancel`."""
+    """What another process asks of the driver of a run: `cancel`, or `decide` with a Decision as JSON in `body`."""
 
     request_id: str
     run_id: str
     kind: str
     by: str
     reason: str = ""
+    body: bytes = b""
+
+
+class WaitingQuestion(msgspec.Struct, frozen=True):
+    """A step that waits for a person: a projection of its run's events.
+
+    text: the question, or why a person is needed. due_us: when the wait ends by itself; 0 for never. team, source: of
+    its run, as in RunRow.
+    """
+
+    run_id: str
+    step: str
+    attempt: int
+    text: str
+    asked_us: int
+    due_us: int = 0
+    team: str = ""
+    source: str = ""
 
 
 Told = Sequence[tuple[str, Outcome]]
@@ -201,6 +219,9 @@ class Journal(Protocol):
 
     async def requests(self, run_id: str) -> list[Request]:
         """The unanswered requests for a run."""
+
+    async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
+        """What waits for a person, in one run or in all, the oldest first."""
 
     def listen(self, hear: Callable[[Request], None]) -> None:
         """Call `hear` in the event loop for requests that come in for runs this handle owns."""

@@ -97,6 +97,26 @@ GOLDEN = [
         b'{"t":"question_asked","at_us":8,"step":"a","attempt":1,"question":{"text":"Why?"}}',
     ),
     (
+        e.QuestionAnswered(
+            8, "a", 1, "person:eve", "edit", "why", {"x": Raw(b"1")}, ("y",), ("*",), "the amount was wrong"
+        ),
+        (
+            b'{"t":"question_answered","at_us":8,"step":"a","attempt":1,"by":"person:eve","decision":"edit","text":"why",'
+            b'"writes":{"x":1},"deletes":["y"],"reads":["*"],"reason":"the amount was wrong"}'
+        ),
+    ),
+    (
+        e.QuestionAnswered(8, "a", 1, "person:eve", "retry"),
+        b'{"t":"question_answered","at_us":8,"step":"a","attempt":1,"by":"person:eve","decision":"retry"}',
+    ),
+    (
+        e.AnswerRefused(8, "a", "person:bob", "edit", (e.Finding("scope", "may not"),)),
+        (
+            b'{"t":"answer_refused","at_us":8,"step":"a","by":"person:bob","decision":"edit",'
+            b'"findings":[{"code":"scope","message":"may not"}]}'
+        ),
+    ),
+    (
         e.BackoffEnded(9, "a"),
         b'{"t":"backoff_ended","at_us":9,"step":"a"}',
     ),

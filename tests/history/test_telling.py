@@ -25,6 +25,17 @@ TOLD = [
     (e.AttemptInterrupted(0, "s", 1), "interrupted: the call was lost with its driver"),
     (e.ReplyArrivedLate(0, "s", 1), "attempt 1 replied too late: charged, not used"),
     (e.QuestionAsked(0, "s", 1, Question("may I?")), "asks: may I?"),
+    (e.QuestionAnswered(0, "s", 1, "person:eve", "answer", "yes"), "person:eve answers: yes"),
+    (e.QuestionAnswered(0, "s", 1, "person:eve", "retry"), "person:eve has it tried again"),
+    (
+        e.QuestionAnswered(0, "s", 1, "person:eve", "edit", writes={"x": msgspec.Raw(b"1")}, reason="too much"),
+        "person:eve edits; committed: wrote x (too much)",
+    ),
+    (e.QuestionAnswered(0, "s", 1, "person:eve", "reject", reason="fraud"), "person:eve rejects (fraud)"),
+    (
+        e.AnswerRefused(0, "s", "person:bob", "write", (e.Finding("a", "x"), e.Finding("b", "y"))),
+        "person:bob can't write: x; y",
+    ),
     (e.BackoffEnded(0, "s"), "its wait is over"),
     (e.StepExpanded(0, "s", msgspec.Raw(b"[1]")), "became 1 item"),
     (e.StepExpanded(0, "s", msgspec.Raw(b"[1,2]")), "became 2 items"),

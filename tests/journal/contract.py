@@ -14,8 +14,9 @@ import pytest
 from msgspec import Raw
 
 import interlock.core.events as e
+from interlock.core.job import Question
 from interlock.errors import JournalError, JournalTooNew, RunNotFound, StaleDriver
-from interlock.ports import Batch, Journal, LetterRow, Letters, Opening, Request
+from interlock.ports import Batch, Journal, LetterRow, Letters, Opening, Request, WaitingQuestion
 
 TEAM, PLAN = "t" * 64, "p" * 64
 OPENING = Opening(TEAM, PLAN, "team.yaml")
@@ -712,6 +713,52 @@ class JournalContract:
         assert await driver.requests("r") == [second]
         await driver.append("r", 2, [attempt(2)], settles=[CANCEL.request_id, "unheard of"])
         assert await other.requests("r") == [second]
+
+    @in_loop
+    async def test_a_request_may_carry_something(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        request = Request("decide-1", "r", "decide", "person:eve", "why", b'{"step":"s","verb":"retry"}')
+        await journal.ask(request)
+        assert await journal.requests("r") == [request]
+
+    # --- what waits for a person ---
+
+    @in_loop
+    async def test_what_waits_for_a_person_is_listed_until_it_is_decided(self, opened):
+        journal = opened.open()
+        asked = [e.QuestionAsked(2_000 + n, f"s{n}", 1, Question(f"May I {n}?")) for n in range(2)]
+        await open_run(journal, "r", *reversed(asked), PARKED)
+        await open_run(journal, "q", asked[0])
+        first, second = (
+            WaitingQuestion("r", f"s{n}", 1, f"May I {n}?", 2_000 + n, 0, TEAM, "team.yaml") for n in range(2)
+        )
+        assert await journal.questions("r") == [first, second]
+        assert [(one.run_id, one.step) for one in await opened.open().questions()] == [
+            ("q", "s0"),
+            ("r", "s0"),
+            ("r", "s1"),
+        ]
+        assert (await journal.run("r")).status == "parked"
+        await journal.append("r", 4, [e.QuestionAnswered(6_000, "s0", 1, "person:eve", "answer", "yes")])
+        assert await journal.questions("r") == [second]
+        row = await journal.run("r")
+        assert (row.status, row.reason, row.ended_us) == ("running", "", 0)
+        await journal.append("r", 5, [e.AnswerRefused(6_000, "s0", "person:bob", "retry", ()), PARKED])
+        assert (await journal.run("r")).status == "parked"
+        again = e.QuestionAsked(7_000, "s0", 2, Question("Sure?"))
+        await journal.append("r", 7, [again])
+        assert [one.attempt for one in await journal.questions("r")] == [1, 2]
+        assert await journal.questions("nobody") == []
+
+    @in_loop
+    async def test_a_run_that_is_cancelled_asks_nobody_any_more(self, opened):
+        journal = opened.open()
+        asked = e.QuestionAsked(2_000, "s", 1, Question("May I?"))
+        await open_run(journal, "r", asked, PARKED)
+        await open_run(journal, "q", asked, PARKED)
+        await journal.append("r", 3, [e.RunCancelled(9_000, "ann")])
+        assert [one.run_id for one in await journal.questions()] == ["q"]
 
     @in_loop
     async def test_a_request_needs_a_run(self, opened):

@@ -45,6 +45,7 @@ DEFAULTS = {
     "attempt_failed": {"retryable": True, "usage": None, "retry_after_ms": 0},
     "reply_arrived_late": {"usage": None},
     "question_asked": {"usage": None, "reads": ()},
+    "question_answered": {"text": "", "writes": {}, "deletes": (), "reads": (), "reason": ""},
     "run_cancelled": {"reason": ""},
     "step_buried": {"agent": "", "attempts": 0},
     "run_finished": {"reason": ""},

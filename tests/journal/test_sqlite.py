@@ -14,11 +14,12 @@ import msgspec
 import pytest
 
 import interlock.core.events as e
+from interlock.core.job import Question
 from interlock.errors import JournalError, JournalFull, JournalTooNew, JournalUnavailable, StaleDriver
 from interlock.journal import store
 from interlock.journal.ownership import DriverLocks
 from interlock.journal.sqlite import SqliteJournal
-from interlock.ports import Batch, LetterRow, Letters, Opening
+from interlock.ports import Batch, LetterRow, Letters, Opening, Request, WaitingQuestion
 
 from .conftest import opened
 from .contract import CANCEL, ENDED, OPENING, PARKED, PLAN, STARTED, TEAM, attempt, buried, ids, in_loop, open_run
@@ -26,7 +27,7 @@ from .processes import Process
 
 FORMAT = len(store.MIGRATIONS)
 # The beginnings of the hashes of what brings a journal to each version.
-VERSIONS = ["77b58537dbcdb1f2", "8634c69c37e8d678"]
+VERSIONS = ["77b58537dbcdb1f2", "2581c3d65ac53d50", "8634c69c37e8d678", "801c8f340c7482a3"]
 
 
 def locks(path):
@@ -122,6 +123,36 @@ async def test_an_older_journal_is_brought_up_to_date(path, monkeypatch):
         assert sql(path, "SELECT colour FROM run") == [("red",)]
     with pytest.raises(JournalTooNew):
         SqliteJournal(path)
+
+
+def of_version_1(path):
+    """A journal as the first version made it, with a run that is parked, one under way, and one that is cancelled."""
+    asked = e.QuestionAsked(2_000, "s", 1, Question("May I? “Ja”"))
+    told = {"parked": [STARTED, attempt(1), asked], "running": [STARTED, asked], "cancelled": [STARTED, asked]}
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute(store.MIGRATIONS[0])
+        db.execute(f"PRAGMA application_id={store.APPLICATION_ID}; PRAGMA user_version=1")
+        for number, (status, events) in enumerate(told.items(), 1):
+            row = (number, status, status, "", TEAM, PLAN, "team.yaml", "", 0, 1, 1_000, 0)
+            db.execute(f"INSERT INTO run VALUES ({','.join('?' * 12)})", row)
+            for seq, event in enumerate(events):
+                db.execute("INSERT INTO event (run, seq, data) VALUES (?, ?, ?)", (number, seq, e.encode(event)))
+        # What is damaged is passed over: it can't be answered, but all else can.
+        damaged = b'{"t":"question_asked","at_us":null,"step":"s","attempt":1,"question":{"text":"?"}}'
+        for seq, data in enumerate((damaged, damaged[:-1], b"question_asked \xff"), 3):
+            db.execute("INSERT INTO event (run, seq, data) VALUES (1, ?, ?)", (seq, data))
+        db.execute("INSERT INTO request VALUES ('cancel-running', 'running', 'cancel', 'eve', 'too dear')")
+
+
+@in_loop
+async def test_in_a_journal_of_version_1_what_was_asked_can_be_answered(path):
+    of_version_1(path)
+    async with opened(path) as journal:
+        assert await journal.questions() == [
+            WaitingQuestion(name, "s", 1, "May I? “Ja”", 2_000, 0, TEAM, "team.yaml") for name in ("parked", "running")
+        ]
+        assert await journal.requests("running") == [Request("cancel-running", "running", "cancel", "eve", "too dear")]
+    assert sql(path, "PRAGMA user_version") == [(FORMAT,)]
 
 
 @in_loop

@@ -20,7 +20,9 @@ import interlock as il
 from interlock.agents.function import FunctionAdapter
 from interlock.core import commands as c
 from interlock.core import events as e
+from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
+from interlock.core.settlement import settled
 from interlock.engine.engine import Engine
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Request
@@ -78,6 +80,9 @@ class Told:
 
     def waits(self, step: str) -> None:
         self.say(e.BackoffEnded(self.tick(), step))
+
+    def decides(self, step: str, verb: Verb, *, by: str = "eve", reason: str = "", **given: Any) -> None:
+        self.say(settled(self.machine, decided(step, verb, **given), f"person:{by}", reason, self.tick()))
 
     def loses(self, *steps: str) -> None:
         at_us = self.tick()
@@ -224,6 +229,26 @@ def parked() -> Told:
     return told
 
 
+def answered() -> Told:
+    """Questions answered in every way: with words, without, in the agent's place, rejected; and answers refused."""
+    steps = [step(f"s{n}", writes=["a"] if n == 2 else []) for n in range(4)]
+    team = il.Team([agent("ann", writes=["a"], retries=1)], il.Plan(steps))
+    told = Told(team, {"a": {"old": 1}})
+    for number in range(4):
+        told.does(f"s{number}", lambda job: il.Reply(ask=il.Question(f"What of {job.step}?")))
+    told.decides("s0", "answer", text="go on")
+    told.decides("s0", "reject", by="bob")
+    told.does("s0", lambda _: il.Reply())
+    told.decides("s1", "retry", reason="nothing to say")
+    told.does("s1", lambda _: il.Reply(ask=il.Question("Really?")))
+    told.decides("s2", "write", writes={"b": 1})
+    told.decides("s2", "write", writes={"a.new": [2], "a.old": il.DELETE}, reason="read on the phone")
+    told.decides("s3", "reject", reason="nobody knows")
+    told.decides("s1", "answer", text="really")
+    told.does("s1", lambda _: il.Reply())
+    return told
+
+
 def withdrawn() -> Told:
     """A parked run, cancelled without a reason."""
     told = parked()
@@ -335,7 +360,8 @@ def outlived() -> Told:
 
 
 RUNS = (
-    chain, wide, refused, failed, interrupted, parked, withdrawn, cancelled, faulty, limited, under_way, held, outlived
+    chain, wide, refused, failed, interrupted, parked, answered, withdrawn, cancelled, faulty, limited, under_way, held,
+    outlived,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from interlock.core.context import View
-from interlock.core.job import Job
+from interlock.core.job import ANSWERED, Job
 
 from .answer import Form
 
@@ -50,8 +50,9 @@ def prompt_of(job: Job, template: str = "", *, form: Form | None = None) -> Prom
     if form is not None:
         parts.append(form.request)
     if job.feedback:
-        refused = "\n".join(f"- {sentence}" for sentence in job.feedback)
-        parts.append(f"Your last answer was refused:\n{refused}")
+        said = "\n".join(f"- {sentence}" for sentence in job.feedback)
+        asked = job.feedback[0].startswith(ANSWERED)
+        parts.append(f"{'You asked a person' if asked else 'Your last answer was refused'}:\n{said}")
     return Prompt("\n\n".join(parts), f"<{fence}>\n{shown}\n</{fence}>")
 
 

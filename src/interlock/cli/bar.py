@@ -11,6 +11,7 @@ from rich.table import Column
 from rich.text import Text
 
 from interlock.core import events as e
+from interlock.core.states import AFTER_DECISION
 from interlock.engine import clock
 from interlock.engine.run import Run
 from interlock.history import Figures
@@ -105,6 +106,8 @@ class StepsLine(_Moving):
                 self._states[event.step] = "running"
             elif isinstance(event, e.AttemptCommitted | e.StepSkipped | e.StepBuried):
                 self._states[event.step] = "done"
+            elif isinstance(event, e.QuestionAnswered):
+                self._states[event.step] = "done" if AFTER_DECISION[event.decision] == "committed" else "waiting"
             elif isinstance(event, e.AttemptRefused | e.AttemptFailed | e.QuestionAsked):
                 self._states[event.step] = "waiting"
         self._status.update(Text(_step_line(self._states)))

@@ -158,6 +158,8 @@ _MARKED_AS = {
     e.AttemptFailed: "failed",
     e.AttemptInterrupted: "failed",
     e.QuestionAsked: "escalated",
+    e.QuestionAnswered: "ready",
+    e.AnswerRefused: "failed",
     e.BackoffEnded: "ready",
     e.StepExpanded: "running",
     e.StepSkipped: "skipped",

@@ -99,11 +99,7 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
             return QuestionAsked(at_us, step, attempt, question, usage, reads)
     _take_writes(reply.writes, duty, index, limits, submission)
     _take_output(reply, limits, submission)
-    if duty.schemas and not submission.findings:
-        _check_against_schema(duty, submission)
-    if not submission.findings:
-        for finding in bank.findings(submission.writes, submission.deletes):
-            submission.refuse(finding.code, finding.message, finding.path)
+    _check_values(duty, bank, submission)
     judged = _AGAINST_THE_RULES if submission.findings else _judged(duty.panel, reply, submission, view, job)
     found = tuple(submission.findings)
     if not judged.passed:
@@ -148,6 +144,22 @@ def _judged(panel: Panel | None, reply: Reply, submission: Submission, view: Vie
     for finding in judged.findings:
         submission.refuse(finding.code, finding.message, finding.path)
     return judged
+
+
+def submitted(writes: Any, *, bank: Bank, duty: Duty, index: int, limits: Limits) -> Submission:
+    """Writes that somebody else gives in the place of an agent, on their way through what no writer may pass by."""
+    submission = Submission()
+    _take_writes(writes, duty, index, limits, submission)
+    _check_values(duty, bank, submission)
+    return submission
+
+
+def _check_values(duty: Duty, bank: Bank, submission: Submission) -> None:
+    if duty.schemas and not submission.findings:
+        _check_against_schema(duty, submission)
+    if not submission.findings:
+        for finding in bank.findings(submission.writes, submission.deletes):
+            submission.refuse(finding.code, finding.message, finding.path)
 
 
 _NOTHING = Reply()

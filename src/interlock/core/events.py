@@ -153,6 +153,33 @@ class QuestionAsked(Event, frozen=True, tag="question_asked"):
     reads: tuple[str, ...] = ()
 
 
+class QuestionAnswered(Event, frozen=True, tag="question_answered"):
+    """A person decided about a step that waited for one; `attempt` is the one that asked.
+
+    decision: answer or retry (`text` goes to the next attempt), approve, edit or write (`writes` and `deletes` are
+    committed, written by the person), or reject. by: who decided, as `person:ID`.
+    """
+
+    step: str
+    attempt: int
+    by: str
+    decision: str
+    text: str = ""
+    writes: dict[str, Raw] = {}
+    deletes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class AnswerRefused(Event, frozen=True, tag="answer_refused"):
+    """A person's decision about a step could not be taken, and changed nothing."""
+
+    step: str
+    by: str
+    decision: str
+    findings: tuple[Finding, ...]
+
+
 class BackoffEnded(Event, frozen=True, tag="backoff_ended"):
     """The wait after a failed attempt is over."""
 
@@ -218,6 +245,8 @@ AnyEvent = (
     | AttemptInterrupted
     | ReplyArrivedLate
     | QuestionAsked
+    | QuestionAnswered
+    | AnswerRefused
     | BackoffEnded
     | StepExpanded
     | StepSkipped

@@ -5,6 +5,10 @@ from typing import Any
 
 import msgspec
 
+# What goes before a person's own words in the feedback of an attempt.
+ANSWERED = "A person has answered your question: "
+ADVICE = "A person advises:"
+
 
 class _Delete:
     """The one value that deletes a path instead of writing it."""
@@ -22,9 +26,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent is handed for one attempt of one step.
 
     view: the part of the context this step may see, a read-only mapping of dotted paths. feedback: why the last
-    attempt was refused, one sentence each; empty at first. idempotency_key: the same when a call lost in a crash is
-    issued again. item, index: of a `for_each` (index from 0); of `samples` the index alone (from 1). writes: the
-    patterns of what may be written. schemas: the JSON Schemas over the writes that a reply is checked against, as text.
+    attempt was refused, one sentence each, or what a person has said, whose own words come last; empty at first.
+    idempotency_key: the same when a call lost in a crash is issued again. item, index: of a `for_each` (index from 0);
+    of `samples` the index alone (from 1). writes: the patterns of what may be written. schemas: the JSON Schemas over
+    the writes that a reply is checked against, as text.
     """
 
     view: Mapping[str, Any]

@@ -18,10 +18,11 @@ from .assess import assess
 from .budget import NOTHING_USED, Ledger, reserve, settle, settle_late, shortfall
 from .conditions import holds
 from .context import EVERYTHING, Bank, View
+from .decision import Asked, told
 from .job import Job, Usage, idempotency_key
 from .plan import Step
 from .rules import Duty, Rules
-from .states import BUSY, COUNTS_AS, DUE, LEGAL, TERMINAL, State, Status
+from .states import AFTER_DECISION, BUSY, COUNTS_AS, DUE, LEGAL, TERMINAL, State, Status
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -54,6 +55,8 @@ class Machine:
         self.feedback: dict[int, tuple[str, ...]] = {}
         self.reasons: dict[int, str] = {}
         self.items: dict[int, tuple[str, int, Any]] = {}
+        self.questions: dict[int, Asked] = {}
+        self.decided_by: dict[int, str] = {}
         self._tries = [0] * count
         self._failures = [0] * count
         self._link = [0] * count
@@ -127,6 +130,10 @@ class Machine:
                 self._end(self.number[event.step], "dead", event.reason)
             case e.QuestionAsked():
                 self._question_asked(event)
+            case e.QuestionAnswered():
+                self._question_answered(event)
+            case e.AnswerRefused():
+                pass  # a mark for people: nothing has changed
             case e.AttemptInterrupted():
                 self._attempt_interrupted(event)
             case e.ReplyArrivedLate():
@@ -168,6 +175,11 @@ class Machine:
     def _attempt_committed(self, event: e.AttemptCommitted) -> None:
         n = self.number[event.step]
         assert self.attempts[n] == event.attempt, f"{event.step}: attempt {event.attempt} is not the running one"
+        self._commit(n, event)
+        self._settle(n, event.usage or NOTHING_USED)
+        self._end(n, "committed", "")
+
+    def _commit(self, n: int, event: e.AttemptCommitted | e.QuestionAnswered) -> None:
         item = self.items.get(n)
         self.bank.commit(
             self.label[n],
@@ -177,8 +189,6 @@ class Machine:
             index=item[1] if item else 0,
             reads=event.reads,
         )
-        self._settle(n, event.usage or NOTHING_USED)
-        self._end(n, "committed", "")
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         n = self.number[event.step]
@@ -227,8 +237,28 @@ class Machine:
     def _question_asked(self, event: e.QuestionAsked) -> None:
         n = self.number[event.step]
         self.reasons[n] = event.question.text
+        self.questions[n] = Asked(event.attempt, event.question, reads=event.reads)
         self._settle(n, event.usage or NOTHING_USED)
         self._move(n, "escalated")
+
+    def _question_answered(self, event: e.QuestionAnswered) -> None:
+        n = self.number[event.step]
+        asked, after = self.questions.pop(n), AFTER_DECISION[event.decision]
+        assert asked.attempt == event.attempt, f"{event.step}: attempt {event.attempt} is not the one that asked"
+        self.decided_by[n] = event.by
+        if self.status == "parked":
+            self.status, self.reason = "running", ""
+        if after == "committed":
+            self._commit(n, event)
+            self._end(n, "committed", "")
+            return
+        if event.decision == "reject":
+            self.reasons[n] = f"rejected by {event.by}" + (f": {event.reason}" if event.reason else "")
+            self._given_up.add(n)
+        else:
+            self.feedback[n] = told(asked, event.text, self.feedback.get(n, ()))
+            self._tries[n] -= 1  # to ask a person uses up no retry
+        self._move(n, after)
 
     def _call_held(self, event: e.CallHeld) -> None:
         """A gate keeps a call away: the step waits for it, goes to the next agent of the chain, or is given up."""

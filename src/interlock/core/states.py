@@ -16,7 +16,7 @@ LEGAL: dict[State, frozenset[State]] = {
     "ready": frozenset({"running", "backing_off", "skipped", "dead", "cancelled"}),
     "running": frozenset({"committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
     "backing_off": frozenset({"ready", "cancelled"}),
-    "escalated": frozenset({"cancelled"}),
+    "escalated": frozenset({"ready", "committed", "cancelled"}),
     "committed": frozenset(),
     "dead": frozenset(),
     "skipped": frozenset(),
@@ -24,6 +24,15 @@ LEGAL: dict[State, frozenset[State]] = {
 }
 # What a dead step counts as for those that need it, by its `on_dead`.
 COUNTS_AS: dict[OnDead, State] = {"fail_run": "dead", "skip": "skipped", "continue": "committed"}
+# What a person's decision makes of a step that waits for one. What is rejected has its burial still to come.
+AFTER_DECISION: dict[str, State] = {
+    "answer": "ready",
+    "retry": "ready",
+    "approve": "committed",
+    "edit": "committed",
+    "write": "committed",
+    "reject": "ready",
+}
 TERMINAL = frozenset({"committed", "dead", "skipped", "cancelled"})
 DUE = frozenset({"ready", "backing_off"})
 BUSY = frozenset({"ready", "running", "backing_off"})

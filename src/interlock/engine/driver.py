@@ -25,6 +25,7 @@ from interlock.errors import AgentError, ReplyRefused, describe, failure_of
 from interlock.ports import Adapter, Journal, Opening, Request, Secrets, listen
 
 from . import tasks
+from .decisions import DECIDE, verdict_on
 from .gates import Gatekeeper
 from .partials import Hearer, Telling
 from .secrecy import without_secrets
@@ -87,6 +88,12 @@ class _Answer(msgspec.Struct, frozen=True):
     answer: Any
 
 
+class _Decided(msgspec.Struct, frozen=True):
+    """What a person has decided; settled only when its turn to be folded has come."""
+
+    request: Request
+
+
 class Driver:
     """Drives one run until it ends, is parked, or the shell stops.
 
@@ -101,7 +108,7 @@ class Driver:
         # Agents' tasks start from this context, not from that of the agent whose reply made them ready.
         self._context = contextvars.copy_context()
         self._calls: dict[int, Call] = {}
-        self._arrived: list[e.AnyEvent | _Answer] = []
+        self._arrived: list[e.AnyEvent | _Answer | _Decided] = []
         self._granted: list[CallAgent] = []
         # Calls that have room and have passed their gate; and, of calls that must pass one, who is called.
         self._passed: list[CallAgent] = []
@@ -110,6 +117,9 @@ class Driver:
         self._announced_calls: dict[int, CallAgent] = {}
         self._settles: list[str] = []
         self._told: list[tuple[str, Outcome]] = []
+        # What people have decided, by the id of the request: its verdict as soon as that is durable.
+        self._verdicts: dict[str, asyncio.Future[e.AnyEvent | None]] = {}
+        self._settled: list[tuple[str, e.AnyEvent]] = []
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._opening: Opening | None = None
@@ -180,6 +190,7 @@ class Driver:
         """The facts are durable: tell the observers, and do what is commanded."""
         if facts:
             self._tell_observers(facts)
+            self._tell_people()
         if self.machine.status != "running" or self._stopped(commands):
             self._ended.set_result(None)
             return
@@ -234,12 +245,16 @@ class Driver:
                 break
             if isinstance(item, _Answer):
                 fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
+            elif isinstance(item, _Decided):
+                fact = verdict_on(item.request, machine, at_us)
             else:
                 fact = item if item.at_us >= machine.at_us else msgspec.structs.replace(item, at_us=machine.at_us)
             if secrets:
                 fact = without_secrets(fact, secrets)
             if gates:
                 self._tell_gates(fact)
+            if isinstance(item, _Decided):
+                self._settled.append((item.request.request_id, fact))
             machine.apply(fact)
             facts.append(fact)
         return facts
@@ -447,11 +462,32 @@ class Driver:
 
     # --- news ---
 
-    def deliver(self, request: Request) -> None:
-        """Another process asks something of this run."""
-        if request.kind == "cancel" and request.request_id not in self._settles and not self._over:
+    def deliver(self, request: Request) -> bool:
+        """Something is asked of this run; whether it could be taken."""
+        if self._over:
+            return False
+        if request.kind == "cancel" and request.request_id not in self._settles:
             self._settles.append(request.request_id)
             self._arrive(e.RunCancelled(self._shell.now_us(), request.by, request.reason))
+        elif request.kind == DECIDE and request.request_id not in self._verdicts:
+            self._settles.append(request.request_id)
+            self._verdicts[request.request_id] = self._loop.create_future()
+            self._arrive(_Decided(request))
+        return True
+
+    async def verdict(self, request: Request) -> e.AnyEvent | None:
+        """Deliver a decision; returns what becomes of it, None where the driver is done before it can be taken."""
+        return await self._verdicts[request.request_id] if self.deliver(request) else None
+
+    @property
+    def undecided(self) -> list[Request]:
+        """What was decided and delivered when the driver was done already."""
+        return [item.request for item in self._arrived if isinstance(item, _Decided)]
+
+    def _tell_people(self) -> None:
+        settled, self._settled = self._settled, []
+        for request_id, verdict in settled:
+            self._verdicts[request_id].set_result(verdict)
 
     async def ended(self) -> None:
         """Wait until the driver is done, however that comes about."""
@@ -461,7 +497,7 @@ class Driver:
         """The shell has begun to stop: see what that means here."""
         self._turn()
 
-    def _arrive(self, item: e.AnyEvent | _Answer) -> None:
+    def _arrive(self, item: e.AnyEvent | _Answer | _Decided) -> None:
         self._arrived.append(item)
         if self._calls:
             self._turn_soon()
@@ -492,6 +528,9 @@ class Driver:
         self._granted.clear()
         self._passed.clear()
         self._announced_calls.clear()
+        for verdict in self._verdicts.values():
+            if not verdict.done():
+                verdict.set_result(None)
 
 
 def _consumed(outcome: e.AnyEvent | _Answer) -> Usage | None:

@@ -1,6 +1,7 @@
 """Drives many runs of one team on one journal, within bounds, and stops in good order."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -11,20 +12,24 @@ import msgspec
 
 from interlock import errors
 from interlock.core import events as e
+from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
 from interlock.core.plan import is_id
-from interlock.errors import InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
+from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ids import new_id, row_run_id
-from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow, Secrets
+from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow, Secrets, WaitingQuestion
 from interlock.team import Team, difference
 
 from . import clock, tasks
+from .decisions import DECIDE, decide, folded, refusal, request_of, settle
 from .driver import Driver, Observer, Shell
 from .gates import Gatekeeper
 from .partials import Hearer
 from .run import Run
 from .slots import Slots
 from .watchdog import Watchdog
+
+log = logging.getLogger("interlock")
 
 CALLS_MAX = 256
 RUNS_MAX = 256
@@ -73,6 +78,9 @@ class Engine:
         self._watchdog = Watchdog() if watch else None
         self._team_hash = self._faults_hash = ""
         self._faults, self._release = faults, release
+        # Requests that are being taken already, by id; and the tasks that go on with parked runs.
+        self._deciding: set[str] = set()
+        self._woken: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         if self._shell.secrets is not None:
@@ -93,6 +101,7 @@ class Engine:
         self._shell.stopping = True
         for run_id, driver in self._drivers.items():
             driver.fail(RunInterrupted(f"run {run_id} was stopped: its engine was closed", fix="resume it"))
+        await tasks.cancel_all(self._woken)
         while self._drivers:  # noqa: ASYNC110 - their tasks end as soon as they have their turn
             await asyncio.sleep(0)
         if self._shell.ending:
@@ -149,6 +158,8 @@ class Engine:
             await driver.drive(facts, opening)
         finally:
             del self._drivers[run_id]
+            for request in driver.undecided:
+                self._wake(request)
         if machine.status == "running":
             raise RunInterrupted(f"run {run_id} was stopped before its end", fix="go on with: interlock resume")
         return Run.of(run_id, machine, row)
@@ -220,7 +231,7 @@ class Engine:
     async def _resume_row(self, damaged: list[JournalError], row: RunRow) -> Run | None:
         """Go on with one run of many; one that can't be read must not hold up the others."""
         try:
-            machine = await self._folded(row.run_id)
+            machine = await folded(self.journal, self._rules, row.run_id)
         except JournalError as error:
             damaged.append(error)
             return None
@@ -238,18 +249,7 @@ class Engine:
             claimed = await self.journal.claim(run_id)
             if not claimed:
                 raise StaleDriver(f"run {run_id} is driven by another process", fix="wait for it, or stop that process")
-        return await self._go_on(row, await self._folded(run_id))
-
-    async def _folded(self, run_id: str) -> Machine:
-        """The machine of a stored run. Raises JournalError where its events can't be read, or don't fit together."""
-        machine = Machine(self._rules)
-        for seq, event in enumerate(await self.journal.load(run_id)):
-            try:
-                machine.apply(event)
-            except Exception as error:
-                message = f"run {run_id} can't be resumed: event {seq} does not follow from those before it"
-                raise JournalError(message, fix=f"look at it: interlock replay {run_id}") from error
-        return machine
+        return await self._go_on(row, await folded(self.journal, self._rules, run_id))
 
     async def _go_on(self, row: RunRow, machine: Machine) -> Run:
         if machine.status != "running":
@@ -286,8 +286,87 @@ class Engine:
 
     def _hear(self, request: Request) -> None:
         driver = self._drivers.get(request.run_id)
-        if driver is not None:
-            driver.deliver(request)
+        if driver is not None and driver.deliver(request):
+            return
+        if request.kind == DECIDE:
+            self._wake(request)
+
+    # --- people ---
+
+    async def inbox(self, run_id: str = "") -> list[WaitingQuestion]:
+        """What waits for a person, in one run or in all of the journal, the oldest first."""
+        return await self.journal.questions(run_id)
+
+    async def decide(
+        self,
+        run_id: str,
+        step: str,
+        verb: Verb,
+        *,
+        by: str,
+        text: str = "",
+        writes: Mapping[str, Any] | None = None,
+        reason: str = "",
+        attempt: int = 0,
+    ) -> Run:
+        """Decide about a step that waits for a person, and go on with its run to its end, or until it is parked again.
+
+        verb: answer (`text`, to an agent's question), retry (`text` as advice), approve (the refused reply), edit
+        (`writes` over those of the refused reply), write (`writes` in the agent's place; dotted path -> JSON or
+        DELETE), reject. by: who decides. attempt: decide only if it is this one that waits. Where another process
+        drives the run, it is returned as it is when the decision is journaled.
+
+        Raises DecisionRefused, and leaves the question open, where that can't be done or somebody has decided before;
+        InputError, RunNotFound, TeamChanged, RunInterrupted.
+        """
+        decision = decided(step, verb, text=text, writes=writes, attempt=attempt)
+        request = request_of(run_id, decision, by, reason, self._now_us())
+        if self._shell.secrets is not None and (name := self._shell.secrets.among(request.body)):
+            message = f"what was decided holds the value of {name}, which is secret, and a journal keeps it"
+            raise InputError(message, fix="leave it out")
+        self._deciding.add(request.request_id)
+        while (driver := self._drivers.get(run_id)) is not None:
+            verdict = await driver.verdict(request)
+            if isinstance(verdict, e.AnswerRefused):
+                raise refusal(run_id, verdict)
+            await driver.ended()
+            await asyncio.sleep(0)  # whoever drives it is told first
+            if verdict is not None:
+                return await self._seen(run_id)
+        row = await self.journal.run(run_id)
+        if row.team != self._team_hash:
+            raise await self._changed(row)
+        await decide(self.journal, self._rules, request, secrets=self._shell.secrets, now_us=self._now_us)
+        if not await self.journal.claim(run_id):
+            return await self._seen(run_id)
+        async with self._room:
+            return await self._go_on(row, await folded(self.journal, self._rules, run_id))
+
+    async def _seen(self, run_id: str) -> Run:
+        """A run as it is in the journal."""
+        row = await self.journal.run(run_id)
+        return Run.of(run_id, await folded(self.journal, self._rules, run_id), row.row)
+
+    def _wake(self, request: Request) -> None:
+        """Somebody has decided about a run that is parked: go on with it beside all else."""
+        if request.request_id in self._deciding or self._shell.stopping:
+            return
+        self._deciding.add(request.request_id)
+        task = tasks.spawn(self._take_decision(request))
+        self._woken.add(task)
+        task.add_done_callback(self._woken.discard)
+
+    async def _take_decision(self, request: Request) -> None:
+        run_id, journal = request.run_id, self.journal
+        try:
+            row = await journal.run(run_id)
+            if row.team == self._team_hash and row.status == "parked" and await journal.claim(run_id):
+                machine = await folded(journal, self._rules, run_id)
+                await settle(journal, machine, request, self._shell.secrets, self._now_us)
+                async with self._room:
+                    await self._go_on(row, machine)
+        except (JournalError, DecisionRefused, RunInterrupted) as error:
+            log.warning("run %s, after %s has decided: %s", run_id, request.by, error)
 
     def stop(self) -> None:
         """Take no more work; calls in flight may finish. Every method that runs something then ends early."""

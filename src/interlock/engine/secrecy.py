@@ -23,6 +23,9 @@ def without_secrets(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:
         message = f"the reply holds the value of {name}, which is secret; leave it out"
         refused = (Finding("secret", message),)
         fact = e.AttemptRefused(fact.at_us, fact.step, fact.attempt, refused, e.NULL, fact.reads, fact.usage)
+    if name and isinstance(fact, e.QuestionAnswered):
+        message = f"what was decided holds the value of {name}, which is secret; leave it out"
+        fact = e.AnswerRefused(fact.at_us, fact.step, fact.by, fact.decision, (Finding("secret", message),))
     is_cut = isinstance(fact, _CUT) or (isinstance(fact, e.AttemptCommitted) and fact.findings)
     return _told(fact, secrets) if name or is_cut else fact
 

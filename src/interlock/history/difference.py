@@ -3,7 +3,7 @@
 Steps are compared in plan order, never by when they ran: how calls interleave is no difference. Of one step, the
 attempts are compared one by one. Where two calls were handed the same and were answered otherwise, the runs part of
 themselves; a view that differs only hands on what parted earlier. Calls that were lost with their driver don't count,
-nor do times and usage.
+nor do times, usage, and which person decided.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -249,4 +249,7 @@ def _said(attempt: Attempt) -> dict[str, Any]:
     said["findings"] = [finding.message for finding in attempt.findings]
     said["question"] = attempt.question.text if attempt.question else None
     said["deletes"] = list(attempt.deletes)
+    if attempt.decided:
+        one = attempt.decided
+        said["decided"] = {"decision": one.decision, "text": one.text, "writes": one.writes, "deletes": one.deletes}
     return {name: value for name, value in said.items() if value not in (None, "", [])}

@@ -23,7 +23,10 @@ REQUEST = "request"
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Who wrote a leaf, and which paths it had read. writer: a step's number in the run; 0 is the request."""
+    """Who wrote a leaf, and which paths it had read.
+
+    writer: a step's number in the run; 0 is the request. agent: whose reply it was; `person:ID` where a person wrote.
+    """
 
     path: str
     writer: int
@@ -128,13 +131,13 @@ class _Writers:
     def __init__(self, machine: Machine, events: Sequence[e.AnyEvent]) -> None:
         self._machine = machine
         self._started: dict[str, e.AttemptStarted] = {}
-        self._committed: dict[int, e.AttemptCommitted] = {}
+        self._committed: dict[int, e.AttemptCommitted | e.QuestionAnswered] = {}
         self._decoded: dict[tuple[int, str], Any] = {}
         self._request: e.RunStarted | None = None
         for event in events:
             if isinstance(event, e.AttemptStarted):
                 self._started[event.step] = event
-            elif isinstance(event, e.AttemptCommitted):
+            elif isinstance(event, e.AttemptCommitted | e.QuestionAnswered):
                 self._committed[machine.number[event.step]] = event
             elif isinstance(event, e.RunStarted):
                 self._request = event
@@ -144,7 +147,7 @@ class _Writers:
         if not writer:
             return Origin(leaf, 0, REQUEST, "", 0, self._machine.started_us, value, ())
         event = self._committed[writer]
-        agent = self._started[event.step].agent
+        agent = event.by if isinstance(event, e.QuestionAnswered) else self._started[event.step].agent
         return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads)
 
     def _value(self, leaf: str, writer: int) -> Any:
@@ -169,7 +172,9 @@ class _Writers:
 
 def _nothing_at(path: str, machine: Machine, events: Sequence[e.AnyEvent]) -> InputError:
     for event in reversed(events):
-        if isinstance(event, e.AttemptCommitted) and any(paths.inside(path, gone) for gone in event.deletes):
+        if isinstance(event, e.AttemptCommitted | e.QuestionAnswered) and any(
+            paths.inside(path, gone) for gone in event.deletes
+        ):
             message = f"there is nothing at {path} any more: step {event.step} has deleted it"
             return InputError(message, fix=f"explain what it had read: {', '.join(event.reads) or 'nothing'}")
     context = machine.context

@@ -28,13 +28,25 @@ _OUTCOMES: dict[type, str] = {
 Ending = e.AttemptCommitted | e.AttemptRefused | e.AttemptFailed | e.AttemptInterrupted | e.QuestionAsked
 
 
+class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a person decided about a step that waited for one, in the words of QuestionAnswered."""
+
+    at: str
+    by: str
+    decision: str
+    text: str = ""
+    writes: dict[str, Any] = {}
+    deletes: tuple[str, ...] = ()
+    reason: str = ""
+
+
 class Attempt(msgspec.Struct, kw_only=True):
     """One call of an agent for a step.
 
     outcome: committed, refused, failed, timed out, crashed, asked, interrupted (the call was lost with its driver),
     cancelled (the run was) or running. at_us: when it began; ended_us is 0 until it ends. reads: the paths it had read
     when it answered, `*` for all. late: its reply came after its end, and was charged, not used. injected: how the call
-    was broken on purpose; empty for an ordinary one.
+    was broken on purpose; empty for an ordinary one. decided: what a person decided about what it asked.
     """
 
     step: str
@@ -56,6 +68,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     reads: tuple[str, ...] = ()
     late: bool = False
     injected: str = ""
+    decided: Decided | None = None
 
     @property
     def duration_ms(self) -> float | None:
@@ -84,6 +97,7 @@ _SAID = (
     "reads",
     "late",
     "injected",
+    "decided",
 )
 
 
@@ -211,6 +225,8 @@ def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
             last[event.step] = begun
         elif isinstance(event, e.FaultInjected) and event.step in last:
             last[event.step].injected = event.fault
+        elif isinstance(event, e.QuestionAnswered) and event.step in last:
+            last[event.step].decided = _decided(event)
         elif isinstance(event, e.ReplyArrivedLate):
             _arrived_late(told, event)
         elif isinstance(event, e.RunCancelled):
@@ -227,6 +243,12 @@ def outcome_of(event: Ending) -> str:
     if isinstance(event, e.AttemptFailed):
         return _FAILURES.get(event.kind, event.kind)
     return _OUTCOMES[type(event)]
+
+
+def _decided(event: e.QuestionAnswered) -> Decided:
+    writes = {path: msgspec.json.decode(value) for path, value in event.writes.items()}
+    at = timestamp(event.at_us)
+    return Decided(at, event.by, event.decision, event.text, writes, event.deletes, event.reason)
 
 
 def _arrived_late(told: Sequence[Attempt], event: e.ReplyArrivedLate) -> None:

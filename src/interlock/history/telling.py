@@ -6,6 +6,7 @@ from typing import assert_never
 import msgspec
 
 from interlock.core import events as e
+from interlock.core.states import AFTER_DECISION
 
 NAMES_TOLD = 4
 
@@ -40,6 +41,11 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return f"attempt {event.attempt} replied too late: charged, not used"
         case e.QuestionAsked():
             return f"asks: {event.question.text}"
+        case e.QuestionAnswered():
+            return _answered(event)
+        case e.AnswerRefused():
+            refused = "; ".join(finding.message for finding in event.findings)
+            return f"{event.by} can't {event.decision}: {refused}"
         case e.BackoffEnded():
             return "its wait is over"
         case e.StepExpanded():
@@ -61,7 +67,23 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
 _KINDS = {"error": "failed", "crash": "crashed"}
 
 
-def _committed(event: e.AttemptCommitted) -> str:
+_DECISIONS = {
+    "answer": "answers",
+    "retry": "has it tried again",
+    "approve": "approves",
+    "edit": "edits",
+    "write": "writes in its agent's place",
+    "reject": "rejects",
+}
+
+
+def _answered(event: e.QuestionAnswered) -> str:
+    wrote = f"; {_committed(event)}" if AFTER_DECISION[event.decision] == "committed" else ""
+    said = f": {event.text}" if event.text else ""
+    return f"{event.by} {_DECISIONS[event.decision]}{said}{wrote}" + (f" ({event.reason})" if event.reason else "")
+
+
+def _committed(event: e.AttemptCommitted | e.QuestionAnswered) -> str:
     done = [f"wrote {some([*event.writes])}"] if event.writes else []
     done += [f"deleted {some(event.deletes)}"] if event.deletes else []
     return "committed: " + " and ".join(done or ["nothing to write"])

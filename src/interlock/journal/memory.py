@@ -14,10 +14,21 @@ from interlock.core.gate import decode as decode_gate
 from interlock.core.gate import encode as encode_gate
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound, StaleDriver
-from interlock.ports import MOVES_KEPT_MAX, Batch, LetterRow, Letters, Opening, Request, Result, RunRow, Told
+from interlock.ports import (
+    MOVES_KEPT_MAX,
+    Batch,
+    LetterRow,
+    Letters,
+    Opening,
+    Request,
+    Result,
+    RunRow,
+    Told,
+    WaitingQuestion,
+)
 
 from .decoding import decoded
-from .projection import letters_in, status_after
+from .projection import EVERY_STEP, letters_in, questions_after, status_after
 
 _OPEN = frozenset({"running", "parked"})
 
@@ -38,6 +49,7 @@ class MemoryStore:
         self.told: dict[str, list[Outcome]] = {}
         self.moves: dict[str, list[Moved]] = {}
         self.letters: dict[tuple[str, str], LetterRow] = {}
+        self.questions: dict[str, dict[str, WaitingQuestion]] = {}
 
 
 class MemoryJournal:
@@ -99,10 +111,22 @@ class MemoryJournal:
             store.letters[run_id, letter.step] = LetterRow(
                 run_id, letter.step, letter.agent, letter.reason, letter.attempts, letter.at_us, row.source, row.batch
             )
+        self._ask_people(run_id, events)
         for request_id in settles:
             store.requests.pop(request_id, None)
         for name, outcome in told:
             store.told.setdefault(name, []).append(outcome)
+
+    def _ask_people(self, run_id: str, events: Sequence[AnyEvent]) -> None:
+        for step, question in questions_after(run_id, events):
+            waiting = self.store.questions.setdefault(run_id, {})
+            if question is not None:
+                row = self.store.rows[run_id]
+                waiting[step] = msgspec.structs.replace(question, team=row.team, source=row.source)
+            elif step == EVERY_STEP:
+                waiting.clear()
+            else:
+                waiting.pop(step, None)
 
     def _may_open(self, opening: Opening | None) -> bool:
         """Whether a run may be opened so: the row of a batch by the batch's owner, once."""
@@ -275,6 +299,12 @@ class MemoryJournal:
         """See ports.Journal."""
         self._check_open()
         return [request for request in self.store.requests.values() if request.run_id == run_id]
+
+    async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
+        """See ports.Journal."""
+        self._check_open()
+        found = [one for asked in self.store.questions.values() for one in asked.values() if run_id in {"", one.run_id}]
+        return sorted(found, key=lambda one: (one.asked_us, one.run_id, one.step))
 
     def listen(self, hear: Callable[[Request], None]) -> None:
         """See ports.Journal."""

@@ -4,11 +4,22 @@ from collections.abc import Sequence
 
 import msgspec
 
-from interlock.core.events import AnyEvent, RunCancelled, RunFinished, RunParked, StepBuried
+from interlock.core.events import (
+    AnyEvent,
+    QuestionAnswered,
+    QuestionAsked,
+    RunCancelled,
+    RunFinished,
+    RunParked,
+    StepBuried,
+)
+from interlock.ports import WaitingQuestion
 
 # Of a longer reason lists know the beginning; all of it stands in the event.
 LETTER_REASON_CHARS_MAX = 1_000
-STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled})
+STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled, QuestionAnswered})
+QUESTION_EVENTS = frozenset({QuestionAsked, QuestionAnswered, RunCancelled})
+EVERY_STEP = ""
 
 
 def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
@@ -23,6 +34,8 @@ def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
                 return "parked", event.reason, 0
             case RunCancelled():
                 return "cancelled", event.sentence, event.at_us
+            case QuestionAnswered():
+                return "running", "", 0
     return None
 
 
@@ -45,3 +58,33 @@ def letters_in(events: Sequence[AnyEvent]) -> Sequence[Buried]:
         for event in events
         if isinstance(event, StepBuried)
     ]
+
+
+def questions_after(run_id: str, events: Sequence[AnyEvent]) -> list[tuple[str, WaitingQuestion | None]]:
+    """What these events change about what waits for a person: (step, its question), None for one that waits no more."""
+    if QUESTION_EVENTS.isdisjoint(map(type, events)):
+        return []
+    changes: list[tuple[str, WaitingQuestion | None]] = []
+    for event in events:
+        match event:
+            case QuestionAsked():
+                asked = WaitingQuestion(run_id, event.step, event.attempt, event.question.text, event.at_us)
+                changes.append((event.step, asked))
+            case QuestionAnswered():
+                changes.append((event.step, None))
+            case RunCancelled():
+                changes.append((EVERY_STEP, None))
+    return changes
+
+
+class Projection(msgspec.Struct, gc=False):
+    """All that lists show anew of a run, because of some events."""
+
+    status: tuple[str, str, int] | None
+    letters: Sequence[Buried]
+    questions: Sequence[tuple[str, WaitingQuestion | None]]
+
+    @classmethod
+    def of(cls, run_id: str, events: Sequence[AnyEvent]) -> "Projection":
+        """What these events change."""
+        return cls(status_after(events), letters_in(events), questions_after(run_id, events))

@@ -75,14 +75,27 @@ WHERE owner = ? AND EXISTS (SELECT 1 FROM batch_row WHERE batch = batch_id) ORDE
 SELECT batch_row, request FROM batch_row WHERE batch = ? AND batch_row > ? ORDER BY batch_row LIMIT ?;
 
 -- name: ask
-INSERT OR IGNORE INTO request (request_id, run_id, kind, by, reason)
-SELECT ?1, run_id, ?3, ?4, ?5 FROM run WHERE run_id = ?2;
+INSERT OR IGNORE INTO request (request_id, run_id, kind, by, reason, body)
+SELECT ?1, run_id, ?3, ?4, ?5, ?6 FROM run WHERE run_id = ?2;
 
 -- name: requests_for
-SELECT request_id, run_id, kind, by, reason FROM request WHERE run_id = ?;
+SELECT request_id, run_id, kind, by, reason, body FROM request WHERE run_id = ?;
 
 -- name: requests_to: an owner
-SELECT request_id, request.run_id, kind, by, request.reason FROM request JOIN run USING (run_id) WHERE owner = ?;
+SELECT request_id, request.run_id, kind, by, request.reason, body FROM request JOIN run USING (run_id) WHERE owner = ?;
+
+-- name: ask_person
+INSERT OR REPLACE INTO question (run, step, attempt, question, asked_us, due_us) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: question_over
+DELETE FROM question WHERE run = ? AND step = ?;
+
+-- name: ask_nobody: any more, in this run
+DELETE FROM question WHERE run = ?;
+
+-- name: questions: of one run, or of all
+SELECT run_id, step, attempt, question, asked_us, due_us, team, source FROM question JOIN run ON run = number
+WHERE ?1 = '' OR run_id = ?1 ORDER BY asked_us, run_id, step;
 
 -- name: settle
 DELETE FROM request WHERE request_id = ?;

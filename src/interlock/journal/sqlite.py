@@ -16,10 +16,10 @@ import msgspec
 from interlock.core.events import AnyEvent, encode
 from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalUnavailable
-from interlock.ports import Batch, LetterRow, Letters, Opening, Request, Result, RunRow, Told
+from interlock.ports import Batch, LetterRow, Letters, Opening, Request, Result, RunRow, Told, WaitingQuestion
 
 from .decoding import decoded
-from .projection import letters_in, status_after
+from .projection import Projection
 from .store import Append, SqliteStore
 
 GROUP_APPENDS_MAX = 2_000
@@ -66,9 +66,8 @@ class SqliteJournal:
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         assert events, "an append has events"
-        data = [encode(event) for event in events]
-        at_us, status, letters = events[0].at_us, status_after(events), letters_in(events)
-        return self._submit(Append(run_id, expected_seq, data, status, opening, at_us, settles, letters, told))
+        data, shown = [encode(event) for event in events], Projection.of(run_id, events)
+        return self._submit(Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, told))
 
     def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
         """See ports.Journal."""
@@ -136,6 +135,10 @@ class SqliteJournal:
     async def requests(self, run_id: str) -> list[Request]:
         """See ports.Journal."""
         return await self._read(lambda: self._store.requests(run_id))
+
+    async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
+        """See ports.Journal."""
+        return await self._read(lambda: self._store.questions(run_id))
 
     def listen(self, hear: Callable[[Request], None]) -> None:
         """See ports.Journal."""

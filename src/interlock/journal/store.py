@@ -27,15 +27,26 @@ from interlock.errors import (
     RunNotFound,
     StaleDriver,
 )
-from interlock.ports import MOVES_KEPT_MAX, Batch, LetterRow, Letters, Opening, Request, Result, RunRow, Told
+from interlock.ports import (
+    MOVES_KEPT_MAX,
+    Batch,
+    LetterRow,
+    Letters,
+    Opening,
+    Request,
+    Result,
+    RunRow,
+    Told,
+    WaitingQuestion,
+)
 
 from .decoding import faults_in
 from .ownership import DriverLocks
-from .projection import Buried
+from .projection import EVERY_STEP, Projection
 from .queries import queries, script
 
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
-MIGRATIONS = (script("schema.sql"), "", script("gates.sql"), script("letters.sql"))
+MIGRATIONS = tuple(map(script, ("schema.sql", "questions.sql", "gates.sql", "letters.sql")))
 APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
 BUSY_MS_MAX = 30_000
 # A small write-ahead log keeps a live journal near the size of its payload.
@@ -53,11 +64,10 @@ class Append(msgspec.Struct, gc=False):
     run_id: str
     expected_seq: int
     events: list[bytes]
-    status: tuple[str, str, int] | None
+    shown: Projection
     opening: Opening | None
     at_us: int
     settles: Sequence[str]
-    letters: Sequence[Buried] = ()
     told: Told = ()
 
 
@@ -206,12 +216,13 @@ class SqliteStore:
                 continue
             rows += [(place.number, seq, data) for seq, data in enumerate(item.events, place.next_seq)]
             place.next_seq += len(item.events)
-            if item.status is not None:
-                statuses.append((*item.status, place.number))
+            if item.shown.status is not None:
+                statuses.append((*item.shown.status, place.number))
                 ended.append(item.run_id)
-            for letter in item.letters:
+            for letter in item.shown.letters:
                 given = (letter.step, letter.agent, letter.reason, letter.attempts, letter.at_us)
                 self._run_query("add_letter", place.number, *given)
+            self._ask_people(place.number, item.shown.questions)
             for request_id in item.settles:
                 self._run_query("settle", request_id)
             for name, outcome in item.told:
@@ -224,6 +235,15 @@ class SqliteStore:
         for run_id in ended:
             self._places.pop(run_id, None)
         return outcomes
+
+    def _ask_people(self, run: int, questions: Sequence[tuple[str, WaitingQuestion | None]]) -> None:
+        for step, asked in questions:
+            if asked is not None:
+                self._run_query("ask_person", run, step, asked.attempt, asked.text, asked.asked_us, asked.due_us)
+            elif step == EVERY_STEP:
+                self._run_query("ask_nobody", run)
+            else:
+                self._run_query("question_over", run, step)
 
     def _become_driver(self) -> None:
         if self.epoch:
@@ -407,11 +427,16 @@ class SqliteStore:
     def ask(self, request: Request) -> None:
         """Leave a request for a run's driver."""
         self.run(request.run_id)
-        self._run_query("ask", request.request_id, request.run_id, request.kind, request.by, request.reason)
+        asked = request.request_id, request.run_id, request.kind, request.by, request.reason, request.body
+        self._run_query("ask", *asked)
 
     def requests(self, run_id: str) -> list[Request]:
         """The unanswered requests for a run."""
         return [Request(*row) for row in self._run_query("requests_for", run_id)]
+
+    def questions(self, run_id: str) -> list[WaitingQuestion]:
+        """What waits for a person."""
+        return [WaitingQuestion(*row) for row in self._run_query("questions", run_id)]
 
     def news(self) -> list[Request]:
         """The unanswered requests for all runs this handle owns, if anything was written elsewhere since the last look.

@@ -91,6 +91,10 @@ class Telling:
     def ask(self, step_id):
         return self.hear(e.QuestionAsked, step_id, self.attempts[step_id], Question("Really?"))
 
+    def decide(self, step_id, decision, by="person:eve", *, attempt=0, **given):
+        attempt = attempt or self.attempts[step_id]
+        return self.hear(e.QuestionAnswered, step_id, attempt, by, decision, **given)
+
     def expand(self, step_id, items):
         return self.hear(e.StepExpanded, step_id, Raw(values.encode(items)))
 
@@ -640,6 +644,51 @@ def test_a_reply_is_not_late_before_its_attempt_is_over():
         Telling(step("a")).begin().start("a").hear(e.ReplyArrivedLate, "a", 1)
     with broken("first_outcome", "attempt 2 of a is late, but has no outcome"):
         Telling(step("a"), retries=3).begin().start("a").fail("a").hear(e.ReplyArrivedLate, "a", 2)
+
+
+# --- people ---
+
+
+def asked():
+    return Telling(step("a"), step("b", "a")).begin().start("a").ask("a").park()
+
+
+def test_an_answer_is_told_to_the_next_attempt_and_uses_up_no_retry():
+    telling = asked().decide("a", "answer", text="yes")
+    assert telling.account.status == "running"
+    assert telling.account.steps["a"].feedback == ("A person has answered your question: Really?", "yes")
+    telling.start("a").ask("a").park().decide("a", "retry").start("a").commit("a").do("b").finish()
+
+
+def test_what_a_person_writes_is_committed_and_held_to_the_same_rules():
+    write = {"writes": {"out.a": Raw(b"1")}}
+    telling = asked().decide("a", "write", **write).do("b").finish()
+    assert telling.account.context == {"out": {"a": 1}}
+    with broken("permissions", "a committed other, which it may not write"):
+        asked().decide("a", "edit", writes={"other": Raw(b"1")})
+    with broken("people", "to retry a commits nothing"):
+        asked().decide("a", "retry", **write)
+
+
+def test_a_rejected_step_is_given_up():
+    telling = asked().decide("a", "reject")
+    with broken("attempts", "a is called although all attempts of it are used up"):
+        telling.start("a")
+    asked().decide("a", "reject").bury("a").finish("failed")
+
+
+def test_only_people_decide_and_only_about_what_waits():
+    with broken("people", "program decides about a, and is no person"):
+        asked().decide("a", "retry", by="program")
+    with broken("people", "a is decided about, but it does not wait: it is escalated"):
+        asked().decide("a", "retry", attempt=2)
+    with broken("people", "a is decided about, but it does not wait: it is ready"):
+        asked().decide("a", "retry").decide("a", "retry")
+
+
+def test_a_refused_answer_changes_nothing():
+    telling = asked().hear(e.AnswerRefused, "a", "person:bob", "retry", ())
+    assert (telling.account.status, telling.account.states["a"]) == ("parked", "escalated")
 
 
 # --- parked, ends ---

@@ -9,7 +9,18 @@ from interlock.core.events import AnyEvent
 from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalFull, JournalUnavailable
 from interlock.journal.memory import MemoryJournal, MemoryStore
-from interlock.ports import Batch, Journal, LetterRow, Letters, Opening, Request, Result, RunRow, Told
+from interlock.ports import (
+    Batch,
+    Journal,
+    LetterRow,
+    Letters,
+    Opening,
+    Request,
+    Result,
+    RunRow,
+    Told,
+    WaitingQuestion,
+)
 from interlock.testing.chance import Chance
 
 from .faults import Faults
@@ -254,6 +265,10 @@ class FaultyJournal:
     async def requests(self, run_id: str) -> list[Request]:
         """See ports.Journal."""
         return await self.inner.requests(run_id)
+
+    async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
+        """See ports.Journal."""
+        return await self.inner.questions(run_id)
 
     def listen(self, hear: Callable[[Request], None]) -> None:
         """See ports.Journal."""

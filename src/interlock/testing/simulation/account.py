@@ -54,6 +54,7 @@ class StepAccount:
         self.not_before_us = 0
         self.open = self.reissue = self.given_up = False
         self.feedback: tuple[str, ...] = ()
+        self.asked = ""
 
     @property
     def duty(self) -> Duty:
@@ -163,8 +164,13 @@ class Account:
             case e.FaultInjected():
                 pass
             case e.QuestionAsked():
-                self._outcome(event).state = "escalated"
+                one = self._outcome(event)
+                one.state, one.asked = "escalated", event.question.text
                 self._charge(event)
+            case e.QuestionAnswered():
+                self._question_answered(event)
+            case e.AnswerRefused():
+                pass
             case e.BackoffEnded():
                 self._backoff_ended(event)
             case e.StepExpanded():
@@ -176,10 +182,7 @@ class Account:
             case e.RunParked():
                 self._run_parked(event)
             case e.RunCancelled():
-                self.status = "cancelled"
-                for one in self.steps.values():
-                    if one.state not in TERMINAL:
-                        one.state = "cancelled"
+                self._run_cancelled()
             case e.RunFinished():
                 self._run_finished(event)
             case _:
@@ -189,7 +192,7 @@ class Account:
         if not self.events:
             return isinstance(event, e.RunStarted)
         if self.status == "parked":
-            return isinstance(event, e.RunCancelled)
+            return isinstance(event, e.RunCancelled | e.QuestionAnswered | e.AnswerRefused)
         return self.status == "running" and not isinstance(event, e.RunStarted)
 
     def _run_started(self, event: e.RunStarted) -> None:
@@ -221,6 +224,11 @@ class Account:
 
     def _attempt_committed(self, event: e.AttemptCommitted) -> None:
         one = self._outcome(event)
+        self._commit(one, event, bytes(event.output))
+        self._charge(event)
+        self._over(event.step, "committed")
+
+    def _commit(self, one: StepAccount, event: e.AttemptCommitted | e.QuestionAnswered, output: bytes = b"") -> None:
         writable = [p.replace("{index}", str(one.index or 0)) for p in one.duty.writable.patterns]
         for path in (*event.writes, *event.deletes):
             allowed = any(covers(pattern, path) for pattern in writable)
@@ -229,10 +237,25 @@ class Account:
         self.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, event.deletes)
         self._written += (*writes, *event.deletes)
         fields = sum(1 if self.naive.is_reduced(path) else leaves_in(value) for path, value in writes.items())
-        exceeded = exceeded_by(event, writes, fields, self.rules.limits)
+        exceeded = exceeded_by(event, writes, fields, self.rules.limits, len(output))
         self.require("limits", not exceeded, f"{event.step} committed more than {exceeded} allows")
-        self._charge(event)
-        self._over(event.step, "committed")
+
+    def _question_answered(self, event: e.QuestionAnswered) -> None:
+        one, name = self._step(event.step), event.step
+        waits = one.state == "escalated" and one.attempt == event.attempt
+        self.require("people", waits, f"{name} is decided about, but it does not wait: it is {one.state}")
+        self.require("people", event.by.startswith("person:"), f"{event.by} decides about {name}, and is no person")
+        self.status, self.reason = "running", ""
+        if event.decision in {"approve", "edit", "write"}:
+            self._commit(one, event)
+            self._over(name, "committed")
+            return
+        self.require("people", not event.writes and not event.deletes, f"to {event.decision} {name} commits nothing")
+        one.state, one.given_up = "ready", event.decision == "reject"
+        if event.decision in {"answer", "retry"}:
+            one.tries -= 1
+            answered = f"A person has answered your question: {one.asked}"
+            one.feedback = (answered, event.text) if event.text else ()
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         one = self._outcome(event)
@@ -344,6 +367,12 @@ class Account:
         moving = [name for name, one in self.steps.items() if self._can_go_on(name, one)]
         self.require("parked", not moving, f"the run is parked, but {moving[:1]} could go on")
         self.status, self.reason = "parked", event.reason
+
+    def _run_cancelled(self) -> None:
+        self.status = "cancelled"
+        for one in self.steps.values():
+            if one.state not in TERMINAL:
+                one.state = "cancelled"
 
     def _run_finished(self, event: e.RunFinished) -> None:
         left = [name for name, state in self.states.items() if state not in TERMINAL]
@@ -501,11 +530,17 @@ class Account:
         return known
 
 
-def exceeded_by(event: e.AttemptCommitted, writes: Mapping[str, Any], fields: int, limits: Limits) -> str:
+def exceeded_by(
+    event: e.AttemptCommitted | e.QuestionAnswered,
+    writes: Mapping[str, Any],
+    fields: int,
+    limits: Limits,
+    output_bytes: int = 0,
+) -> str:
     """The first of the limits that a commit with so many fields exceeds, by name; "" if it is within all of them."""
     sizes = [len(bytes(raw)) for raw in event.writes.values()]
     counts = {
-        "value_bytes_max": max(*sizes, len(bytes(event.output)), 0),
+        "value_bytes_max": max(*sizes, output_bytes, 0),
         "commit_bytes_max": sum(sizes),
         "commit_fields_max": max(len(event.deletes) + len(writes), fields),
         "depth_max": max((depth_of(value) for value in writes.values()), default=0),

@@ -17,9 +17,20 @@ from interlock.core.gate import AtGate
 from interlock.errors import JournalError
 from interlock.journal.decoding import decoded
 from interlock.journal.memory import MemoryStore
-from interlock.journal.projection import letters_in, status_after
+from interlock.journal.projection import Projection
 from interlock.journal.store import Append, SqliteStore
-from interlock.ports import Batch, Journal, LetterRow, Letters, Opening, Request, Result, RunRow, Told
+from interlock.ports import (
+    Batch,
+    Journal,
+    LetterRow,
+    Letters,
+    Opening,
+    Request,
+    Result,
+    RunRow,
+    Told,
+    WaitingQuestion,
+)
 from interlock.testing.injection.journals import DELAYS, Durable, SlowJournal
 
 
@@ -180,8 +191,8 @@ class SlowSqliteJournal:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         data = [encode(event) for event in events]
-        status, letters = status_after(events), letters_in(events)
-        item = Append(run_id, expected_seq, data, status, opening, events[0].at_us, settles, letters, told)
+        shown = Projection.of(run_id, events)
+        item = Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, told)
         self._waiting.append((done, item, list(events)))
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if len(self._waiting) > 1:
@@ -288,6 +299,11 @@ class SlowSqliteJournal:
     async def requests(self, run_id: str) -> list[Request]:
         """See ports.Journal."""
         found: list[Request] = self._read(lambda: self._store.requests(run_id))
+        return found
+
+    async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
+        """See ports.Journal."""
+        found: list[WaitingQuestion] = self._read(lambda: self._store.questions(run_id))
         return found
 
     def listen(self, hear: Callable[[Request], None]) -> None:

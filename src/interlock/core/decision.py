@@ -1,0 +1,143 @@
+"""What a step asks of a person, and what a person decides about it: as it is asked for, bounded and read strictly."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from interlock.errors import InputError, PathError, ValueRefused
+
+from . import paths
+from .job import ADVICE, ANSWERED, DELETE, Question
+from .values import DEFAULT_LIMITS, encode
+
+Verb = Literal["answer", "retry", "approve", "edit", "write", "reject"]
+
+TEXT_CHARS_MAX = 8_000
+REASON_CHARS_MAX = 2_000
+NAME_CHARS_MAX = 200
+# The writes of one commit, and what stands around them.
+BODY_BYTES_MAX = DEFAULT_LIMITS.commit_bytes_max + 65_536
+PERSON = "person:"
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a person decides about one step.
+
+    verb: answer (`text`, to an agent's question), retry (with `text` as advice), approve (the refused reply as it is),
+    edit (`writes` and `deletes` over those of the refused reply), write (them alone, in the agent's place), or reject.
+    attempt: which one is decided about; 0 for whichever waits.
+    """
+
+    step: str
+    verb: Verb
+    text: str = ""
+    writes: dict[str, Any] = {}
+    deletes: tuple[str, ...] = ()
+    attempt: int = 0
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a step waits with. reply: the writes of the reply that a person may approve or edit, None if there is none.
+
+    by_agent: the agent has asked; else its attempts are used up, and `question` says why.
+    """
+
+    attempt: int
+    question: Question
+    by_agent: bool = True
+    reply: Mapping[str, Any] | None = None
+    reads: tuple[str, ...] = ()
+
+    @property
+    def verbs(self) -> tuple[Verb, ...]:
+        """What a person may do about it."""
+        first: tuple[Verb, ...] = ("answer",) if self.by_agent else ()
+        about_reply: tuple[Verb, ...] = ("approve", "edit") if self.reply is not None else ()
+        return (*first, *about_reply, "write", "retry", "reject")
+
+
+def person(name: str) -> str:
+    """Who decides, as it is recorded. Raises InputError."""
+    name = name.removeprefix(PERSON)
+    if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
+        raise InputError(f"{name!r:.100} can't be recorded as who decides", fix="name a person, such as eve")
+    return PERSON + name
+
+
+def decided(
+    step: str, verb: Verb, *, text: str = "", writes: Mapping[str, Any] | None = None, attempt: int = 0
+) -> Decision:
+    """A decision from what a person gives; writes may hold DELETE. Raises InputError."""
+    writes = writes or {}
+    try:
+        for path, value in writes.items():
+            if value is not DELETE:
+                encode(value, DEFAULT_LIMITS, BODY_BYTES_MAX)
+            encode(path)
+        encode(text, DEFAULT_LIMITS, BODY_BYTES_MAX)
+    except ValueRefused as error:
+        raise InputError(f"the decision about {step} can't be stored: {error.message}") from error
+    deletes = tuple(path for path, value in writes.items() if value is DELETE)
+    kept = {path: value for path, value in writes.items() if value is not DELETE}
+    return Decision(step, verb, text, kept, deletes, attempt)
+
+
+def encoded(given: Decision) -> bytes:
+    """A decision as a request carries it. Raises InputError where it is too large."""
+    body: bytes = msgspec.json.encode(given)
+    if len(body) > BODY_BYTES_MAX:
+        raise InputError(f"the decision about {given.step} is {len(body):,} bytes, more than {BODY_BYTES_MAX:,}")
+    return body
+
+
+def decoded(body: bytes) -> Decision:
+    """The decision that a request carries. Raises InputError."""
+    if len(body) > BODY_BYTES_MAX:
+        raise InputError(f"a decision is {len(body):,} bytes, more than {BODY_BYTES_MAX:,}")
+    try:
+        return msgspec.json.decode(body, type=Decision)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"a decision can't be read: {error}") from error
+
+
+def told(asked: Asked, text: str, feedback: tuple[str, ...]) -> tuple[str, ...]:
+    """What the next attempt is told; the last sentence is the person's own text. feedback: that of the last refusal."""
+    if asked.by_agent:
+        return (ANSWERED + asked.question.text, text) if text else ()
+    return (*feedback, ADVICE, text) if text else feedback
+
+
+# --- what is written ---
+
+
+def laid_over(writes: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes with changes: a path that lies inside of a written object changes that object."""
+    found = dict(writes)
+    for given, value in changes.items():
+        try:
+            path = paths.canonical(given)
+        except PathError:
+            found[given] = value  # which is refused for it
+            continue
+        for below in [other for other in found if other != path and paths.inside(other, path)]:
+            del found[below]
+        above = next((prefix for prefix in paths.prefixes(path) if isinstance(found.get(prefix), dict)), None)
+        if above is None or path in found:
+            found[path] = value
+        else:
+            found[above] = _changed(found[above], paths.split(path)[len(paths.split(above)) :], value)
+    return found
+
+
+def _changed(tree: Any, keys: Sequence[str], value: Any) -> Any:
+    """A copy of a tree of objects with another value where these keys lead."""
+    if not keys:
+        return value
+    key, *rest = keys
+    copy = dict(tree) if isinstance(tree, dict) else {}
+    if value is DELETE and not rest:
+        copy.pop(key, None)
+    else:
+        copy[key] = _changed(copy.get(key), rest, value)
+    return copy

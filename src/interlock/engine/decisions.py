@@ -1,0 +1,125 @@
+"""What a person decides about a step, on its way into the journal, whoever drives the run."""
+
+import asyncio
+from collections.abc import Callable
+
+from interlock import errors
+from interlock.core import events as e
+from interlock.core.decision import Decision, decoded, encoded, person
+from interlock.core.machine import Machine
+from interlock.core.rules import Rules
+from interlock.core.settlement import refused, settled
+from interlock.errors import DecisionRefused, InputError, JournalError
+from interlock.ids import new_id
+from interlock.ports import Journal, Request, RunRow, Secrets
+
+from . import clock
+from .secrecy import without_secrets
+
+DECIDE = "decide"
+OPEN = frozenset({"running", "parked"})
+# How long a living owner may take to hear of it, and whoever drives the run to answer.
+OWNER_WAIT_SECONDS = 1.0
+ANSWER_WAIT_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
+Verdict = e.QuestionAnswered | e.AnswerRefused
+
+
+def request_of(run_id: str, decision: Decision, by: str, reason: str, now_us: int) -> Request:
+    """A decision as it is asked of whoever drives the run. Raises InputError."""
+    request_id = f"{DECIDE}-{run_id}-{new_id(now_us)}"
+    return Request(request_id, run_id, DECIDE, person(by), errors.hide(reason), encoded(decision))
+
+
+def verdict_on(request: Request, machine: Machine, at_us: int) -> Verdict:
+    """What becomes of a decision in a run that is folded so far. A request that can't be read is refused, too."""
+    try:
+        decision = decoded(request.body)
+    except InputError as error:
+        return refused(Decision("", "retry"), request.by, "decision", error.message, at_us)
+    return settled(machine, decision, request.by, request.reason, at_us)
+
+
+def refusal(run_id: str, verdict: e.AnswerRefused) -> DecisionRefused:
+    """The error for whoever has decided so."""
+    findings = "; ".join(finding.message for finding in verdict.findings)
+    fix = f"see what waits: interlock inbox show {run_id}"
+    return DecisionRefused(f"run {run_id}: {findings}", fix=fix)
+
+
+async def folded(journal: Journal, rules: Rules, run_id: str) -> Machine:
+    """The machine of a stored run. Raises JournalError where its events can't be read, or don't fit together."""
+    machine = Machine(rules)
+    for seq, event in enumerate(await journal.load(run_id)):
+        try:
+            machine.apply(event)
+        except Exception as error:
+            message = f"run {run_id} can't be resumed: event {seq} does not follow from those before it"
+            raise JournalError(message, fix=f"look at it: interlock replay {run_id}") from error
+    return machine
+
+
+async def settle(
+    journal: Journal, machine: Machine, request: Request, secrets: Secrets | None, now_us: Callable[[], int]
+) -> None:
+    """Journal the verdict on a decision about a run that this handle owns and nobody drives. Raises DecisionRefused."""
+    verdict: e.AnyEvent = verdict_on(request, machine, max(now_us(), machine.at_us))
+    if secrets:
+        verdict = without_secrets(verdict, secrets)
+    await journal.append(request.run_id, machine.seq, [verdict], settles=[request.request_id])
+    machine.apply(verdict)
+    if isinstance(verdict, e.AnswerRefused):
+        raise refusal(request.run_id, verdict)
+
+
+async def decide(
+    journal: Journal,
+    rules: Rules,
+    request: Request,
+    *,
+    secrets: Secrets | None = None,
+    leave: bool = False,
+    now_us: Callable[[], int] = clock.now_us,
+) -> RunRow:
+    """Have a decision journaled; returns the run as it is then, to be gone on with by whoever owns it.
+
+    Nobody drives the run: it is journaled here. Somebody does: they are asked to, and given ten seconds. leave: ask
+    the owner of a parked run, too, and take it over only where it doesn't answer. Raises DecisionRefused.
+    """
+    run_id = request.run_id
+    machine = await folded(journal, rules, run_id)
+    first = verdict_on(request, machine, machine.at_us)
+    if isinstance(first, e.AnswerRefused):
+        raise refusal(run_id, first)
+    if not leave and await journal.claim(run_id):
+        await settle(journal, await folded(journal, rules, run_id), request, secrets, now_us)
+        return await journal.run(run_id)
+    return await _ask(journal, rules, request, machine.seq, secrets, leave=leave, now_us=now_us)
+
+
+async def _ask(
+    journal: Journal,
+    rules: Rules,
+    request: Request,
+    seq: int,
+    secrets: Secrets | None,
+    *,
+    leave: bool,
+    now_us: Callable[[], int],
+) -> RunRow:
+    """Leave it to the owner of the run, and wait for what it says."""
+    run_id = request.run_id
+    await journal.ask(request)
+    for turn in range(round(ANSWER_WAIT_SECONDS / POLL_SECONDS)):
+        for event in (await journal.load(run_id))[seq:]:
+            if isinstance(event, Verdict) and event.by == request.by:
+                if isinstance(event, e.AnswerRefused):
+                    raise refusal(run_id, event)
+                return await journal.run(run_id)
+        waited = turn * POLL_SECONDS >= OWNER_WAIT_SECONDS or not leave
+        if waited and await journal.claim(run_id):
+            await settle(journal, await folded(journal, rules, run_id), request, secrets, now_us)
+            return await journal.run(run_id)
+        await asyncio.sleep(POLL_SECONDS)
+    raise JournalError(f"the process that drives run {run_id} has not answered; it will take the decision when it does")
