@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import interlock as il
+from interlock.core.guardrail import Draft
 from interlock.core.machine import Cost
 from interlock.doctor import installed
 from tests.agents import contract_table
@@ -24,6 +25,7 @@ PAGES = [
     "docs/agents.md",
     "docs/agents-http.md",
     "docs/agents-command.md",
+    "docs/guardrails.md",
     "docs/secrets.md",
     "docs/tools.md",
     "docs/python.md",
@@ -101,6 +103,7 @@ def test_no_block_is_overlooked():
         ("docs/agents.md", il.Reply, ""),
         ("docs/agents.md", il.Usage, ""),
         ("docs/agents.md", il.Question, ""),
+        ("docs/guardrails.md", Draft, "draft."),
         ("docs/python.md", il.Run, ""),
         ("docs/python.md", Cost, ""),
     ],

@@ -13,6 +13,7 @@ The house, from the top; imports point down only:
     history    what happened in a run, told from its events: story, replay, lineage, difference
     agents     makes agents callable by the engine: functions, models, those of other frameworks, endpoints, programs
     team       what the user declares: team.yaml or Python, checked and proved
+    guardrails checks on what a reply says, before its commit
     ports      the seams between the engine, journals and agents
     core       the pure machine: plan, rules, context bank, events; no clock, no I/O
 """

@@ -21,7 +21,7 @@ from interlock.errors import JournalError, TeamError
 from interlock.journal.memory import MemoryJournal
 from interlock.ports import Adapter, Journal, Partial
 from interlock.team import Agent, Team
-from interlock.team.registry import code_of, find, importable
+from interlock.team.registry import code_of, find, importable, resolve_guardrails
 from interlock.team.tables import AGENT
 
 DEFAULT_JOURNAL = ".interlock/journal.db"
@@ -53,7 +53,8 @@ class Orchestrator(Engine):
         on_partial: Callable[[Partial], None] | None = None,
     ) -> None:
         workshop = Workshop.of(team)
-        callables, _ = adapters(team, workshop), team.rules  # what can't be run must not leave a journal behind
+        callables = adapters(team, workshop)
+        resolve_guardrails(team)  # proves its rules: what can't be run must not leave a journal behind
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         observers = [on_event] if on_event is not None else []
         super().__init__(

@@ -21,6 +21,7 @@ from interlock.agents.function import FunctionAdapter
 from interlock.core import commands as c
 from interlock.core import events as e
 from interlock.core.decision import Verb, decided
+from interlock.core.guardrail import Draft
 from interlock.core.machine import Machine
 from interlock.core.settlement import settled
 from interlock.engine.engine import Engine
@@ -359,10 +360,42 @@ def outlived() -> Told:
     return told
 
 
+def few_words(draft: Draft) -> Any:
+    """Half a score for two words, none for three."""
+    words = str(draft.writes["a"]).split()
+    return None if len(words) == 1 else 0.5 if len(words) == 2 else ["too many words", f"there are {len(words)}"]
+
+
+def guarded() -> Told:
+    """Guardrails: a reply that they refuse, one that they let pass with a finding, and one without."""
+    team = il.Team(
+        [agent("ann", writes=["a"], guardrails=[{"use": few_words, "weight": 2}])],
+        il.Plan([step("one", threshold=0.5), step("two", needs=["one"])]),
+    )
+    told = Told(team, {})
+    told.does("one", lambda _: {"a": "one two three"})
+    told.does("one", lambda _: {"a": "one two"})
+    told.does("two", lambda _: {"a": "one"})
+    return told
+
+
 RUNS = (
-    chain, wide, refused, failed, interrupted, parked, answered, withdrawn, cancelled, faulty, limited, under_way, held,
+    chain,
+    wide,
+    guarded,
+    refused,
+    failed,
+    interrupted,
+    parked,
+    answered,
+    withdrawn,
+    cancelled,
+    faulty,
+    limited,
+    under_way,
+    held,
     outlived,
-)  # fmt: skip
+)
 
 
 # --- a journal file ---

@@ -122,3 +122,57 @@ def test_changes_are_named_by_their_place():
 def test_long_values_are_cut():
     (line,) = changes(team(), team(version="v" * 500))
     assert len(line) < 150
+
+
+# --- guardrails ---
+
+
+def praise(draft):
+    return None
+
+
+def test_guardrails_come_back_from_a_document():
+    nested = lambda draft: None  # noqa: E731 - a name that can't be imported
+    guardrails = [praise, "confidence", {"bounds": {"path": "x", "max": 5, "weight": 2}}, nested]
+    declared = team(["a"], guardrails=guardrails, threshold=0.5)
+    again = Team.of_document(declared.document)
+
+    assert again.document == declared.document
+    assert again.rules.plan.hash == declared.rules.plan.hash
+    panel = again.rules.duty("a", "one").panel
+    assert [(name, seat.weight) for name, seat in panel.seats] == [
+        ("confidence", 1.0),
+        ("bounds", 2.0),
+        ("praise", 1.0),
+        ("<lambda>", 1.0),
+    ]
+    assert panel.threshold == 0.5
+
+
+def test_guardrails_of_a_step_come_back_too():
+    steps = [il.Step("a", "one", "act", guardrails=[praise, {"confidence": {"min": 0.9}}], threshold=0.5)]
+    declared = Team([Agent("one", scope=il.Scope(["act"], [], ["x"]))], il.Plan(steps))
+    again = Team.of_document(declared.document)
+
+    assert (again.document, again.rules.plan.hash) == (declared.document, declared.rules.plan.hash)
+
+
+def test_guardrails_are_part_of_the_hash():
+    hashes = {team(**given).hash for given in ({}, {"guardrails": ["confidence"]}, {"guardrails": [praise]})}
+    assert len(hashes) == 3
+    assert team(guardrails=["confidence"], threshold=0.5).hash not in hashes
+
+
+def test_changes_of_guardrails_are_named():
+    bounds = {"bounds": {"path": "x", "max": 5}}
+    old = team(guardrails=[praise, bounds, {"use": praise}], threshold=0.5)
+    new = team(guardrails=[{"bounds": {"path": "x", "max": 6}}, {"use": praise, "weight": 2}, "confidence"])
+
+    assert [line.replace(f"{__name__}:", "") for line in changes(old, new)] == [
+        "agents.one.guardrails.praise.weight: not set -> 2",
+        "agents.one.guardrails.bounds.max: 5 -> 6",
+        "agents.one.guardrails.praise': removed",
+        "agents.one.guardrails.confidence: added",
+        "agents.one.threshold: 0.5 -> not set",
+        'agents.one: the order of the guardrails: ["praise","bounds"] -> ["bounds","praise"]',
+    ]

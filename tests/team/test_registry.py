@@ -7,10 +7,12 @@ from textwrap import dedent
 
 import pytest
 
+import interlock as il
 from interlock.core.scope import Scope
 from interlock.errors import TeamError
 from interlock.team import Agent, Team, importable, registry, resolve
-from interlock.team.registry import code_of, resolve_all
+from interlock.team.load import load
+from interlock.team.registry import code_of, resolve_all, resolve_guardrails
 
 
 @pytest.fixture(autouse=True)
@@ -207,3 +209,35 @@ def test_a_function_whose_module_is_aside_is_still_importable(folder):
     first = resolve("agents:work", one)
     resolve("agents:work", two)
     assert importable(first) == "agents:work"
+
+
+# --- guardrails ---
+
+
+GUARDED = """\
+agents:
+  one: {allowed_actions: [act], write_permissions: [x], guardrails: [{use: 'checks:%s'}]}
+plan:
+  - {id: a, agent: one, action: act, guardrails: [{use: 'checks:late'}, confidence]}
+"""
+
+
+def test_the_code_of_guardrails_is_found_before_a_run(tmp_path):
+    (tmp_path / "checks.py").write_text("def strict(draft): ...\nasync def late(draft): ...\n")
+    (tmp_path / "team.yaml").write_text(GUARDED % "strct")
+
+    with pytest.raises(TeamError) as caught:
+        resolve_guardrails(load(tmp_path))
+    assert [(problem.line, problem.sentence) for problem in caught.value.problems] == [
+        (2, "a guardrail of one: the module checks has no function strct; did you mean strict?"),
+        (4, "a guardrail of a: the guardrail checks:late is async, which is not part of this version"),
+    ]
+
+
+def test_an_orchestrator_finds_it_before_it_makes_a_journal(tmp_path):
+    (tmp_path / "team.yaml").write_text(GUARDED.replace("guardrails", "use: 'checks:work', guardrails", 1) % "strict")
+    (tmp_path / "checks.py").write_text("async def work(job): return {}\ndef strict(draft): ...\nlate = 5\n")
+
+    with pytest.raises(TeamError, match="checks:late is no function"):
+        il.Orchestrator(load(tmp_path), tmp_path / "runs.db")
+    assert not (tmp_path / "runs.db").exists()

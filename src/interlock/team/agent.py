@@ -5,11 +5,12 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from interlock.core.plan import hint
+from interlock.core.plan import hint, listed
 from interlock.core.policy import RETRIES_DEFAULT, TIMEOUT_COMPLEX_MS, TIMEOUT_SIMPLE_MS, Policy, duration_ms
 from interlock.core.rules import Role
 from interlock.core.scope import Scope
 from interlock.core.states import OnDead
+from interlock.core.values import described
 from interlock.errors import TeamError
 
 from .gates import gate_of, run_budget_of
@@ -33,11 +34,12 @@ class Agent(_Who, frozen=True, kw_only=True):
     audited, not run. llm, langgraph, crewai, autogen, openai_agents, swarm, http, command: an agent of that kind
     instead, declared as in a team file. scope: what it may do, see and write. effort: `simple` gives an attempt 5 s
     (the default), `complex` 30 s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the
-    first wait after a failure (200 ms). fallback: the agent that takes over. breaker, rate, budget: when it is
-    not called, declared as in a team file. schema: a JSON Schema over the writes.
-    isolation: `task`, `process` or `thread`. concurrency: how many of its calls may be open at a time. version: change
-    it when the code changes meaning. on_dead: what it means for the run that a step of it is given up: `fail_run` (the
-    default), `skip` or `continue`.
+    first wait after a failure (200 ms). fallback: the agent that takes over. breaker, rate, budget: when it is not
+    called, declared as in a team file. schema: a JSON Schema over the writes. guardrails: checks on its replies, as in
+    a team file, or functions of a draft. threshold: the score that a reply must reach (1). isolation: `task`, `process`
+    or `thread`. concurrency: how many of its calls may be open at a time. version: change it when the code changes
+    meaning. on_dead: what it means for the run that a step of it is given up: `fail_run` (the default), `skip` or
+    `continue`.
 
     Raises TeamError, with every problem found.
     """
@@ -61,6 +63,8 @@ class Agent(_Who, frozen=True, kw_only=True):
     rate: Mapping[str, str] | None = None
     budget: Mapping[str, Any] | None = None
     schema: Mapping[str, Any] | None = None
+    guardrails: Sequence[Any] = ()
+    threshold: float | None = None
     isolation: Isolation | None = None
     concurrency: int | None = None
     version: str = ""
@@ -70,6 +74,7 @@ class Agent(_Who, frozen=True, kw_only=True):
         problems = [*NAME.problems(self.name, ("name",))] or [*_problems(self)]
         if problems:
             raise TeamError.of(problems)
+        msgspec.structs.force_setattr(self, "guardrails", listed(self.guardrails))
 
     @classmethod
     def of(cls, name: str, declared: Mapping[str, Any]) -> Self:
@@ -94,11 +99,17 @@ class Agent(_Who, frozen=True, kw_only=True):
     @property
     def role(self) -> Role:
         """Its declaration without its code, for the core."""
-        gate = gate_of(breaker=self.breaker, rate=self.rate, budget=self.budget)
-        budget = run_budget_of(self.budget)
-        on_dead = self.on_dead or "fail_run"
         return Role(
-            self.scope, self.policy, self.schema, self.fallback, self.version, on_dead, gate=gate, budget=budget
+            self.scope,
+            self.policy,
+            self.schema,
+            self.fallback,
+            self.version,
+            on_dead=self.on_dead or "fail_run",
+            guardrails=self.guardrails,
+            threshold=self.threshold,
+            gate=gate_of(breaker=self.breaker, rate=self.rate, budget=self.budget),
+            budget=run_budget_of(self.budget),
         )
 
 
@@ -170,12 +181,6 @@ def contradictions(agent: Agent, function: Any) -> Iterator[TeamError]:
             yield TeamError(message, fix=f"remove {key} from the decorator", place=place)
 
 
-def described(function: Any) -> str:
-    """A callable as "module:qualname"; an object that isn't a function by its type."""
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}:{named.__qualname__}"
-
-
 def _problems(agent: Agent) -> Iterator[TeamError]:
     place = ("agents", agent.name)
     scope: Any = agent.scope
@@ -193,7 +198,7 @@ def _problems(agent: Agent) -> Iterator[TeamError]:
 
 def _is_given(agent: Agent, key: str) -> bool:
     value = getattr(agent, key)
-    return value is not None and not (key == "version" and value == "")
+    return value is not None and not (key in _EMPTY and value == _EMPTY[key])
 
 
 def _code_problems(agent: Agent, use: Any) -> Iterator[TeamError]:
@@ -205,4 +210,5 @@ def _code_problems(agent: Agent, use: Any) -> Iterator[TeamError]:
     yield from contradictions(agent, use)
 
 
+_EMPTY: dict[str, Any] = {"version": "", "guardrails": ()}
 _GIVABLE = tuple(field.name for field in msgspec.structs.fields(Agent) if field.name not in {"name", *KINDS})

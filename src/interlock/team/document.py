@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 
 from interlock.core.plan import Plan
-from interlock.core.values import Limits, decode, encode_canonical
+from interlock.core.values import Limits, decode, described, encode_canonical, encode_declared
 
-from .agent import Agent, described
+from .agent import Agent
 from .tables import AGENT, SCOPE_KEYS
 
 SHOWN_CHARS_MAX = 80
 _ABSENT = object()
+_ORDERS = {"order of steps": "steps", "order of guardrails": "guardrails"}
 
 
 def document(
@@ -34,7 +35,7 @@ def document(
         "limits": msgspec.to_builtins(limits),
         **shared,
     }
-    encoded: bytes = encode_canonical({key: part for key, part in parts.items() if part})
+    encoded: bytes = encode_declared({key: part for key, part in parts.items() if part})
     return encoded
 
 
@@ -43,7 +44,7 @@ def _agent(agent: Agent) -> dict[str, Any]:
     declared["effort"] = agent.effort or "simple"
     if callable(agent.use):
         declared["use"] = described(agent.use)
-    return {key: value for key, value in declared.items() if value not in (None, "", ())}
+    return {key: value for key, value in declared.items() if value not in (None, "", (), [])}
 
 
 def difference(old: bytes, new: bytes) -> list[str]:
@@ -52,19 +53,44 @@ def difference(old: bytes, new: bytes) -> list[str]:
 
 
 def _comparable(document: dict[str, Any]) -> dict[str, Any]:
-    """The steps of the plan by their ids, so that one more step isn't a change of all those after it."""
+    """Steps by their ids and guardrails by their names, so that one more isn't a change of all those after it."""
+    agents = {name: _by_guardrail(agent) for name, agent in document["agents"].items()}
+    document = {**document, "agents": agents}
     steps = document.get("plan")
     if steps is None:
         return document
-    return {**document, "plan": {step["id"]: step for step in steps}, "order of steps": [step["id"] for step in steps]}
+    named = {step["id"]: _by_guardrail(step) for step in steps}
+    return {**document, "plan": named, "order of steps": [step["id"] for step in steps]}
+
+
+def _by_guardrail(holder: dict[str, Any]) -> dict[str, Any]:
+    declared = holder.get("guardrails")
+    if not declared:
+        return holder
+    named: dict[str, Any] = {}
+    for guardrail in declared:
+        name, options = _named(guardrail)
+        while name in named:
+            name += "'"
+        named[name] = options
+    return {**holder, "guardrails": named, "order of guardrails": [*named]}
+
+
+def _named(guardrail: Any) -> tuple[str, dict[str, Any]]:
+    if isinstance(guardrail, str):
+        return guardrail, {}
+    if "use" in guardrail:
+        return guardrail["use"], {key: value for key, value in guardrail.items() if key != "use"}
+    [(name, options)] = guardrail.items()
+    return name, options or {}
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], place: str) -> Iterator[str]:
     for key in [*old, *(key for key in new if key not in old)]:
         at = f"{place}.{key}" if place else key
         before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
-        if key == "order of steps" and not place:
-            yield from _reordered(before, after)
+        if key in _ORDERS:
+            yield from _reordered(before, after, place or "plan", _ORDERS[key])
         elif isinstance(before, dict) and isinstance(after, dict):
             yield from _changes(before, after, at)
         elif isinstance(before, dict) and after is _ABSENT:
@@ -75,13 +101,13 @@ def _changes(old: dict[str, Any], new: dict[str, Any], place: str) -> Iterator[s
             yield f"{at}: {_shown(before)} -> {_shown(after)}"
 
 
-def _reordered(before: Any, after: Any) -> Iterator[str]:
-    """The order of declaration is the order in which reducers fold: a change of its own."""
+def _reordered(before: Any, after: Any, place: str, what: str) -> Iterator[str]:
+    """The order of declaration is that in which reducers fold, and equal guardrails are asked: a change of its own."""
     if before is _ABSENT or after is _ABSENT:
         return
     old, new = [i for i in before if i in set(after)], [i for i in after if i in set(before)]
     if old != new:
-        yield f"plan: the order of the steps: {_shown(old)} -> {_shown(new)}"
+        yield f"{place}: the order of the {what}: {_shown(old)} -> {_shown(new)}"
 
 
 def _shown(value: Any) -> str:

@@ -20,6 +20,7 @@ from interlock.core.values import Limits
 from interlock.errors import InterlockError, TeamError
 
 from .agent import Agent
+from .guarding import guard
 from .instructions import inlined
 from .model import Team
 from .shapes import Place, placed
@@ -185,7 +186,12 @@ def _rules(draft: Draft, sections: _Sections) -> Rules:
         {paths.canonical(path): value for path, value in sections.section(name).items()}
         for name in ("reducers", "succession")
     )
-    return Rules(draft.plan, {name: agent.role for name, agent in draft.agents.items()}, Sharing(reducers, succession))
+    return Rules(
+        draft.plan,
+        {name: agent.role for name, agent in draft.agents.items()},
+        Sharing(reducers, succession),
+        guard=guard(None),
+    )
 
 
 def _plan(items: list[Any], limits: Limits) -> Plan:

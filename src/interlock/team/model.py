@@ -18,6 +18,7 @@ from interlock.errors import TeamError
 from .agent import Agent, declared_agent
 from .document import document
 from .gates import gate_of, run_budget_of
+from .guarding import guard
 from .shapes import placed
 from .tables import TEAM, USE, tools_of
 
@@ -128,7 +129,7 @@ class Team:
         if self.plan is None:
             raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
         gate, budget = gate_of(rate=self.rate, budget=self.budget), run_budget_of(self.budget)
-        return Rules(self.plan, self.roles, self.sharing, self.limits, gate=gate, budget=budget)
+        return Rules(self.plan, self.roles, self.sharing, self.limits, guard(self.folder), gate, budget)
 
     @cached_property
     def document(self) -> bytes:

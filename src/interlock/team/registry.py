@@ -17,9 +17,10 @@ from types import ModuleType
 from typing import Any
 
 from interlock.core.plan import hint
+from interlock.core.values import described
 from interlock.errors import TeamError
 
-from .agent import Agent, contradictions, described
+from .agent import Agent, contradictions
 from .model import Team
 from .tables import USE
 
@@ -134,6 +135,22 @@ def resolve_all(team: Team) -> dict[str, Callable[..., Any]]:
     if problems:
         raise TeamError.of(problems)
     return found
+
+
+def resolve_guardrails(team: Team) -> None:
+    """Find the code that guardrails name. Raises TeamError with every problem found, in file and line."""
+    problems: list[TeamError] = []
+    for place, guardrail in team.rules.guardrails():
+        resolve = getattr(guardrail, "resolve", None)
+        try:
+            if resolve is not None:
+                resolve()
+        except TeamError as error:
+            message = f"a guardrail of {place[1]}: {error.sentence}"
+            found = TeamError(message, fix=error.fix, place=place)
+            problems.append(team.locate(found))
+    if problems:
+        raise TeamError.of(problems)
 
 
 def importable(function: Any) -> str | None:

@@ -18,6 +18,7 @@ from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError
 
 from .gates import BREAKER, BUDGET, DURATION, RATE, STEP_BUDGET
+from .guarding import Guarding
 from .output import Output
 from .secret_names import names_a_secret
 from .shapes import (
@@ -45,6 +46,7 @@ CONCURRENCY_MAX = 100_000
 DEPTH_LIMIT_MAX = 100
 MCP_SERVERS_MAX = 100
 SIZE_LIMIT_MAX = 2**40
+THRESHOLD_LEAST = 0.01
 TOOLS_MAX = 128
 USD_MAX = 1e6
 OPENAI = "openai"
@@ -72,6 +74,8 @@ ADDRESS = matching(
 FILLED_IN = matching("a text in which ${NAME} stands for a secret", r"([^$]|\$(?!\{)|\$\{[^\W\d]\w*\})*")
 ON_DEAD = Choice(get_args(OnDead))
 SCHEMA = Compiled(WritesSchema, "a JSON Schema over what is written")
+GUARDRAILS = Many(Guarding())
+THRESHOLD = Number(THRESHOLD_LEAST, 1)
 
 _ADAPTERS_LATER = frozenset({"a2a", "agent_framework", "pydantic_ai"})
 
@@ -323,6 +327,8 @@ AGENT = Record(
         "rate": Field(RATE, "How many calls and tokens it may have in any window of time, over all runs.", lone=True),
         "budget": Field(BUDGET, "How much its calls may consume in one run, and on one day.", lone=True),
         "schema": Field(SCHEMA, "A JSON Schema over its writes; the properties are dotted paths."),
+        "guardrails": Field(GUARDRAILS, "Checks on its replies: names, names with options, functions of your own."),
+        "threshold": Field(THRESHOLD, "The score that a reply must reach, from 0 to 1 (1)."),
         "isolation": Field(
             Choice(get_args(Isolation)),
             "Where it runs: task (async functions), process (sync ones; it can be killed) or thread (it can't).",
@@ -334,7 +340,7 @@ AGENT = Record(
             ON_DEAD, "What it means for the run that a step of it is given up (fail_run); see a step's.", lone=True
         ),
     },
-    later=_ADAPTERS_LATER | {"effects", "escalation", "guardrails", "on_request"},
+    later=_ADAPTERS_LATER | {"effects", "escalation", "on_request"},
     rivals=tuple(KINDS),
     check=_agent_problems,
 )
@@ -376,9 +382,11 @@ STEP = Record(
         "retries": Field(Whole(0, RETRIES_MAX), "In place of the agent's.", lone=True),
         "backoff": Field(DURATION, "In place of the agent's.", lone=True),
         "schema": Field(SCHEMA, "A JSON Schema over its writes, beside the agent's."),
+        "guardrails": Field(GUARDRAILS, "Checks on its replies, beside the agent's."),
+        "threshold": Field(THRESHOLD, "In place of the agent's."),
         "budget": Field(STEP_BUDGET, "How much its calls may consume in one run.", lone=True),
     },
-    later=frozenset({"effects", "guardrails", "on_request", "team"}),
+    later=frozenset({"effects", "on_request", "team"}),
 )
 
 PHASE = Record(
