@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from interlock import history
-from interlock.cli import paint_call, paint_difference, paint_lineage, paint_replay, paint_run
+from interlock.cli import paint_call, paint_difference, paint_lineage, paint_replay, paint_run, replaying
 from interlock.cli.config import Settings
 from interlock.cli.journals import _row_and_events
 from interlock.core import events as e
@@ -497,6 +497,28 @@ def test_a_call_with_all_there_is_to_tell(drawn):
     paint_replay.show_moments(told, history.replay(told), SETTINGS)
     assert "became 1 item  ▹ ready each-0" in drawn.text
     assert "replied too late: charged, not used" in " ".join(drawn.text.split())
+
+
+def test_what_guardrails_said_is_told_everywhere(drawn):
+    def taste(draft):
+        return 0.75 if "out.a" in draft.writes else "too dull"
+
+    of = team(step("a", guardrails=[taste, "confidence"], threshold=0.4), retries=1)
+    told = ran(of, Noting(a=[{}, {"out.a": 1}]))
+    paint_call.show_call(told, history.handed(told, "a", 1))
+    paint_call.show_call(told, history.handed(told, "a", 2))
+    paint_replay.show_moments(told, history.replay(told), SETTINGS)
+    paint_run.show_story(history.story(told), SETTINGS)
+    out = " ".join(drawn.text.split())
+    for part in (
+        "feedback the reply has no confidence: give one, from 0 to 1 too dull",
+        "score 0 score of confidence 0 score of taste 0",
+        "score 0.375 score of confidence 0 score of taste 0.75",
+        "refused with a score of 0: the reply has no confidence",
+    ):
+        assert part in out
+    document = replaying.call_document("r", history.handed(told, "a", 1))
+    assert document["verdict"]["scores"] == {"confidence": 0, "taste": 0}
 
 
 def test_what_is_piped_is_not_padded_to_an_endless_width(monkeypatch):

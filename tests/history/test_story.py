@@ -66,6 +66,24 @@ def test_each_outcome_ends_its_attempt():
     assert (done["agent"], done["view"], done["at"]) == ("b", "vvvvvvvv", "1970-01-01T00:00:00.010000Z")
 
 
+def test_what_guardrails_said_is_told_of_what_was_refused_and_of_what_was_committed():
+    finding = e.Finding("taste", "too dull")
+    events = [
+        started(0, "s"),
+        e.AttemptRefused(1, "s", 1, (finding,), score=0.0, scores={"taste": 0.0}),
+        started(2, "s", 2),
+        committed(3, "s", 2, score=0.75, scores={"taste": 0.75}, findings=(finding,), confidence=0.0),
+        started(4, "t"),
+        committed(5, "t"),
+    ]
+    refused, done, unguarded = map(printed, history.attempts(events))
+    told = [{"code": "taste", "message": "too dull"}]
+    assert (refused["score"], refused["scores"], refused["findings"]) == (0, {"taste": 0}, told)
+    assert (done["score"], done["scores"], done["findings"]) == (0.75, {"taste": 0.75}, told)
+    assert done["confidence"] == 0
+    assert not {"score", "scores", "findings"} & {*unguarded}
+
+
 def test_a_call_lost_in_a_crash_and_the_one_that_replaced_it_are_two():
     events = [started(0, "s"), e.AttemptInterrupted(5 * MS, "s", 1), started(6 * MS, "s"), committed(7 * MS, "s")]
     assert outcomes(events) == [("s", 1, "interrupted", 5.0), ("s", 1, "committed", 1.0)]

@@ -4,6 +4,7 @@ from typing import get_args
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from interlock.core import events as e
 from interlock.core.job import Question
@@ -19,6 +20,7 @@ TOLD = [
     ),
     (e.FaultInjected(0, "s", 2, "timeout"), "injected: timeout"),
     (e.AttemptRefused(0, "s", 1, (e.Finding("a", "x"), e.Finding("b", "y"))), "refused: x; y"),
+    (e.AttemptRefused(0, "s", 1, (e.Finding("a", "x"),), score=0.25), "refused with a score of 0.25: x"),
     (e.AttemptFailed(0, "s", 1, "timeout", "timed out after 2 s"), "timed out after 2 s"),
     (e.AttemptFailed(0, "s", 1, "error", "ValueError: no"), "failed: ValueError: no"),
     (e.AttemptFailed(0, "s", 1, "crash", "its process died"), "crashed: its process died"),
@@ -74,3 +76,11 @@ def test_a_commit_in_words(writes, deletes, words):
 def test_of_many_names_only_some_are_told():
     assert some(["a"]) == "a"
     assert some([*"abcdef"]) == "a, b, c, d and 2 more"
+
+
+def test_a_commit_tells_what_did_not_suffice_to_refuse_it():
+    found = (e.Finding("a", "too long"), e.Finding("b", "too dull"))
+    written = {"x": Raw(b"1")}
+    told = e.AttemptCommitted(0, "s", 1, written, score=0.75, scores={"a": 0.5, "b": 1.0}, findings=found)
+    assert sentence(told) == "committed with a score of 0.75: wrote x, despite: too long; too dull"
+    assert sentence(e.AttemptCommitted(0, "s", 1, written, score=1.0, scores={"a": 1.0})) == "committed: wrote x"

@@ -101,7 +101,11 @@ def _verdict(told: Attempt) -> Iterator[RenderableType]:
     mark, style = OUTCOMES.get(told.outcome, MARKS["failed"])
     took = "" if told.duration_ms is None else f" after {duration(told.duration_ms / 1_000)}"
     yield Text.assemble(("\nverdict", "bold"), "  ", (f"{mark} {told.outcome}{took}", style))
-    facts = {f"finding {n}": finding.message for n, finding in enumerate(told.findings, 1)}
+    facts = {}
+    if told.score is not None:
+        facts["score"] = f"{told.score:g}"
+        facts |= {f"score of {name}": f"{score:g}" for name, score in (told.scores or {}).items()}
+    facts |= {f"finding {n}": finding.message for n, finding in enumerate(told.findings, 1)}
     if told.error:
         facts["error"] = told.error
     if told.late:

@@ -102,7 +102,8 @@ def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
 
 def _add_details(node: Tree, attempts: Sequence[Attempt]) -> None:
     """The single attempts, where there is more to say than that the only one was committed."""
-    if len(attempts) == 1 and attempts[0].outcome == "committed" and not attempts[0].injected:
+    plain_commit = len(attempts) == 1 and attempts[0].outcome == "committed" and not attempts[0].findings
+    if plain_commit and not attempts[0].injected:
         return
     for attempt in attempts:
         node.add(_attempt_line(attempt))
@@ -115,11 +116,12 @@ def _attempt_line(attempt: Attempt) -> Text:
     said = line(_said(attempt))
     late = "its reply came later and was not used" if attempt.late else ""
     text.append(f"  injected: {line(attempt.injected)}" if attempt.injected else "", INJECTED)
-    return text.append("".join(f"  {part}" for part in (said, late) if part))
+    score = "" if attempt.score is None or attempt.score == 1 else f"score {attempt.score:g}"
+    return text.append("".join(f"  {part}" for part in (score, said, late) if part))
 
 
 def _said(attempt: Attempt) -> str:
-    """Why an attempt was not committed."""
+    """Why an attempt was not committed, or what was found and did not suffice to refuse it."""
     question = attempt.question.text if attempt.question else ""
     return "; ".join(finding.message for finding in attempt.findings) or attempt.error or question
 

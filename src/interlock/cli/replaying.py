@@ -125,7 +125,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
     job, told = call.job, call.attempt
     document = told.to_dict()
     head = {key: document.pop(key) for key in ("step", "attempt", "agent", "at", "duration_ms")}
-    verdict = {key: document.pop(key) for key in ("outcome", "findings", "error") if key in document}
+    verdict = {key: document.pop(key) for key in ("outcome", "score", "scores", "findings", "error") if key in document}
     reply = {key: document.pop(key) for key in _SAID if key in document}
     del document["view"]
     handed = ("action", "instructions", "feedback", "item", "index", "idempotency_key")

@@ -245,7 +245,7 @@ def _writes(attempt: Attempt) -> dict[str, Any]:
 
 def _said(attempt: Attempt) -> dict[str, Any]:
     """What came of a call, but for its writes."""
-    said = {name: getattr(attempt, name) for name in ("outcome", "error", "reply", "output", "confidence")}
+    said = {name: getattr(attempt, name) for name in ("outcome", "error", "reply", "output", "confidence", "score")}
     said["findings"] = [finding.message for finding in attempt.findings]
     said["question"] = attempt.question.text if attempt.question else None
     said["deletes"] = list(attempt.deletes)

@@ -44,9 +44,11 @@ class Attempt(msgspec.Struct, kw_only=True):
     """One call of an agent for a step.
 
     outcome: committed, refused, failed, timed out, crashed, asked, interrupted (the call was lost with its driver),
-    cancelled (the run was) or running. at_us: when it began; ended_us is 0 until it ends. reads: the paths it had read
-    when it answered, `*` for all. late: its reply came after its end, and was charged, not used. injected: how the call
-    was broken on purpose; empty for an ordinary one. decided: what a person decided about what it asked.
+    cancelled (the run was) or running. at_us: when it began; ended_us is 0 until it ends. findings: why it was refused,
+    or what was found and did not suffice for that. score, scores: what its guardrails gave it; None where none was
+    asked. reads: the paths it had read when it answered, `*` for all. late: its reply came after its end, and was
+    charged, not used. injected: how the call was broken on purpose; empty for an ordinary one. decided: what a
+    person decided about what it asked.
     """
 
     step: str
@@ -64,6 +66,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     reply: Any = None
     output: Any = None
     confidence: float | None = None
+    score: float | None = None
+    scores: dict[str, float] | None = None
     usage: Usage | None = None
     reads: tuple[str, ...] = ()
     late: bool = False
@@ -77,7 +81,8 @@ class Attempt(msgspec.Struct, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The attempt as `show --json` prints it; what it doesn't have is left out."""
-        said = {name: getattr(self, name) for name in _SAID if getattr(self, name) not in (None, (), "", False)}
+        told = {name: getattr(self, name) for name in _SAID}
+        said = {name: value for name, value in told.items() if value is not False and value not in (None, (), "")}
         head = {name: getattr(self, name) for name in ("step", "attempt", "agent", "view", "outcome")}
         document = head | {"at": timestamp(self.at_us), "duration_ms": self.duration_ms} | said
         found: dict[str, Any] = msgspec.to_builtins(document)
@@ -86,6 +91,8 @@ class Attempt(msgspec.Struct, kw_only=True):
 
 _SAID = (
     "findings",
+    "score",
+    "scores",
     "error",
     "question",
     "writes",
@@ -265,9 +272,11 @@ def _ended(attempt: Attempt, event: Ending) -> None:
             attempt.usage, attempt.confidence = event.usage, event.confidence
             attempt.writes = {path: msgspec.json.decode(value) for path, value in event.writes.items()}
             attempt.deletes, attempt.output = event.deletes, msgspec.json.decode(event.output)
-            attempt.reads = event.reads
+            attempt.reads, attempt.findings = event.reads, event.findings
+            attempt.score, attempt.scores = event.score, event.scores or None
         case e.AttemptRefused():
             attempt.findings, attempt.usage = event.findings, event.usage
+            attempt.score, attempt.scores = event.score, event.scores or None
             attempt.reply, attempt.reads = msgspec.json.decode(event.reply), event.reads
         case e.AttemptFailed():
             attempt.error, attempt.usage = event.error, event.usage

@@ -32,7 +32,7 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.AttemptCommitted():
             return _committed(event)
         case e.AttemptRefused():
-            return "refused: " + "; ".join(finding.message for finding in event.findings)
+            return f"refused{_scored(event.score)}: {reasons(event.findings)}"
         case e.AttemptFailed():
             return event.error if event.kind == "timeout" else f"{_KINDS.get(event.kind, event.kind)}: {event.error}"
         case e.AttemptInterrupted():
@@ -78,15 +78,29 @@ _DECISIONS = {
 
 
 def _answered(event: e.QuestionAnswered) -> str:
-    wrote = f"; {_committed(event)}" if AFTER_DECISION[event.decision] == "committed" else ""
+    wrote = f"; committed: {_written(event)}" if AFTER_DECISION[event.decision] == "committed" else ""
     said = f": {event.text}" if event.text else ""
     return f"{event.by} {_DECISIONS[event.decision]}{said}{wrote}" + (f" ({event.reason})" if event.reason else "")
 
 
-def _committed(event: e.AttemptCommitted | e.QuestionAnswered) -> str:
+def _committed(event: e.AttemptCommitted) -> str:
+    despite = f", despite: {reasons(event.findings)}" if event.findings else ""
+    return f"committed{_scored(event.score)}: {_written(event)}{despite}"
+
+
+def _written(event: e.AttemptCommitted | e.QuestionAnswered) -> str:
     done = [f"wrote {some([*event.writes])}"] if event.writes else []
     done += [f"deleted {some(event.deletes)}"] if event.deletes else []
-    return "committed: " + " and ".join(done or ["nothing to write"])
+    return " and ".join(done or ["nothing to write"])
+
+
+def _scored(score: float | None) -> str:
+    return "" if score is None or score == 1 else f" with a score of {score:g}"
+
+
+def reasons(findings: Sequence[e.Finding]) -> str:
+    """What was found, in one sentence."""
+    return "; ".join(finding.message for finding in findings)
 
 
 def _items(event: e.StepExpanded) -> str:
