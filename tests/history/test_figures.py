@@ -149,6 +149,12 @@ def test_it_recovers_from_its_first_setback():
     assert told([*events, committed(10, attempt=3)]).total.retries_max == 2
 
 
+def test_a_commit_without_a_call_of_its_own_ends_its_step_all_the_same():
+    events = [started(0), failed(1), started(1, attempt=2), e.QuestionAsked(2 * MS, "s", 2, Question("?"))]
+    of = told([*events, committed(9, attempt=2), started(12, "z", agent="zoe")]).agents
+    assert (of["ann"].outcomes["committed"], of["ann"].recoveries_ms.largest, of["zoe"].waits_ms.largest) == (0, 8, 3)
+
+
 def test_a_call_lost_in_a_crash_is_no_retry_but_a_setback():
     of = told([started(0), e.AttemptInterrupted(0, "s", 1), started(6), committed(7)]).total
     assert (of.steps, of.retries, of.attempts) == (1, 0, 2)

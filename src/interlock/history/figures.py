@@ -331,13 +331,10 @@ class _Fold:
         match event:
             case e.AttemptStarted():
                 self._attempt_started(event)
-            case (
-                e.AttemptCommitted()
-                | e.AttemptRefused()
-                | e.AttemptFailed()
-                | e.QuestionAsked()
-                | e.AttemptInterrupted()
-            ):
+            case e.AttemptCommitted():
+                self._attempt_ended(event)
+                self._committed(event)
+            case e.AttemptRefused() | e.AttemptFailed() | e.QuestionAsked() | e.AttemptInterrupted():
                 self._attempt_ended(event)
             case e.ReplyArrivedLate():
                 self._arrived_late(event)
@@ -386,9 +383,6 @@ class _Fold:
         figures.latency_ms.add((event.at_us - call.at_us) / 1_000)
         self._charge(call.agent, event.usage)
         match event:
-            case e.AttemptCommitted():
-                self._recovered(event)
-                self._step_ended(event.step, event.at_us)
             case e.AttemptRefused():
                 figures.refuse(event.findings)
                 self._set_back(event).is_retried = True
@@ -421,11 +415,13 @@ class _Fold:
         step.setback_us = event.at_us if step.setback_us is None else step.setback_us
         return step
 
-    def _recovered(self, event: e.AttemptCommitted) -> None:
-        since_us = self._steps[event.step].setback_us
-        if since_us is not None:
+    def _committed(self, event: e.AttemptCommitted) -> None:
+        """A step is done, whoever did it."""
+        step = self._steps.get(event.step)
+        if step is not None and step.setback_us is not None:
             owner = self._figures.of(self._owner(event.step))
-            owner.recoveries_ms.add((event.at_us - since_us) / 1_000)
+            owner.recoveries_ms.add((event.at_us - step.setback_us) / 1_000)
+        self._step_ended(event.step, event.at_us)
 
     def _step_expanded(self, event: e.StepExpanded) -> None:
         self._step_ended(event.step, event.at_us)  # unless it has items, the last of which ends it
