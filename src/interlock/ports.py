@@ -159,8 +159,9 @@ class Journal(Protocol):
         """Add events to a run; the future is done when they are durable, all or none. It may be done already.
 
         expected_seq: how many events the run has; `opening` comes with the first. settles: ids of requests that these
-        events answer. told: what these events say to gates, by the gate's name. Raises StaleDriver if the run
-        has other events or another owner, JournalFull if the disk is full.
+        events answer. told: what these events say to gates, by the gate's name. Raises StaleDriver if the run has other
+        events or another owner, or a letter that these events redrive was redriven by somebody else; JournalFull if the
+        disk is full.
         """
 
     async def load(self, run_id: str) -> list[AnyEvent]:
@@ -172,10 +173,13 @@ class Journal(Protocol):
     async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
         """The newest runs first, at most `limit`; 0 for all. before: only those opened before this run."""
 
-    async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
+    async def claim(
+        self, run_id: str = "", *, team: str = "", source: str | None = None, ended: bool = False
+    ) -> list[RunRow]:
         """Become the owner of one run, parked or running, or of all running runs and batches.
 
-        team, source: only those of the team with this hash, or from this team file.
+        team, source: only those of the team with this hash, or from this team file. ended: the one run may have ended;
+        it is to be reopened.
 
         Takes only what nobody alive owns, and returns that together with what this handle owned already.
         """

@@ -133,6 +133,18 @@ GOLDEN = [
         b'{"t":"step_buried","at_us":12,"step":"a","reason":"it broke"}',
     ),
     (
+        e.StepBuried(12, "a", "it broke", "ann", 3),
+        b'{"t":"step_buried","at_us":12,"step":"a","reason":"it broke","agent":"ann","attempts":3}',
+    ),
+    (
+        e.RunReopened(16, ("a",), "person:eve"),
+        b'{"t":"run_reopened","at_us":16,"steps":["a"],"by":"person:eve"}',
+    ),
+    (
+        e.RunReopened(16, ("a", "b"), "person:eve", "mended"),
+        b'{"t":"run_reopened","at_us":16,"steps":["a","b"],"by":"person:eve","reason":"mended"}',
+    ),
+    (
         e.RunParked(13, "a asks: Refund?"),
         b'{"t":"run_parked","at_us":13,"reason":"a asks: Refund?"}',
     ),

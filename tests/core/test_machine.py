@@ -66,7 +66,7 @@ def test_commands_and_the_facts_that_follow_say_all_that_the_shell_needs():
     known = [e.AttemptFailed(run.tick(), "a", 2, "error", "it broke")]
     assert run.machine.advance(known, run.at_us) == []
     assert known[1:] == [
-        e.StepBuried(5_000_000, "a", "it broke"),
+        e.StepBuried(5_000_000, "a", "it broke", "ann", 2),
         e.RunFinished(5_000_000, "failed", "a: it broke"),
     ]
     assert (run.machine.status, run.machine.reason) == ("failed", "a: it broke")

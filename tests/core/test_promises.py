@@ -18,6 +18,7 @@ from interlock.core.context import Bank
 from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
 from interlock.core.plan import Plan, Step
+from interlock.core.redrive import dead_steps, obstacle
 from interlock.core.scope import Sight
 from interlock.core.states import TERMINAL
 from interlock.testing.simulation.naive import NaiveContext
@@ -73,6 +74,17 @@ class Playing:
             self.transition([e.BackoffEnded(self.now_us, timer.step)])
         else:
             self.start_call(self.calls.pop(chosen - len(self.timers)))
+
+    def redrive(self, number: int) -> None:
+        """Try again, with all that may be tried, or with one dead step, whichever has this number; then go on."""
+        machine = self.machine
+        possible = [name for name in sorted(dead_steps(machine)) if not obstacle(machine, [name])]
+        if possible:
+            steps = possible if not number else [possible[number % len(possible)]]
+            events = len(self.journal)
+            while not any(isinstance(e.decode(told), e.RunReopened) for told in self.journal[events:]):
+                self.transition([e.RunReopened(self.now_us, tuple(steps), "ann")])
+            self.play()
 
     # --- what a driver does ---
 
@@ -209,6 +221,23 @@ def test_a_run_ends_and_its_journal_tells_all_of_it(scenario, schedule):
         fails = {scenario.rules.on_dead[machine.label[n]] for n, state in enumerate(machine.state) if state == "dead"}
         assert machine.status == ("failed" if "fail_run" in fails else "succeeded")
         assert (machine.status == "failed") == bool(machine.reason)
+
+
+@settings(max_examples=EXAMPLES // 4, suppress_health_check=SLOW_TO_DRAW)
+@given(scenarios(), schedules, st.lists(st.integers(0, 3), min_size=1, max_size=2))
+def test_a_run_that_is_reopened_comes_to_the_same_end_under_every_interleaving(scenario, schedule, chosen):
+    expected, actual = Playing(scenario).play(), Playing(scenario, schedule).play()
+    for number in chosen:
+        expected.redrive(number)
+        actual.redrive(number)
+    note_what_happened(actual)
+
+    assert actual.views == expected.views
+    assert actual.final_context() == expected.final_context() == repr(actual.naive.tree(-1))
+    assert actual.states() == expected.states()
+    assert (actual.machine.status, actual.machine.reason) == (expected.machine.status, expected.machine.reason)
+    assert state_of(actual.fold()) == state_of(actual.machine)
+    assert actual.machine.status == "parked" or set(actual.states().values()) <= TERMINAL
 
 
 @settings(max_examples=EXAMPLES // 2, suppress_health_check=SLOW_TO_DRAW)

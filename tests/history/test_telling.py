@@ -45,6 +45,8 @@ TOLD = [
     (e.StepBuried(0, "s", "no luck"), "given up: no luck"),
     (e.RunParked(0, "s asks"), "parked: s asks"),
     (e.RunCancelled(0, "ann", "enough"), "cancelled by ann: enough"),
+    (e.RunReopened(0, ("s",), "ann"), "reopened by ann for s"),
+    (e.RunReopened(0, ("s", "t"), "ann", "enough"), "reopened by ann for s, t: enough"),
     (e.RunFinished(0, "succeeded"), "succeeded"),
     (e.RunFinished(0, "failed", "s: no"), "failed: s: no"),
 ]

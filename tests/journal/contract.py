@@ -23,6 +23,7 @@ OPENING = Opening(TEAM, PLAN, "team.yaml")
 STARTED = e.RunStarted(1_000, Raw(b'{"q":1}'), TEAM, PLAN)
 ENDED = e.RunFinished(9_000, "succeeded")
 PARKED = e.RunParked(5_000, "a person is asked")
+REOPENED = e.RunReopened(7_000, ("a",), "person:ann", "the model is back")
 CANCEL = Request("cancel-r", "r", "cancel", "ann", "wrong customer")
 
 
@@ -337,6 +338,51 @@ class JournalContract:
         assert [letter.name for letter in await journal.letters(wanted)] == names
         assert [letter.name for letter in await journal.letters(wanted, limit=1)] == names[:1]
         assert [letter.name for letter in await journal.letters(wanted, limit=0)] == names
+
+    @in_loop
+    async def test_a_letter_that_is_redriven_says_where_by_whom_and_why(self, opened):
+        journal = opened.open()
+        await open_run(journal, "r", buried("a"), buried("b"), msgspec.structs.replace(ENDED, status="failed"))
+        assert await journal.claim("r") == []
+        [claimed] = await journal.claim("r", ended=True)
+        assert claimed.status == "failed"
+        await journal.append("r", 4, [REOPENED, attempt(2)])
+        assert (await journal.run("r")).status == "running"
+        assert (await journal.run("r")).ended_us == 0
+        later = await opened.open().letters(Letters())
+        redriven = ("r", REOPENED.at_us, "person:ann", "the model is back", "running")
+        assert [(letter.name, *msgspec.structs.astuple(letter)[8:]) for letter in later] == [
+            ("r/a", *redriven),
+            ("r/b", "", 0, "", "", ""),
+        ]
+        assert [letter.name for letter in await journal.letters(Letters(waiting=True))] == ["r/b"]
+        await journal.append("r", 6, [ENDED])
+        assert [letter.outcome for letter in await journal.letters(Letters(step="a"))] == ["succeeded"]
+
+    @in_loop
+    async def test_one_that_is_given_up_again_waits_again(self, opened):
+        journal = opened.open()
+        await open_run(journal, "r", buried("a"), REOPENED, buried("a", 8_000))
+        [letter] = await journal.letters(Letters())
+        assert (letter.at_us, letter.redriven_run, letter.redriven_by) == (8_000, "", "")
+
+    @in_loop
+    async def test_a_letter_is_redriven_once(self, opened):
+        journal = opened.open()
+        await open_run(journal, "r", buried("a"), REOPENED)
+        await refused(StaleDriver, journal, "r", 3, [REOPENED])
+        await journal.purge([("r", "a")])
+        await journal.append("r", 3, [REOPENED])
+        assert await journal.letters(Letters()) == []
+
+    @in_loop
+    async def test_a_run_that_has_ended_can_be_claimed_by_whoever_reopens_it(self, opened):
+        mine, other = opened.open(), opened.open()
+        await open_run(mine, "r", buried("a"), ENDED)
+        assert ids(await other.claim("r", ended=True)) == ["r"]
+        await refused(StaleDriver, mine, "r", 3, [REOPENED])
+        await other.append("r", 3, [REOPENED])
+        assert await mine.claim("r", ended=True) == []
 
     @in_loop
     async def test_of_a_long_reason_the_list_has_the_beginning(self, opened):

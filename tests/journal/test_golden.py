@@ -49,6 +49,7 @@ DEFAULTS = {
     "run_cancelled": {"reason": ""},
     "step_buried": {"agent": "", "attempts": 0},
     "run_finished": {"reason": ""},
+    "run_reopened": {"reason": ""},
 }
 
 

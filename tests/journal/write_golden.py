@@ -379,6 +379,25 @@ def guarded() -> Told:
     return told
 
 
+def reopened() -> Told:
+    """A dead step and a dead item tried again: a run that goes on after its end, twice."""
+    team = il.Team(
+        [agent("ann", writes=["a"], retries=0), agent("bob", writes=["b"])],
+        il.Plan([
+            step("one", for_each="q", writes=["a.{index}"]), step("two", "bob", needs=["one"], on_dead="skip"),
+        ]),
+    )  # fmt: skip
+    told = Told(team, {"q": [1, 2]})
+    told.does("one-0", lambda _: {"a.0": 1})
+    told.fails("one-1", "crash", "its process died (SIGKILL)", retryable=False)
+    told.say(e.RunReopened(told.tick(), ("one-1",), "person:eve", "its process has more memory now"))
+    told.does("one-1", lambda _: {"a.1": 2})
+    told.fails("two", "error", "the key is not valid", retryable=False)
+    told.say(e.RunReopened(told.tick(), ("two",), "program"))
+    told.does("two", lambda job: {"b": job.attempt})
+    return told
+
+
 RUNS = (
     chain,
     wide,
@@ -395,6 +414,7 @@ RUNS = (
     under_way,
     held,
     outlived,
+    reopened,
 )
 
 

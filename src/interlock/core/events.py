@@ -227,6 +227,14 @@ class RunCancelled(Event, frozen=True, tag="run_cancelled"):
         return f"cancelled by {self.by}" + (f": {self.reason}" if self.reason else "")
 
 
+class RunReopened(Event, frozen=True, tag="run_reopened"):
+    """A run goes on: these steps, which were given up, are tried again as if for the first time."""
+
+    steps: tuple[str, ...]
+    by: str
+    reason: str = ""
+
+
 class RunFinished(Event, frozen=True, tag="run_finished"):
     """The run ended: `status` is succeeded or failed."""
 
@@ -253,6 +261,7 @@ AnyEvent = (
     | StepBuried
     | RunParked
     | RunCancelled
+    | RunReopened
     | RunFinished
 )
 

@@ -7,6 +7,7 @@ Steps are numbers: those of the plan, and after them the items of expanded for_e
 the plan; for an item, that of its for_each step.
 """
 
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 import msgspec
@@ -22,7 +23,7 @@ from .decision import Asked, told
 from .job import Job, Usage, idempotency_key
 from .plan import Step
 from .rules import Duty, Rules
-from .states import AFTER_DECISION, BUSY, COUNTS_AS, DUE, LEGAL, TERMINAL, State, Status
+from .states import AFTER_DECISION, BUSY, COUNTS_AS, DUE, LEGAL, REOPENED, TERMINAL, State, Status
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -148,6 +149,8 @@ class Machine:
                 self.status, self.reason = "parked", event.reason
             case e.RunCancelled():
                 self._run_cancelled(event)
+            case e.RunReopened():
+                self._run_reopened(event)
             case e.RunFinished():
                 self.status, self.reason = ("failed" if event.status == "failed" else "succeeded"), event.reason
             case _:
@@ -285,6 +288,42 @@ class Machine:
             if self.state[n] not in TERMINAL:
                 self._move(n, "cancelled")
 
+    def _run_reopened(self, event: e.RunReopened) -> None:
+        self.status, self.reason = "running", ""
+        open_again: list[int] = []
+        for step in event.steps:
+            open_again += self._try_again(self.number[step])
+        for n in open_again:
+            for dependent in self.plan.dependents[n]:
+                self._lacking[dependent] += 1
+                if self.state[dependent] != "waiting":
+                    self._reopen(dependent, "waiting")
+                    self._blocked.discard(dependent)
+                    open_again.append(dependent)
+
+    def _try_again(self, n: int) -> list[int]:
+        """Make a dead step as if it had never been tried; returns what its dependents must wait for again."""
+        group = self.label[n]
+        self._tries[n] = self._failures[n] = self._link[n] = 0
+        self._duty[n] = self.rules.duties[group][0]
+        self._given_up.discard(n)
+        self._lost.pop(n, None)
+        self._reopen(n, "ready")
+        if group == n:
+            return [n]
+        if group in self._items_left:
+            self._items_left[group] += 1
+            return []
+        self._items_left[group] = 1
+        self._reopen(group, "running")
+        self._busy -= 1  # its items are busy, not the group
+        return [group]
+
+    def _reopen(self, n: int, to: State) -> None:
+        self._move(n, to, REOPENED)
+        self.reasons.pop(n, None)
+        self._open += 1
+
     def _step_expanded(self, event: e.StepExpanded) -> None:
         group = self.number[event.step]
         items = msgspec.json.decode(event.items, type=list[Raw])
@@ -397,9 +436,9 @@ class Machine:
         """What a step that has ended is for those that need all they need."""
         return COUNTS_AS[self.rules.on_dead[n]] if self.state[n] == "dead" else self.state[n]
 
-    def _move(self, n: int, to: State) -> None:
+    def _move(self, n: int, to: State, legal: Mapping[State, frozenset[State]] = LEGAL) -> None:
         state = self.state[n]
-        assert to in LEGAL[state], f"{self.step_id(n)}: {state} -> {to}"
+        assert to in legal.get(state, ()), f"{self.step_id(n)}: {state} -> {to}"
         self.state[n] = to
         self._busy += (to in BUSY) - (state in BUSY)
         if to in DUE:

@@ -10,6 +10,7 @@ Its items all bear its number: they see what it sees, and whoever needs it sees 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from heapq import heapify, heappop, heappush
 from typing import Any, Literal, get_args
 
@@ -212,6 +213,15 @@ class Plan:
         self.base[n] = max(self.needs[n], key=lambda need: self.ancestors[need].bit_count(), default=0)
         self.extra[n] = tuple(bits(seen & ~self.ancestors[self.base[n]]))
 
+    @cached_property
+    def descendants(self) -> list[int]:
+        """Per step the bitset of those that come after it."""
+        found = [0] * len(self.steps)
+        for n in range(len(self.steps) - 1, 0, -1):
+            for need in self.needs[n]:
+                found[need] |= found[n] | 1 << n
+        return found
+
     def number_of(self, id_: str) -> int:
         """The number of a step; for an item, that of its for_each step. Raises KeyError."""
         number = self.number.get(id_)
@@ -219,11 +229,7 @@ class Plan:
 
     def related(self) -> list[int]:
         """Per step the bitset of itself, its ancestors and its descendants: those it can't run at the same time as."""
-        descendants = [0] * len(self.steps)
-        for n in range(len(self.steps) - 1, 0, -1):
-            for need in self.needs[n]:
-                descendants[need] |= descendants[n] | 1 << n
-        return [self.ancestors[n] | descendants[n] | 1 << n for n in range(len(self.steps))]
+        return [self.ancestors[n] | self.descendants[n] | 1 << n for n in range(len(self.steps))]
 
 
 def _unroll_phases(items: Iterable[Step | Phase]) -> list[Step]:

@@ -22,6 +22,12 @@ LEGAL: dict[State, frozenset[State]] = {
     "skipped": frozenset(),
     "cancelled": frozenset(),
 }
+# What it may become when its run is reopened: tried again, or an item of it is, or it was skipped for want of them.
+REOPENED: dict[State, frozenset[State]] = {
+    "dead": frozenset({"ready", "running"}),
+    "committed": frozenset({"running"}),
+    "skipped": frozenset({"waiting"}),
+}
 # What a dead step counts as for those that need it, by its `on_dead`.
 COUNTS_AS: dict[OnDead, State] = {"fail_run": "dead", "skip": "skipped", "continue": "committed"}
 # What a person's decision makes of a step that waits for one. What is rejected has its burial still to come.

@@ -241,8 +241,8 @@ class Driver:
         arrived, self._arrived = self._arrived, []
         facts: list[e.AnyEvent] = []
         for item in arrived:
-            if machine.status != "running":
-                break
+            if machine.status != "running" and not isinstance(item, e.RunReopened):
+                continue
             if isinstance(item, _Answer):
                 fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
             elif isinstance(item, _Decided):

@@ -14,7 +14,8 @@ from interlock import errors
 from interlock.core import events as e
 from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
-from interlock.core.plan import is_id
+from interlock.core.plan import hint, is_id
+from interlock.core.redrive import dead_steps, obstacle
 from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ids import new_id, row_run_id
 from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow, Secrets, WaitingQuestion
@@ -254,10 +255,7 @@ class Engine:
     async def _go_on(self, row: RunRow, machine: Machine) -> Run:
         if machine.status != "running":
             return Run.of(row.run_id, machine, row.row)
-        now = max(self._now_us(), machine.at_us)
-        lost: list[e.AnyEvent] = [
-            e.AttemptInterrupted(now, machine.step_id(n), machine.attempts[n]) for n in machine.running()
-        ]
+        lost = _lost(machine, max(self._now_us(), machine.at_us))
         return await self._drive(row.run_id, machine, lost, None, row.row)
 
     async def _refuse_changed(self) -> None:
@@ -272,6 +270,29 @@ class Engine:
             f"run {row.run_id} was started under another version of this team: {what}",
             fix="resume it with the team as it was, or cancel it",
         )
+
+    # --- redriving ---
+
+    async def redrive(self, run_id: str, steps: Sequence[str] = (), *, by: str = "program", reason: str = "") -> Run:
+        """Try steps of a run again that were given up; without any named, all of them. Returns the run as it ends.
+
+        by, reason: who does it and why, for the journal. Raises RunNotFound, InputError where a step is not dead,
+        StaleDriver where another process drives the run, TeamChanged, RunInterrupted.
+        """
+        async with self._room:
+            row = await self.journal.run(run_id)
+            if run_id in self._drivers or not await self.journal.claim(run_id, ended=True):
+                raise StaleDriver(f"run {run_id} is being driven", fix="redrive it when it has ended, or cancel it")
+            if row.team != self._team_hash:
+                raise await self._changed(row)
+            machine = await folded(self.journal, self._rules, run_id)
+            chosen = _dead(machine, run_id, steps)
+            why = obstacle(machine, chosen)
+            if why:
+                raise InputError(f"run {run_id} can't go on with {', '.join(chosen)}: {why}")
+            now = max(self._now_us(), machine.at_us)
+            reopened = e.RunReopened(now, tuple(chosen), by, errors.hide(reason))
+            return await self._drive(run_id, machine, [reopened, *_lost(machine, now)], None, row.row)
 
     # --- cancelling and stopping ---
 
@@ -378,6 +399,23 @@ class Engine:
     def in_flight(self) -> int:
         """How many runs are being driven."""
         return len(self._drivers)
+
+
+def _lost(machine: Machine, at_us: int) -> list[e.AnyEvent]:
+    """The calls that were in flight when the driver of a run ended."""
+    return [e.AttemptInterrupted(at_us, machine.step_id(n), machine.attempts[n]) for n in machine.running()]
+
+
+def _dead(machine: Machine, run_id: str, steps: Sequence[str]) -> list[str]:
+    """The steps to try again. Raises InputError where one of them is not dead, or none is."""
+    dead = dead_steps(machine)
+    wrong = next((step for step in steps if step not in dead), None)
+    known = f"its dead steps: {', '.join(dead)}" if dead else "it has no dead steps"
+    if wrong is not None:
+        raise InputError(f"step {wrong} of run {run_id} is not dead{hint(wrong, dead)}", fix=known)
+    if not dead:
+        raise InputError(f"run {run_id} has no dead steps", fix="list them: interlock dlq list")
+    return [step for step in dead if not steps or step in steps]
 
 
 async def _unless_stopped(work: Awaitable[Run]) -> Run | None:

@@ -16,6 +16,7 @@ from interlock.core import events as e
 from interlock.core.job import Job
 from interlock.core.machine import Machine
 from interlock.core.plan import hint
+from interlock.core.redrive import obstacle
 from interlock.errors import BrokenPromise, InputError
 from interlock.ports import RunRow
 
@@ -119,6 +120,8 @@ class Replay:
         if isinstance(event, e.RunStarted):
             yield from _unequal("", "hash of the team", event.team, self._team)
             yield from _unequal("", "hash of the plan", event.plan, self.machine.plan.hash)
+        if isinstance(event, e.RunReopened) and (why := obstacle(self.machine, [*event.steps])):
+            yield "", "event", "RunReopened", f"no reason for it: {why}"
         kind = _DUE.get(type(event))
         if kind is None:
             return

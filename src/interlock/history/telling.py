@@ -58,6 +58,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return f"parked: {event.reason}"
         case e.RunCancelled():
             return event.sentence
+        case e.RunReopened():
+            return f"reopened by {event.by} for {some(event.steps)}" + (f": {event.reason}" if event.reason else "")
         case e.RunFinished():
             return event.status + (f": {event.reason}" if event.reason else "")
         case _:

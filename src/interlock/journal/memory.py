@@ -28,7 +28,7 @@ from interlock.ports import (
 )
 
 from .decoding import decoded
-from .projection import EVERY_STEP, letters_in, questions_after, status_after
+from .projection import EVERY_STEP, Buried, Redriven, letters_in, questions_after, status_after
 
 _OPEN = frozenset({"running", "parked"})
 
@@ -96,8 +96,9 @@ class MemoryJournal:
         data = [encode(event) for event in events]
         owner = store.owners.get(run_id)
         stored = store.events[run_id] if owner is not None else []
+        letters = letters_in(events)
         mine = owner is (self if opening is None else None) and self._may_open(opening)
-        if not mine or len(stored) != expected_seq:
+        if not mine or len(stored) != expected_seq or any(self._is_redriven(run_id, change) for change in letters):
             raise StaleDriver(f"run {run_id} is driven by another process now")
         if opening is not None:
             self._open_run(run_id, opening, events[0], stored)
@@ -106,11 +107,8 @@ class MemoryJournal:
         if status is not None:
             row = store.rows[run_id]
             store.rows[run_id] = msgspec.structs.replace(row, status=status[0], reason=status[1], ended_us=status[2])
-        for letter in letters_in(events):
-            row = store.rows[run_id]
-            store.letters[run_id, letter.step] = LetterRow(
-                run_id, letter.step, letter.agent, letter.reason, letter.attempts, letter.at_us, row.source, row.batch
-            )
+        for change in letters:
+            self._change_letters(run_id, change)
         self._ask_people(run_id, events)
         for request_id in settles:
             store.requests.pop(request_id, None)
@@ -127,6 +125,29 @@ class MemoryJournal:
                 waiting.clear()
             else:
                 waiting.pop(step, None)
+
+    def _is_redriven(self, run_id: str, change: Buried | Redriven) -> bool:
+        """Whether somebody else has redriven one of these letters before."""
+        if isinstance(change, Buried):
+            return False
+        found = (self.store.letters.get((change.run_id or run_id, step)) for step in change.steps)
+        return any(letter is not None and letter.redriven_run for letter in found)
+
+    def _change_letters(self, run_id: str, change: Buried | Redriven) -> None:
+        letters, row = self.store.letters, self.store.rows[run_id]
+        if isinstance(change, Buried):
+            told = (change.step, change.agent, change.reason, change.attempts, change.at_us)
+            letters[run_id, change.step] = LetterRow(run_id, *told, row.source, row.batch)
+            return
+        for key in ((change.run_id or run_id, step) for step in change.steps):
+            if key in letters:
+                letters[key] = msgspec.structs.replace(
+                    letters[key],
+                    redriven_run=run_id,
+                    redriven_us=change.at_us,
+                    redriven_by=change.by,
+                    redriven_reason=change.reason,
+                )
 
     def _may_open(self, opening: Opening | None) -> bool:
         """Whether a run may be opened so: the row of a batch by the batch's owner, once."""
@@ -176,20 +197,22 @@ class MemoryJournal:
         found = [row for row in rows if status in {"", row.status} and batch in {"", row.batch}]
         return found[: limit or None]
 
-    async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
+    async def claim(
+        self, run_id: str = "", *, team: str = "", source: str | None = None, ended: bool = False
+    ) -> list[RunRow]:
         """See ports.Journal."""
         self._check_open()
         store = self.store
         if run_id:
             row = await self.run(run_id)
-            wanted = [row] if row.status == "parked" or self._is_free(store.owners[run_id]) else []
+            wanted = [row] if row.status != "running" or self._is_free(store.owners[run_id]) else []
         else:
             running = [row for row in store.rows.values() if row.status == "running" and _is_of(row, team, source)]
             wanted = [row for row in running if self._is_free(store.owners[row.run_id])]
             for batch_id, owner in store.batch_owners.items():
                 if self._is_free(owner) and _is_of(store.batches[batch_id], team, source):
                     store.batch_owners[batch_id] = self
-        claimed = [row for row in wanted if row.status in _OPEN]
+        claimed = [row for row in wanted if ended or row.status in _OPEN]
         store.owners |= {row.run_id: self for row in claimed}
         return claimed
 

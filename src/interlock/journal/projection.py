@@ -11,13 +11,15 @@ from interlock.core.events import (
     RunCancelled,
     RunFinished,
     RunParked,
+    RunReopened,
     StepBuried,
 )
 from interlock.ports import WaitingQuestion
 
 # Of a longer reason lists know the beginning; all of it stands in the event.
 LETTER_REASON_CHARS_MAX = 1_000
-STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled, QuestionAnswered})
+STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered})
+LETTER_EVENTS = frozenset({StepBuried, RunReopened})
 QUESTION_EVENTS = frozenset({QuestionAsked, QuestionAnswered, RunCancelled})
 EVERY_STEP = ""
 
@@ -34,7 +36,7 @@ def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
                 return "parked", event.reason, 0
             case RunCancelled():
                 return "cancelled", event.sentence, event.at_us
-            case QuestionAnswered():
+            case QuestionAnswered() | RunReopened():
                 return "running", "", 0
     return None
 
@@ -49,15 +51,31 @@ class Buried(msgspec.Struct, frozen=True, gc=False):
     at_us: int
 
 
-def letters_in(events: Sequence[AnyEvent]) -> Sequence[Buried]:
-    """The dead letters that these events make."""
-    if StepBuried not in map(type, events):
+class Redriven(msgspec.Struct, frozen=True, gc=False):
+    """Dead letters that are tried again. run_id: whose they are; "" for the run that events are of."""
+
+    run_id: str
+    steps: tuple[str, ...]
+    at_us: int
+    by: str
+    reason: str
+
+
+def letters_in(events: Sequence[AnyEvent]) -> Sequence[Buried | Redriven]:
+    """What these events change in the list of dead letters, in order."""
+    if LETTER_EVENTS.isdisjoint(map(type, events)):
         return ()
-    return [
-        Buried(event.step, event.agent, event.reason[:LETTER_REASON_CHARS_MAX], event.attempts, event.at_us)
-        for event in events
-        if isinstance(event, StepBuried)
-    ]
+    return [change for event in events if (change := _change(event)) is not None]
+
+
+def _change(event: AnyEvent) -> Buried | Redriven | None:
+    match event:
+        case StepBuried():
+            reason = event.reason[:LETTER_REASON_CHARS_MAX]
+            return Buried(event.step, event.agent, reason, event.attempts, event.at_us)
+        case RunReopened():
+            return Redriven("", event.steps, event.at_us, event.by, event.reason)
+    return None
 
 
 def questions_after(run_id: str, events: Sequence[AnyEvent]) -> list[tuple[str, WaitingQuestion | None]]:
@@ -81,7 +99,7 @@ class Projection(msgspec.Struct, gc=False):
     """All that lists show anew of a run, because of some events."""
 
     status: tuple[str, str, int] | None
-    letters: Sequence[Buried]
+    letters: Sequence[Buried | Redriven]
     questions: Sequence[tuple[str, WaitingQuestion | None]]
 
     @classmethod

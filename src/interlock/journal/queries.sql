@@ -128,7 +128,15 @@ SELECT name FROM gate UNION SELECT gate FROM told ORDER BY 1;
 SELECT data FROM moved WHERE gate = ? ORDER BY number DESC LIMIT ?;
 
 -- name: add_letter: one that was redriven and died again begins anew
-INSERT OR REPLACE INTO letter (run, step, agent, reason, attempts, at_us) VALUES (?, ?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO letter (run, step, agent, reason, attempts, at_us)
+SELECT number, ?2, ?3, ?4, ?5, ?6 FROM run WHERE run_id = ?1;
+
+-- name: is_redriven
+SELECT 1 FROM letter WHERE run = (SELECT number FROM run WHERE run_id = ?) AND step = ? AND redriven_run != '';
+
+-- name: redrive_letter
+UPDATE letter SET redriven_run = ?3, redriven_us = ?4, redriven_by = ?5, redriven_reason = ?6
+WHERE run = (SELECT number FROM run WHERE run_id = ?1) AND step = ?2;
 
 -- name: letters: the newest first
 SELECT run.run_id, step, letter.agent, letter.reason, attempts, letter.at_us, run.source, run.batch,

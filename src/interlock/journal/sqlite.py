@@ -89,9 +89,11 @@ class SqliteJournal:
         """See ports.Journal."""
         return await self._read(lambda: self._store.runs(status, batch, limit, before))
 
-    async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
+    async def claim(
+        self, run_id: str = "", *, team: str = "", source: str | None = None, ended: bool = False
+    ) -> list[RunRow]:
         """See ports.Journal."""
-        return await self._change(lambda: self._store.claim(run_id, team, source))
+        return await self._change(lambda: self._store.claim(run_id, team, source, ended=ended))
 
     async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:
         """See ports.Journal."""

@@ -42,7 +42,7 @@ from interlock.ports import (
 
 from .decoding import faults_in
 from .ownership import DriverLocks
-from .projection import EVERY_STEP, Projection
+from .projection import EVERY_STEP, Buried, Projection, Redriven
 from .queries import queries, script
 
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
@@ -219,9 +219,8 @@ class SqliteStore:
             if item.shown.status is not None:
                 statuses.append((*item.shown.status, place.number))
                 ended.append(item.run_id)
-            for letter in item.shown.letters:
-                given = (letter.step, letter.agent, letter.reason, letter.attempts, letter.at_us)
-                self._run_query("add_letter", place.number, *given)
+            for change in item.shown.letters:
+                self._change_letters(item.run_id, change)
             self._ask_people(place.number, item.shown.questions)
             for request_id in item.settles:
                 self._run_query("settle", request_id)
@@ -245,6 +244,21 @@ class SqliteStore:
             else:
                 self._run_query("question_over", run, step)
 
+    def _is_redriven(self, run_id: str, change: Buried | Redriven) -> bool:
+        """Whether somebody else has redriven one of these letters before."""
+        if isinstance(change, Buried):
+            return False
+        return any(self._run_query("is_redriven", change.run_id or run_id, step) for step in change.steps)
+
+    def _change_letters(self, run_id: str, change: Buried | Redriven) -> None:
+        if isinstance(change, Buried):
+            told = (change.step, change.agent, change.reason, change.attempts, change.at_us)
+            self._run_query("add_letter", run_id, *told)
+            return
+        for step in change.steps:
+            who_and_why = (change.at_us, change.by, change.reason)
+            self._run_query("redrive_letter", change.run_id or run_id, step, run_id, *who_and_why)
+
     def _become_driver(self) -> None:
         if self.epoch:
             return
@@ -258,7 +272,9 @@ class SqliteStore:
         raise JournalError(f"other processes hold the locks of all new drivers of {self.path}", fix="stop them")
 
     def _place(self, item: Append) -> _Place | None:
-        """Where this append may go, as far as its run is concerned; None where it may go nowhere."""
+        """Where this append may go, as far as its run and its letters are concerned; None where it may go nowhere."""
+        if any(self._is_redriven(item.run_id, change) for change in item.shown.letters):
+            return None
         place = self._places.get(item.run_id) or self._stored_place(item.run_id)
         if item.opening is None:
             return place
@@ -342,12 +358,15 @@ class SqliteStore:
         """The newest runs first."""
         return [RunRow(*row) for row in self._run_query("runs", status, batch, limit or -1, before)]
 
-    def claim(self, run_id: str, team: str, source: str | None) -> list[RunRow]:
-        """Take over what nobody alive owns: one run, which may be parked, or everything (of one team, of one file)."""
+    def claim(self, run_id: str, team: str, source: str | None, *, ended: bool = False) -> list[RunRow]:
+        """Take over what nobody alive owns: one run, which may be parked, or everything (of one team, of one file).
+
+        ended: the one run may have ended.
+        """
         self._become_driver()
         self._places.clear()
         if run_id:
-            return self._claim_one(run_id)
+            return self._claim_one(run_id, ended=ended)
         for (owner,) in self._run_query("owners"):
             if self.locks.take(owner):
                 self._run_query("take_runs", owner, self.epoch, team, source)
@@ -356,12 +375,12 @@ class SqliteStore:
         rows = [RunRow(*row) for row in self._run_query("take_runs", self.epoch, self.epoch, team, source)]
         return sorted(rows, key=lambda row: (row.started_us, row.run_id))
 
-    def _claim_one(self, run_id: str) -> list[RunRow]:
+    def _claim_one(self, run_id: str, *, ended: bool) -> list[RunRow]:
         found = self._run_query("owner_of", run_id)
         if not found:
             raise _no_run(run_id)
         owner, status = found[0]
-        if status not in {"running", "parked"}:
+        if status not in {"running", "parked"} and not ended:
             return []
         if status == "running" and owner != self.epoch:
             if not self.locks.take(owner):

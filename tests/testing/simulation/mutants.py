@@ -156,7 +156,7 @@ MUTANTS = [
                 ),
                 "",
             ),
-            ("core/machine.py", "        assert to in LEGAL[state]", "        assert True or to in LEGAL[state]"),
+            ("core/machine.py", "        assert to in legal.get(state, ())", "        assert True or to in legal"),
         ],
     ),
     Mutant(
@@ -199,10 +199,10 @@ MUTANTS = [
         [
             (
                 "engine/driver.py",
-                'if machine.status != "running":\n                break\n',
-                'if machine.status not in {"running", "cancelled"}:\n                break\n',
+                'if machine.status != "running" and not isinstance(item, e.RunReopened):\n',
+                'if machine.status not in {"running", "cancelled"} and not isinstance(item, e.RunReopened):\n',
             ),
-            ("core/machine.py", "        assert to in LEGAL[state]", "        assert True or to in LEGAL[state]"),
+            ("core/machine.py", "        assert to in legal.get(state, ())", "        assert True or to in legal"),
             (
                 "core/machine.py",
                 """        for n in range(1, len(self.state)):
@@ -325,6 +325,55 @@ MUTANTS = [
                 "core/machine.py",
                 'if dead and (self.rules.on_dead[group] == "fail_run" or len(dead) == len(items)):',
                 "if dead:",
+            )
+        ],
+    ),
+    Mutant(
+        "redriven step without new attempts",
+        [("core/machine.py", "        self._given_up.discard(n)\n", "")],
+    ),
+    Mutant(
+        "redriven step begins with the fallback",
+        [
+            (
+                "core/machine.py",
+                "        self._duty[n] = self.rules.duties[group][0]\n        self._given_up",
+                "        self._given_up",
+            )
+        ],
+    ),
+    Mutant(
+        "run reopened although more came after",
+        [
+            ("core/redrive.py", "            if machine.state[n] not in NOT_STARTED:\n", "            if False:\n"),
+            (
+                "core/machine.py",
+                '                if self.state[dependent] != "waiting":\n',
+                '                if self.state[dependent] == "skipped":\n',
+            ),
+        ],
+    ),
+    Mutant(
+        "what was skipped for want of a redriven step stays skipped",
+        [
+            (
+                "core/machine.py",
+                """                if self.state[dependent] != "waiting":
+                    self._reopen(dependent, "waiting")
+""",
+                """                if False:
+                    self._reopen(dependent, "waiting")
+""",
+            )
+        ],
+    ),
+    Mutant(
+        "redriven step whose dependents don't wait",
+        [
+            (
+                "core/machine.py",
+                "                self._lacking[dependent] += 1\n",
+                "                self._lacking[dependent] += not self._lacking[dependent]\n",
             )
         ],
     ),

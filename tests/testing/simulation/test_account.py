@@ -326,6 +326,47 @@ def test_who_takes_any_outcome_runs_after_one_that_counts_as_skipped():
     dead(Telling(step("a", on_dead="skip"), step("b", "a", join="any_outcome")).begin(), "a").do("b").finish()
 
 
+def reopened(telling, *steps):
+    return telling.hear(e.RunReopened, steps, "ann")
+
+
+def test_a_dead_step_is_tried_again_with_all_its_attempts_and_what_was_skipped_for_it_waits():
+    telling = dead(Telling(step("a"), step("b", "a"), step("c", "b")).begin(), "a").finish("failed")
+    reopened(telling, "a")
+    assert telling.states == {"a": "ready", "b": "waiting", "c": "waiting"}
+    telling.do("a").do("b").do("c").finish()
+
+
+def test_a_dead_item_is_tried_again_and_its_step_with_it():
+    telling = dead(listed().do("a").expand("b", [1, 2]), "b-0").do("b-1").finish("failed")
+    reopened(telling, "b-0")
+    assert telling.states == {"a": "committed", "b": "running", "b-0": "ready", "b-1": "committed", "c": "waiting"}
+    telling.do("b-0").do("c").finish()
+
+
+def test_what_is_tried_again_was_given_up():
+    telling = dead(Telling(step("a"), step("b")).begin().do("b"), "a").finish("failed")
+    with broken("redrive", "the run is reopened, but b was not given up: it is committed"):
+        reopened(telling, "b")
+
+
+def test_a_for_each_step_is_tried_again_by_its_items():
+    telling = dead(listed([1]).do("a").expand("b", [1]), "b-0").finish("failed")
+    with broken("redrive", "b was not given up: it is dead"):
+        reopened(telling, "b")
+
+
+def test_where_more_has_come_after_it_a_step_is_not_tried_again_in_its_run():
+    telling = dead(Telling(step("a", on_dead="continue"), step("b", "a")).begin(), "a").do("b").finish()
+    with broken("redrive", "the run is reopened, but b came after a"):
+        reopened(telling, "a")
+
+
+def test_a_cancelled_run_is_not_reopened():
+    with broken("final", "RunReopened after the run was cancelled"):
+        reopened(dead(Telling(step("a"), step("b")).begin(), "a").cancel(), "a")
+
+
 def only_if(path, op="exists", value=None):
     return {"when": Condition(path, op, value)}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -199,9 +200,12 @@ class FaultyJournal:
             await asyncio.get_running_loop().create_future()
         return result
 
-    async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
+    async def claim(
+        self, run_id: str = "", *, team: str = "", source: str | None = None, ended: bool = False
+    ) -> list[RunRow]:
         """See ports.Journal."""
-        claimed: list[RunRow] = await self._write(lambda: self.inner.claim(run_id, team=team, source=source))
+        claim = partial(self.inner.claim, run_id, team=team, source=source, ended=ended)
+        claimed: list[RunRow] = await self._write(claim)
         return claimed
 
     async def put_blob(self, data: bytes) -> str:

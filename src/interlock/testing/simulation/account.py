@@ -161,7 +161,7 @@ class Account:
                 self._reply_arrived_late(event)
             case e.CallHeld():
                 self._call_held(event)
-            case e.FaultInjected():
+            case e.FaultInjected() | e.AnswerRefused():
                 pass
             case e.QuestionAsked():
                 one = self._outcome(event)
@@ -169,8 +169,6 @@ class Account:
                 self._charge(event)
             case e.QuestionAnswered():
                 self._question_answered(event)
-            case e.AnswerRefused():
-                pass
             case e.BackoffEnded():
                 self._backoff_ended(event)
             case e.StepExpanded():
@@ -183,6 +181,8 @@ class Account:
                 self._run_parked(event)
             case e.RunCancelled():
                 self._run_cancelled()
+            case e.RunReopened():
+                self._run_reopened(event)
             case e.RunFinished():
                 self._run_finished(event)
             case _:
@@ -191,6 +191,8 @@ class Account:
     def _may_still_happen(self, event: e.AnyEvent) -> bool:
         if not self.events:
             return isinstance(event, e.RunStarted)
+        if isinstance(event, e.RunReopened):
+            return self.status != "cancelled"
         if self.status == "parked":
             return isinstance(event, e.RunCancelled | e.QuestionAnswered | e.AnswerRefused)
         return self.status == "running" and not isinstance(event, e.RunStarted)
@@ -383,6 +385,33 @@ class Account:
         fails = any(self._on_dead(name) == "fail_run" for name in dead)
         self.require("ends", event.status == ("failed" if fails else "succeeded"), f"{event.status} with dead: {dead}")
         self.status, self.reason = event.status, event.reason
+
+    def _run_reopened(self, event: e.RunReopened) -> None:
+        self.status, self.reason = "running", ""
+        wrong = self.why_not_reopened(event.steps)
+        self.require("redrive", not wrong, f"the run is reopened, but {wrong}")
+        for one in map(self._step, event.steps):
+            for name, other in self.steps.items():
+                if self._ancestors[other.number] >> one.number & 1:
+                    other.state = "waiting"
+                    self._blocked.discard(name)
+            self.steps[self._id[one.number]].state = "running"  # where it is an item
+            one.state = "ready"
+            one.tries = one.failures = one.lost = one.link = one.not_before_us = 0
+            one.given_up = one.reissue = False
+
+    def why_not_reopened(self, steps: Sequence[str]) -> str:
+        """Why these steps can't be tried again in this run; "" if they can."""
+        if self.status == "cancelled":
+            return "it was cancelled"
+        for name in steps:
+            one = self._step(name)
+            if one.state != "dead" or name in self._items:
+                return f"{name} was not given up: it is {one.state}"
+            for other, after in self.steps.items():
+                if self._ancestors[after.number] >> one.number & 1 and after.state not in {"waiting", "skipped"}:
+                    return f"{other} came after {name}"
+        return ""
 
     # --- what follows from events ---
 

@@ -244,9 +244,11 @@ class SlowSqliteJournal:
         rows: list[RunRow] = self._read(lambda: self._store.runs(status, batch, limit, before))
         return rows
 
-    async def claim(self, run_id: str = "", *, team: str = "", source: str | None = None) -> list[RunRow]:
+    async def claim(
+        self, run_id: str = "", *, team: str = "", source: str | None = None, ended: bool = False
+    ) -> list[RunRow]:
         """See ports.Journal."""
-        rows: list[RunRow] = self._change(lambda: self._store.claim(run_id, team, source))
+        rows: list[RunRow] = self._change(lambda: self._store.claim(run_id, team, source, ended=ended))
         return rows
 
     async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from interlock.core.job import Job
 from interlock.engine.engine import Engine
-from interlock.ports import Adapter, Began
+from interlock.errors import InputError, StaleDriver
+from interlock.ports import Adapter, Began, Letters
 from interlock.testing.injection.journals import FaultyJournal
 
 from .loop import VirtualLoop
@@ -64,6 +65,24 @@ class Process:
             async with aclosing(runs):  # type: ignore[type-var]
                 async for run in runs:
                     world.run_ended(self, run)
+            await self._redrive(engine)
+
+    async def _redrive(self, engine: Engine) -> None:
+        """A person tries some dead letters again."""
+        world, found = self.world, dict[str, list[str]]()
+        for letter in await self.journal.letters(Letters(waiting=True), 0):
+            if world.wants_again(letter):
+                found.setdefault(letter.run_id, []).append(letter.step)
+        for run_id, steps in found.items():
+            account = world.accounts[run_id]
+            try:
+                run = await engine.redrive(run_id, steps, by="person:sim", reason="again")
+            except InputError as error:
+                account.require("redrive", account.why_not_reopened(steps), f"{steps} are refused: {error.message}")
+            except StaleDriver:
+                pass  # another process has been quicker
+            else:
+                world.run_ended(self, run)
 
     def _noted(self, name: str, kind: str) -> None:
         self.excused = True

@@ -83,6 +83,8 @@ class Traffic:
     def check_driver(self, account: Account, process: Process | None, events: Sequence[e.AnyEvent]) -> None:
         """That who goes on with a run has heard that it shall be cancelled, and drives no more runs than it may."""
         now = self._timeline.now
+        if any(isinstance(event, e.RunReopened) for event in events):
+            self._asked.pop(account.run_id, None)  # whoever asked before, asked of a run that has ended
         asked = self._asked.get(account.run_id, now)
         obeyed = now <= asked + CANCEL_SECONDS or isinstance(events[0], e.RunCancelled)
         account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")

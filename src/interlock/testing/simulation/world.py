@@ -21,7 +21,7 @@ from interlock.core.job import Job
 from interlock.engine.engine import cancel
 from interlock.engine.run import Run
 from interlock.errors import JournalError, RunInterrupted, describe
-from interlock.ports import Adapter, Opening
+from interlock.ports import Adapter, LetterRow, Opening
 from interlock.team import Team
 from interlock.testing.chance import Chance
 from interlock.testing.fakes import Code, Seeded, answer_of
@@ -45,6 +45,9 @@ RESTART_SECONDS = (0.0, 1.0, 30.0, 7_200.0)
 # A world's engines have room for so many calls and runs at once: for all there are, or for few.
 CALLS_MAX = (256, 256, 3)
 RUNS_MAX = (256, 256, 1)
+# The share of dead letters that are tried again, and after how many attempts nobody does so any more.
+REDRIVEN = 0.5
+ATTEMPTS_MAX = 12
 # One durable append in so many is followed by a whole replay of its run.
 REPLAY_ONE_IN = 16
 
@@ -249,6 +252,11 @@ class World:
         except Broken as broken:
             self.break_(broken)
         return call
+
+    def wants_again(self, letter: LetterRow) -> bool:
+        """Whether somebody tries a dead letter again: not for ever, and not where nothing unforeseen may happen."""
+        name = ("redrive", self.label(letter.run_id), letter.step, letter.attempts)
+        return not self.scene.calm and letter.attempts < ATTEMPTS_MAX and self.chance.share(*name) < REDRIVEN
 
     def left_virtual_time(self, job: Job, sentence: str) -> None:
         """An agent's own code needs the real world: whatever the simulation says of this team would deceive."""

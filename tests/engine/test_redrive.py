@@ -1,0 +1,154 @@
+"""Dead steps are tried again: in their run, by one driver, once."""
+
+import asyncio
+
+import pytest
+
+import interlock as il
+from interlock.core import events as e
+from interlock.errors import InputError, StaleDriver, TeamChanged
+from interlock.journal.memory import MemoryJournal, MemoryStore
+from interlock.ports import Letters
+from tests import virtual
+
+from .stage import Ann, chain, engine, fan, kind, step, story, team
+
+SINCE = {"by": "person:ann", "reason": "the model is back"}
+
+
+class Ill:
+    """Fails every call of these steps until it is well again."""
+
+    def __init__(self, *steps):
+        self.steps, self.calls = set(steps), []
+
+    async def __call__(self, job):
+        self.calls.append((job.step, job.attempt))
+        if job.step in self.steps:
+            raise il.AgentRefused("not today")
+        return {f"out.{job.step}": "done"}
+
+
+def test_a_run_goes_on_with_its_dead_step():
+    async def main():
+        agent, seen = Ill("s1"), []
+        async with engine(chain(3), agent, observers=[lambda run_id, facts: seen.extend(facts)]) as running:
+            before = await running.run({}, run_id="run")
+            agent.steps.clear()
+            after = await running.redrive("run", **SINCE)
+            letters = await running.journal.letters(Letters())
+            return before, after, agent.calls, letters, seen, await running.journal.load("run")
+
+    before, after, calls, [letter], seen, events = virtual.run(main())
+    assert (before.status, after.status, after.run_id) == ("failed", "succeeded", "run")
+    assert calls == [("s0", 1), ("s1", 1), ("s1", 2), ("s2", 1)]
+    assert (letter.redriven_run, letter.redriven_by, letter.outcome) == ("run", "person:ann", "succeeded")
+    [reopened] = [event for event in events if isinstance(event, e.RunReopened)]
+    assert (reopened.steps, reopened.by, reopened.reason) == (("s1",), "person:ann", "the model is back")
+    assert seen == events
+
+
+def test_only_the_steps_that_are_named():
+    async def main():
+        agent = Ill("s0", "s1")
+        async with engine(fan(2), agent) as running:
+            await running.run({}, run_id="run")
+            agent.steps.clear()
+            first = await running.redrive("run", ["s1"])
+            return first, await running.redrive("run")
+
+    first, second = virtual.run(main())
+    assert (first.status, first.steps) == ("failed", {"s0": "dead", "s1": "committed"})
+    assert second.status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (["s0"], "step s0 of run run is not dead; its dead steps: s1"),
+        (["s11"], "step s11 of run run is not dead; did you mean s1?; its dead steps: s1"),
+    ],
+)
+def test_only_dead_steps_are_tried_again(steps, said):
+    async def main():
+        async with engine(chain(3), Ill("s1")) as running:
+            await running.run({}, run_id="run")
+            with pytest.raises(InputError) as refused:
+                await running.redrive("run", steps)
+            return str(refused.value)
+
+    assert virtual.run(main()) == said
+
+
+def test_a_run_without_dead_steps_is_left_alone():
+    async def main():
+        async with engine(chain(1)) as running:
+            await running.run({}, run_id="run")
+            with pytest.raises(InputError, match="run run has no dead steps; list them: interlock dlq list"):
+                await running.redrive("run")
+            return await story(running, "run")
+
+    assert len(virtual.run(main())) == 4
+
+
+def test_another_version_of_the_team_is_refused():
+    async def main():
+        store = MemoryStore()
+        async with engine(chain(2), Ill("s1"), journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+        async with engine(chain(2, timeout="9s"), journal=MemoryJournal(store)) as running:
+            with pytest.raises(TeamChanged, match=r"agents\.ann\.timeout"):
+                await running.redrive("run")
+
+    virtual.run(main())
+
+
+def test_a_run_that_somebody_drives_is_left_to_them():
+    async def main():
+        store, of = MemoryStore(), team(step("a"), step("b"))
+        agent = Slow()
+        one, other = (engine(of, agent, journal=MemoryJournal(store)) for _ in range(2))
+        async with one, other:
+            going = asyncio.ensure_future(one.run({}, run_id="run"))
+            await asyncio.sleep(1)
+            for somebody in (one, other):
+                with pytest.raises(StaleDriver, match="run run is being driven; redrive it when it has ended"):
+                    await somebody.redrive("run")
+            return await going
+
+    assert virtual.run(main()).status == "failed"
+
+
+class Slow:
+    async def __call__(self, job):
+        if job.step == "a":
+            raise il.AgentRefused("not today")
+        await asyncio.sleep(5)
+        return {}
+
+
+def test_after_a_crash_in_its_middle_it_is_resumed_and_not_redriven_again():
+    async def main():
+        store, agent = MemoryStore(), Ill("s0")
+        of = chain(2, timeout="60s")
+        async with engine(of, agent, journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+        slow = Ann(every=10)
+        dying = MemoryJournal(store)
+        running = engine(of, slow, journal=dying)
+        await running.__aenter__()
+        going = asyncio.ensure_future(running.redrive("run"))
+        await asyncio.sleep(1)
+        dying.alive, dying.closed = False, True
+        going.cancel()
+        await asyncio.wait([going])
+        agent.steps.clear()
+        async with engine(of, agent, journal=MemoryJournal(store)) as running:
+            waiting = await running.journal.letters(Letters(waiting=True))
+            [ended] = [run async for run in running.resume()]
+            return waiting, ended, [kind(event) for event in await running.journal.load("run")]
+
+    waiting, ended, told = virtual.run(main())
+    assert waiting == []
+    assert ended.status == "succeeded"
+    assert told.count("RunReopened") == 1
