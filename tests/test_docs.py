@@ -28,6 +28,7 @@ PAGES = [
     "docs/guardrails.md",
     "docs/secrets.md",
     "docs/tools.md",
+    "docs/people.md",
     "docs/python.md",
     "docs/test-an-agent.md",
 ]

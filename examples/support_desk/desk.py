@@ -28,6 +28,8 @@ async def triage(job: il.Job) -> il.Reply:
 @il.agent("resolution")
 async def resolution(job: il.Job) -> il.Reply:
     """Answer from the knowledge base. What it has no answer for is a question to a person, never a guess."""
+    if job.answer:
+        return il.Reply(writes={"ticket.response": letter(job, job.answer)})
     category = job.view["ticket.category"]
     if category in ANSWERS:
         return il.Reply(writes={"ticket.response": letter(job, ANSWERS[category])})
@@ -36,7 +38,9 @@ async def resolution(job: il.Job) -> il.Reply:
 
 @il.agent("escalation")
 async def escalation(job: il.Job) -> il.Reply:
-    """Hand the ticket to a person and say why: the run is parked with the question."""
+    """Hand the ticket to a person and say why: the run is parked with the question until somebody answers."""
+    if job.answer:
+        return il.Reply(writes={"ticket.decision": job.answer})
     return il.Reply(ask=il.Question(question(job)))
 
 

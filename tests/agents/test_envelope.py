@@ -50,6 +50,7 @@ def test_a_job_is_posted_with_all_that_it_shows():
         "writes": [*FIELDS],
         "view": {"ticket": {"text": "Ünicode", "tags": []}},
         "schemas": [json.loads(schema)],
+        "answer": "",
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from interlock.agents.answer import Form
 from interlock.agents.prompt import VALUE_CHARS_MAX, data_of, filled, prompt_of
+from interlock.core.job import ANSWERED
 
 from .scenes import job
 
@@ -58,6 +59,15 @@ def test_feedback_and_form_are_told():
     instructions = prompt_of(of, form=Form.of(of)).instructions
     assert "Your last answer was refused:\n- category is missing\n- no prose" in instructions
     assert "Answer with one JSON object" in instructions
+
+
+def test_what_a_person_said_is_told():
+    asked = job(feedback=(ANSWERED + "May I?", "yes"), answer="yes")
+    instructions = prompt_of(asked).instructions
+    assert "You asked a person:\n- A person has answered your question: May I?\n- yes" in instructions
+    assert "A person has told you" not in instructions
+    refused = prompt_of(job(feedback=("no prose",), answer="yes")).instructions
+    assert "Your last answer was refused:\n- no prose\n\nA person has told you: yes" in refused
 
 
 def test_an_item_of_a_for_each_is_data():

@@ -43,9 +43,22 @@ def test_an_answer_goes_to_the_next_attempt_and_uses_up_no_retry():
     assert run.jobs["a"].feedback == (ANSWERED + "Refund?", "yes")
     assert run.jobs["a"].idempotency_key == "run/a/2"
     # Its policy has no retries, and it may still ask again, and be answered again.
+    assert run.jobs["a"].answer == "yes"
     assert run.ask("a", "How much?") == ["parked: a asks: How much?"]
     assert decide(run, "a", "answer", text="all of it") == ["call ann for a #3"]
     assert run.reply("a", x=1) == ["call ann for b #1"]
+
+
+def test_what_a_person_said_is_not_forgotten_over_a_refusal():
+    run = asking(policy=Policy(retries=1))
+    decide(run, "a", "answer", text="yes")
+    run.refuse("a")
+    run.start("a")
+    assert (run.jobs["a"].answer, "yes" in run.jobs["a"].feedback) == ("yes", False)
+    run.ask("a", "Again?")
+    decide(run, "a", "retry")
+    run.start("a")
+    assert run.jobs["a"].answer == "yes"
 
 
 def test_a_refusal_after_an_answer_still_uses_up_a_retry():

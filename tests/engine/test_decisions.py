@@ -346,14 +346,12 @@ def test_a_secret_is_no_answer():
             await running.run({}, run_id="run")
             with pytest.raises(InputError, match="holds the value of PASSWORD"):
                 await running.decide("run", "s0", "answer", text="hunter2", by="eve")
+            stranger, told = MemoryJournal(store), request(text="hunter2")
+            with pytest.raises(InputError, match="holds the value of PASSWORD"):
+                await decide(stranger, of.rules, told, secrets=Secrets(), now_us=virtual.now_us)
+            # Who doesn't know of it is told by the engine that does.
             with pytest.raises(DecisionRefused, match="holds the value of PASSWORD"):
-                await decide(
-                    MemoryJournal(store),
-                    of.rules,
-                    request(text="hunter2"),
-                    secrets=Secrets(),
-                    now_us=virtual.now_us,
-                )
+                await decide(stranger, of.rules, told, leave=True, now_us=virtual.now_us)
             return b"hunter2" in b"".join(store.events["run"]), (await running.journal.run("run")).status
 
     assert virtual.run(main()) == (False, "parked")

@@ -53,6 +53,8 @@ def prompt_of(job: Job, template: str = "", *, form: Form | None = None) -> Prom
         said = "\n".join(f"- {sentence}" for sentence in job.feedback)
         asked = job.feedback[0].startswith(ANSWERED)
         parts.append(f"{'You asked a person' if asked else 'Your last answer was refused'}:\n{said}")
+    if job.answer and job.answer not in job.feedback:  # the attempt that it was told to was refused
+        parts.append(f"A person has told you: {job.answer}")
     return Prompt("\n\n".join(parts), f"<{fence}>\n{shown}\n</{fence}>")
 
 

@@ -424,3 +424,6 @@ def demo() -> int:
     from .demo import demo as show_demo
 
     return show_demo()
+
+
+from . import inbox_commands  # noqa: E402, F401 - it adds itself, with the options from here

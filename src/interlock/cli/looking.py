@@ -32,7 +32,7 @@ def runs(settings: Settings, status: str, batch: str, limit: int, *, json: bool)
 
     rows = asyncio.run(look())
     if json:
-        return _print({"runs": [_row(row) for row in rows]})
+        return _print({"runs": [row_document(row) for row in rows]})
     from .paint_lists import show_runs
 
     show_runs(rows, clock.now_us())
@@ -61,11 +61,11 @@ def cancel(settings: Settings, name: str, reason: str, *, json: bool) -> int:
     async def ask() -> RunRow:
         async with reading(settings) as journal:
             row = await find_run(journal, name)
-            return await cancel_run(journal, row.run_id, by=f"person:{_user()}", reason=reason)
+            return await cancel_run(journal, row.run_id, by=f"person:{user()}", reason=reason)
 
     after = asyncio.run(ask())
     if json:
-        _print(_row(after))
+        _print(row_document(after))
     elif after.status == "cancelled":
         sys.stdout.write(f"run {after.run_id} is cancelled\n")
     if after.status == "cancelled":
@@ -74,7 +74,8 @@ def cancel(settings: Settings, name: str, reason: str, *, json: bool) -> int:
     return exits.FAILED
 
 
-def _user() -> str:
+def user() -> str:
+    """The login name of whoever types."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # no name for this user id
@@ -114,7 +115,7 @@ def recent_runs(incomplete: str) -> list[tuple[str, str]]:
     return [(row.run_id, f"{row.status} {shown_team(row.source)}") for row in rows if row.run_id.startswith(incomplete)]
 
 
-def _row(row: RunRow) -> dict[str, Any]:
+def row_document(row: RunRow) -> dict[str, Any]:
     """A run as `runs --json` prints it."""
     ended = history.timestamp(row.ended_us) if row.ended_us else None
     document = {

@@ -86,6 +86,8 @@ def _next_commands(tally: Tally, batch_id: str, settings: Settings, left: int) -
     worst = next((status for status in ("failed", "parked", "cancelled") if status in tally.reasons), "")
     if left:
         yield settings.command(f"resume {batch_id}".rstrip())
+    if tally.statuses["parked"]:
+        yield settings.command("inbox list")
     if worst:
         yield settings.command(f"show {_frequent(tally, worst)[0].run_id}")
         within = f" --batch {batch_id}" if batch_id else ""

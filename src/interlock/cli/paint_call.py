@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interlock.history import Attempt, Handed, Record
+from interlock.history import Attempt, Decided, Handed, Record
 
 from .paint import INJECTED, INJECTED_MARK, MARKS, console
 from .paint_run import INDENT, indented_json
@@ -25,9 +25,9 @@ def show_call(run: Record, call: Handed) -> None:
     for part in (
         *_head(run, call),
         *_job(call),
-        *_view(call, out),
-        *_reply(call.attempt, out),
-        *_verdict(call.attempt),
+        *view_part(call, out),
+        *reply_part(call.attempt, out),
+        *verdict_part(call.attempt),
     ):
         out.print(part)
 
@@ -52,25 +52,29 @@ def _job(call: Handed) -> Iterator[RenderableType]:
         told["instructions"] = job.instructions
     if job.feedback:
         told["feedback"] = "\n".join(job.feedback)
+    if job.answer:
+        told["answer"] = job.answer
     if job.index is not None:
         told["index"] = str(job.index)
     yield Text("\njob", "bold")
-    yield _facts(told)
+    yield facts(told)
     if job.item is not None:
         yield Text("\nitem", "bold")
         yield Padding(Text(plain(msgspec.json.encode(job.item).decode())), (0, 0, 0, INDENT), expand=False)
 
 
-def _facts(facts: dict[str, Any]) -> Padding:
+def facts(told: dict[str, Any]) -> Padding:
+    """Names and texts, one a line."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in facts.items():
+    for name, value in told.items():
         table.add_row(name, Text(plain(value)))
     return Padding(table, (0, 0, 0, INDENT), expand=False)
 
 
-def _view(call: Handed, out: Console) -> Iterator[RenderableType]:
+def view_part(call: Handed, out: Console) -> Iterator[RenderableType]:
+    """What the agent was shown, and whether that is what was journaled."""
     head = Text.assemble(("\nview", "bold"), "  ")
     if any(mismatch.what == "view" for mismatch in call.mismatches):
         yield head.append(f"{MARKS['failed'][0]} not what its agent was shown", f"bold {MARKS['failed'][1]}")
@@ -83,7 +87,8 @@ def _view(call: Handed, out: Console) -> Iterator[RenderableType]:
     yield indented_json(call.view, out)
 
 
-def _reply(told: Attempt, out: Console) -> Iterator[RenderableType]:
+def reply_part(told: Attempt, out: Console) -> Iterator[RenderableType]:
+    """What it said."""
     parts = {"reply": told.writes or told.reply, "output": told.output}
     for name, value in parts.items():
         if value is not None:
@@ -92,30 +97,41 @@ def _reply(told: Attempt, out: Console) -> Iterator[RenderableType]:
     if told.question:
         yield Text("\nreply", "bold")
         choices = {"choices": " · ".join(told.question.choices)} if told.question.choices else {}
-        yield _facts({"asks": told.question.text, **choices})
+        yield facts({"asks": told.question.text, **choices})
     if told.deletes:
-        yield _facts({"deletes": ", ".join(told.deletes)})
+        yield facts({"deletes": ", ".join(told.deletes)})
+    if told.decided:
+        yield Text("\ndecided", "bold")
+        yield facts(_decided(told.decided))
+        if told.decided.writes:
+            yield indented_json(told.decided.writes, out)
 
 
-def _verdict(told: Attempt) -> Iterator[RenderableType]:
+def _decided(one: Decided) -> dict[str, Any]:
+    told = {"by": one.by, "decision": one.decision, "text": one.text, "reason": one.reason, "at": one.at}
+    return {name: value for name, value in (told | {"deletes": ", ".join(one.deletes)}).items() if value}
+
+
+def verdict_part(told: Attempt) -> Iterator[RenderableType]:
+    """What came of it."""
     mark, style = OUTCOMES.get(told.outcome, MARKS["failed"])
     took = "" if told.duration_ms is None else f" after {duration(told.duration_ms / 1_000)}"
     yield Text.assemble(("\nverdict", "bold"), "  ", (f"{mark} {told.outcome}{took}", style))
-    facts = {}
+    told_of: dict[str, str] = {}
     if told.score is not None:
-        facts["score"] = f"{told.score:g}"
-        facts |= {f"score of {name}": f"{score:g}" for name, score in (told.scores or {}).items()}
-    facts |= {f"finding {n}": finding.message for n, finding in enumerate(told.findings, 1)}
+        told_of["score"] = f"{told.score:g}"
+        told_of |= {f"score of {name}": f"{score:g}" for name, score in (told.scores or {}).items()}
+    told_of |= {f"finding {n}": finding.message for n, finding in enumerate(told.findings, 1)}
     if told.error:
-        facts["error"] = told.error
+        told_of["error"] = told.error
     if told.late:
-        facts["late"] = "its reply came after that: charged, not used"
+        told_of["late"] = "its reply came after that: charged, not used"
     if told.reads:
-        facts["had read"] = "all of the view" if told.reads == ("*",) else ", ".join(told.reads)
+        told_of["had read"] = "all of the view" if told.reads == ("*",) else ", ".join(told.reads)
     if told.confidence is not None:
-        facts["confidence"] = f"{told.confidence:g}"
+        told_of["confidence"] = f"{told.confidence:g}"
     if told.usage:
         tokens = told.usage.input_tokens + told.usage.output_tokens
-        facts["usage"] = f"{count(tokens)} {plural(tokens, 'token').split()[-1]} · {money(told.usage.usd)}"
-    if facts:
-        yield _facts(facts)
+        told_of["usage"] = f"{count(tokens)} {plural(tokens, 'token').split()[-1]} · {money(told.usage.usd)}"
+    if told_of:
+        yield facts(told_of)

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
-from interlock.history import Attempt, StepStory, Story
+from interlock.history import Attempt, Decided, StepStory, Story
 
 from .config import Settings
 from .paint import INJECTED, MARKS, console, injected, marked, next_commands
@@ -34,6 +34,12 @@ def show_story(story: Story, settings: Settings) -> None:
     out.print(indented_json(story.context, out))
     if story.status == "running":
         out.print(next_commands([settings.command(f"resume {story.row.run_id}")]))
+    elif story.status == "parked":
+        out.print(next_commands([settings.command(f"inbox show {story.row.run_id}/{_asking(story)}")]))
+
+
+def _asking(story: Story) -> str:
+    return next(step.id for step in story.steps if step.state == "escalated")
 
 
 def _head(story: Story) -> RenderableType:
@@ -117,7 +123,14 @@ def _attempt_line(attempt: Attempt) -> Text:
     late = "its reply came later and was not used" if attempt.late else ""
     text.append(f"  injected: {line(attempt.injected)}" if attempt.injected else "", INJECTED)
     score = "" if attempt.score is None or attempt.score == 1 else f"score {attempt.score:g}"
-    return text.append("".join(f"  {part}" for part in (score, said, late) if part))
+    text.append("".join(f"  {part}" for part in (score, said, late) if part))
+    return text.append(f"  {line(_decided(attempt.decided))}", "green") if attempt.decided else text
+
+
+def _decided(one: Decided) -> str:
+    """What a person decided, in short."""
+    said = f": {one.text}" if one.text else ""
+    return f"{one.by}: {one.decision}{said}" + (f" ({one.reason})" if one.reason else "")
 
 
 def _said(attempt: Attempt) -> str:

@@ -69,7 +69,7 @@ def _replay_run(run: Record, settings: Settings, at: int | None, *, json: bool) 
             paint_replay.show_moments(run, moments, settings)
         else:
             paint_replay.show_state(_until(run, at), moments[-1])
-    return _verdict(run, mismatches)
+    return verdict(run, mismatches)
 
 
 def _until(run: Record, at: int) -> history.Story:
@@ -97,7 +97,7 @@ def _documents(mismatches: Sequence[Mismatch]) -> list[dict[str, Any]]:
     return [msgspec.to_builtins(mismatch) for mismatch in mismatches]
 
 
-def _verdict(run: Record, mismatches: Sequence[Mismatch]) -> int:
+def verdict(run: Record, mismatches: Sequence[Mismatch]) -> int:
     """Tell on standard error what is not as the events give it; returns the exit code."""
     if not mismatches:
         return exits.DONE
@@ -117,7 +117,7 @@ def _replay_call(run: Record, step: str, attempt: int | None, *, json: bool) -> 
         from . import paint_call
 
         paint_call.show_call(run, call)
-    return _verdict(run, call.mismatches)
+    return verdict(run, call.mismatches)
 
 
 def call_document(run_id: str, call: Handed) -> dict[str, Any]:
@@ -125,10 +125,10 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
     job, told = call.job, call.attempt
     document = told.to_dict()
     head = {key: document.pop(key) for key in ("step", "attempt", "agent", "at", "duration_ms")}
-    verdict = {key: document.pop(key) for key in ("outcome", "score", "scores", "findings", "error") if key in document}
+    outcome = {key: document.pop(key) for key in ("outcome", "score", "scores", "findings", "error") if key in document}
     reply = {key: document.pop(key) for key in _SAID if key in document}
     del document["view"]
-    handed = ("action", "instructions", "feedback", "item", "index", "idempotency_key")
+    handed = ("action", "instructions", "feedback", "item", "index", "idempotency_key", "answer")
     return {
         "run_id": run_id,
         **head,
@@ -139,7 +139,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
         **({"mismatches": _documents(call.mismatches)} if call.mismatches else {}),
         "job": {name: getattr(job, name) for name in handed},
         "reply": reply or None,
-        "verdict": verdict,
+        "verdict": outcome,
         "calls": call.calls,
         **document,
     }

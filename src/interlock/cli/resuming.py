@@ -45,7 +45,7 @@ async def _resume(names: Sequence[str], team: str | None, how: How) -> int:
     if len(names) == 1:
         row = await _run_of(names[0], how)
         if row is not None:
-            return await _resume_one(row, team, how)
+            return await resume_one(row, team, how)
     found = await _find(names, how)
     if found.driven:
         exits.say(f"{plural(found.driven, 'run')} left alone: driven by another process")
@@ -72,7 +72,8 @@ async def _batch_of(journal: Journal, name: str) -> Batch | None:
 # --- one run ---
 
 
-async def _resume_one(row: RunRow, team: str | None, how: How) -> int:
+async def resume_one(row: RunRow, team: str | None, how: How) -> int:
+    """Go on with one run; returns the exit code."""
     if row.status != "running":
         exits.say(f"run {row.run_id} is not waiting for a driver: it {_is(row.status)}")
     loaded = _load(row.source, team)

@@ -29,7 +29,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempt was refused, one sentence each, or what a person has said, whose own words come last; empty at first.
     idempotency_key: the same when a call lost in a crash is issued again. item, index: of a `for_each` (index from 0);
     of `samples` the index alone (from 1). writes: the patterns of what may be written. schemas: the JSON Schemas over
-    the writes that a reply is checked against, as text.
+    the writes that a reply is checked against, as text. answer: what a person has said last about this step, in an
+    earlier attempt; empty if nobody has.
     """
 
     view: Mapping[str, Any]
@@ -45,6 +46,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     index: int | None = None
     writes: tuple[str, ...] = ()
     schemas: tuple[str, ...] = ()
+    answer: str = ""
 
 
 def idempotency_key(run_id: str, step: str, attempt: int) -> str:

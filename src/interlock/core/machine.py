@@ -58,6 +58,7 @@ class Machine:
         self.items: dict[int, tuple[str, int, Any]] = {}
         self.questions: dict[int, Asked] = {}
         self.decided_by: dict[int, str] = {}
+        self.answers: dict[int, str] = {}
         self._tries = [0] * count
         self._failures = [0] * count
         self._link = [0] * count
@@ -259,6 +260,7 @@ class Machine:
             self.reasons[n] = f"rejected by {event.by}" + (f": {event.reason}" if event.reason else "")
             self._given_up.add(n)
         else:
+            self.answers[n] = event.text or self.answers.get(n, "")
             self.feedback[n] = told(asked, event.text, self.feedback.get(n, ()))
             self._tries[n] -= 1  # to ask a person uses up no retry
         self._move(n, after)
@@ -569,6 +571,7 @@ class Machine:
             index=item[1] if item else self.plan.sample_index.get(command.step),
             writes=self.duty(n).writable_by(item[1] if item else 0).patterns,
             schemas=self.duty(n).schema_texts,
+            answer=self.answers.get(n, ""),
         )
 
     def judge(self, command: c.CallAgent, job: Job, answer: Any, at_us: int) -> e.Verdict:

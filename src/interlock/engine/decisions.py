@@ -32,6 +32,13 @@ def request_of(run_id: str, decision: Decision, by: str, reason: str, now_us: in
     return Request(request_id, run_id, DECIDE, person(by), errors.hide(reason), encoded(decision))
 
 
+def refuse_secrets(request: Request, secrets: Secrets | None) -> None:
+    """A journal keeps what was decided. Raises InputError."""
+    if secrets is not None and (name := secrets.among(request.body)):
+        message = f"what was decided holds the value of {name}, which is secret, and a journal keeps it"
+        raise InputError(message, fix="leave it out")
+
+
 def verdict_on(request: Request, machine: Machine, at_us: int) -> Verdict:
     """What becomes of a decision in a run that is folded so far. A request that can't be read is refused, too."""
     try:
@@ -88,6 +95,7 @@ async def decide(
     the owner of a parked run, too, and take it over only where it doesn't answer. Raises DecisionRefused.
     """
     run_id = request.run_id
+    refuse_secrets(request, secrets)
     machine = await folded(journal, rules, run_id)
     first = verdict_on(request, machine, machine.at_us)
     if isinstance(first, e.AnswerRefused):

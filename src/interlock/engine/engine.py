@@ -22,7 +22,7 @@ from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow, S
 from interlock.team import Team, difference
 
 from . import clock, tasks
-from .decisions import DECIDE, decide, folded, refusal, request_of, settle
+from .decisions import DECIDE, decide, folded, refusal, refuse_secrets, request_of, settle
 from .driver import Driver, Observer, Shell
 from .gates import Gatekeeper
 from .partials import Hearer
@@ -342,9 +342,7 @@ class Engine:
         """
         decision = decided(step, verb, text=text, writes=writes, attempt=attempt)
         request = request_of(run_id, decision, by, reason, self._now_us())
-        if self._shell.secrets is not None and (name := self._shell.secrets.among(request.body)):
-            message = f"what was decided holds the value of {name}, which is secret, and a journal keeps it"
-            raise InputError(message, fix="leave it out")
+        refuse_secrets(request, self._shell.secrets)
         self._deciding.add(request.request_id)
         while (driver := self._drivers.get(run_id)) is not None:
             verdict = await driver.verdict(request)

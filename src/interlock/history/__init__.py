@@ -13,13 +13,14 @@ from .lineage import Lineage, Origin, lineage
 from .record import Record
 from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
 from .spread import Spread
-from .story import Attempt, Ending, StepStory, Story, attempts, outcome_of, story, timestamp
+from .story import Attempt, Decided, Ending, StepStory, Story, attempts, outcome_of, story, timestamp
 from .telling import sentence, some, visible
 
 __all__ = [
     "AgentFigures",
     "Attempt",
     "Contrast",
+    "Decided",
     "Difference",
     "Divergence",
     "Ending",

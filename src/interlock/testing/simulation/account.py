@@ -54,7 +54,7 @@ class StepAccount:
         self.not_before_us = 0
         self.open = self.reissue = self.given_up = False
         self.feedback: tuple[str, ...] = ()
-        self.asked = ""
+        self.asked = self.answer = ""
 
     @property
     def duty(self) -> Duty:
@@ -258,6 +258,7 @@ class Account:
             one.tries -= 1
             answered = f"A person has answered your question: {one.asked}"
             one.feedback = (answered, event.text) if event.text else ()
+            one.answer = event.text or one.answer
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         one = self._outcome(event)
@@ -526,8 +527,8 @@ class Account:
         self.require("feedback", job.feedback == one.feedback, f"{name} is told {job.feedback}, not {one.feedback}")
         step = self._declared(one)
         index = self.plan.sample_index.get(name) if one.item is ABSENT else one.index
-        told = (job.run_id, job.agent, job.action, job.instructions, job.index)
-        meant = (self.run_id, one.duty.agent, step.action, step.instructions, index)
+        told = (job.run_id, job.agent, job.action, job.instructions, job.index, job.answer)
+        meant = (self.run_id, one.duty.agent, step.action, step.instructions, index, one.answer)
         self.require("job", told == meant, f"{name} is handed {told}, not {meant}")
         if one.item is not ABSENT:
             same = _json(job.item) == _json(one.item)

@@ -1,0 +1,260 @@
+"""What waits for a person, and how a person's decision is taken and gone on with."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from interlock import history
+from interlock.agents.secret import VAULT
+from interlock.core.decision import BODY_BYTES_MAX, Asked, Verb, decided
+from interlock.core.job import DELETE
+from interlock.engine import clock, decisions, tasks
+from interlock.errors import InputError, InterlockError
+from interlock.history import Handed, Record
+from interlock.ports import Journal, RunRow, WaitingQuestion
+
+from . import config, exits
+from .config import Settings
+from .journals import LAST, find_run, reading, record
+from .looking import row_document, user
+from .replaying import call_document, verdict
+from .resuming import resume_one
+from .rows_json import document, is_json
+from .running import How
+from .text import line, plural
+
+__all__ = ["Answer", "Changes", "How", "completions", "decide", "listed", "shown"]
+
+COMPLETIONS_MAX = 50
+STEPS_SHOWN = 8
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What a person writes: PATH=VALUE, paths to delete, and a file of writes (- for standard input)."""
+
+    set: Sequence[str]
+    delete: Sequence[str]
+    writes: str | None
+
+    def __bool__(self) -> bool:
+        return bool(self.set or self.delete or self.writes)
+
+    def read(self) -> dict[str, Any]:
+        """Dotted path -> value, or DELETE. Raises InputError."""
+        found = _writes(self.writes) if self.writes else {}
+        for text in self.set:
+            path, is_there, value = text.partition("=")
+            if not is_there or not path:
+                raise InputError(f"--set {text!r} is no PATH=VALUE", fix="such as --set ticket.category=refund")
+            found[path.strip()] = msgspec.json.decode(value) if is_json(value) else value
+        return found | dict.fromkeys(self.delete, DELETE)
+
+
+def _writes(name: str) -> dict[str, Any]:
+    origin = "standard input" if name == "-" else name
+    try:
+        with open(0 if name == "-" else name, "rb", closefd=name != "-") as source:
+            data = source.read(BODY_BYTES_MAX + 1)
+        text = data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--writes {name} can't be read: {error}") from error
+    if len(data) > BODY_BYTES_MAX:
+        raise InputError(f"{origin} holds more than {BODY_BYTES_MAX:,} bytes")
+    found = [value for _, value in document(text, origin)] if text.strip() else []
+    if len(found) != 1 or not isinstance(found[0], dict):
+        raise InputError(f"{origin} holds no writes", fix='one JSON object, such as {"ticket.category": "refund"}')
+    return found[0]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a person decides, as it was typed."""
+
+    verb: Verb
+    question: str
+    text: str
+    changes: Changes | None
+    by: str
+    reason: str
+
+
+class Open(msgspec.Struct, frozen=True):
+    """A question with all that is known about it. name: the shortest. asked: what the machine waits with."""
+
+    name: str
+    waiting: WaitingQuestion
+    record: Record
+    asked: Asked
+    call: Handed
+    verbs: Sequence[Verb]
+
+
+# --- looking ---
+
+
+def listed(settings: Settings, limit: int, *, json: bool) -> int:
+    """List what waits."""
+
+    async def look() -> list[WaitingQuestion]:
+        async with reading(settings) as journal:
+            return await journal.questions()
+
+    found = asyncio.run(look())
+    waiting = found[: limit or None]
+    if json:
+        return _print({"questions": [_row(one) for one in waiting], "total": len(found)})
+    from .paint_inbox import show_inbox
+
+    show_inbox([*_names(found)][: limit or None], len(found), clock.now_us(), settings)
+    return exits.DONE
+
+
+def shown(settings: Settings, name: str, *, json: bool) -> int:
+    """Show one question."""
+
+    async def look() -> Open:
+        async with reading(settings) as journal:
+            waiting = await _find(journal, name)
+            [short] = [short for short, one in _names(await journal.questions(waiting.run_id)) if one == waiting]
+            return _opened(short, waiting, await record(journal, waiting.run_id))
+
+    found = asyncio.run(look())
+    if json:
+        _print(_document(found))
+    else:
+        from .paint_inbox import show_question
+
+        show_question(found, clock.now_us(), settings)
+    return verdict(found.record, found.call.mismatches)
+
+
+def _opened(name: str, waiting: WaitingQuestion, run: Record) -> Open:
+    machine = run.folded()
+    asked = machine.questions[machine.number[waiting.step]]
+    return Open(name, waiting, run, asked, history.handed(run, waiting.step, waiting.attempt), asked.verbs)
+
+
+async def _find(journal: Journal, name: str) -> WaitingQuestion:
+    """The question of this RUN, or RUN/STEP. Raises InputError, RunNotFound."""
+    run, _, step = name.partition("/")
+    waiting = await journal.questions()
+    if run == LAST and waiting:
+        run = max(waiting, key=lambda one: one.asked_us).run_id
+    row = await find_run(journal, run)
+    mine = [one for one in waiting if one.run_id == row.run_id]
+    found = [one for one in mine if step in {"", one.step}]
+    if len(found) == 1:
+        return found[0]
+    if len(mine) > 1:
+        steps = ", ".join(one.step for one in mine[:STEPS_SHOWN]) + (", ..." if len(mine) > STEPS_SHOWN else "")
+        message = f"{plural(len(mine), 'question')} of run {row.run_id} wait: {steps}"
+        raise InputError(message, fix=f"say which: {row.run_id}/{mine[0].step}")
+    if mine:
+        raise InputError(f"step {step} of run {row.run_id} asks nothing", fix=f"what waits is {mine[0].step}")
+    status = "goes on without one" if row.status == "running" else f"has {row.status}"
+    fix = "see what waits: interlock inbox list"
+    raise InputError(f"run {row.run_id} has no question to a person: it {status}", fix=fix)
+
+
+def completions(incomplete: str) -> list[tuple[str, str]]:
+    """What waits and begins so, for the shell's completion; it must never fail or make a journal."""
+
+    async def look() -> list[WaitingQuestion]:
+        async with reading(config.settings()) as journal:
+            return await journal.questions()
+
+    try:
+        found = asyncio.run(look())
+    except InterlockError:
+        return []
+    names = [*_names(found)]
+    return [(name, line(one.text)) for name, one in names if name.startswith(incomplete)][:COMPLETIONS_MAX]
+
+
+def _names(waiting: Sequence[WaitingQuestion]) -> Iterator[tuple[str, WaitingQuestion]]:
+    """The shortest name of each question: the run alone, where it has no other."""
+    count = Counter(one.run_id for one in waiting)
+    for one in waiting:
+        yield one.run_id if count[one.run_id] == 1 else f"{one.run_id}/{one.step}", one
+
+
+# --- documents ---
+
+
+def _row(one: WaitingQuestion) -> dict[str, Any]:
+    """A question as `inbox list --json` prints it."""
+    return {
+        "run_id": one.run_id,
+        "step": one.step,
+        "attempt": one.attempt,
+        "question": one.text,
+        "asked": history.timestamp(one.asked_us),
+        "due": history.timestamp(one.due_us) if one.due_us else None,
+        "team": one.team,
+        "source": one.source,
+    }
+
+
+def _document(found: Open) -> dict[str, Any]:
+    """A question as `inbox show --json` prints it: the call that led to it, with what may be done."""
+    call = call_document(found.record.run_id, found.call)
+    more = {
+        "choices": found.asked.question.choices,
+        "reply_to_approve": found.asked.reply,
+        "allowed": found.verbs,
+        "writes": found.call.job.writes,
+        "schemas": [msgspec.Raw(text.encode()) for text in found.call.job.schemas],
+    }
+    return _row(found.waiting) | more | {"call": call}
+
+
+def _print(found: dict[str, Any]) -> int:
+    sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+    return exits.DONE
+
+
+# --- deciding ---
+
+
+def decide(answer: Answer, how: How, team: str | None, no_resume: bool) -> int:  # noqa: FBT001 - an option, passed on
+    """Take a decision, and go on with its run unless that is left to somebody else; returns the exit code."""
+    if answer.changes and answer.text:
+        raise InputError(
+            "a text goes to the agent, and --set, --delete and --writes stand in its place", fix="give one"
+        )
+    return tasks.run_main(_decide(answer, how, team, no_resume=no_resume))
+
+
+async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool) -> int:
+    writes = answer.changes.read() if answer.changes else {}
+    VAULT.refresh()
+    async with reading(how.settings) as journal:
+        waiting = await _find(journal, answer.question)
+        rules = (await record(journal, waiting.run_id)).rules
+        decision = decided(waiting.step, answer.verb, text=answer.text, writes=writes, attempt=waiting.attempt)
+        request = decisions.request_of(waiting.run_id, decision, answer.by or user(), answer.reason, clock.now_us())
+        row = await decisions.decide(journal, rules, request, secrets=VAULT, leave=no_resume)
+        is_mine = bool(await journal.claim(waiting.run_id)) if not no_resume else False
+    told = f"{request.by} has decided about {waiting.step} of run {row.run_id}"
+    if not is_mine or row.status != "running":
+        return _told(row, told, how, left=no_resume)
+    exits.say(told)
+    try:
+        return await resume_one(row, team, how)
+    except InterlockError as error:
+        fix = how.settings.command(f"resume {row.run_id}")
+        exits.say(f"the decision is recorded, but the run can't go on here; when it can: {fix}")
+        exits.complain(error)
+        return exits.of_error(error)
+
+
+def _told(row: RunRow, told: str, how: How, *, left: bool) -> int:
+    """The decision is recorded, and somebody else goes on."""
+    if how.json:
+        return _print(row_document(row))
+    goes_on = f"; go on with it: {how.settings.command(f'resume {row.run_id}')}" if left else ""
+    sys.stdout.write(f"{told}: it is {row.status}{goes_on if row.status == 'running' else ''}\n")
+    return exits.DONE

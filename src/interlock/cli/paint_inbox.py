@@ -1,0 +1,131 @@
+"""What waits for a person, drawn: as a list, and one question with all that is needed to decide."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from interlock.ports import WaitingQuestion
+
+from .config import Settings
+from .paint import MARKS, WIDE_COLUMNS, console, next_commands
+from .paint_call import facts, reply_part, verdict_part, view_part
+from .paint_lists import COLUMN_GAP
+from .paint_run import INDENT
+from .text import ago, duration, line, plain, shown_team
+
+if TYPE_CHECKING:
+    from .inbox import Open
+
+QUESTION_CHARS_MIN = 20
+
+
+def show_inbox(waiting: Sequence[tuple[str, WaitingQuestion]], total: int, now_us: int, settings: Settings) -> None:
+    """The questions as a table, the oldest first, each with the name by which it is answered."""
+    out = console()
+    if not waiting:
+        out.print(Text("nothing waits for a person", "dim"))
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    columns = _columns(waiting, now_us, out)
+    for heading in columns:
+        table.add_column(heading, no_wrap=True)
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
+    out.print(table)
+    if total > len(waiting):
+        out.print(Text(f"and {total - len(waiting):,} more: add --limit 0", "dim"))
+    if out.is_terminal:
+        out.print(next_commands([settings.command(f"inbox show {waiting[0][0]}")]))
+
+
+def _columns(
+    waiting: Sequence[tuple[str, WaitingQuestion]], now_us: int, out: Console
+) -> dict[str, list[str] | list[Text]]:
+    """What there is room for: names are never cut, questions are."""
+    columns: dict[str, list[str] | list[Text]] = {
+        "question": [Text(plain(name), "bold") for name, _ in waiting],
+        "asked": [ago(one.asked_us, now_us) for _, one in waiting],
+    }
+    if any(one.due_us for _, one in waiting):
+        columns["until"] = [_due(one.due_us, now_us) for _, one in waiting]
+    teams = [shown_team(one.source) for _, one in waiting]
+    if out.width >= WIDE_COLUMNS and len(set(teams)) > 1:
+        columns["team"] = teams
+    widths = (max(len(heading), *map(len, cells)) for heading, cells in columns.items())
+    room = max(QUESTION_CHARS_MIN, out.width - sum(width + COLUMN_GAP for width in widths) - COLUMN_GAP)
+    texts = [line(one.text) for _, one in waiting]
+    return columns | {"text": [text if len(text) <= room else text[: room - 1] + "…" for text in texts]}
+
+
+def _due(due_us: int, now_us: int) -> Text:
+    if not due_us:
+        return Text("")
+    left = (due_us - now_us) / 1e6
+    return Text("overdue", "red") if left <= 0 else Text(f"in {duration(left)}", "yellow")
+
+
+def show_question(found: "Open", now_us: int, settings: Settings) -> None:
+    """One question: what was asked, what its agent was shown, what it said, and what can be done."""
+    out = console()
+    for part in (
+        *_head(found, now_us),
+        *_question(found),
+        *view_part(found.call, out),
+        *_refused(found, out),
+        *_may(found),
+    ):
+        out.print(part)
+    out.print(next_commands(map(settings.command, _commands(found))))
+
+
+def _head(found: "Open", now_us: int) -> Iterator[Text]:
+    waiting, job = found.waiting, found.call.job
+    head = Text.assemble(("run ", "dim"), (waiting.run_id, "bold"), ("  step ", "dim"), (plain(waiting.step), "bold"))
+    asked = f"attempt {waiting.attempt} · asked {ago(waiting.asked_us, now_us)}"
+    yield head.append(f"  {job.agent}.{job.action} · {asked}", "dim")
+    if waiting.due_us:
+        at = datetime.fromtimestamp(waiting.due_us / 1e6).astimezone()
+        yield Text.assemble(("until ", "dim"), f"{at:%Y-%m-%d %H:%M:%S}  ", _due(waiting.due_us, now_us))
+
+
+def _question(found: "Open") -> Iterator[RenderableType]:
+    mark, style = MARKS["escalated"]
+    yield Text(f"\n{mark} {'question' if found.asked.by_agent else 'why a person is needed'}", f"bold {style}")
+    yield Padding(Text(plain(found.asked.question.text)), (0, 0, 0, INDENT), expand=False)
+    if found.asked.question.choices:
+        yield facts({"choices": " · ".join(found.asked.question.choices)})
+
+
+def _refused(found: "Open", out: Console) -> Iterator[RenderableType]:
+    """The reply that was refused, and why; an agent that asked has replied nothing else."""
+    if not found.asked.by_agent:
+        yield from reply_part(found.call.attempt, out)
+        yield from verdict_part(found.call.attempt)
+
+
+def _may(found: "Open") -> Iterator[RenderableType]:
+    yield Text("\nyou may", "bold")
+    told = {"do": ", ".join(found.verbs), "write": ", ".join(found.call.job.writes) or "nothing"}
+    if found.call.job.schemas:
+        told["schema"] = "\n".join(found.call.job.schemas)
+    yield facts(told)
+
+
+_ARGUMENTS = {"answer": " 'TEXT'", "retry": " 'ADVICE'", "edit": " --set PATH=VALUE", "reject": " --reason 'WHY'"}
+
+
+def _commands(found: "Open") -> Iterator[str]:
+    name = found.name
+    for verb in found.verbs:
+        if verb == "write" and not found.call.job.writes:
+            continue
+        if verb == "write":
+            yield f"inbox answer {name} --set PATH=VALUE"
+        else:
+            yield f"inbox {verb} {name}{_ARGUMENTS.get(verb, '')}"
