@@ -135,10 +135,20 @@ class Crews:
 
     def _empty_storage(self) -> None:
         """Remove what the last crew has stored. The database for answers is put back as it was before any job."""
+        if self._is_unused():
+            return
         shutil.rmtree(self._storage, ignore_errors=True)
         if self._answers is not None:
             self._storage.mkdir(exist_ok=True)  # a thread of the last crew's may be writing there still
             (self._storage / ANSWERS).write_bytes(self._answers)
+
+    def _is_unused(self) -> bool:
+        """Whether the last crew has left there what it found: most store nothing."""
+        try:
+            names = [path.name for path in self._storage.iterdir()]
+            return names == [ANSWERS] and (self._storage / ANSWERS).read_bytes() == self._answers
+        except OSError:
+            return False
 
     def _kicked_off(self, crew: Any, job: Job) -> Any:
         if self._translation.input is not None:
@@ -188,11 +198,23 @@ def _tell(crew: Any) -> None:
 
 
 def _prepare(crew: Any) -> None:
-    """Switch off what a crew would do again by itself, and answers that come in pieces."""
+    """Switch off what a crew would do again by itself, answers that come in pieces, and notes for nobody.
+
+    What its tasks answer is written to a database, in four durable transactions, for a command that replays them; and
+    removed with all else that it has stored.
+    """
     crew.stream = False
+    notes = getattr(crew, "_task_output_handler", None)
+    for name in ("reset", "update"):
+        if hasattr(notes, name):
+            setattr(notes, name, _note_nothing)
     for agent in _agents(crew):
         if hasattr(agent, "max_retry_limit"):
             agent.max_retry_limit = 0
+
+
+def _note_nothing(*_: object) -> None:
+    """Takes what a crew would note, and keeps none of it."""
 
 
 def _settle_framework() -> None:

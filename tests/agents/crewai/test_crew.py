@@ -4,14 +4,17 @@ import importlib
 import inspect
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import interlock as il
+from interlock.agents.crew import ANSWERS
 from interlock.agents.crewai import CrewAdapter, from_crewai
 from interlock.agents.tools import Workshop
 from interlock.errors import AgentError, AgentRefused, TeamError
@@ -147,7 +150,7 @@ def test_a_crew_must_be_new_each_time(crews, server):
         crews.run(calls())
 
 
-def test_each_crew_finds_the_database_of_answers_without_any(crews, server):
+def test_each_crew_finds_what_the_first_found_whatever_the_last_has_stored(crews, server):
     source = """
 import os, sqlite3
 
@@ -156,13 +159,19 @@ made = 0
 def make_crew():
     global made
     made += 1
+    folder = os.environ["CREWAI_STORAGE_DIR"]
     if made > 1:
-        with sqlite3.connect(os.environ["CREWAI_STORAGE_DIR"] + "/latest_kickoff_task_outputs.db") as database:
+        assert os.listdir(folder) == ["latest_kickoff_task_outputs.db"]
+        with sqlite3.connect(folder + "/latest_kickoff_task_outputs.db") as database:
             assert [*database.execute("SELECT * FROM latest_kickoff_task_outputs")] == []
+            if made == 3:
+                database.execute("INSERT INTO latest_kickoff_task_outputs (task_id) VALUES ('left')")
+    if made == 4:
+        os.mkdir(folder + "/memory")
     return crew_of(make_llm())
 """
     adapter = crews.adapter(source, server)
-    for _ in range(2):
+    for _ in range(5):
         reply = crews.run(adapter.call(job(view={"ticket": {"text": "hello"}}, writes=WRITES), nothing))
         assert set(reply.writes) == set(WRITES)
 
@@ -207,7 +216,8 @@ async def test_functions_make_the_inputs_and_the_answer_and_nothing_stays_behind
     [count] = [request.usage for request in server.requests]
     assert reply.usage.usd == pytest.approx((count.input_tokens + 2 * count.output_tokens) / 1e6)
     storage, child = Path(reply.writes["storage"]), reply.writes["child"]
-    assert _exists(storage)
+    with closing(sqlite3.connect(storage / ANSWERS)) as answers:
+        assert [*answers.execute("SELECT * FROM latest_kickoff_task_outputs")] == [], "nobody would read them"
     assert alive(child)
     await adapter.close()
     assert not _exists(storage.parent.parent)
