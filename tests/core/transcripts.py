@@ -7,6 +7,8 @@ from msgspec import Raw
 import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core import values
+from interlock.core.budget import BudgetPolicy
+from interlock.core.gate import OPEN, GatePolicy
 from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
 from interlock.core.plan import Phase, Plan, Step
@@ -35,9 +37,12 @@ class Transcript:
         reducers: dict[str, Any] | None = None,
         limits: Limits = values.DEFAULT_LIMITS,
         guard: Guard | None = None,
+        gate: GatePolicy = OPEN,
+        budget: BudgetPolicy | None = None,
     ) -> None:
         plan = Plan(steps, steps_max=limits.steps_max)
-        self.rules = Rules(plan, roles or {"ann": Role(ALL, policy)}, Sharing(reducers=reducers or {}), limits, guard)
+        sharing = Sharing(reducers=reducers or {})
+        self.rules = Rules(plan, roles or {"ann": Role(ALL, policy)}, sharing, limits, guard, gate, budget)
         self.request = {} if request is None else request
         self.machine = Machine(self.rules)
         self.journal: list[bytes] = []
@@ -85,6 +90,11 @@ class Transcript:
         self.start(step_id)
         attempt = self.calls[step_id].attempt
         return self.say(e.AttemptFailed(self.tick(), step_id, attempt, kind, "it broke", retryable))
+
+    def hold(self, step_id: str, gate: str, until_us: int = 0, reason: str = "it is shut") -> list[str]:
+        """A gate does not let the call through that was asked for last."""
+        agent = self.calls[step_id].agent
+        return self.say(e.CallHeld(self.tick(), step_id, agent, gate, reason, until_us))
 
     def crash(self) -> list[str]:
         """Forget everything but the journal, fold it, and report the calls that were lost."""

@@ -62,9 +62,9 @@ def breaker_of(declared: Mapping[str, Any]) -> BreakerPolicy:
 class Breaker(msgspec.Struct, omit_defaults=True):
     """Where a breaker stands.
 
-    until_us: open until then, half-open with these probes until then; 0 where it was forced open. probes, good: how
-    many were let through, and came back good. recent: the last outputs, a `.` for each good one and an `x` for a bad
-    one.
+    until_us: open until then, half-open with these probes until then; 0 where it was forced open. round: which probes
+    count, from 1. probes, good: how many of them were let through, and came back good. recent: the last outputs, a `.`
+    for each good one and an `x` for a bad one.
     """
 
     state: State = "closed"
@@ -73,6 +73,7 @@ class Breaker(msgspec.Struct, omit_defaults=True):
     reason: str = ""
     bad_in_a_row: int = 0
     recent: str = ""
+    round: int = 0
     probes: int = 0
     good: int = 0
 
@@ -95,6 +96,7 @@ def admit(breaker: Breaker, policy: BreakerPolicy, now_us: int) -> tuple[bool, l
         return True, moved
     if breaker.state == "half_open":
         if now_us >= breaker.until_us:  # probes that were lost never come back
+            breaker.round += 1
             breaker.probes, breaker.until_us = breaker.good, now_us + 1_000 * policy.cooldown_ms
         if breaker.probes < policy.half_open_calls:
             breaker.probes += 1
@@ -102,15 +104,15 @@ def admit(breaker: Breaker, policy: BreakerPolicy, now_us: int) -> tuple[bool, l
     return False, moved
 
 
-def judge(breaker: Breaker, policy: BreakerPolicy, *, bad: str, probe: bool, at_us: int) -> list[Moved]:
-    """Count what a call came to. bad: why it counts against the agent; "" for a good one."""
+def judge(breaker: Breaker, policy: BreakerPolicy, *, bad: str, probe: int, at_us: int) -> list[Moved]:
+    """Count what a call came to. bad: why it counts against the agent; "" for a good one. probe: of which round."""
     if breaker.state == "closed":
         breaker.bad_in_a_row = breaker.bad_in_a_row + 1 if bad else 0
         if policy.window:
             breaker.recent = (breaker.recent + ("x" if bad else "."))[-policy.window :]
         if reason := _reason_to_trip(breaker, policy, bad):
             return [move(breaker, "open", reason, at_us, policy.cooldown_ms)]
-    elif breaker.state == "half_open" and probe:
+    elif breaker.state == "half_open" and probe == breaker.round:
         if bad:
             return [move(breaker, "open", f"a probe was bad: {bad}", at_us, policy.cooldown_ms)]
         breaker.good += 1
@@ -128,10 +130,10 @@ def _reason_to_trip(breaker: Breaker, policy: BreakerPolicy, bad: str) -> str:
     return ""
 
 
-def forget_probe(breaker: Breaker) -> None:
+def forget_probe(breaker: Breaker, probe: int) -> None:
     """A probe says nothing about its agent: another may take its place."""
-    if breaker.state == "half_open":
-        breaker.probes = max(breaker.good, breaker.probes - 1)
+    if breaker.state == "half_open" and probe == breaker.round:
+        breaker.probes -= 1
 
 
 def move(breaker: Breaker, to: State, reason: str, at_us: int, stay_ms: int = 0, by: str = "") -> Moved:
@@ -141,6 +143,7 @@ def move(breaker: Breaker, to: State, reason: str, at_us: int, stay_ms: int = 0,
     breaker.state, breaker.since_us, breaker.until_us, breaker.reason = to, at_us, until_us, reason
     breaker.bad_in_a_row = breaker.probes = breaker.good = 0
     breaker.recent = ""
+    breaker.round += to == "half_open"
     return Moved(at_us, to, reason, by)
 
 

@@ -121,17 +121,18 @@ def release(ledger: Ledger, policy: BudgetPolicy) -> None:
     ledger.reserved.add(policy.call, -1)
 
 
-def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage) -> None:
-    """A call that was taken for lost has told what it consumed. What was reserved for it was spent in full then."""
-    if not policy.call_tokens:
-        ledger.spent.tokens += usage.input_tokens + usage.output_tokens
-    if not policy.call_usd:
-        ledger.spent.usd += _micros(usage.usd or 0)
+def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage, at_us: int) -> None:
+    """A call that was taken for lost has told what it consumed; what was reserved for it was spent then."""
+    _turn_the_day(ledger, policy, at_us)
+    consumed = _consumed(usage, policy)
+    ledger.spent.tokens += max(0, consumed.tokens - policy.call_tokens)
+    ledger.spent.usd += max(0, consumed.usd - policy.call_usd)
 
 
 def _consumed(usage: Usage, policy: BudgetPolicy) -> Amounts:
-    usd = policy.call_usd if usage.usd is None and usage.requests else _micros(usage.usd or 0)
-    return Amounts(calls=1, tokens=usage.input_tokens + usage.output_tokens, usd=usd)
+    tokens = usage.input_tokens + usage.output_tokens
+    is_unknown = usage.usd is None and bool(tokens or usage.requests)
+    return Amounts(calls=1, tokens=tokens, usd=policy.call_usd if is_unknown else _micros(usage.usd or 0))
 
 
 def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:

@@ -6,6 +6,7 @@ turn, then answers who asks. Asking twice with one key is asking once.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Literal
 
 import msgspec
@@ -22,18 +23,17 @@ from .events import (
     ReplyArrivedLate,
 )
 from .job import Usage
-from .rate import Booked, RatePolicy, book, correct, earliest
+from .rate import SOON_US, Booked, RatePolicy, book, correct, earliest
 
 # How many tokens a call is taken for, before any has ended.
 TOKENS_AT_FIRST = 1_000
 WHY_CHARS_MAX = 200
-# A timer may ring as much too early.
-SOON_US = 1_000
 # Longer than any call may take.
 LOST_US = 8 * 86_400_000_000
 
 Kind = Literal["breaker", "rate", "budget", "team_rate", "team_budget"]
-Came = Literal["committed", "refused", "error", "timeout", "neutral", "late"]
+# neutral: it says nothing about its agent. not_made: it was let through, or booked, and is not wanted any more.
+Came = Literal["committed", "refused", "error", "timeout", "neutral", "late", "not_made"]
 
 
 class GatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,11 +51,14 @@ OPEN = GatePolicy()
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A call that was let through and has not ended yet. tokens: how many it was booked for."""
+    """A call that was let through, or booked, and has not ended yet.
+
+    tokens: how many it was booked for. probe: the round of probes that it is of; 0 for none.
+    """
 
     at_us: int
     tokens: int = 0
-    probe: bool = False
+    probe: int = 0
 
 
 class Gate(msgspec.Struct, omit_defaults=True):
@@ -96,10 +99,9 @@ class Verdict(msgspec.Struct, frozen=True):
 def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict, list[Moved]]:
     """Whether, and when, a call may be made."""
     grant = gate.grants.get(key)
-    if grant is not None and (gate.breaker.state == "closed" or grant.probe):
-        return _booked(grant.at_us, now_us), []
-    if grant is not None:
-        withdraw(gate, policy, key)
+    if grant is not None and _is_good(gate, policy, grant):
+        return _asked_again(gate, policy, key, grant, now_us), []
+    withdraw(gate, policy, key)
     moved: list[Moved] = []
     if policy.budget is not None and (lacking := shortfall(gate.ledger, policy.budget, now_us)):
         return Verdict(0, "budget", lacking, next_day_us(now_us) if policy.budget.daily else 0), moved
@@ -112,28 +114,48 @@ def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict,
     return _granted(gate, policy, key, now_us), moved
 
 
-def _granted(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> Verdict:
-    at_us, tokens = now_us, 0
-    if policy.rate is not None:
-        at_us, tokens = _book(gate, policy.rate, now_us)
-    if policy.budget is not None:
-        reserve(gate.ledger, policy.budget)
-    gate.grants[key] = Grant(at_us, tokens, gate.breaker.state == "half_open")
+def _is_good(gate: Gate, policy: GatePolicy, grant: Grant) -> bool:
+    """Whether what was granted still is, for all that the breaker did since."""
+    breaker = gate.breaker
+    if policy.breaker is None or breaker.state == "closed":
+        return True
+    return breaker.state == "half_open" and grant.probe == breaker.round
+
+
+def _asked_again(gate: Gate, policy: GatePolicy, key: str, grant: Grant, now_us: int) -> Verdict:
+    """A call asks when its time has come, or after a crash: what counts for its rate is when it begins, not was due."""
+    begins_us = max(now_us, grant.at_us)
+    if policy.rate is None or begins_us > now_us + SOON_US:
+        return _booked(grant.at_us, now_us)
+    _correct(gate, policy, grant, requests=-1, tokens=-grant.tokens)
+    at_us = _book(gate, policy.rate, grant.tokens, begins_us, is_due=True)
+    gate.grants[key] = msgspec.structs.replace(grant, at_us=at_us)
     return _booked(at_us, now_us)
 
 
-def _book(gate: Gate, rate: RatePolicy, now_us: int) -> tuple[int, int]:
-    """Book a call: for when, and for how many tokens."""
+def _granted(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> Verdict:
     at_us, tokens = now_us, 0
-    if rate.requests is not None:
-        at_us = earliest(gate.requests, rate.requests, 1, at_us)
-    if rate.tokens is not None:
+    if policy.rate is not None:
         tokens = gate.consumed // gate.ended if gate.ended else TOKENS_AT_FIRST
-        at_us = earliest(gate.tokens, rate.tokens, tokens, at_us)
-        book(gate.tokens, rate.tokens, tokens, at_us)
-    if rate.requests is not None:
-        book(gate.requests, rate.requests, 1, at_us)
-    return at_us, tokens
+        at_us = _book(gate, policy.rate, tokens, now_us)
+    if policy.budget is not None:
+        reserve(gate.ledger, policy.budget)
+    probe = gate.breaker.round if policy.breaker is not None and gate.breaker.state == "half_open" else 0
+    gate.grants[key] = Grant(at_us, tokens, probe)
+    return _booked(at_us, now_us)
+
+
+def _book(gate: Gate, rate: RatePolicy, tokens: int, now_us: int, *, is_due: bool = False) -> int:
+    """Book a call; for when."""
+    bounded = [(gate.requests, rate.requests, 1), (gate.tokens, rate.tokens, tokens)]
+    at_us = now_us
+    for booked, bound, amount in bounded:
+        if bound is not None:
+            at_us = earliest(booked, bound, amount, at_us, is_due=is_due)
+    for booked, bound, amount in bounded:
+        if bound is not None:
+            book(booked, bound, amount, at_us, now_us)
+    return at_us
 
 
 def _correct(gate: Gate, policy: GatePolicy, grant: Grant, *, requests: int, tokens: int) -> None:
@@ -160,8 +182,7 @@ def withdraw(gate: Gate, policy: GatePolicy, key: str) -> None:
     grant = gate.grants.pop(key, None)
     if grant is None:
         return
-    if grant.probe:
-        forget_probe(gate.breaker)
+    forget_probe(gate.breaker, grant.probe)
     if policy.budget is not None:
         release(gate.ledger, policy.budget)
     _correct(gate, policy, grant, requests=-1, tokens=-grant.tokens)
@@ -171,11 +192,12 @@ def tell(gate: Gate, policy: GatePolicy, outcomes: Sequence[Outcome]) -> list[Mo
     """Fold what calls came to."""
     moved: list[Moved] = []
     for outcome in outcomes:
-        grant = gate.grants.pop(outcome.key, None)
-        if grant is not None:
+        if outcome.came == "not_made":
+            withdraw(gate, policy, outcome.key)
+        elif (grant := gate.grants.pop(outcome.key, None)) is not None:
             moved += _ended(gate, policy, grant, outcome)
         elif outcome.usage is not None and policy.budget is not None:
-            settle_late(gate.ledger, policy.budget, outcome.usage)
+            settle_late(gate.ledger, policy.budget, outcome.usage, outcome.at_us)
     return moved
 
 
@@ -201,8 +223,7 @@ def _ended(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> li
         return []
     bad = _bad(policy.breaker, outcome)
     if bad is None:
-        if grant.probe:
-            forget_probe(gate.breaker)
+        forget_probe(gate.breaker, grant.probe)
         return []
     return judge(gate.breaker, policy.breaker, bad=bad, probe=grant.probe, at_us=outcome.at_us)
 
@@ -212,7 +233,7 @@ def _bad(policy: BreakerPolicy, outcome: Outcome) -> str | None:
     if outcome.came == "committed":
         is_low = outcome.score is not None and outcome.score < policy.threshold
         return f"a score of {outcome.score:g}, below {policy.threshold:g}" if is_low else ""
-    return outcome.why if outcome.came in policy.counts else None
+    return (outcome.why or outcome.came) if outcome.came in policy.counts else None
 
 
 def outcome_of(event: AnyEvent, key: str) -> Outcome | None:
@@ -272,15 +293,28 @@ def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, 
     for number, (policy, at) in enumerate(zip(policies, found, strict=True)):
         verdict, moved = ask(at.gate, policy, key, now_us)
         at.moved += moved
-        if verdict.by is not None and verdict.by != "rate":
-            for passed, its in zip(found[:number], policies, strict=False):
-                withdraw(passed.gate, its, key)
         if verdict.by is not None and number:
             verdict = msgspec.structs.replace(verdict, by="team_rate" if verdict.by == "rate" else "team_budget")
         if verdict.by is not None and not verdict.at_us:
+            for its, other in zip(policies, found, strict=True):
+                withdraw(other.gate, its, key)
             return verdict
         latest = max(latest, verdict, key=lambda one: one.at_us)
     return latest
+
+
+def copied(gate: Gate) -> Gate:
+    """A gate that a turn may change without changing this one."""
+    ledger = gate.ledger
+    return Gate(
+        copy(gate.breaker),
+        Booked(gate.requests.slots.copy(), gate.requests.last_us),
+        Booked(gate.tokens.slots.copy(), gate.tokens.last_us),
+        Ledger(ledger.day, copy(ledger.spent), copy(ledger.reserved)),
+        gate.grants.copy(),
+        gate.ended,
+        gate.consumed,
+    )
 
 
 encode: Any = msgspec.json.Encoder().encode

@@ -7,7 +7,7 @@ Steps are numbers: those of the plan, and after them the items of expanded for_e
 the plan; for an item, that of its for_each step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec import Raw
 from . import commands as c
 from . import events as e
 from .assess import assess
-from .budget import NOTHING_USED, Ledger, reserve, settle, settle_late, shortfall
+from .budget import NOTHING_USED, BudgetPolicy, Ledger, reserve, settle, settle_late, shortfall
 from .conditions import holds
 from .context import EVERYTHING, Bank, View
 from .decision import Asked, told
@@ -77,6 +77,7 @@ class Machine:
         self._calls = self._tokens = 0
         self._usd = 0.0
         self._ledgers: dict[str, Ledger] = {}
+        self._drawn: dict[tuple[int, int], Sequence[tuple[str, str, BudgetPolicy]]] = {}
         self._price_unknown = False
 
     # --- what an onlooker may ask ---
@@ -102,6 +103,14 @@ class Machine:
     def duty(self, n: int) -> Duty:
         """Who does a step now: its agent, or the fallback that the attempts have come to."""
         return self._duty[n]
+
+    def wanted(self) -> list[tuple[str, int, str, bool]]:
+        """The calls that are in flight or to be made, as (step, attempt, agent, whether it is in flight)."""
+        return [
+            (self.step_id(n), self._next_attempt(n) - (state == "running"), self.duty(n).agent, state == "running")
+            for n, state in enumerate(self.state)
+            if state in {"ready", "backing_off", "running"} and n not in self._items_left
+        ]
 
     def running(self) -> list[int]:
         """The steps whose call is in flight; after a crash, those whose call was lost."""
@@ -169,7 +178,9 @@ class Machine:
         self._move(n, "running")
         self.attempts[n] = event.attempt
         self._calls += 1
-        for _, whose, budget in self.duty(n).budgets:
+        if budgets := self.duty(n).budgets:
+            self._drawn[n, event.attempt] = budgets
+        for _, whose, budget in budgets:
             reserve(self._ledgers.setdefault(whose, Ledger()), budget)
         if n in self._reissue:
             self._reissue.remove(n)
@@ -354,8 +365,9 @@ class Machine:
 
     def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
         self._charge(event.usage)
-        for _, whose, budget in self.duty(self.number[event.step]).budgets:
-            settle_late(self._ledgers[whose], budget, event.usage or NOTHING_USED)
+        # By now another agent may do the step.
+        for _, whose, budget in self._drawn.get((self.number[event.step], event.attempt), ()):
+            settle_late(self._ledgers[whose], budget, event.usage or NOTHING_USED, self.at_us)
 
     def _settle(self, n: int, usage: Usage | None) -> None:
         """A call has ended. usage: None where nobody knows what it consumed."""
@@ -475,8 +487,11 @@ class Machine:
                 return c.SkipStep(step.id, f"its condition did not hold: {step.when}{self._found(n, step.when.path)}")
             if step.for_each is not None:
                 return self._expansion(n, step.for_each)
-        attempt, duty = self.attempts[n] + (n not in self._reissue), self._duty[n]
-        return c.CallAgent(n, self.step_id(n), duty.agent, attempt, duty.policy.timeout_ms)
+        duty = self._duty[n]
+        return c.CallAgent(n, self.step_id(n), duty.agent, self._next_attempt(n), duty.policy.timeout_ms)
+
+    def _next_attempt(self, n: int) -> int:
+        return self.attempts[n] + (n not in self._reissue)
 
     def _burial(self, n: int, reason: str) -> c.BuryStep:
         return c.BuryStep(self.step_id(n), reason, self.step(n).agent, self.attempts[n])

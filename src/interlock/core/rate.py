@@ -6,6 +6,7 @@ size takes the same room.
 """
 
 import re
+from bisect import bisect_left
 
 import msgspec
 
@@ -13,6 +14,8 @@ from interlock.errors import TeamError
 
 SLOTS = 200
 AMOUNT_MAX = 10**12
+# A timer may ring as much too early.
+SOON_US = 1_000
 PERIODS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "day": 86_400_000_000}
 _RATE = re.compile(r"([0-9_]{1,16})\s*/\s*(s|min|h|day)")
 
@@ -45,21 +48,25 @@ class RatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Booked(msgspec.Struct, omit_defaults=True):
-    """What was booked lately. slots: (number of the slot, how much), the oldest first. last_us: the last booking."""
+    """What was booked lately. slots: (number of the slot, how much), the oldest first. last_us: the latest booking."""
 
     slots: list[tuple[int, int]] = []
     last_us: int = 0
 
 
-def earliest(booked: Booked, rate: Rate, amount: int, now_us: int) -> int:
+def earliest(booked: Booked, rate: Rate, amount: int, now_us: int, *, is_due: bool = False) -> int:
     """When a call of this size may begin: now, or as soon as enough of what was booked is a period old.
 
-    First come, first served: never before what was booked earlier. What exceeds the rate by itself waits until nothing
-    else counts.
+    First come, first served: never before what was booked earlier; but one that is due, because the time it was booked
+    for has come, waits only for what has begun. What exceeds the rate by itself waits until nothing else counts.
     """
-    at_us = max(now_us, booked.last_us)
-    width = _width(rate)
-    counted = [slot for slot in booked.slots if _gone_us(slot[0], width, rate) > at_us]
+    width, slots = _width(rate), booked.slots
+    at_us, end = now_us, len(slots)
+    if is_due:
+        end = bisect_left(slots, (now_us // width + 1,))
+    elif slots:
+        at_us = max(now_us, min(booked.last_us, (slots[-1][0] + 1) * width - 1))
+    counted = slots[_first(booked, rate, at_us) : end]
     room = rate.amount - sum(taken for _, taken in counted)
     for number, taken in counted:
         if room >= amount:
@@ -69,22 +76,31 @@ def earliest(booked: Booked, rate: Rate, amount: int, now_us: int) -> int:
     return at_us
 
 
-def book(booked: Booked, rate: Rate, amount: int, at_us: int) -> None:
+def book(booked: Booked, rate: Rate, amount: int, at_us: int, now_us: int) -> None:
     """Take this much at a time that `earliest` has given."""
-    width = _width(rate)
-    number = at_us // width
-    kept = [slot for slot in booked.slots if _gone_us(slot[0], width, rate) > min(at_us, booked.last_us)]
-    if kept and kept[-1][0] == number:
-        number, taken = kept.pop()
-        amount += taken
-    booked.slots = [*kept, (number, amount)]
+    slots, number = booked.slots, at_us // _width(rate)
+    del slots[: _first(booked, rate, now_us)]
+    place = bisect_left(slots, (number,))
+    if place < len(slots) and slots[place][0] == number:
+        slots[place] = (number, slots[place][1] + amount)
+    else:
+        slots.insert(place, (number, amount))
     booked.last_us = max(at_us, booked.last_us)
 
 
 def correct(booked: Booked, rate: Rate, difference: int, at_us: int) -> None:
     """Add what a call that was booked at this time took beyond what was booked for it; less than 0 for what it left."""
-    number = at_us // _width(rate)
-    booked.slots = [(n, max(0, taken + difference) if n == number else taken) for n, taken in booked.slots]
+    slots, number = booked.slots, at_us // _width(rate)
+    place = bisect_left(slots, (number,))
+    if place == len(slots) or slots[place][0] != number:
+        return  # it counts no longer
+    left = slots[place][1] + difference
+    slots[place : place + 1] = [(number, left)] if left > 0 else []
+
+
+def _first(booked: Booked, rate: Rate, at_us: int) -> int:
+    """The place of the first slot that counts at this time."""
+    return bisect_left(booked.slots, ((at_us - SOON_US - rate.period_us) // _width(rate),))
 
 
 def _width(rate: Rate) -> int:
@@ -92,5 +108,5 @@ def _width(rate: Rate) -> int:
 
 
 def _gone_us(number: int, width: int, rate: Rate) -> int:
-    """When a slot counts no longer: once its end is a period ago."""
-    return (number + 1) * width + rate.period_us
+    """When a slot counts no longer: once its end is a period ago, for a call that begins a little too early."""
+    return (number + 1) * width + rate.period_us + SOON_US

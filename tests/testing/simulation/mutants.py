@@ -110,7 +110,7 @@ MUTANTS = [
     ),
     Mutant(
         "reissue with a new idempotency key",
-        [("core/machine.py", "self.attempts[n] + (n not in self._reissue), self", "self.attempts[n] + 1, self")],
+        [("core/machine.py", "return self.attempts[n] + (n not in self._reissue)", "return self.attempts[n] + 1")],
     ),
     Mutant(
         "expected seq off by one",

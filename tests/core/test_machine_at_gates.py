@@ -1,0 +1,288 @@
+"""What the machine makes of calls that gates hold, and the budgets of one run, as transcripts."""
+
+import pytest
+
+import interlock.core.events as e
+from interlock.core.breaker import BreakerPolicy
+from interlock.core.budget import BudgetPolicy
+from interlock.core.gate import GatePolicy
+from interlock.core.job import Reply, Usage
+from interlock.core.plan import Plan, Step
+from interlock.core.policy import Policy
+from interlock.core.rate import Rate, RatePolicy
+from interlock.core.rules import Role, Rules
+
+from .transcripts import ALL, ONCE, Transcript, step
+
+LATER = 60_000_000
+RATE = RatePolicy(Rate(1, 1_000_000))
+WAITS = GatePolicy(BreakerPolicy(), RATE, BudgetPolicy(calls=1, daily=True, when_spent="wait"))
+FAILS = GatePolicy(BreakerPolicy(while_open="fail"), RATE, BudgetPolicy(calls=1, daily=True))
+
+
+def alone(gate=WAITS, of_team=WAITS, **more):
+    run = Transcript(step("a"), roles={"ann": Role(ALL, Policy(retries=1), gate=gate, **more)}, gate=of_team)
+    run.begin()
+    return run
+
+
+def backed(gate=WAITS):
+    roles = {"ann": Role(ALL, Policy(retries=1), fallback="bob", gate=gate), "bob": Role(ALL, Policy(retries=1))}
+    run = Transcript(step("a"), roles=roles, gate=WAITS)
+    run.begin()
+    return run
+
+
+# --- held by a gate ---
+
+
+@pytest.mark.parametrize("gate", ["breaker", "rate", "budget", "team_rate", "team_budget"])
+def test_a_call_that_is_held_is_made_later(gate):
+    run = alone()
+    assert run.hold("a", gate, LATER) == ["wake a at 60,000,000"]
+    assert run.states == {"a": "backing_off"}
+    assert run.machine.reasons[1] == "ann was not called: it is shut"
+    assert run.say(e.BackoffEnded(LATER, "a")) == ["call ann for a #1"]
+    assert run.hold("a", gate, 2 * LATER) == ["wake a at 120,000,000"]
+    run.say(e.BackoffEnded(2 * LATER, "a"))
+    assert run.reply("a", x=1) == ["succeeded"]
+    assert run.machine.cost.calls == 1
+
+
+def test_a_wait_is_told_in_whole_milliseconds_and_is_never_over_at_once():
+    run = alone()
+    assert (
+        run.machine.advance([e.CallHeld(run.tick(), "a", "ann", "rate", "", run.at_us + 1)], run.at_us)[0].wait_ms == 1
+    )
+    run.say(e.BackoffEnded(run.tick(), "a"))
+    assert run.machine.advance([e.CallHeld(run.tick(), "a", "ann", "rate", "", 5)], run.at_us)[0].wait_ms == 1
+
+
+@pytest.mark.parametrize("gate", ["breaker", "budget", "team_budget"])
+@pytest.mark.parametrize(("waits", "until_us"), [(False, LATER), (True, 0)])
+def test_a_call_that_is_held_for_good_is_given_up(gate, waits, until_us):
+    policy = WAITS if waits else FAILS
+    run = alone(policy, policy)
+    reason = "ann was not called: it is shut"
+    assert run.hold("a", gate, until_us) == [f"buried a: {reason}", f"failed: a: {reason}"]
+
+
+@pytest.mark.parametrize("gate", ["rate", "team_rate"])
+def test_a_rate_always_waits(gate):
+    assert alone(FAILS, FAILS).hold("a", gate, LATER) == ["wake a at 60,000,000"]
+    assert backed().hold("a", gate, LATER) == ["wake a at 60,000,000"]
+
+
+@pytest.mark.parametrize("gate", ["breaker", "budget", "team_budget", "run_budget", "agent_budget"])
+def test_the_fallback_takes_over_while_its_agent_is_kept_away(gate):
+    run = backed()
+    assert run.hold("a", gate, LATER) == ["call bob for a #1"]
+    assert run.fail("a") == ["wake a at 3,200,000"]
+    run.say(e.BackoffEnded(run.tick(), "a"))
+    assert run.reply("a", x=1) == ["succeeded"]
+
+
+def test_an_agent_that_is_kept_away_later_has_used_up_nothing_of_its_fallback():
+    run = backed()
+    run.refuse("a")
+    assert run.hold("a", "breaker", LATER) == ["call bob for a #2"]
+    assert run.refuse("a") == ["call bob for a #3"]
+    assert run.refuse("a")[0].startswith("buried a: ")
+
+
+def test_a_folded_machine_waits_as_well():
+    run = alone()
+    run.hold("a", "rate", LATER)
+    assert run.crash() == ["wake a at 60,000,000"]
+
+
+def test_a_budget_of_the_run_never_waits():
+    run = alone(WAITS)
+    assert run.hold("a", "run_budget", LATER)[0].startswith("buried a")
+
+
+# --- budgets of one run ---
+
+
+def three(**of):
+    """Three calls of one agent at once."""
+    plan = [step(id_, writes=[id_], budget=of.get("step")) for id_ in "abc"]
+    run = Transcript(*plan, roles={"ann": Role(ALL, Policy(retries=2), budget=of.get("agent"))}, budget=of.get("run"))
+    run.begin()
+    return run
+
+
+def held(run, step_id):
+    fact = run.machine.held(run.calls[step_id], run.at_us)
+    return None if fact is None else (fact.gate, fact.agent, fact.until_us, fact.reason)
+
+
+CALLS = BudgetPolicy(calls=2)
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        ({"run": CALLS}, ("run_budget", "ann", 0, "the run: its budget is 2 calls, of which 0 calls are left")),
+        ({"agent": CALLS}, ("agent_budget", "ann", 0, "agent ann: its budget is 2 calls, of which 0 calls are left")),
+    ],
+)
+def test_calls_at_the_same_time_never_exceed_a_budget(of, expected):
+    run = three(**of)
+    for step_id in "ab":
+        assert held(run, step_id) is None
+        run.start(step_id)
+    assert held(run, "c") == expected
+    run.reply("a", a=1)
+    assert held(run, "c") == expected
+
+
+def test_a_step_has_a_budget_of_its_own_retries_included():
+    run = three(step={"calls": 2})
+    for _ in range(2):
+        assert held(run, "a") is None
+        run.refuse("a")
+    assert held(run, "a")[:2] == ("step_budget", "ann")
+    assert held(run, "a")[3].startswith("step a: ")
+    assert held(run, "b") is None
+
+
+def test_the_copies_of_a_step_share_its_budget():
+    run = Transcript(step("a", samples=3, writes=["{step}"], budget={"calls": 2}))
+    run.begin()
+    run.start("a-1", "a-2")
+    assert held(run, "a-3")[3].startswith("step a: ")
+
+
+def test_the_tightest_budget_holds():
+    run = three(run=BudgetPolicy(calls=9), agent=BudgetPolicy(calls=1), step={"calls": 5})
+    run.start("a")
+    assert held(run, "b")[0] == "agent_budget"
+
+
+MONEY = BudgetPolicy(usd=100, tokens=100, call_usd=50, call_tokens=50)
+
+
+@pytest.mark.parametrize(
+    ("usage", "is_enough"),
+    [
+        (Usage(50, 0, 0.00005), True),
+        (Usage(51, 0, 0.00005), False),
+        (Usage(50, 0, 0.000051), False),
+        (Usage(1, 0), True),  # its price is unknown, so it is what was reserved
+        (None, True),  # it ended by itself and told of none
+    ],
+)
+def test_what_was_reserved_is_settled(usage, is_enough):
+    run = three(run=MONEY)
+    run.start("a", "b")
+    assert held(run, "c")
+    run.reply("a", Reply(writes={"a": 1}, usage=Usage(0, 0, 0.0)))
+    run.reply("b", Reply(writes={"b": 1}, usage=usage))
+    assert (held(run, "c") is None) == is_enough
+
+
+def test_a_call_that_does_not_tell_is_charged_in_full():
+    run = three(run=BudgetPolicy(tokens=100, call_tokens=50))
+    run.fail("a", "timeout")
+    assert held(run, "b") is None
+    run.start("b")
+    assert held(run, "c")[3] == "the run: its budget is 100 tokens, of which 0 tokens are left"
+
+
+def test_a_lost_call_counts_as_what_was_reserved_for_it_and_its_reissue_again():
+    run = three(run=CALLS)
+    run.start("a")
+    run.crash()
+    assert held(run, "a") is None
+    run.start("a")
+    assert held(run, "b")[0] == "run_budget"
+    run.crash()
+    assert held(run, "a")[0] == "run_budget"
+
+
+def test_a_restart_does_not_reset_a_budget():
+    run = three(run=CALLS)
+    run.reply("a", a=1)
+    run.reply("b", b=1)
+    run.machine = run.fold()
+    assert held(run, "c")[0] == "run_budget"
+
+
+def test_a_question_is_paid_for():
+    run = three(run=BudgetPolicy(calls=1))
+    run.ask("a")
+    assert held(run, "b")[3].endswith("of which 0 calls are left")
+
+
+def test_a_late_bill_is_paid_by_whoever_made_the_call():
+    """Its agent may have handed the step on since, to one who has not been called yet."""
+    budget = BudgetPolicy(tokens=10)
+    roles = {"ann": Role(ALL, ONCE, fallback="bob", budget=budget), "bob": Role(ALL, ONCE, budget=budget)}
+    run = Transcript(step("a", writes=["a"]), step("b", writes=["b"]), roles=roles)
+    run.begin()
+    assert run.fail("a", "timeout") == ["call bob for a #2"]
+
+    run.say(e.ReplyArrivedLate(run.tick(), "a", 1, Usage(10, 0)))
+    assert held(run, "a") is None
+    assert held(run, "b")[0] == "agent_budget"
+    assert run.machine.cost.tokens == 10
+    assert run.machine._ledgers["agent ann"].spent.tokens == 10
+
+
+@pytest.mark.parametrize("usage", [None, Usage(10, 0)])
+def test_a_late_bill_without_any_budget_is_only_counted(usage):
+    run = Transcript(step("a"), policy=Policy(retries=1))
+    run.begin()
+    run.fail("a", "timeout")
+    assert run.say(e.ReplyArrivedLate(run.tick(), "a", 1, usage)) == []
+    run = three(run=BudgetPolicy(tokens=10))
+    run.fail("a", "timeout")
+    run.say(e.ReplyArrivedLate(run.tick(), "a", 1, usage))
+    assert (held(run, "b") is None) == (usage is None)
+
+
+# --- what a cancelled run must take back ---
+
+
+def test_the_calls_that_are_in_flight_or_to_be_made():
+    items = [Step("each", "ann", "act", for_each="list", writes=["x.{index}"], stale_ok=True)]
+    run = Transcript(*items, *(step(id_, writes=[id_]) for id_ in "abcd"), step("e", needs=["a"], writes=["e"]),
+                     request={"list": [1, 2]}, policy=Policy(retries=1))  # fmt: skip
+    run.begin()
+    run.start("b", "each-0")
+    run.fail("c")
+    run.ask("d")
+    assert sorted(run.machine.wanted()) == [
+        ("a", 1, "ann", False),
+        ("b", 1, "ann", True),
+        ("c", 2, "ann", False),
+        ("each-0", 1, "ann", True),
+        ("each-1", 1, "ann", False),
+    ]
+    run.crash()
+    assert ("b", 1, "ann", False) in run.machine.wanted()
+
+
+# --- rules ---
+
+
+def test_who_waits_where():
+    rules = Rules(Plan([step("a")]), {"ann": Role(ALL, gate=WAITS)}, gate=FAILS)
+    duty = rules.duties[1][0]
+    waits = {kind: rules.waits_at(kind, duty) for kind in ("breaker", "rate", "budget", "team_rate", "team_budget")}
+    assert waits == {"breaker": True, "rate": True, "budget": True, "team_rate": True, "team_budget": False}
+    assert not rules.waits_at("run_budget", duty)
+    bare = Rules(Plan([step("a")]), {"ann": Role(ALL)})
+    assert not bare.waits_at("breaker", bare.duties[1][0])
+
+
+def test_the_budgets_that_a_call_draws_on():
+    one, two = BudgetPolicy(calls=1), BudgetPolicy(calls=2)
+    rules = Rules(Plan([step("a", budget={"calls": 3})]), {"ann": Role(ALL, budget=two)}, budget=one)
+    assert rules.duties[1][0].budgets == (
+        ("run_budget", "", one),
+        ("agent_budget", "agent ann", two),
+        ("step_budget", "step a", BudgetPolicy(calls=3)),
+    )
+    assert Rules(Plan([step("a")]), {"ann": Role(ALL)}).duties[1][0].budgets == ()

@@ -1,0 +1,201 @@
+"""Rates: no window of a period ever holds more than is allowed, and a busy agent gets nearly all of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interlock.core.rate import AMOUNT_MAX, SLOTS, SOON_US, Booked, Rate, RatePolicy, book, correct, earliest, rate_of
+from interlock.errors import TeamError
+
+S = 1_000_000
+MINUTE = 60 * S
+
+
+def take(booked, rate, now_us, amount=1):
+    at_us = earliest(booked, rate, amount, now_us)
+    book(booked, rate, amount, at_us, now_us)
+    return at_us
+
+
+def most_in_a_window(begun, period_us):
+    """The largest amount that any window of this length holds. begun: (when, how much)."""
+    begun = sorted(begun)
+    most = first = held = 0
+    for at_us, amount in begun:
+        held += amount
+        while begun[first][0] <= at_us - period_us:
+            held -= begun[first][1]
+            first += 1
+        most = max(most, held)
+    return most
+
+
+RATES = st.builds(Rate, st.integers(1, 30), st.sampled_from([S, MINUTE, 1_000, 7]))
+
+
+@given(RATES, st.lists(st.tuples(st.integers(0, 3 * S), st.integers(0, 30)), max_size=120))
+def test_no_window_holds_more_than_the_rate_whatever_asks(rate, asking):
+    booked, now_us, begun = Booked(), 0, []
+    for passes_us, amount in asking:
+        now_us += passes_us
+        fitting = min(amount, rate.amount)
+        begun.append((take(booked, rate, now_us, fitting), fitting))
+        assert begun[-1][0] >= now_us
+
+    assert most_in_a_window(begun, rate.period_us) <= rate.amount
+
+
+@given(RATES, st.lists(st.integers(0, S), min_size=2, max_size=60))
+def test_first_come_first_served(rate, passes):
+    booked, now_us, times = Booked(), 0, []
+    for passes_us in passes:
+        now_us += passes_us
+        times.append(take(booked, rate, now_us))
+
+    assert times == sorted(times)
+
+
+@given(RATES, st.lists(st.tuples(st.integers(0, S), st.booleans()), max_size=60))
+def test_what_was_booked_is_kept_in_order_and_never_negative(rate, asking):
+    booked, now_us, mine = Booked(), 0, []
+    for passes_us, takes in asking:
+        now_us += passes_us
+        if takes or not mine:
+            mine.append(take(booked, rate, now_us))
+        else:
+            correct(booked, rate, -1, mine.pop())
+        assert booked.slots == sorted(booked.slots)
+        assert all(taken > 0 for _, taken in booked.slots)
+
+
+@pytest.mark.parametrize("text", ["60/min", "5/s", "1000/h", "7/day"])
+def test_a_busy_agent_gets_nearly_all_of_its_rate(text):
+    rate, booked = rate_of(text), Booked()
+    last_us = [take(booked, rate, 0) for _ in range(20 * rate.amount + 1)][-1]
+
+    assert 20 * rate.period_us < last_us <= 20.2 * rate.period_us + 20 * SOON_US
+
+
+def test_what_was_booked_takes_little_room():
+    rate, booked, now_us = Rate(100_000, MINUTE), Booked(), 0
+    for _ in range(3_000):
+        now_us += 50_000
+        take(booked, rate, now_us)
+    assert len(booked.slots) <= SLOTS + 2
+
+
+def test_a_burst_at_the_turn_of_a_minute_does_not_pass():
+    rate, booked = rate_of("60/min"), Booked()
+    assert {take(booked, rate, 59 * S) for _ in range(60)} == {59 * S}
+
+    assert earliest(booked, rate, 1, 61 * S) >= 59 * S + MINUTE
+
+
+def test_what_exceeds_the_rate_by_itself_waits_until_nothing_else_counts():
+    rate, booked = Rate(10, S), Booked()
+    take(booked, rate, 0, 3)
+    at_us = take(booked, rate, 0, 50)
+    assert at_us > S
+    assert take(booked, rate, 0, 1) > at_us + S
+
+
+def test_nothing_takes_no_room():
+    rate, booked = Rate(1, S), Booked()
+    assert [take(booked, rate, 0, 0) for _ in range(3)] == [0, 0, 0]
+
+
+# --- corrections ---
+
+
+def test_what_a_call_leaves_is_free_again_and_what_it_takes_more_is_not():
+    rate, booked = Rate(10, S), Booked()
+    assert take(booked, rate, 0, 8) == 0
+    correct(booked, rate, -5, 0)
+    assert take(booked, rate, 0, 7) == 0
+    correct(booked, rate, 20, 0)
+    assert booked.slots == [(0, 30)]
+
+
+def test_what_is_withdrawn_keeps_nobody_waiting():
+    rate, booked = Rate(1, S), Booked()
+    times = [take(booked, rate, 0) for _ in range(50)]
+    for at_us in times[1:]:
+        correct(booked, rate, -1, at_us)
+
+    assert take(booked, rate, 0) == times[1]
+
+
+def test_what_counts_no_longer_is_not_corrected():
+    rate, booked = Rate(1, S), Booked()
+    take(booked, rate, 0)
+    take(booked, rate, 9 * S)
+    correct(booked, rate, 5, 0)
+    correct(booked, rate, 5, 20 * S)
+    assert booked.slots == [(9 * SLOTS, 1)]
+
+
+# --- calls whose time has come ---
+
+
+def begins(booked, rate, was_us, now_us):
+    """A call that was booked asks again; it begins, or is booked for later."""
+    correct(booked, rate, -1, was_us)
+    at_us = earliest(booked, rate, 1, now_us, is_due=True)
+    book(booked, rate, 1, at_us, now_us)
+    return at_us
+
+
+@given(RATES, st.integers(1, 40), st.data())
+def test_late_calls_keep_to_the_rate_and_come_to_their_turn(rate, count, data):
+    """All are booked at once, and each is late by some: what begins together then must still fit."""
+    booked = Booked()
+    waiting = [take(booked, rate, 0) for _ in range(count)]
+    begun, now_us = [], 0
+    for _ in range(50 * count):
+        if not waiting:
+            break
+        due_us = min(waiting)
+        waiting.remove(due_us)
+        now_us = max(now_us, due_us + data.draw(st.integers(0, 2 * rate.period_us)))
+        at_us = begins(booked, rate, due_us, now_us)
+        if at_us <= now_us:
+            begun.append((now_us, 1))
+        else:
+            waiting.append(at_us)
+
+    assert not waiting
+    assert most_in_a_window(begun, rate.period_us) <= rate.amount
+
+
+def test_a_call_that_is_late_begins_at_once_where_there_is_room():
+    rate, booked = Rate(2, S), Booked()
+    times = [take(booked, rate, 0) for _ in range(6)]
+    assert begins(booked, rate, times[4], times[4] + 300_000) == times[4] + 300_000
+
+
+# --- declarations ---
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("60/min", Rate(60, MINUTE)),
+        ("5 / s", Rate(5, S)),
+        ("40_000/h", Rate(40_000, 3_600 * S)),
+        (f"{AMOUNT_MAX}/day", Rate(AMOUNT_MAX, 86_400 * S)),
+    ],
+)
+def test_a_rate_is_so_many_per_period(text, rate):
+    assert rate_of(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "60", "0/min", "-1/s", "1.5/s", "60/minute", "_/s", f"{AMOUNT_MAX + 1}/s", 60, None]
+)
+def test_what_is_no_rate_is_refused(text):
+    with pytest.raises(TeamError, match="is not a rate"):
+        rate_of(text)
+
+
+def test_a_call_that_a_rate_holds_always_waits():
+    assert RatePolicy().waits
