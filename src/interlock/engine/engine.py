@@ -22,6 +22,7 @@ from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow, S
 from interlock.team import Team, difference
 
 from . import clock, tasks
+from .breakers import move_breaker, policy_of
 from .decisions import DECIDE, decide, folded, refusal, refuse_secrets, request_of, settle
 from .driver import Driver, Observer, Shell
 from .gates import Gatekeeper
@@ -71,7 +72,8 @@ class Engine:
         self._source = str(team.path or "")
         slots = Slots(calls_max, _bounds(team, adapters))
         policies = {name: role.gate for name, role in self._rules.roles.items()}
-        gates = Gatekeeper(journal, policies, self._rules.gate, team.name or self._source, now_us)
+        self._name = team.name or self._source
+        gates = Gatekeeper(journal, policies, self._rules.gate, self._name, now_us)
         self._shell = Shell(journal, gates, adapters, slots, now_us, list(observers), secrets, hearer)
         self._room = asyncio.Semaphore(runs_max)
         self._runs_max, self._now_us, self._new_id = runs_max, now_us, ids
@@ -386,6 +388,27 @@ class Engine:
                     await self._go_on(row, machine)
         except (JournalError, DecisionRefused, RunInterrupted) as error:
             log.warning("run %s, after %s has decided: %s", run_id, request.by, error)
+
+    # --- breakers ---
+
+    async def open_breaker(self, agent: str, *, reason: str, by: str = "program") -> None:
+        """Keep all calls of an agent away, in every process on this journal, until `reset_breaker`.
+
+        Calls in flight may finish. Raises InputError: no such agent, an agent without a breaker, one that was opened
+        so before.
+        """
+        policy = policy_of(self._rules.roles, agent)
+        await move_breaker(self.journal, self._name, agent, policy, "open", by=by, reason=reason, now_us=self._now_us)
+
+    async def reset_breaker(self, agent: str, *, reason: str, by: str = "program") -> None:
+        """Close an agent's breaker, whatever had it open. Raises InputError, also where it is closed already.
+
+        Steps that wait for it go on when their wait is over.
+        """
+        policy = policy_of(self._rules.roles, agent)
+        await move_breaker(self.journal, self._name, agent, policy, "closed", by=by, reason=reason, now_us=self._now_us)
+
+    # --- the end ---
 
     def stop(self) -> None:
         """Take no more work; calls in flight may finish. Every method that runs something then ends early."""

@@ -1,14 +1,20 @@
 """Asks gates on behalf of all runs of an engine: one turn at a time per agent, for all that ask meanwhile."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from interlock.core.breaker import Moved
 from interlock.core.events import AnyEvent
-from interlock.core.gate import GatePolicy, Outcome, Verdict, outcome_of, turn
+from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, outcome_of, turn
 from interlock.ports import Journal
 
 Answer = Callable[[Verdict | BaseException], None]
+# What a turn answers, and what the breaker did in it.
+Turned = tuple[list[Verdict], Sequence[Moved]]
+
+log = logging.getLogger("interlock")
 
 
 class Gatekeeper:
@@ -55,21 +61,36 @@ class Gatekeeper:
         asking = self._asking.pop(agent)
         names, policies = self._gates[agent]
         self._turning.add(agent)
-        take = partial(turn, policies, [key for key, _ in asking], self._now_us())
-        verdicts = self._journal.at_gates(names, take)
-        if verdicts.done():
-            self._answer(agent, asking, verdicts)
+        take = partial(_take, policies, [key for key, _ in asking], self._now_us())
+        turned = self._journal.at_gates(names, take)
+        if turned.done():
+            self._answer(agent, asking, turned)
         else:
-            verdicts.add_done_callback(partial(self._answer, agent, asking))
+            turned.add_done_callback(partial(self._answer, agent, asking))
 
-    def _answer(
-        self, agent: str, asking: Sequence[tuple[str, Answer]], verdicts: "asyncio.Future[list[Verdict]]"
-    ) -> None:
+    def _answer(self, agent: str, asking: Sequence[tuple[str, Answer]], turned: "asyncio.Future[Turned]") -> None:
         self._turning.discard(agent)
-        if verdicts.cancelled():
+        if turned.cancelled():
             return
-        error = verdicts.exception()
+        error = turned.exception()
+        verdicts, moved = turned.result() if error is None else ((), ())
+        _log(agent, moved)
         for number, (_, answer) in enumerate(asking):
-            answer(verdicts.result()[number] if error is None else error)
+            answer(verdicts[number] if error is None else error)
         if agent in self._asking and agent not in self._turning:
             self._turn(agent)
+
+
+def _take(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> Turned:
+    verdicts = turn(policies, keys, now_us, found)
+    return verdicts, [moved for at in found for moved in at.moved]
+
+
+def _log(agent: str, moves: Sequence[Moved]) -> None:
+    """Tell whoever reads the log that calls are kept away, and that they are made again."""
+    for moved in moves:
+        why = "".join(c if c.isprintable() else " " for c in moved.reason)  # an agent's words may be among it
+        if moved.to == "open":
+            log.warning("agent %s is called no more: its breaker has opened: %s", agent, why)
+        elif moved.to == "closed":
+            log.warning("agent %s is called again: its breaker has closed: %s", agent, why)
