@@ -35,3 +35,23 @@ def test_calls_of_a_run_that_is_over_are_cancelled(end):
     tally.happened("one", [e.AttemptCommitted(2, "check", 1), end])
     assert tally.outcomes == {"triage": {"committed": 1, "cancelled": 1}}
     assert tally.in_flight == {}
+
+
+def held(step):
+    return e.CallHeld(1, step, "triage", "breaker", "its breaker is open", 9)
+
+
+def test_steps_that_wait_at_gates_are_counted_until_they_go_on():
+    tally = Tally(3)
+    tally.happened("one", [held("sort"), held("check")])
+    tally.happened("two", [held("sort")])
+    assert tally.waiting == 3
+    tally.happened("one", [e.ReplyArrivedLate(2, "sort", 1)])
+    assert tally.waiting == 3
+    tally.happened(
+        "one", [e.BackoffEnded(2, "sort"), held("sort"), e.BackoffEnded(3, "sort"), started("sort", "triage")]
+    )
+    assert tally.waiting == 2
+    tally.happened("one", [e.StepBuried(3, "check", "given up")])
+    tally.happened("two", [e.RunCancelled(4, "ann")])
+    assert tally.waiting == 0

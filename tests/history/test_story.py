@@ -5,6 +5,8 @@ import pytest
 
 from interlock import history
 from interlock.core import events as e
+from interlock.core.breaker import BreakerPolicy
+from interlock.core.gate import GatePolicy
 from interlock.core.job import Question, Usage
 from interlock.core.plan import Plan, Step
 from interlock.core.rules import Role, Rules
@@ -219,3 +221,79 @@ def test_a_journal_that_cannot_be_folded_is_refused_with_the_event():
 )
 def test_a_time_is_told_as_a_date_where_it_is_one(at_us, shown):
     assert history.timestamp(at_us) == shown
+
+
+# --- waiting at gates ---
+
+
+def held(at, step, gate="breaker", agent="a", until=0, reason="its breaker is open"):
+    return e.CallHeld(at, step, agent, gate, reason, until)
+
+
+def holds(events):
+    return [(h.step, h.agent, h.gate, h.times, h.waited_us // MS, h.goes_on) for h in history.holds(events)]
+
+
+def test_waits_are_added_up_by_step_agent_and_gate():
+    events = [
+        held(0, "s", until=5 * MS),
+        held(0, "t", "rate", until=3 * MS),
+        e.BackoffEnded(3 * MS, "t"),
+        started(3 * MS, "t"),
+        e.BackoffEnded(5 * MS, "s"),
+        held(5 * MS, "s", until=9 * MS, reason="its breaker is half-open"),
+        e.BackoffEnded(10 * MS, "s"),
+        held(10 * MS, "s", "rate", until=11 * MS),
+        e.ReplyArrivedLate(10 * MS, "s", 1),
+    ]
+    assert holds(events) == [
+        ("s", "a", "breaker", 2, 10, False),
+        ("t", "a", "rate", 1, 3, False),
+        ("s", "a", "rate", 1, 0, True),
+    ]
+    assert history.holds(events)[0].reason == "its breaker is half-open"
+
+
+@pytest.mark.parametrize("end", [e.RunCancelled(4 * MS, "ann"), e.RunFinished(4 * MS, "failed")])
+def test_nothing_waits_when_its_run_is_over(end):
+    assert holds([held(0, "s", until=9 * MS), end]) == [("s", "a", "breaker", 1, 4, False)]
+
+
+def test_a_call_that_is_held_for_good_is_not_waited_for():
+    assert holds([held(0, "s", "run_budget"), e.StepBuried(0, "s", "spent")]) == [("s", "a", "run_budget", 1, 0, False)]
+
+
+def told_of_held(agents, *events):
+    gate = GatePolicy(breaker=BreakerPolicy())
+    scope = Scope(allowed_actions=["do"], write_permissions=["out.*"])
+    roles = {name: Role(scope, gate=gate, fallback=fallback) for name, fallback in agents.items()}
+    plan = Rules(Plan([Step("one", "a", "do", writes=["out.one"])]), roles)
+    [step] = printed(story(a_row(), plan, [e.RunStarted(0, raw({}), "t", "p"), *events]))["plan"]
+    return step
+
+
+def test_a_step_tells_which_gate_it_waits_at_and_until_when():
+    step = told_of_held({"a": None}, held(MS, "one", until=9 * MS))
+    assert (step["state"], step["held"]) == (
+        "backing_off",
+        [
+            {
+                "agent": "a",
+                "gate": "breaker",
+                "reason": "its breaker is open",
+                "times": 1,
+                "waited_ms": 0.0,
+                "since": "1970-01-01T00:00:00.001000Z",
+                "until": "1970-01-01T00:00:00.009000Z",
+            }
+        ],
+    )
+    step = told_of_held(
+        {"a": None}, held(MS, "one", until=9 * MS), e.BackoffEnded(9 * MS, "one"), started(9 * MS, "one")
+    )
+    assert (step["held"][0]["waited_ms"], step["held"][0].get("until")) == (8.0, None)
+
+
+def test_a_step_that_goes_to_the_fallback_waits_for_nobody():
+    step = told_of_held({"a": "b", "b": None}, held(MS, "one", until=9 * MS))
+    assert (step["state"], step["held"][0].get("until")) == ("ready", None)

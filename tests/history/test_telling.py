@@ -16,7 +16,11 @@ TOLD = [
     (e.AttemptStarted(0, "s", 2, "ann", "v"), "ann called, attempt 2"),
     (
         e.CallHeld(0, "s", "ann", "rate", "its rate is taken up until then", 9),
-        "ann not called: its rate is taken up until then",
+        "ann not called: its rate is taken up",
+    ),
+    (
+        e.CallHeld(0, "s", "ann", "team_budget", "its budget is 5 calls a day, of which 0 calls are left", 9),
+        "ann not called: the team's budget is 5 calls a day, of which 0 calls are left",
     ),
     (e.FaultInjected(0, "s", 2, "timeout"), "injected: timeout"),
     (e.AttemptRefused(0, "s", 1, (e.Finding("a", "x"), e.Finding("b", "y"))), "refused: x; y"),

@@ -14,7 +14,7 @@ from interlock.core import events as e
 from interlock.core.states import AFTER_DECISION
 from interlock.engine import clock
 from interlock.engine.run import Run
-from interlock.history import Figures
+from interlock.history import Figures, why_held
 from interlock.testing.simulation.campaign import Report
 
 from .paint import MARKS
@@ -88,10 +88,11 @@ class BatchBar(_Moving):
 
 
 class StepsLine(_Moving):
-    """One line that says which steps of a single run are running."""
+    """One line that says which steps of a single run are running, or wait at a gate."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
+        self._held = ""
         console = Console(stderr=True)
         self._status = console.status(Text("starting"), spinner="dots", refresh_per_second=REFRESH_PER_SECOND)
         super().__init__(console, self._status)
@@ -102,7 +103,10 @@ class StepsLine(_Moving):
     def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
         """Steps have begun or ended."""
         for event in events:
-            if isinstance(event, e.AttemptStarted):
+            if isinstance(event, e.CallHeld):
+                self._states[event.step] = "held"
+                self._held = why_held(event.gate, event.reason)
+            elif isinstance(event, e.AttemptStarted):
                 self._states[event.step] = "running"
             elif isinstance(event, e.AttemptCommitted | e.StepSkipped | e.StepBuried):
                 self._states[event.step] = "done"
@@ -110,7 +114,7 @@ class StepsLine(_Moving):
                 self._states[event.step] = "done" if AFTER_DECISION[event.decision] == "committed" else "waiting"
             elif isinstance(event, e.AttemptRefused | e.AttemptFailed | e.QuestionAsked):
                 self._states[event.step] = "waiting"
-        self._status.update(Text(_step_line(self._states)))
+        self._status.update(Text(_step_line(self._states, self._held), overflow="ellipsis", no_wrap=True))
 
 
 class ReadingLine(_Moving):
@@ -133,12 +137,19 @@ class ReadingLine(_Moving):
         self._status.update(Text(f"{figures.runs:,} runs read, back to {since} ({rate:,.0f}/s)"))
 
 
-def _step_line(states: dict[str, str]) -> str:
-    """What a single run is at: `3 steps done, running: write-brief, write-formal`."""
-    running = [step for step, state in states.items() if state == "running"]
-    names = ", ".join(map(line, running[:RUNNING_SHOWN])) + (" ..." if len(running) > RUNNING_SHOWN else "")
+def _step_line(states: dict[str, str], held: str = "") -> str:
+    """What a single run is at: `3 steps done, running: write-brief, write-formal`. held: why the last one was held."""
     done = f"{count(sum(state == 'done' for state in states.values()))} steps done"
-    return f"{done}, running: {names}" if names else done
+    parts = [f"{named}: {_names(states, state)}" for state, named in _NAMED.items() if state in states.values()]
+    return ", ".join([done, *parts]) + (f" ({line(held)})" if "held" in states.values() else "")
+
+
+_NAMED = {"running": "running", "held": "waiting at a gate"}
+
+
+def _names(states: dict[str, str], wanted: str) -> str:
+    found = [step for step, state in states.items() if state == wanted]
+    return ", ".join(map(line, found[:RUNNING_SHOWN])) + (" ..." if len(found) > RUNNING_SHOWN else "")
 
 
 class _Statuses(ProgressColumn):
@@ -156,6 +167,9 @@ class _Statuses(ProgressColumn):
             if number or status == "succeeded":
                 mark, style = MARKS[status]
                 found.append(f"{'  ' if found else ''}{mark} {number:,}", style)
+        if waiting := self._tally.waiting:
+            mark, style = MARKS["backing_off"]
+            found.append(f"  {mark} {waiting:,} held", style)
         return found
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import getpass
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -10,8 +12,9 @@ import msgspec
 from interlock import history
 from interlock.engine import clock
 from interlock.engine.engine import cancel as cancel_run
-from interlock.errors import InterlockError
-from interlock.ports import RunRow
+from interlock.errors import InterlockError, JournalError
+from interlock.history import Held
+from interlock.ports import Journal, RunRow
 from interlock.team import audit as audit_team
 from interlock.team import team_file_schema
 
@@ -21,22 +24,37 @@ from .journals import find_run, reading, record
 from .text import shown_team
 
 COMPLETIONS_MAX = 50
+# By run, the steps that wait at a gate.
+Waiting = Mapping[str, Sequence[Held]]
 
 
 def runs(settings: Settings, status: str, batch: str, limit: int, *, json: bool) -> int:
     """List runs."""
 
-    async def look() -> list[RunRow]:
+    async def look() -> tuple[list[RunRow], Waiting]:
         async with reading(settings) as journal:
-            return await journal.runs(status=status, batch=batch, limit=limit)
+            rows = await journal.runs(status=status, batch=batch, limit=limit)
+            return rows, {row.run_id: held for row in rows if (held := await _held(journal, row))}
 
-    rows = asyncio.run(look())
+    rows, waiting = asyncio.run(look())
     if json:
-        return _print({"runs": [row_document(row) for row in rows]})
+        return print_json({"runs": [row_document(row) | _waiting(waiting.get(row.run_id)) for row in rows]})
     from .paint_lists import show_runs
 
-    show_runs(rows, clock.now_us())
+    show_runs(rows, clock.now_us(), waiting)
     return exits.DONE
+
+
+async def _held(journal: Journal, row: RunRow) -> list[Held]:
+    """The steps of a run that wait at a gate now. One that can't be read must not hide the others."""
+    if row.status == "running":
+        with suppress(JournalError):
+            return [held for held in history.holds(await journal.load(row.run_id)) if held.goes_on]
+    return []
+
+
+def _waiting(held: Sequence[Held] | None) -> dict[str, Any]:
+    return {"held": [{"step": one.step} | one.to_dict() for one in held]} if held else {}
 
 
 def show(settings: Settings, name: str, *, json: bool) -> int:
@@ -48,7 +66,7 @@ def show(settings: Settings, name: str, *, json: bool) -> int:
 
     told = asyncio.run(look())
     if json:
-        return _print(told.to_dict())
+        return print_json(told.to_dict())
     from .paint_run import show_story
 
     show_story(told, settings)
@@ -65,7 +83,7 @@ def cancel(settings: Settings, name: str, reason: str, *, json: bool) -> int:
 
     after = asyncio.run(ask())
     if json:
-        _print(row_document(after))
+        print_json(row_document(after))
     elif after.status == "cancelled":
         sys.stdout.write(f"run {after.run_id} is cancelled\n")
     if after.status == "cancelled":
@@ -86,7 +104,7 @@ def audit(name: str, *, json: bool) -> int:
     """Audit a team file."""
     found = audit_team(name)
     if json:
-        _print(found.to_dict())
+        print_json(found.to_dict())
     else:
         from .paint_lists import show_audit
 
@@ -133,6 +151,7 @@ def row_document(row: RunRow) -> dict[str, Any]:
     return document | ({"faults": row.faults} if row.faults else {})
 
 
-def _print(document: dict[str, Any]) -> int:
+def print_json(document: dict[str, Any]) -> int:
+    """Write a document on standard output."""
     sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
     return exits.DONE

@@ -4,18 +4,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from interlock.core.events import AT_US_MAX
-from interlock.history import timestamp
+from interlock.history import Held, timestamp, why_held
 from interlock.ports import RunRow
 from interlock.team import Audit
 
 from .paint import INJECTED, INJECTED_MARK, MARKS, WIDE_COLUMNS, console, marked
-from .text import ago, duration, line, plain, plural, shown_team
+from .text import ago, clock, duration, line, plain, plural, shown_team
 
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
@@ -25,9 +26,11 @@ COLUMN_GAP = 3
 ALWAYS_SHOWN = 2
 
 
-def show_runs(rows: Sequence[RunRow], now_us: int) -> None:
-    """The runs as a table."""
+def show_runs(rows: Sequence[RunRow], now_us: int, waiting: Mapping[str, Sequence[Held]] | None = None) -> None:
+    """The runs as a table. waiting: by run, the steps that wait at a gate; why is the reason that it has not ended."""
     out = console()
+    held = {run_id: _held(steps, now_us) for run_id, steps in (waiting or {}).items()}
+    rows = [msgspec.structs.replace(row, reason=held[row.run_id]) if row.run_id in held else row for row in rows]
     if not rows:
         out.print(Text("no runs", "dim"))
         return
@@ -43,6 +46,14 @@ def show_runs(rows: Sequence[RunRow], now_us: int) -> None:
     out.print(table)
     if any(row.faults for row in rows):
         out.print(Text(f"{INJECTED_MARK} faults were injected on purpose", INJECTED))
+
+
+def _held(steps: Sequence[Held], now_us: int) -> str:
+    """Until when, and why, the step waits that waits longest; and how many more do."""
+    last = max(steps, key=lambda one: one.until_us)
+    more = f" and {plural(len(steps) - 1, 'other step')}" if len(steps) > 1 else ""
+    why = why_held(last.gate, last.reason)
+    return f"held until {clock(last.until_us, now_us)}: {last.step}{more}, {last.agent}: {why}"
 
 
 def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, list[str | Text]]:

@@ -103,7 +103,7 @@ def _table(moments: Sequence[Moment], started_us: int) -> Table:
         since = _since((event.at_us - started_us) / 1e6)
         mark, style = _mark(event)
         name = Text(f"{mark} {plain(getattr(event, 'step', 'run'))}", style)
-        table.add_row(str(moment.seq), since, name, _told(moment))
+        table.add_row(str(moment.seq), since, name, _told(moment, started_us))
         for mismatch in moment.mismatches:
             wrong = Text(f"{MARKS['failed'][0]} {line(mismatch.sentence)}", f"bold {MARKS['failed'][1]}")
             table.add_row("", "", "", wrong)
@@ -115,8 +115,10 @@ def _since(seconds: float) -> str:
     return f"{seconds:.3f} s" if seconds < _HOUR_S else duration(seconds)
 
 
-def _told(moment: Moment) -> Text:
+def _told(moment: Moment, started_us: int) -> Text:
     text = Text(_short(line(sentence(moment.event))))
+    if isinstance(moment.event, e.CallHeld) and moment.event.until_us:
+        text.append(f"  until {_since((moment.event.until_us - started_us) / 1e6)}", "dim")
     own = getattr(moment.event, "step", "")
     after: dict[str, list[str]] = {}
     for move in moment.moves:
@@ -153,6 +155,7 @@ def _mark(event: e.AnyEvent) -> tuple[str, str]:
 _MARKED_AS = {
     e.RunStarted: "running",
     e.AttemptStarted: "running",
+    e.CallHeld: "backing_off",
     e.AttemptCommitted: "committed",
     e.AttemptRefused: "failed",
     e.AttemptFailed: "failed",

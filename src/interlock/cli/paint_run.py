@@ -10,11 +10,12 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
-from interlock.history import Attempt, Decided, StepStory, Story
+from interlock.engine.clock import now_us
+from interlock.history import Attempt, Decided, Held, StepStory, Story, why_held
 
 from .config import Settings
 from .paint import INJECTED, MARKS, console, injected, marked, next_commands
-from .text import count, duration, line, money, plain, plural, shown_team
+from .text import clock, count, duration, line, money, plain, plural, shown_team
 
 ITEMS_SHOWN = 20
 NAME_COLUMNS_MAX = 32
@@ -80,7 +81,7 @@ def steps_tree(story: Story) -> Tree:
         for step in whole:
             items = [item for item in members if item.item_of == step.id]
             node = branch.add(_step_line(step, attempts.get(step.id, []), columns, before, len(items)))
-            _add_details(node, attempts.get(step.id, []))
+            _add_details(node, attempts.get(step.id, []), step.held)
             _add_items(node, items, attempts)
         before = {step.id for step in whole}
     return tree
@@ -101,18 +102,20 @@ def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
     if step.state == "committed" and attempts:
         took = duration((attempts[-1].ended_us - attempts[0].at_us) / 1e6)
         return took if len(attempts) == 1 else f"{took} · {len(attempts)} attempts"
+    if any(held.goes_on for held in step.held):
+        return "waits at a gate"
     state = step.state.replace("_", " ")
     told = step.state in {"running", "backing_off", "ready"} or (attempts and step.reason in _said(attempts[-1]))
     return state if told or not step.reason else f"{state}: {line(step.reason)}"
 
 
-def _add_details(node: Tree, attempts: Sequence[Attempt]) -> None:
-    """The single attempts, where there is more to say than that the only one was committed."""
-    plain_commit = len(attempts) == 1 and attempts[0].outcome == "committed" and not attempts[0].findings
-    if plain_commit and not attempts[0].injected:
-        return
-    for attempt in attempts:
-        node.add(_attempt_line(attempt))
+def _add_details(node: Tree, attempts: Sequence[Attempt], held: Sequence[Held] = ()) -> None:
+    """The gates that kept calls away; the single attempts, where more is to be said than that one was committed."""
+    plainly = len(attempts) == 1 and attempts[0].outcome == "committed"
+    plainly = plainly and not attempts[0].injected and not attempts[0].findings
+    told: list[Attempt | Held] = [*held, *(() if plainly else attempts)]
+    for one in sorted(told, key=lambda one: one.at_us):
+        node.add(_held_line(one) if isinstance(one, Held) else _attempt_line(one))
 
 
 def _attempt_line(attempt: Attempt) -> Text:
@@ -133,6 +136,18 @@ def _decided(one: Decided) -> str:
     return f"{one.by}: {one.decision}{said}" + (f" ({one.reason})" if one.reason else "")
 
 
+def _held_line(held: Held) -> Text:
+    """Who was not called, why, and how long that took."""
+    mark, style = MARKS["backing_off"]
+    times = plural(held.times, "time") if held.times > 1 else ""
+    waited = f"{duration(held.waited_us / 1e6)} in all" if held.waited_us else ""
+    text = Text.assemble((f"{mark} held", style), f"  {held.agent}  {line(why_held(held.gate, held.reason))}")
+    until = f"until {clock(held.until_us, now_us())}" if held.goes_on else ""
+    text.append(f"  {until}" if until else "", style)
+    said = ", ".join(part for part in (times, waited) if part)
+    return text.append(f"  {said}" if said else "", "dim")
+
+
 def _said(attempt: Attempt) -> str:
     """Why an attempt was not committed, or what was found and did not suffice to refuse it."""
     question = attempt.question.text if attempt.question else ""
@@ -147,7 +162,7 @@ def _add_items(node: Tree, items: Sequence[StepStory], attempts: dict[str, list[
         mine = attempts.get(item.id, [])
         mark, style = MARKS[item.state]
         inner = node.add(Text.assemble((f"{mark} {item.id:<{width}}", style), "  ", (_outcome(item, mine), "dim")))
-        _add_details(inner, mine)
+        _add_details(inner, mine, item.held)
     if len(items) > len(chosen):
         node.add(Text(f"and {len(items) - len(chosen):,} more", "dim"))
 

@@ -17,7 +17,7 @@ from interlock.engine.run import Run
 
 from . import exits
 from .tally import Tally
-from .text import duration
+from .text import duration, plural
 
 LINE_SECONDS = 5.0
 
@@ -93,13 +93,20 @@ class PlainLines(_Screen):
 
     async def ended(self, run: Run) -> None:
         """Say how far it is, if that was a while ago."""
+        self._tell()
+
+    def _tell(self) -> None:
         now = clock.monotonic()
         if now - self._last >= LINE_SECONDS:
             self._last = now
             tally = self._tally
             others = ", ".join(f"{number:,} {status}" for status, number in sorted(tally.statuses.items()))
-            self.say(f"{tally.done:,} of {tally.total:,} runs after {duration(now - self._began)}: {others}")
+            held = f"{plural(tally.waiting, 'step')} waiting at gates" if tally.waiting else ""
+            said = ", ".join(part for part in (others, held) if part)
+            self.say(f"{tally.done:,} of {tally.total:,} runs after {duration(now - self._began)}: {said}")
 
     def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
-        """Count the calls."""
+        """Count the calls; where none is let through, no run ends, and that is to be said."""
         self._tally.happened(run_id, events)
+        if any(isinstance(event, e.CallHeld) for event in events):
+            self._tell()

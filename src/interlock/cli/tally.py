@@ -7,7 +7,7 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.engine.run import Run
-from interlock.history import Ending, outcome_of
+from interlock.history import Ending, WaitEnding, outcome_of
 
 from . import exits
 
@@ -26,7 +26,8 @@ class Tally(msgspec.Struct):
     """Adds up runs as they end, and what becomes of the calls of each agent meanwhile.
 
     total: how many are to come in all. usd is None as soon as one price is unknown. outcomes: by agent, how many of its
-    calls ended how. in_flight: by run and step, the agent that is being called.
+    calls ended how. in_flight: by run and step, the agent that is being called. held: by run, the steps that wait at a
+    gate.
     """
 
     total: int
@@ -37,11 +38,13 @@ class Tally(msgspec.Struct):
     reasons: dict[str, dict[str, Reason]] = {}
     outcomes: dict[str, Counter[str]] = {}
     in_flight: dict[str, dict[str, str]] = {}
+    held: dict[str, set[str]] = {}
 
     def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
         """Count the calls that end here; those of a run that is over are cancelled."""
         calls = self.in_flight.setdefault(run_id, {})
         for event in events:
+            self._wait(run_id, event)
             if isinstance(event, e.AttemptStarted):
                 calls[event.step] = event.agent
             elif isinstance(event, Ending) and (agent := calls.pop(event.step, "")):
@@ -49,6 +52,20 @@ class Tally(msgspec.Struct):
             elif isinstance(event, e.RunCancelled | e.RunFinished):
                 for agent in self.in_flight.pop(run_id).values():
                     self._count(agent, "cancelled")
+
+    def _wait(self, run_id: str, event: e.AnyEvent) -> None:
+        """A step begins to wait at a gate, or waits no longer."""
+        if isinstance(event, e.CallHeld):
+            self.held.setdefault(run_id, set()).add(event.step)
+        elif isinstance(event, e.RunCancelled | e.RunFinished):
+            self.held.pop(run_id, None)
+        elif run_id in self.held and isinstance(event, WaitEnding):
+            self.held[run_id].discard(event.step)
+
+    @property
+    def waiting(self) -> int:
+        """How many steps wait at gates."""
+        return sum(map(len, self.held.values()))
 
     def _count(self, agent: str, outcome: str) -> None:
         self.outcomes.setdefault(agent, Counter())[outcome] += 1

@@ -3,7 +3,10 @@
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TextIO
+
+from interlock.core.events import AT_US_MAX
 
 _ESCAPED = [*range(9), *range(11, 32), *range(127, 160), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _VISIBLE = {code: f"\\u{code:04x}" for code in _ESCAPED}
@@ -59,6 +62,14 @@ def ago(then_us: int, now_us: int) -> str:
     units = ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "m"), (1, "s"))
     size, unit = next((size, unit) for size, unit in units if seconds >= size)
     return f"{seconds // size} {unit} ago"
+
+
+def clock(at_us: int, now_us: int) -> str:
+    """The local time, to the second; of another day, with its date."""
+    if not 0 <= at_us <= AT_US_MAX:
+        return f"{at_us} us"
+    at, now = (datetime.fromtimestamp(one / 1e6).astimezone() for one in (at_us, now_us))
+    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%m-%d %H:%M:%S}"
 
 
 def count(number: int) -> str:

@@ -13,8 +13,21 @@ from .lineage import Lineage, Origin, lineage
 from .record import Record
 from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
 from .spread import Spread
-from .story import Attempt, Decided, Ending, StepStory, Story, attempts, outcome_of, story, timestamp
-from .telling import sentence, some, visible
+from .story import (
+    Attempt,
+    Decided,
+    Ending,
+    Held,
+    StepStory,
+    Story,
+    WaitEnding,
+    attempts,
+    holds,
+    outcome_of,
+    story,
+    timestamp,
+)
+from .telling import sentence, some, visible, why_held
 
 __all__ = [
     "AgentFigures",
@@ -26,6 +39,7 @@ __all__ = [
     "Ending",
     "Figures",
     "Handed",
+    "Held",
     "Lineage",
     "Mismatch",
     "Moment",
@@ -36,9 +50,11 @@ __all__ = [
     "Spread",
     "StepStory",
     "Story",
+    "WaitEnding",
     "attempts",
     "compare",
     "handed",
+    "holds",
     "lineage",
     "outcome_of",
     "replay",
@@ -47,4 +63,5 @@ __all__ = [
     "story",
     "timestamp",
     "visible",
+    "why_held",
 ]

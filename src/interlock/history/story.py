@@ -4,7 +4,7 @@ The machine, folded again over the events, knows the state of every step and the
 attempts, is read from the events here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +38,10 @@ class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
     writes: dict[str, Any] = {}
     deletes: tuple[str, ...] = ()
     reason: str = ""
+
+
+# What ends the wait of a step at a gate, or begins another.
+WaitEnding = e.BackoffEnded | e.CallHeld | e.AttemptStarted | e.StepBuried
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -108,8 +112,37 @@ _SAID = (
 )
 
 
+class Held(msgspec.Struct, kw_only=True):
+    """How often, and how long, one part of a gate kept the calls of one agent for one step away.
+
+    gate: breaker, rate, budget, ... at_us: since when, the last time. until_us: until when it was to last; 0 for good.
+    waited_us: of all waits that are over. goes_on: the step waits there still.
+    """
+
+    step: str
+    agent: str
+    gate: str
+    reason: str
+    at_us: int
+    until_us: int
+    times: int = 0
+    waited_us: int = 0
+    goes_on: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wait as `show --json` prints it."""
+        document: dict[str, Any] = {name: getattr(self, name) for name in ("agent", "gate", "reason", "times")}
+        document["waited_ms"] = self.waited_us / 1_000
+        if not self.goes_on:
+            return document
+        return document | {"since": timestamp(self.at_us), "until": timestamp(self.until_us)}
+
+
 class StepStory(msgspec.Struct, frozen=True):
-    """A step as it is now. stage: how many steps follow one another before it. item_of: the for_each step it is of."""
+    """A step as it is now. stage: how many steps follow one another before it. item_of: the for_each step it is of.
+
+    held: which gates kept its calls away.
+    """
 
     id: str
     agent: str
@@ -119,11 +152,13 @@ class StepStory(msgspec.Struct, frozen=True):
     reason: str
     stage: int
     item_of: str = ""
+    held: Sequence[Held] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The step as `show --json` prints it."""
         document: dict[str, Any] = {name: getattr(self, name) for name in ("id", "agent", "action", "needs", "state")}
-        optional = {"reason": self.reason, "item_of": self.item_of}
+        held = [one.to_dict() for one in self.held]
+        optional = {"reason": self.reason, "item_of": self.item_of, "held": held}
         return document | {key: value for key, value in optional.items() if value}
 
 
@@ -168,7 +203,7 @@ def story(record: Record) -> Story:
         record.row,
         machine.status,
         machine.reason,
-        [*_steps(machine)],
+        [*_steps(machine, holds(events))],
         attempts(events),
         machine.context.to_dict(),
         machine.cost,
@@ -178,19 +213,23 @@ def story(record: Record) -> Story:
     )
 
 
-def _steps(machine: Machine) -> Iterator[StepStory]:
+def _steps(machine: Machine, held: Sequence[Held]) -> Iterator[StepStory]:
     """Every step in plan order, the items of a for_each after it."""
     stages = _stages(machine)
+    of_step: dict[str, list[Held]] = {}
+    for one in held:
+        one.goes_on = one.goes_on and machine.state[machine.number[one.step]] == "backing_off"
+        of_step.setdefault(one.step, []).append(one)
     items: dict[int, list[int]] = {}
     for n in machine.items:
         items.setdefault(machine.label[n], []).append(n)
     for n in range(1, len(machine.plan.steps)):
-        yield _step(machine, n, stages[n])
+        yield _step(machine, n, stages[n], of_step)
         for item in items.get(n, ()):
-            yield _step(machine, item, stages[n], item_of=machine.step_id(n))
+            yield _step(machine, item, stages[n], of_step, item_of=machine.step_id(n))
 
 
-def _step(machine: Machine, n: int, stage: int, item_of: str = "") -> StepStory:
+def _step(machine: Machine, n: int, stage: int, held: Mapping[str, list[Held]], item_of: str = "") -> StepStory:
     step, needs = machine.step(n), machine.plan.needs[machine.label[n]]
     return StepStory(
         machine.step_id(n),
@@ -201,6 +240,7 @@ def _step(machine: Machine, n: int, stage: int, item_of: str = "") -> StepStory:
         machine.reasons.get(n, "") if machine.state[n] != "committed" else "",
         stage,
         item_of,
+        held.get(machine.step_id(n), ()),
     )
 
 
@@ -283,6 +323,38 @@ def _ended(attempt: Attempt, event: Ending) -> None:
         case e.QuestionAsked():
             attempt.question, attempt.usage = event.question, event.usage
             attempt.reads = event.reads
+
+
+# --- waiting at gates ---
+
+
+def holds(events: Sequence[e.AnyEvent]) -> list[Held]:
+    """Which gates kept calls away, in the order in which they first did: one for each step, agent and gate."""
+    told: dict[tuple[str, str, str], Held] = {}
+    waiting: dict[str, Held] = {}
+    for event in events:
+        over = [*waiting] if isinstance(event, e.RunCancelled | e.RunFinished) else ()
+        for step in [event.step] if isinstance(event, WaitEnding) else over:
+            if held := waiting.pop(step, None):
+                held.waited_us, held.goes_on = held.waited_us + max(0, event.at_us - held.at_us), False
+        if isinstance(event, e.CallHeld):
+            held = told.setdefault((event.step, event.agent, event.gate), _held(event))
+            held.reason, held.at_us, held.until_us = event.reason, event.at_us, event.until_us
+            held.times, held.goes_on = held.times + 1, bool(event.until_us)
+            if held.goes_on:
+                waiting[event.step] = held
+    return [*told.values()]
+
+
+def _held(event: e.CallHeld) -> Held:
+    return Held(
+        step=event.step,
+        agent=event.agent,
+        gate=event.gate,
+        reason=event.reason,
+        at_us=event.at_us,
+        until_us=event.until_us,
+    )
 
 
 def timestamp(at_us: int) -> str:

@@ -26,7 +26,7 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.AttemptStarted():
             return f"{event.agent} called, attempt {event.attempt}"
         case e.CallHeld():
-            return f"{event.agent} not called: {event.reason}"
+            return f"{event.agent} not called: {why_held(event.gate, event.reason)}"
         case e.FaultInjected():
             return f"injected: {event.fault}"
         case e.AttemptCommitted():
@@ -108,6 +108,12 @@ def reasons(findings: Sequence[e.Finding]) -> str:
 def _items(event: e.StepExpanded) -> str:
     count = len(msgspec.json.decode(event.items))
     return f"{count:,} item" + ("" if count == 1 else "s")
+
+
+def why_held(gate: str, reason: str) -> str:
+    """Why a gate kept a call away, where until when is told beside it; it says "its", whosever gate it is."""
+    whose = reason.replace("its ", "the team's ", 1) if gate.startswith("team_") else reason
+    return whose.removesuffix(" until then")
 
 
 def some(names: Sequence[str]) -> str:
