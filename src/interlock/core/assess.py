@@ -127,10 +127,12 @@ def _judged(panel: Panel | None, reply: Reply, submission: Submission, view: Vie
     if panel is None:
         return _UNGUARDED
     writes = {path: decode(raw) for path, raw in submission.writes.items()}
+    if submission.deletes:
+        writes |= dict.fromkeys(submission.deletes, DELETE)
     judged = panel.assess(
         Draft(
-            writes={**writes, **dict.fromkeys(submission.deletes, DELETE)},
-            output=decode(submission.output),
+            writes=writes,
+            output=None if submission.output is NULL else decode(submission.output),
             confidence=reply.confidence,
             view=view.unread(),
             instructions=job.instructions,

@@ -18,13 +18,15 @@ from .events import Finding
 
 COST_MAX = 9
 THRESHOLD_DEFAULT = 1.0
-# Scores are told to so many digits, and compared as they are told.
+# Scores are told to so many digits.
 SCORE_DIGITS = 6
+# Sums of weights that binary fractions can't hold miss what they mean by less.
+SCORE_TOLERANCE = 1e-9
 FINDINGS_MAX = 20
 ERROR_CHARS_MAX = 300
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What guardrails look at: a reply that may be committed as far as rules go, and what its agent was shown.
 
     writes: dotted path -> JSON value, or DELETE; a copy of their own. output: a JSON value, or None. view: what the
@@ -84,7 +86,7 @@ class Seat(msgspec.Struct, frozen=True):
     weight: float = 1.0
 
 
-class Assessment(msgspec.Struct, frozen=True):
+class Assessment(msgspec.Struct, frozen=True, gc=False):
     """What a panel thinks of a draft. scores: by name, of those that were asked; score: their weighted mean."""
 
     passed: bool
@@ -100,54 +102,44 @@ class _NoOpinionError(Exception):
 class Panel:
     """The guardrails of one duty, in the order in which they are asked."""
 
-    __slots__ = ("_weight", "seats", "threshold")
+    __slots__ = ("_checks", "_enough", "_weight", "seats", "threshold")
 
     def __init__(self, seats: Sequence[Seat], threshold: float = THRESHOLD_DEFAULT) -> None:
         named = zip(_names([seat.guardrail.name for seat in seats]), seats, strict=True)
         self.seats = tuple(sorted(named, key=lambda place: place[1].guardrail.cost))
         self.threshold = threshold
+        self._checks = [(name, seat.guardrail.check, seat.guardrail.name, seat.weight) for name, seat in self.seats]
         self._weight = sum(seat.weight for _, seat in self.seats)
+        self._enough = threshold * self._weight - SCORE_TOLERANCE
 
     def assess(self, draft: Draft) -> Assessment:
         """The verdict on a draft. It never raises, whatever the guardrails do."""
         scores: dict[str, float] = {}
         findings: list[Finding] = []
-        asked = gained = 0.0
-        while not self._is_settled(len(scores), gained, self._weight - asked):
-            name, seat = self.seats[len(scores)]
+        enough, left, asked, gained = self._enough, self._weight, 0.0, 0.0
+        for name, check, code, weight in self._checks:
+            # Whether those that are left could still change the verdict.
+            if gained >= enough or gained + left < enough:
+                break
             try:
-                opinion = _opinion(seat.guardrail, draft)
-            except _NoOpinionError as failed:
-                message = f"the guardrail {name} could not judge it: {failed}"
-                failure = Finding(seat.guardrail.name, message)
+                opinion = check(draft)
+                if opinion is not FINE:
+                    opinion = _counted(opinion, code)
+                    findings += opinion.findings
+            except BaseException as error:  # noqa: BLE001 - whatever it raises, nobody has judged the reply
+                message = f"the guardrail {name} could not judge it: {_told(error)}"
+                failure = Finding(code, message)
                 return Assessment(False, 0.0, {**scores, name: 0.0}, (*findings, failure))
             scores[name] = opinion.score
-            findings += opinion.findings
-            gained += seat.weight * opinion.score
-            asked += seat.weight
-        return Assessment(self._reached(gained), round(gained / asked, SCORE_DIGITS), scores, tuple(findings))
-
-    def _is_settled(self, count: int, gained: float, left: float) -> bool:
-        """Whether all were asked, or those that are left could not change the verdict."""
-        return count == len(self.seats) or self._reached(gained) or not self._reached(gained + left)
-
-    def _reached(self, gained: float) -> bool:
-        """Whether so much of the whole weight is enough."""
-        return round(gained / self._weight, SCORE_DIGITS) >= self.threshold
+            gained += weight * opinion.score
+            asked += weight
+            left -= weight
+        return Assessment(gained >= enough, round(gained / asked, SCORE_DIGITS), scores, tuple(findings))
 
 
 def _names(names: Sequence[str]) -> list[str]:
     """The same names, each once: the second of one kind is `choice-2`."""
     return [name if name not in names[:n] else f"{name}-{names[:n].count(name) + 1}" for n, name in enumerate(names)]
-
-
-def _opinion(guardrail: Guardrail, draft: Draft) -> Opinion:
-    """What a guardrail thinks, as one that can be counted and stored. Raises _NoOpinionError."""
-    try:
-        opinion = guardrail.check(draft)
-    except BaseException as error:
-        raise _NoOpinionError(_told(error)) from error
-    return opinion if opinion is FINE else _counted(opinion, guardrail.name)
 
 
 def _counted(opinion: Any, name: str) -> Opinion:
@@ -176,4 +168,5 @@ def _told(error: BaseException) -> str:
         text = cut_short(" ".join(str(error).split()), ERROR_CHARS_MAX)
     except Exception:  # noqa: BLE001 - a foreign error's text is foreign code
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind = "" if isinstance(error, _NoOpinionError) else type(error).__name__
+    return ": ".join(filter(None, (kind, text)))

@@ -52,6 +52,8 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def check(self, draft: Draft) -> Opinion:
         """Whether it is one of them."""
+        if self.path in draft.writes and _is_among(draft.writes[self.path], self.candidates(draft.view)):
+            return FINE
         chosen = [*written(self.path, draft.writes)]
         if not any(value is not DELETE for _, value in chosen):
             if not self.required:
@@ -60,7 +62,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         for path, value in chosen:
             if value is PART:
                 return self._against(path, as_a_whole(path, self.path))
-            if not _is_among(value, self._candidates(draft)):
+            if not _is_among(value, self.candidates(draft.view)):
                 message = f"{path} is not {self._which(draft)}, word for word: copy one of them as it stands"
                 return self._against(path, message)
         return FINE
@@ -68,14 +70,15 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def _against(self, path: str, message: str) -> Opinion:
         return Opinion(0.0, (Finding(self.name, message, path),))
 
-    def _candidates(self, draft: Draft) -> list[Any]:
+    def candidates(self, view: Mapping[str, Any]) -> list[Any]:
+        """What can be chosen from."""
         if not isinstance(self.among, str):
             return self.among
-        there = draft.view.get(self.among, ABSENT)
+        there = view.get(self.among, ABSENT)
         return [*there.values()] if isinstance(there, Mapping) else there if isinstance(there, list) else []
 
     def _which(self, draft: Draft) -> str:
-        candidates = self._candidates(draft)
+        candidates = self.candidates(draft.view)
         if isinstance(self.among, str):
             return f"one of the {len(candidates):,} at {self.among}"
         shown = [cut_short(str(candidate), SHOWN_CHARS_MAX) for candidate in candidates[:SHOWN_MAX]]
@@ -84,8 +87,9 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 def _is_among(value: Any, candidates: list[Any]) -> bool:
     """Equal as JSON: 1 is neither true nor 1.0."""
-    if type(value) is str:
-        return any(type(candidate) is str and candidate == value for candidate in candidates)
+    kind = type(value)
+    if kind is str or kind is int:
+        return any(type(candidate) is kind and candidate == value for candidate in candidates)
     if value is DELETE:
         return False
     encoded = encode_canonical(value)

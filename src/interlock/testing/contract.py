@@ -21,7 +21,7 @@ from interlock.engine.tasks import refuse_inside_a_loop, run_main, spawn
 from interlock.errors import ReplyRefused, TeamError, UsageError, describe
 from interlock.ports import Adapter
 from interlock.team import Team
-from interlock.team.registry import code_of
+from interlock.team.registry import code_of, resolve_guardrails
 from interlock.wiring import is_async
 
 from .chance import Chance
@@ -127,6 +127,7 @@ def check_agent(
     if agent not in team.agents:
         fix = f"the agents are {', '.join(team.agents)}"
         raise TeamError(f"there is no agent {agent}{hint(agent, team.agents)}", fix=fix, file=team.source)
+    resolve_guardrails(team)
     steps = _steps_of(team.rules, agent)
     if not steps:
         raise TeamError(

@@ -28,7 +28,7 @@ from interlock.wiring import open_journal
 
 from .chance import Chance
 from .generation.replies import ReplyMaker
-from .generation.texts import text
+from .generation.texts import pick, text
 from .injection.faults import GARBAGE
 from .injection.garbage import garble
 
@@ -43,6 +43,7 @@ ASK_SHARE = 0.005
 OUTPUT_SHARE = 0.3
 COARSE_SHARE = 0.7
 DELETE_SHARE = 0.1
+CHOICE_SHARE = 0.8
 NAMES_READ = 3
 
 Code = Callable[[Job], Any]
@@ -243,10 +244,23 @@ class Generated:
             maker = self._makers[number, job.agent] = ReplyMaker(self._rules, plan.steps[number], job.agent)
         usage = Usage(random.randrange(TOKENS_MAX), random.randrange(TOKENS_MAX), random.randrange(100) / 1e4)
         writes, confidence = maker(job, random), random.random()
+        self._choose(writes, job, random)
         if random.random() < DELETE_SHARE:
             writes |= self._deletion(writes, maker(job, random))
         output = {"said": text(random)} if random.random() < OUTPUT_SHARE else None
         return Reply(writes=writes, output=output, usage=usage, confidence=confidence)
+
+    def _choose(self, writes: dict[str, Any], job: Job, random: Random) -> None:
+        """Most often, where a guardrail wants one of several candidates, take one."""
+        panel = self._rules.duty(job.step, job.agent).panel
+        for guardrail in (seat.guardrail for _, seat in panel.seats) if panel else ():
+            candidates = getattr(guardrail, "candidates", None)
+            if candidates is not None and random.random() < CHOICE_SHARE:
+                (path,) = guardrail.watches  # type: ignore[attr-defined]
+                open_to_choice = path in writes or not any(_near(path, other) for other in writes)
+                there = candidates(job.view)
+                if there and open_to_choice and not is_open(path):
+                    writes[path] = pick(random, there)
 
     def _deletion(self, writes: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
         """Delete a field that another reply would write and this one leaves alone, if there is one."""

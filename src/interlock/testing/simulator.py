@@ -16,7 +16,7 @@ from interlock.core.plan import hint
 from interlock.engine.tasks import refuse_inside_a_loop
 from interlock.errors import InputError, TeamError, UsageError
 from interlock.team import Team
-from interlock.team.registry import code_of
+from interlock.team.registry import code_of, resolve_guardrails
 
 from .fakes import Generated, Scripted
 from .injection.faults import Fault, Faults
@@ -49,6 +49,7 @@ class Simulator:
     """
 
     def __init__(self, team: Team, agents: Agents | None = None) -> None:
+        resolve_guardrails(team)
         self.team, self.rules = team, team.rules
         self.agents = agents if agents is not None else {}
         self._named(self.agents)

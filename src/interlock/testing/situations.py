@@ -1,13 +1,15 @@
 """A real machine, led to one step by good replies to all before it: what the agent of the step is handed there."""
 
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 from msgspec import Raw
 
 import interlock.core.events as e
+from interlock.core.assess import assess
 from interlock.core.commands import CallAgent
+from interlock.core.context import View
 from interlock.core.job import Job
 from interlock.core.machine import Machine
 from interlock.core.plan import Plan
@@ -81,8 +83,20 @@ class Situations:
         machine.start(call, 0)
         if give_up:
             return e.AttemptFailed(0, call.step, call.attempt, "error", "the fallback's turn", retryable=False)
-        job = machine.job(_RUN_ID, call)
-        return machine.judge(call, job, self._maker(machine.label[call.number], call.agent)(job, random), 0)
+        job, duty = machine.job(_RUN_ID, call), machine.duty(call.number)
+        # What guardrails want nobody can make up; here it is enough to come to the step.
+        return assess(
+            self._maker(machine.label[call.number], call.agent)(job, random),
+            bank=machine.bank,
+            duty=msgspec.structs.replace(duty, panel=None),
+            index=job.index or 0,
+            limits=machine.rules.limits,
+            view=cast("View", job.view),
+            at_us=0,
+            step=call.step,
+            attempt=call.attempt,
+            job=job,
+        )
 
     def _maker(self, label: int, agent: str) -> ReplyMaker:
         step = self._rules.plan.steps[label]

@@ -442,7 +442,9 @@ MUTANTS = [
             )
         ],
     ),
-    Mutant("reasons of a refusal lost", [("core/assess.py", "tuple(submission.findings), _kept(", "(), _kept(")]),
+    Mutant(
+        "reasons of a refusal lost", [("core/assess.py", "step, attempt, found, kept,", "step, attempt, (), kept,")]
+    ),
     Mutant(
         "refused reply not kept",
         [("core/assess.py", "    return Raw(encode_written(excerpt(answer)))\n", "    return NULL\n")],
@@ -556,6 +558,44 @@ def _kept(raw):
         [
             ("core/assess.py", "    if len(writes) > limits.commit_fields_max:\n", "    if False:\n"),
             ("core/context.py", "added > min(SMALL_COMMIT_BYTES, limits.commit_fields_max) and not", "False and not"),
+        ],
+    ),
+    Mutant(
+        "guardrails not asked",
+        [
+            (
+                "core/assess.py",
+                "if submission.findings else _judged(",
+                "if submission.findings else (lambda *_: _UNGUARDED)(",
+            )
+        ],
+    ),
+    Mutant(
+        "reply below its threshold committed",
+        [("core/guardrail.py", "        return Assessment(gained >= enough,", "        return Assessment(True,")],
+    ),
+    Mutant(
+        "guardrail that fails lets everything pass",
+        [
+            (
+                "core/guardrail.py",
+                "                return Assessment(False, 0.0,",
+                "                return Assessment(True, 1.0,",
+            )
+        ],
+    ),
+    Mutant(
+        "guardrails that count all alike",
+        [("core/guardrail.py", "gained += weight * opinion.score", "gained += opinion.score")],
+    ),
+    Mutant(
+        "good reply refused by its guardrails",
+        [
+            (
+                "core/guardrail.py",
+                "        return Assessment(gained >= enough,",
+                "        return Assessment(gained > enough + 0.3,",
+            )
         ],
     ),
     Mutant(

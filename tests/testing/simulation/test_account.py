@@ -2,6 +2,7 @@
 
 import pickle
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from interlock.core.policy import Policy
 from interlock.core.rules import Role, Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import DEFAULT_LIMITS, Limits
+from interlock.guardrails.declared import seat_of
 from interlock.testing.simulation.account import Account, Broken
 from interlock.testing.simulation.checks import check_replay
 from interlock.testing.simulation.naive import NaiveContext
@@ -27,6 +29,7 @@ from tests.core.strategies import scenarios
 from tests.core.test_promises import SLOW_TO_DRAW, Playing, schedules
 
 ALL = Scope(["act"], ["*"], ["*"])
+GUARD = partial(seat_of, find=None)
 SECOND_US = 1_000_000
 
 
@@ -44,7 +47,7 @@ class Telling:
 
     def __init__(self, *steps, request=None, roles=None, reducers=None, limits=DEFAULT_LIMITS, hashes=None, **policy):
         roles = roles or {"ann": Role(ALL, Policy(**{"retries": 0, "backoff_ms": 0, **policy}))}
-        self.rules = Rules(Plan(steps), roles, Sharing(reducers=reducers or {}), limits)
+        self.rules = Rules(Plan(steps), roles, Sharing(reducers=reducers or {}), limits, GUARD)
         self.request = request or {}
         self.account = Account("run", self.rules, hashes)
         self.at_us = 0
@@ -576,6 +579,40 @@ def test_after_a_jump_of_the_clock_nobody_knows_how_long_a_wait_was():
 def test_the_fallback_waits_for_nobody():
     roles = two(policy=Policy(retries=0, backoff_ms=400))
     Telling(step("a"), roles=roles).begin().start("a").fail("a").start("a", agent="eve", after=0)
+
+
+# --- guardrails ---
+
+
+def judged(score, scores, *, threshold=0.7, guardrails=({"confidence": {"weight": 3}}, "schema")):
+    telling = Telling(step("a", guardrails=guardrails, threshold=threshold, schema={})).begin().start("a")
+    return telling.hear(e.AttemptCommitted, "a", 1, {"out.a": Raw(b"1")}, score=score, scores=scores)
+
+
+def test_what_reaches_the_threshold_is_committed():
+    judged(0.7, {"confidence": 0.6, "schema": 1.0})
+    judged(0.9, {"confidence": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("score", "scores", "message"),
+    [
+        (0.25, {"confidence": 0.0, "schema": 1.0}, "a is committed with 0.25, below 0.7"),
+        (0.5, {"confidence": 0.5}, "a is committed with 0.5, below 0.7"),
+        (1.0, {}, "a is committed, and its guardrails were not asked"),
+        (1.0, {"other": 1.0}, "its guardrails were not asked"),
+        (0.9, {"confidence": 0.6, "schema": 1.0}, "a has a score of 0.9, but"),
+        (None, {"schema": 1.0}, "a has a score of None"),
+    ],
+)
+def test_nothing_below_the_threshold_is_committed(score, scores, message):
+    with broken("guardrails", message):
+        judged(score, scores)
+
+
+def test_where_nobody_judges_there_is_no_score():
+    with broken("guardrails", "a has a score, and no guardrails"):
+        judged(1.0, {}, guardrails=(), threshold=None)
 
 
 # --- permissions, limits ---

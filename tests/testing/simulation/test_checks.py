@@ -1,5 +1,6 @@
 """A journal that gives the same run when it is replayed, and each way in which it may not."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from interlock.core.plan import Plan, Step
 from interlock.core.rules import Role, Rules
 from interlock.core.scope import Scope
 from interlock.errors import AgentCrashed, AgentError, AgentRefused
+from interlock.guardrails.declared import seat_of
 from interlock.testing.simulation.account import Account, Broken
 from interlock.testing.simulation.checks import check_outcome, check_replay
 from tests.core.transcripts import Transcript, step
@@ -125,6 +127,10 @@ def test_another_cost_is_noticed(told):
 USAGE = Usage(10, 5, 0.1)
 
 
+TOLD = {"agent": "ann", "step": "a", "action": "act", "instructions": "", "feedback": (), "item": None}
+JOB = SimpleNamespace(**TOLD)
+
+
 class Ended(NamedTuple):
     """A call of step a, as the world saw it."""
 
@@ -134,31 +140,31 @@ class Ended(NamedTuple):
     deadline: float = 5.0
     goes_on: bool = False
     timeout: float = 5.0
-    job: object = SimpleNamespace(view=View.of({"q": 1}))
+    job: object = SimpleNamespace(agent="ann", view=View.of({"q": 1}))
 
     @property
     def in_time(self):
         return self.ended is not None and self.ended <= self.deadline
 
 
-def began():
-    roles = {"ann": Role(Scope(["act"], ["*"], ["out.*"]))}
-    account = Account("run", Rules(Plan([Step("a", "ann", "act")]), roles))
+def began(**guarded):
+    roles = {"ann": Role(Scope(["act"], ["*"], ["out.*"]), **guarded)}
+    account = Account("run", Rules(Plan([Step("a", "ann", "act")]), roles, guard=partial(seat_of, find=None)))
     account.hear(e.RunStarted(0, Raw(b"{}"), "team", "plan"))
     account.hear(e.AttemptStarted(0, "a", 1, "ann", ""))
     return account
 
 
-def judged(answer):
+def judged(answer, **guarded):
     """What the runtime makes of an answer."""
-    account = began()
+    account = began(**guarded)
     machine = Machine(account.rules)
     machine.apply(account.events[0])
     bank = machine.bank
     view = bank.view(1, account.steps["a"].duty.sight)
     given = {"bank": bank, "duty": account.steps["a"].duty, "index": 0, "limits": account.rules.limits, "view": view}
-    verdict = assess(answer, **given, at_us=0, step="a", attempt=1, job=None)
-    return verdict, Ended(answer, job=SimpleNamespace(view=view))
+    verdict = assess(answer, **given, at_us=0, step="a", attempt=1, job=JOB)
+    return verdict, Ended(answer, job=SimpleNamespace(**TOLD, view=view))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +210,72 @@ def outcome_is_broken(invariant, event, call, message):
 def test_a_refusal_says_why_and_what(answer, spoil, message):
     event, call = judged(answer)
     outcome_is_broken("refusals", msgspec.structs.replace(event, **spoil), call, message)
+
+
+# --- guardrails ---
+
+
+def moody(draft):
+    if draft.writes["out.x"] == "sad":
+        raise ValueError("not in the mood")
+    return 0.5
+
+
+GUARDED = {"guardrails": [{"use": moody, "cost": 0}, {"confidence": {"min": 0.5, "weight": 2}}], "threshold": 0.6}
+
+
+def of_x(value, confidence):
+    return Reply(writes={"out.x": value}, confidence=confidence)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "score"),
+    [
+        (of_x("glad", 0.5), e.AttemptCommitted, 0.833333),
+        (of_x("glad", 0.25), e.AttemptRefused, 0.333333),
+        (of_x("sad", 1), e.AttemptRefused, 0),
+        (of_x("sad", 5), e.AttemptRefused, None),
+    ],
+)
+def test_the_verdicts_of_guardrails_are_in_order(answer, kind, score):
+    event, call = judged(answer, **GUARDED)
+    assert (type(event), event.score) == (kind, score)
+    check_outcome(began(**GUARDED), event, call)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "other", "spoil", "message"),
+    [
+        (0.5, e.AttemptRefused, {}, "is refused with .*, not below 0.6"),
+        (0.25, e.AttemptCommitted, {}, "is committed with .*, below 0.6"),
+        (0.5, e.AttemptCommitted, {"scores": {"moody": 1.0, "confidence": 1.0}}, "the scores of attempt 1 of a"),
+        (0.5, e.AttemptCommitted, {"scores": {"moody": 0.5}}, "is committed with .*, below 0.6"),
+        (0.5, e.AttemptCommitted, {"score": None, "scores": {}}, "is committed with .*, below 0.6"),
+    ],
+)
+def test_guardrails_that_are_asked_again_say_the_same(confidence, other, spoil, message):
+    event, call = judged(of_x("glad", confidence), **GUARDED)
+    given = {"score": event.score, "scores": event.scores} | spoil
+    if other is e.AttemptCommitted:
+        told = e.AttemptCommitted(0, "a", 1, {"out.x": Raw(b'"glad"')}, confidence=confidence, **given)
+    else:
+        told = e.AttemptRefused(0, "a", 1, (e.Finding("moody", "no"),), Raw(b'{"out.x":"glad"}'), **given)
+    with pytest.raises(Broken, match=message) as raised:
+        check_outcome(began(**GUARDED), told, call)
+    assert raised.value.invariant == "guardrails"
+
+
+def test_what_a_guardrail_could_not_judge_is_not_committed():
+    _, call = judged(of_x("sad", 1), **GUARDED)
+    scores = {"moody": 0.0, "confidence": 1.0}
+    told = e.AttemptCommitted(0, "a", 1, {"out.x": Raw(b'"sad"')}, confidence=1, score=0.666667, scores=scores)
+    with pytest.raises(Broken, match="is committed with"):
+        check_outcome(began(**GUARDED), told, call)
+
+
+def test_without_guardrails_nothing_has_a_score():
+    event, call = judged({"out.x": 1})
+    outcome_is_broken("guardrails", msgspec.structs.replace(event, score=1.0), call, "a score, and no guardrails")
 
 
 def test_a_question_is_the_one_that_was_asked():

@@ -28,6 +28,8 @@ from .views import Seen, ViewHashes, lookalike, wrong_by_name
 
 # A wait may end so late, since a new process reads the journal first, and a busy disk takes its time.
 BACKOFF_LATE_US_MAX = 1_000_000
+# Scores are told rounded.
+SCORE_TOLERANCE = 1e-5
 
 _json = msgspec.json.encode
 
@@ -227,6 +229,7 @@ class Account:
     def _attempt_committed(self, event: e.AttemptCommitted) -> None:
         one = self._outcome(event)
         self._commit(one, event, bytes(event.output))
+        self._require_score(one.duty, event)
         self._charge(event)
         self._over(event.step, "committed")
 
@@ -259,6 +262,21 @@ class Account:
             answered = f"A person has answered your question: {one.asked}"
             one.feedback = (answered, event.text) if event.text else ()
             one.answer = event.text or one.answer
+
+    def _require_score(self, duty: Duty, event: e.AttemptCommitted) -> None:
+        """That what was committed is what its guardrails gave a score that suffices."""
+        if duty.panel is None:
+            self.require("guardrails", event.score is None, f"{event.step} has a score, and no guardrails")
+            return
+        weights = {name: seat.weight for name, seat in duty.panel.seats}
+        asked = bool(event.scores) and event.scores.keys() <= weights.keys()
+        self.require("guardrails", asked, f"{event.step} is committed, and its guardrails were not asked")
+        whole = sum(weights[name] for name in event.scores)
+        score = sum(weights[name] * told for name, told in event.scores.items()) / whole
+        told = event.score is not None and abs(score - event.score) <= SCORE_TOLERANCE
+        self.require("guardrails", told, f"{event.step} has a score of {event.score}, but {event.scores}")
+        enough = score >= duty.panel.threshold - SCORE_TOLERANCE
+        self.require("guardrails", enough, f"{event.step} is committed with {score:g}, below {duty.panel.threshold:g}")
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         one = self._outcome(event)

@@ -23,6 +23,7 @@ import msgspec
 from interlock.core.plan import hint
 from interlock.errors import InputError, SimulationError, describe
 from interlock.team import Team, resolve_all
+from interlock.team.registry import resolve_guardrails
 from interlock.testing.chance import Chance
 from interlock.testing.fakes import Generated
 from interlock.testing.generation.replies import RequestMaker
@@ -68,6 +69,7 @@ class Scenes:
     """The scene of each seed."""
 
     def __init__(self, team: Team, recipe: Recipe) -> None:
+        resolve_guardrails(team)
         self._recipe, self._rules = recipe, team.rules
         agents: dict[str, Any] = dict.fromkeys(team.agents, Generated(team.rules))
         if recipe.agents == "real":

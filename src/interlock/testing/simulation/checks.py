@@ -8,12 +8,14 @@ import msgspec
 from interlock.core import events as e
 from interlock.core import paths
 from interlock.core.assess import TOKENS_MAX, USD_MAX
+from interlock.core.context import View
+from interlock.core.guardrail import SCORE_DIGITS, Draft, Guardrail, Opinion
 from interlock.core.job import DELETE, Question, Reply, Usage
 from interlock.core.machine import Machine
 from interlock.errors import AgentError, ReplyRefused
 from interlock.ports import RunRow
 
-from .account import Account
+from .account import SCORE_TOLERANCE, Account
 from .process import Call
 
 # How the reason begins where an answer fails whenever it is looked at.
@@ -83,6 +85,57 @@ def _check_commit(account: Account, event: e.AttemptCommitted, call: Call) -> No
     _check_reads(account, event, call)
     for schema in account.steps[name].duty.schemas:
         account.require_same("schemas", f"what the schema of {name} finds", schema.findings(there), [])
+    _check_scores(account, event, call)
+
+
+def _check_scores(account: Account, event: e.AttemptCommitted | e.AttemptRefused, call: Call) -> None:
+    """That guardrails, each asked again, give what the journal tells, and that this is enough, or too little."""
+    panel, which = account.rules.duty(event.step, call.job.agent).panel, _attempt(event)
+    if panel is None or (event.score is None and isinstance(event, e.AttemptRefused)):
+        account.require("guardrails", event.score is None, f"{which} has a score, and no guardrails")
+        return
+    draft, seats = _draft(call), dict(panel.seats)
+    again = {name: _score(seats[name].guardrail, draft) for name in event.scores}
+    meant = {name: score or 0 for name, score in again.items()}
+    account.require_same("guardrails", f"the scores of {which}", event.scores, meant)
+    whole = sum(seat.weight for seat in seats.values())
+    gained = sum(seats[name].weight * score for name, score in meant.items())
+    open_ = sum(seat.weight for name, seat in seats.items() if name not in meant)
+    least, most = gained / whole, (gained + open_) / whole
+    if isinstance(event, e.AttemptCommitted):
+        enough = None not in again.values() and least >= panel.threshold - SCORE_TOLERANCE
+        account.require("guardrails", enough, f"{which} is committed with {meant}, below {panel.threshold:g}")
+    else:
+        too_little = None in again.values() or most < panel.threshold
+        account.require("guardrails", too_little, f"{which} is refused with {meant}, not below {panel.threshold:g}")
+
+
+def _draft(call: Call) -> Draft:
+    job, reply = call.job, _reply(call.answer)
+    return Draft(
+        writes={paths.canonical(path): value for path, value in reply.writes.items()},
+        output=reply.output,
+        confidence=reply.confidence,
+        view=cast("View", job.view).unread(),
+        instructions=job.instructions,
+        feedback=job.feedback,
+        item=job.item,
+        step=job.step,
+        agent=job.agent,
+        action=job.action,
+    )
+
+
+def _score(guardrail: Guardrail, draft: Draft) -> float | None:
+    """What a guardrail gives a draft; None where it fails to judge it."""
+    try:
+        opinion = guardrail.check(draft)
+    except Exception:  # noqa: BLE001 - whatever it raises, it has not judged
+        return None
+    sound = type(opinion) is Opinion and type(opinion.score) in {int, float} and 0 <= opinion.score <= 1
+    if not sound:
+        return None
+    return 0.0 if opinion.findings and opinion.score == 1 else round(opinion.score, SCORE_DIGITS)
 
 
 def _check_reads(account: Account, event: e.AttemptCommitted | e.AttemptRefused, call: Call) -> None:
@@ -96,6 +149,7 @@ def _check_refusal(account: Account, event: e.AttemptRefused, call: Call) -> Non
     """That a refusal says why, and what the agent answered: its writes, or an excerpt of whatever it was."""
     which, reply = _attempt(event), _reply(call.answer)
     _check_reads(account, event, call)
+    _check_scores(account, event, call)
     reasons = [finding.message for finding in event.findings]
     account.require("refusals", reasons and all(reasons), f"{which} was refused without a reason")
     if reasons[0].startswith(UNREADABLE):
