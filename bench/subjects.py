@@ -4,6 +4,8 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
+
 import interlock as il
 
 GROWTH_BYTES = 5 * 1_024
@@ -26,6 +28,22 @@ def chain(steps: int, use: Callable[[il.Job], Awaitable[Any]] = work) -> il.Team
     return _team(use, [_step(f"s{n}", [f"s{n - 1}"] if n else []) for n in range(steps)])
 
 
+def guarded_chain(steps: int, *, guarded: bool) -> il.Team:
+    """Steps one after another, each with a schema, bounds and a choice, or each with none."""
+    chained = [_step(f"s{n}", [f"s{n - 1}"] if n else []) for n in range(steps)]
+    if guarded:
+        chained = [msgspec.structs.replace(step, guardrails=_guardrails(f"out.{step.id}")) for step in chained]
+    return _team(work, chained)
+
+
+def _guardrails(path: str) -> list[dict[str, Any]]:
+    return [
+        {"schema": {"json": {"required": [path], "properties": {path: {"type": "integer"}}}}},
+        {"bounds": {"path": path, "min": 0, "max": 100}},
+        {"choice": {"path": path, "among": "seeds"}},
+    ]
+
+
 def fan(width: int) -> il.Team:
     """Steps side by side, and one that needs them all."""
     wide = [_step(f"s{n}", []) for n in range(width)]
@@ -37,7 +55,7 @@ def _step(name: str, needs: Sequence[str]) -> il.Step:
 
 
 def _team(use: Callable[[il.Job], Awaitable[Any]], steps: list[il.Step]) -> il.Team:
-    scope = il.Scope(allowed_actions=["work"], context_access=["seed", "out.*"], write_permissions=["out.*"])
+    scope = il.Scope(allowed_actions=["work"], context_access=["seed", "seeds", "out.*"], write_permissions=["out.*"])
     team = il.Team([il.Agent("worker", use=use, scope=scope)], il.Plan(steps))
     assert team.rules.plan is team.plan  # proved here, once for all runs, and not while the clock runs
     return team

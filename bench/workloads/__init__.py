@@ -13,6 +13,7 @@ from . import (
     crash_recovery,
     fan_out,
     growing_state,
+    guardrails,
     import_size,
     many_runs,
     support_desk,
@@ -28,6 +29,7 @@ WORKLOADS: dict[str, ModuleType] = {
         growing_state,
         crash_recovery,
         import_size,
+        guardrails,
         support_desk,
         adapter_overhead,
     )

@@ -37,7 +37,7 @@ def step_us(team: il.Team, journal: str = ":memory:", clock: Callable[[], float]
     async def one_run() -> float:
         async with il.Orchestrator(team, journal, **bounds) as orchestrator:
             started = clock()
-            run = await orchestrator.run({"seed": 1})
+            run = await orchestrator.run({"seed": 1, "seeds": [1, 2, 3]})
             took = clock() - started
         assert run.status == "succeeded", run.reason
         return took / len(run.steps) * 1e6

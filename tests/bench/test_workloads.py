@@ -15,6 +15,7 @@ FIGURES = {
     "growing_state": {"live", "closed"},
     "crash_recovery": {"restart to done", "committed steps called again"},
     "import_size": {"import"},
+    "guardrails": {"added to an attempt"},
     "adapter_overhead": {"langgraph", "llm", "autogen", "openai_agents", "swarm", "http", "command"},
 }
 SLOW = {"adapter_overhead"}  # it imports all frameworks

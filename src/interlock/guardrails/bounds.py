@@ -1,6 +1,7 @@
 """`bounds`: numbers, lengths and counts that are out of all proportion."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ClassVar
 
 import msgspec
@@ -13,8 +14,10 @@ from interlock.errors import TeamError
 
 from .written import PART, as_a_whole, kind_of, written
 
+_Kind = tuple[str, float | None, float | None]
 
-class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+
+class Bounds(msgspec.Struct, dict=True, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is written at a path is within bounds.
 
     path: a path; or a pattern such as `prices.*`, which means each field directly below. min, max: of a number.
@@ -48,7 +51,12 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """What it looks at in writes."""
         return (self.path,)
 
-    def _kinds(self) -> tuple[tuple[str, float | None, float | None], ...]:
+    @cached_property
+    def _bounded(self) -> _Kind:
+        """What it is that is bounded, and how."""
+        return next(kind for kind in self._kinds() if kind[1] is not None or kind[2] is not None)
+
+    def _kinds(self) -> tuple[_Kind, ...]:
         return (
             ("a number", self.min, self.max),
             ("a text", self.min_chars, self.max_chars),
@@ -57,6 +65,9 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def check(self, draft: Draft) -> Opinion:
         """Whether all that is written there is within bounds."""
+        value = draft.writes.get(self.path, DELETE)
+        if value is not DELETE and not self._problem(self.path, value):
+            return FINE
         found = tuple(Finding(self.name, message, path) for path, message in self._problems(draft))
         return Opinion(0.0, found) if found else FINE
 
@@ -73,7 +84,7 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def _problem(self, path: str, value: Any) -> str:
         if value is DELETE:
             return ""
-        what, least, most = next(kind for kind in self._kinds() if kind[1] is not None or kind[2] is not None)
+        what, least, most = self._bounded
         if kind_of(value) != what:
             return f"{path} is {kind_of(value)}, not {what}"
         size = value if what == "a number" else len(value)

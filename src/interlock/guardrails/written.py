@@ -1,6 +1,6 @@
 """What a draft puts at a path, wherever in its writes that stands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from interlock.core import paths
@@ -18,11 +18,16 @@ class _Part:
 PART = _Part()
 
 
-def written(pattern: str, writes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def written(pattern: str, writes: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Each path that a pattern means, with what is written there: a JSON value, DELETE, or PART.
 
-    `a.b` means itself; `a.*` each field directly below `a`; `*` each field at the top.
+    `a.b` means itself; `a.*` each field directly below `a`; `*` each field at the top. No write lies inside another:
+    such a reply is refused before.
     """
+    return ((pattern, writes[pattern]),) if pattern in writes else _written(pattern, writes)
+
+
+def _written(pattern: str, writes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     root = paths.base(pattern)
     if not paths.is_open(pattern):
         value = _at(root, writes)
@@ -66,8 +71,17 @@ def texts_in(value: Any) -> Iterator[str]:
 
 def kind_of(value: Any) -> str:
     """What a person would call a JSON value."""
-    names = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "a list"}
-    return "deleted" if value is DELETE else "null" if value is None else names.get(type(value), "an object")
+    return "deleted" if value is DELETE else _NAMES.get(type(value), "an object")
+
+
+_NAMES = {
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    type(None): "null",
+}
 
 
 def as_a_whole(path: str, pattern: str) -> str:
