@@ -512,8 +512,8 @@ def test_what_guardrails_said_is_told_everywhere(drawn):
     out = " ".join(drawn.text.split())
     for part in (
         "feedback the reply has no confidence: give one, from 0 to 1 too dull",
-        "score 0 score of confidence 0 score of taste 0",
-        "score 0.375 score of confidence 0 score of taste 0.75",
+        "score 0 (confidence 0 · taste 0)",
+        "score 0.375 (confidence 0 · taste 0.75)",
         "refused with a score of 0: the reply has no confidence",
     ):
         assert part in out

@@ -119,8 +119,8 @@ def verdict_part(told: Attempt) -> Iterator[RenderableType]:
     yield Text.assemble(("\nverdict", "bold"), "  ", (f"{mark} {told.outcome}{took}", style))
     told_of: dict[str, str] = {}
     if told.score is not None:
-        told_of["score"] = f"{told.score:g}"
-        told_of |= {f"score of {name}": f"{score:g}" for name, score in (told.scores or {}).items()}
+        each = " · ".join(f"{name} {score:g}" for name, score in (told.scores or {}).items())
+        told_of["score"] = f"{told.score:g}  ({each})"
     told_of |= {f"finding {n}": finding.message for n, finding in enumerate(told.findings, 1)}
     if told.error:
         told_of["error"] = told.error
