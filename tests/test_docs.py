@@ -26,6 +26,7 @@ PAGES = [
     "docs/agents-http.md",
     "docs/agents-command.md",
     "docs/guardrails.md",
+    "docs/grounding.md",
     "docs/secrets.md",
     "docs/tools.md",
     "docs/people.md",

@@ -20,8 +20,11 @@ KINDS = {
     "choice": "choice:Choice",
     "confidence": "confidence:Confidence",
     "forbidden": "forbidden:Forbidden",
+    "grounded": "grounded:Grounded",
+    "injection": "injection:Injection",
     "regex": "regex:Regex",
     "schema": "schema:Schema",
+    "unchanged": "unchanged:Unchanged",
 }
 _OF_FUNCTIONS = ("use", "weight", "cost")
 
