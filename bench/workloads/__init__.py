@@ -12,6 +12,7 @@ from . import (
     chain_memory,
     crash_recovery,
     fan_out,
+    grounded,
     growing_state,
     guardrails,
     import_size,
@@ -32,5 +33,6 @@ WORKLOADS: dict[str, ModuleType] = {
         guardrails,
         support_desk,
         adapter_overhead,
+        grounded,
     )
 }

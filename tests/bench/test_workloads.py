@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+EDITS = ("amount", "date", "id", "name", "unit", "negation", "swap")
 FIGURES = {
     "chain_memory": {"step"},
     "chain_durable": {"step"},
@@ -16,6 +17,10 @@ FIGURES = {
     "crash_recovery": {"restart to done", "committed steps called again"},
     "import_size": {"import"},
     "guardrails": {"added to an attempt"},
+    "grounded": {
+        *(f"{kind}: {what}" for kind in EDITS for what in ("recall", "precision")),
+        *("false findings", "check, view unseen", "check, view seen", "check, 95th percentile"),
+    },
     "adapter_overhead": {"langgraph", "llm", "autogen", "openai_agents", "swarm", "http", "command"},
 }
 SLOW = {"adapter_overhead"}  # it imports all frameworks
