@@ -31,6 +31,7 @@ PAGES = [
     "docs/tools.md",
     "docs/people.md",
     "docs/python.md",
+    "docs/dead-letters.md",
     "docs/test-an-agent.md",
 ]
 # Run by the tests of their adapters, against a model.

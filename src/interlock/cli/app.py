@@ -426,4 +426,4 @@ def demo() -> int:
     return show_demo()
 
 
-from . import inbox_commands  # noqa: E402, F401 - it adds itself, with the options from here
+from . import dlq_commands, inbox_commands  # noqa: E402, F401 - they add themselves, with the options from here

@@ -67,7 +67,13 @@ def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, lis
     }
     if len(set(columns["team"])) == 1 and out.width < WIDE_COLUMNS:
         del columns["team"]
-    reasons = [line(row.reason) for row in rows]
+    return columns_with_reasons(columns, [line(row.reason) for row in rows], out)
+
+
+def columns_with_reasons(
+    columns: dict[str, list[str | Text]], reasons: Sequence[str], out: Console
+) -> dict[str, list[str | Text]]:
+    """As many of the first columns as leave room for the beginning of a reason, and the reasons, cut to the rest."""
     wanted = min(REASON_COLUMNS_MIN, max(map(len, reasons)))
     while (room := _room(columns, out)) < wanted and len(columns) > ALWAYS_SHOWN:
         columns.popitem()

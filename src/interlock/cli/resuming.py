@@ -76,7 +76,7 @@ async def resume_one(row: RunRow, team: str | None, how: How) -> int:
     """Go on with one run; returns the exit code."""
     if row.status != "running":
         exits.say(f"run {row.run_id} is not waiting for a driver: it {_is(row.status)}")
-    loaded = _load(row.source, team)
+    loaded = load(row.source, team)
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:
@@ -88,7 +88,7 @@ def _is(status: str) -> str:
     return "waits for a person" if status == "parked" else f"has ended, {status}"
 
 
-def _load(source: str, team: str | None) -> Team:
+def load(source: str, team: str | None) -> Team:
     """The team to resume with. Raises InputError for a team declared in Python, TeamError."""
     if team is None and not source:
         fix = "resume it from that program, or name a team file that declares the same: --team TEAM"
@@ -125,7 +125,7 @@ async def _resume_all(found: Found, names: Sequence[str], team: str | None, how:
     with quiet_agents(shown), shown:
         for source, items in _by_source(found.waiting, team).items():
             try:
-                loaded = _load(source, team)
+                loaded = load(source, team)
                 codes.append(await _tell_changed(items, loaded, how, shown))
                 tally.total += sum(item.rows for item in items if item.team == loaded.hash)
                 stopped = await _resume_team(loaded, items, how, shown, tally)

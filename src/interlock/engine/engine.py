@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -296,6 +296,31 @@ class Engine:
             reopened = e.RunReopened(now, tuple(chosen), by, errors.hide(reason))
             return await self._drive(run_id, machine, [reopened, *_lost(machine, now)], None, row.row)
 
+    async def redrive_many(
+        self,
+        letters: Mapping[str, Sequence[str]],
+        *,
+        by: str = "program",
+        reason: str = "",
+        refused: Callable[[str, errors.InterlockError], None],
+    ) -> AsyncIterator[Run]:
+        """Try the steps of many runs again: run id -> steps. Yields runs as they end; `refused` is told of the others.
+
+        Ends early, without an error, when the engine stops. Who dies in its middle does the rest by asking again for
+        what still waits, and resumes what was begun.
+        """
+
+        async def again(run_id: str, steps: Sequence[str]) -> Run | None:
+            try:
+                return await _unless_stopped(self.redrive(run_id, steps, by=by, reason=reason))
+            except errors.InterlockError as error:
+                refused(run_id, error)
+                return None
+
+        async for run in tasks.each(self._until_stop(_each(letters.items())), lambda i: again(*i), self._runs_max):
+            if run is not None:
+                yield run
+
     # --- cancelling and stopping ---
 
     async def cancel(self, run_id: str, *, by: str = "program", reason: str = "") -> RunRow:
@@ -420,6 +445,11 @@ class Engine:
     def in_flight(self) -> int:
         """How many runs are being driven."""
         return len(self._drivers)
+
+
+async def _each(items: Iterable[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
 
 
 def _lost(machine: Machine, at_us: int) -> list[e.AnyEvent]:

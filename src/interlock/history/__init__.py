@@ -3,12 +3,14 @@
 A `Record` is what a journal keeps of one run. Its `Story` is the run as it is now: its steps, every `Attempt`, its
 context. A `Replay` folds the events again, one `Moment` after another, and names each `Mismatch` between what was
 journaled and what the machine computes; `Handed` is one call as its agent saw it. A `Lineage` leads from a value back
-to the request, one `Origin` at a time. A `Difference` is where two runs part. `sentence` says an event in words.
-`Figures` are what many runs come to, agent by agent; a `Spread` of them, their percentiles.
+to the request, one `Origin` at a time. A `Difference` is where two runs part. A `Letter` is a step that was given up.
+`sentence` says an event in words. `Figures` are what many runs come to, agent by agent; a `Spread` of them, their
+percentiles.
 """
 
 from .difference import Contrast, Difference, Divergence, compare
 from .figures import AgentFigures, Figures
+from .letter import Letter, letter, to_redrive_elsewhere
 from .lineage import Lineage, Origin, lineage
 from .record import Record
 from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
@@ -40,6 +42,7 @@ __all__ = [
     "Figures",
     "Handed",
     "Held",
+    "Letter",
     "Lineage",
     "Mismatch",
     "Moment",
@@ -55,6 +58,7 @@ __all__ = [
     "compare",
     "handed",
     "holds",
+    "letter",
     "lineage",
     "outcome_of",
     "replay",
@@ -62,6 +66,7 @@ __all__ = [
     "some",
     "story",
     "timestamp",
+    "to_redrive_elsewhere",
     "visible",
     "why_held",
 ]

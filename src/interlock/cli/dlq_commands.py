@@ -1,0 +1,174 @@
+"""`interlock dlq ...`: the steps that were given up, and what becomes of them."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from . import exits
+from .app import GRACE, ConcurrencyOption, GraceOption, JournalOption, JsonOption, app
+
+dlq = typer.Typer(
+    help="Dead letters: the steps that were given up, why, and trying them again.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(dlq, name="dlq", help=dlq.info.help)
+
+
+def command(work: Callable[..., int]) -> Callable[..., None]:
+    """Make a function a command of the dead letters, as `app.command` does for the others."""
+
+    @wraps(work)
+    def guarded(**arguments: Any) -> None:
+        raise typer.Exit(exits.guarded(lambda: work(**arguments)))
+
+    return dlq.command(work.__name__.rstrip("_"))(guarded)
+
+
+def _known(incomplete: str) -> list[tuple[str, str]]:
+    """Names of letters, for the shell's completion."""
+    from .dlq import completions
+
+    return completions(incomplete)
+
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN[/STEP]]...",
+        help="Which: the beginning of a run id, or 'last'; with a step, only that one of the run.",
+        autocompletion=_known,
+        show_default=False,
+    ),
+]
+TeamFilter = Annotated[
+    str, typer.Option("--team", metavar="TEAM", help="Only those of this team file.", show_default=False)
+]
+AgentFilter = Annotated[
+    str, typer.Option("--agent", metavar="NAME", help="Only those of this agent's steps.", show_default=False)
+]
+StepFilter = Annotated[str, typer.Option("--step", metavar="ID", help="Only those of this step.", show_default=False)]
+ReasonFilter = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Only those whose reason holds this.", show_default=False)
+]
+SinceFilter = Annotated[
+    str,
+    typer.Option(
+        "--since", metavar="TIME", help="Only those of the last 2h, 3d, ...; or since 2026-05-31.", show_default=False
+    ),
+]
+BatchFilter = Annotated[
+    str, typer.Option("--batch", metavar="BATCH", help="Only those of this batch.", show_default=False)
+]
+
+
+@command
+def list_(  # noqa: PLR0913 - its options
+    *,
+    team: TeamFilter = "",
+    agent: AgentFilter = "",
+    step: StepFilter = "",
+    reason: ReasonFilter = "",
+    since: SinceFilter = "",
+    batch: BatchFilter = "",
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those that nobody has redriven.")] = False,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="How many at most; 0 for all.")] = 50,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """List the dead letters, the newest first, and what became of those that were redriven."""
+    from . import config, dlq
+
+    wanted = dlq.wanted(team, agent, step, reason, since, batch, waiting=waiting)
+    return dlq.show_list(config.settings(journal), wanted, limit, json=json)
+
+
+@command
+def show(
+    letter: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN[/STEP]",
+            help="A dead letter: the beginning of a run id, or 'last'; with the step where the run has several.",
+            autocompletion=_known,
+            show_default=False,
+        ),
+    ],
+    *,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Show one: what the step saw, every refused reply and every error, and what it cost. The view is verified."""
+    from . import config, dlq
+
+    return dlq.show(config.settings(journal), letter, json=json)
+
+
+@command
+def export(
+    names: Names = None,
+    *,
+    team: TeamFilter = "",
+    agent: AgentFilter = "",
+    step: StepFilter = "",
+    reason: ReasonFilter = "",
+    since: SinceFilter = "",
+    batch: BatchFilter = "",
+    journal: JournalOption = None,
+) -> int:
+    """Write them as JSON lines: each whole, with the request, the team and all that its run had committed."""
+    from . import config, dlq
+
+    wanted = dlq.wanted(team, agent, step, reason, since, batch)
+    return dlq.export(config.settings(journal), names or (), wanted)
+
+
+@command
+def purge(  # noqa: PLR0913 - its options
+    names: Names = None,
+    *,
+    team: TeamFilter = "",
+    agent: AgentFilter = "",
+    step: StepFilter = "",
+    reason: ReasonFilter = "",
+    since: SinceFilter = "",
+    batch: BatchFilter = "",
+    everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Take them off the list. Their runs, and all that was journaled, stay."""
+    from . import config, dlq
+
+    wanted = dlq.wanted(team, agent, step, reason, since, batch)
+    dlq.refuse_all(names or (), wanted, everything=everything)
+    return dlq.purge(config.settings(journal), names or (), wanted, yes=yes, json=json)
+
+
+@command
+def redrive(  # noqa: PLR0913 - its options
+    names: Names = None,
+    *,
+    team: TeamFilter = "",
+    agent: AgentFilter = "",
+    step: StepFilter = "",
+    reason: ReasonFilter = "",
+    since: SinceFilter = "",
+    batch: BatchFilter = "",
+    everything: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the journal.", show_default=False)] = "",
+    concurrency: ConcurrencyOption = None,
+    grace: GraceOption = GRACE,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Try them again, each in its own run, which goes on from there."""
+    from . import dlq, redriving, running
+
+    wanted = dlq.wanted(team, agent, step, reason, since, batch, waiting=True)
+    dlq.refuse_all(names or (), wanted, everything=everything)
+    how = running.How.of(journal, concurrency, grace, json=json)
+    return redriving.redrive(names or (), wanted, why, how)

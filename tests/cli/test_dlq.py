@@ -1,0 +1,168 @@
+"""`interlock dlq ...`, in processes of its own."""
+
+import json
+import signal
+
+import pytest
+
+
+@pytest.fixture
+def dead(desk):
+    """Four runs, two of which die of `work`, one by each kind of setback."""
+    desk.agents = (desk.folder / "agents.py").read_text()
+    broken = desk.agents.replace('if text == "overreach" and job.attempt == 1:', 'if text == "overreach":')
+    (desk.folder / "agents.py").write_text(broken)
+    desk.run("run", ".", "-i", desk.write("in.jsonl", "good", "fail", "overreach", "good"))
+    return desk
+
+
+def mend(desk):
+    healed = desk.agents.replace('if text == "fail":', 'if text == "never":')
+    (desk.folder / "agents.py").write_text(healed)
+
+
+def letters(desk, *filters):
+    return desk.json("dlq", "list", *filters)["letters"]
+
+
+def test_the_list_says_what_is_dead_and_why(dead):
+    found = {letter["reason"]: letter for letter in letters(dead)}
+    refused = found["worker may not write second; it may write first"]
+    assert (refused["step"], refused["agent"], refused["attempts"], refused["redriven"]) == ("work", "worker", 2, None)
+    assert refused["team_file"] == str(dead.folder / "team.yaml")
+    ended = dead.run("dlq", "list")
+    assert (ended.code, len(ended.out.splitlines())) == (0, 2)
+    assert f"{refused['run_id']}/work  ✗ waits  worker  2 attempts  worker may not write second" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        (["--reason", "may not"], 1),
+        (["--agent", "worker"], 2),
+        (["--agent", "closer"], 0),
+        (["--step", "work", "--team", "."], 2),
+        (["--team", "other.yaml"], 0),
+        (["--since", "1h"], 2),
+        (["--since", "2999-01-01"], 0),
+        (["--batch", "none"], 0),
+        (["--limit", "1"], 1),
+        (["--waiting"], 2),
+    ],
+)
+def test_filters(dead, filters, count):
+    assert len(letters(dead, *filters)) == count
+
+
+def test_one_is_shown_whole(dead):
+    [letter] = letters(dead, "--reason", "may not")
+    told = dead.json("dlq", "show", letter["run_id"])
+    assert [attempt["outcome"] for attempt in told["attempts"]] == ["refused", "refused"]
+    assert told["attempts"][0]["reply"] == "{'second': 1}"
+    assert (told["view"], told["verified"]) == ({"text": "overreach"}, True)
+    assert told["job"]["feedback"] == ["worker may not write second; it may write first"]
+    shown = dead.run("dlq", "show", f"{letter['run_id']}/work").out
+    assert "attempt 2  worker  refused" in shown
+    assert f"interlock dlq redrive {letter['run_id']}/work" in shown
+
+
+def test_one_is_redriven_in_its_run(dead):
+    mend(dead)
+    [letter] = letters(dead, "--reason", "luck")
+    [run] = dead.run("dlq", "redrive", letter["run_id"], "--why", "mended", "--json").runs
+    assert (run["run_id"], run["status"], run["context"]["second"]) == (letter["run_id"], "succeeded", "FAIL")
+    [after] = letters(dead, "--reason", "luck")
+    assert after["redriven"]["run_id"] == letter["run_id"]
+    assert (after["redriven"]["reason"], after["redriven"]["outcome"]) == ("mended", "succeeded")
+    assert after["redriven"]["by"].startswith("person:")
+    again = dead.run("dlq", "redrive", letter["run_id"])
+    assert again.code == 2
+    assert f"{letter['run_id']}/work was redriven already, in run {letter['run_id']}, which is succeeded" in again.err
+    assert dead.run("replay", letter["run_id"]).code == 0
+
+
+def test_all_that_wait_are_redriven_once(dead):
+    mend(dead)
+    ended = dead.run("dlq", "redrive", "--all", "--json")
+    assert (ended.code, [run["status"] for run in ended.runs]) == (0, ["succeeded", "succeeded"])
+    before = len(dead.calls)
+    ended = dead.run("dlq", "redrive", "--all")
+    assert (ended.code, "no dead letters wait" in ended.err) == (0, True)
+    assert len(dead.calls) == before
+
+
+def test_one_that_dies_again_waits_again(dead):
+    ended = dead.run("dlq", "redrive", "--reason", "luck", "--json")
+    assert (ended.code, ended.runs[0]["status"]) == (1, "failed")
+    [letter] = letters(dead, "--reason", "luck")
+    assert (letter["attempts"], letter["redriven"]) == (4, None)
+
+
+def test_killed_in_the_middle_nothing_is_repeated(desk):
+    desk.run("run", ".", "-i", desk.write("in.jsonl", "fail", "fail", "fail"))
+    agents = (desk.folder / "agents.py").read_text()
+    slow = agents.replace('if text == "fail":\n        raise RuntimeError("no \\x1b[31mluck")', "")
+    slow = slow.replace('if job.view["text"] == "hold":', 'if job.view["text"] == "fail":')
+    (desk.folder / "agents.py").write_text(slow)
+    process = desk.start("dlq", "redrive", "--all", "--concurrency", "1")
+    desk.until("waiting", process)
+    process.send_signal(signal.SIGKILL)
+    desk.finish(process)
+    assert len(letters(desk, "--waiting")) == 2
+    desk.go()
+    assert desk.run("resume").code == 0
+    assert desk.run("dlq", "redrive", "--all").code == 0
+    assert letters(desk, "--waiting") == []
+    tries = [call for call in desk.calls if call[1] == "work"]
+    assert len(tries) == len(set(tries)) == 9
+    assert {run["status"] for run in desk.json("runs")["runs"]} == {"succeeded"}
+
+
+def test_an_export_has_all_that_is_needed_elsewhere(dead):
+    lines = [json.loads(line) for line in dead.run("dlq", "export", "--step", "work").out.splitlines()]
+    assert len(lines) == 2
+    for letter in lines:
+        assert letter["run"]["request"]["text"] in {"fail", "overreach"}
+        assert letter["run"]["team"]["agents"]["worker"]["use"] == "agents:work"
+        assert letter["run"]["committed"] == []
+
+
+def test_a_purge_wants_to_be_sure_and_leaves_the_run(dead):
+    [letter] = letters(dead, "--reason", "luck")
+    for words, said in (
+        (["--step", "work"], "2 dead letters would be purged, and nobody is here to ask"),
+        ([], "nothing says which dead letters are meant"),
+    ):
+        ended = dead.run("dlq", "purge", *words)
+        assert (ended.code, said in ended.err) == (2, True)
+    assert len(letters(dead)) == 2
+    assert dead.json("dlq", "purge", letter["run_id"], "--yes") == {"purged": 1}
+    assert len(letters(dead)) == 1
+    assert dead.json("show", letter["run_id"])["status"] == "failed"
+    assert dead.run("dlq", "purge", "--step", "work", "--yes").out == "1 dead letter purged\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list", "--since", "soon"], "--since is 'soon', which is no time"),
+        (["show", "nope"], "there is no run nope in this journal"),
+        (["show", "last/nope"], "has no such dead letter: step nope"),
+        (["show", "last/"], "'last/' names no dead letter"),
+        (["redrive"], "nothing says which dead letters are meant"),
+    ],
+)
+def test_what_is_meant_wrongly_is_told(dead, words, said):
+    ended = dead.run("dlq", *words)
+    assert (ended.code, said in ended.err) == (2, True), ended.err
+
+
+def test_a_run_with_several_is_named_with_its_step(desk):
+    plan = (desk.folder / "team.yaml").read_text().replace("needs: [work]", "needs: []")
+    (desk.folder / "team.yaml").write_text(plan)
+    desk.run("run", ".", "-i", desk.write("in.jsonl", "fail"))
+    ended = desk.run("dlq", "show", "last")
+    assert ended.code == 0
+    run_id = letters(desk)[0]["run_id"]
+    ended = desk.run("dlq", "show", run_id)
+    assert (ended.code, f"run {run_id} has 2 dead letters: " in ended.err) == (2, True)

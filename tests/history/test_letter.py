@@ -1,0 +1,75 @@
+"""A dead letter, told from the events of its run."""
+
+import msgspec
+import pytest
+
+import interlock as il
+from interlock.core import events as e
+from interlock.errors import InputError
+from interlock.history import letter, to_redrive_elsewhere
+from tests.engine.stage import step, team
+
+from .runs import ran
+
+
+async def wrong(job):
+    if job.step == "b":
+        usage = il.Usage(input_tokens=10, output_tokens=5, usd=0.25)
+        return il.Reply(writes={"": job.attempt}, usage=usage)
+    return {f"out.{job.step}": "done"}
+
+
+def test_a_letter_has_its_view_every_reply_and_what_they_cost():
+    told = ran(team(step("a"), step("b", "a", instructions="Do it."), retries=1), wrong, {"q": 1})
+    found = letter(told, "b")
+    assert isinstance(told.events[found.seq], e.StepBuried)
+    assert (found.agent, found.action, found.instructions) == ("ann", "act", "Do it.")
+    assert [attempt.reply for attempt in found.attempts] == ["{'': 1}", "{'': 2}"]
+    assert (found.cost.usd, found.cost.tokens, found.cost.calls) == (0.5, 30, 2)
+    document = msgspec.json.decode(msgspec.json.encode(found.to_dict()))
+    assert document["view"] == {"q": 1, "out": {"a": "done"}}
+    assert document["verified"]
+    assert document["job"]["feedback"] == ["'' is not a dotted path"]
+    assert document["view_hash"] == document["attempts"][1]["view"]
+
+
+def test_an_unknown_price_is_unknown():
+    async def unpriced(_):
+        return il.Reply(writes={"": 1}, usage=il.Usage(input_tokens=1))
+
+    assert letter(ran(team(step("a")), unpriced), "a").cost.usd is None
+
+
+def test_one_that_was_never_called_has_no_view():
+    found = letter(ran(team(step("a", for_each="nothing", writes=["out.{step}"]))), "a")
+    assert (found.call, found.attempts, found.to_dict()["view"]) == (None, [], None)
+
+
+def test_an_item_has_its_item():
+    told = ran(team(step("b", for_each="list", writes=["out.{step}"])), fails_second, {"list": ["x", "y"]})
+    assert letter(told, "b-1").to_dict()["job"] | {"feedback": []} == {
+        "action": "act",
+        "instructions": "",
+        "item": "y",
+        "index": 1,
+        "feedback": [],
+    }
+
+
+async def fails_second(job):
+    return {"": 1} if job.index else {}
+
+
+def test_what_was_never_given_up_is_none():
+    told = ran(team(step("a"), step("b", "a")), wrong)
+    with pytest.raises(InputError) as refused:
+        letter(told, "a")
+    assert str(refused.value) == "step a of run r was never given up; its dead letters: b"
+
+
+def test_what_is_needed_elsewhere():
+    told = ran(team(step("a"), step("b", "a")), wrong, {"q": 1})
+    document = msgspec.json.decode(msgspec.json.encode(to_redrive_elsewhere(told, b'{"agents":{}}')))
+    assert document["request"] == {"q": 1}
+    assert document["team"] == {"agents": {}}
+    assert [(commit["step"], commit["writes"]) for commit in document["committed"]] == [("a", {"out.a": "done"})]
