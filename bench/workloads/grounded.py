@@ -531,9 +531,8 @@ def _figures(counts: dict[str, list[bool]], wrong: int, times: list[tuple[float,
         figures.append(
             Figure(name=f"{kind}: recall", value=recall, unit="share", goal=RECALL if kind in JUDGED else None)
         )
-        figures.append(
-            Figure(name=f"{kind}: precision", value=recall / (recall + false) if recall else 1.0, unit="share")
-        )
+        if recall:  # where nothing is refused, there is no share of it
+            figures.append(Figure(name=f"{kind}: precision", value=recall / (recall + false), unit="share"))
     figures.append(Figure(name="false findings", value=false, unit="share", goal=Goal("value", at_most=0.01)))
     first, again = zip(*times, strict=True)
     figures.append(Figure(name="check, view unseen", value=median(first), unit="us"))

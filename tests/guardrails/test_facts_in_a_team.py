@@ -50,10 +50,7 @@ GOOD = {"reply": "We have refunded $49.90 for order W2611340.", "refund": {"orde
         (
             "unchanged: {copies: {refund.amount: order.total}}",
             GOOD | {"refund": {"order_id": "W2611340", "amount": 49.0}},
-            (
-                "refund.amount repeats order.total, which stands there in what you were shown: "
-                "it is 49.9, and the reply says 49.0"
-            ),
+            "refund.amount repeats order.total: it is 49.9 in what you were shown, and the reply says 49.0",
         ),
         (
             "injection",

@@ -145,6 +145,13 @@ def test_numbers_in_fields_are_facts_however_small():
     assert Grounded().check(draft("", refund=DELETE)).score == 1
 
 
+def test_a_key_with_a_dot_is_no_path():
+    guardrail = Grounded(paths=("refund.a",))
+    assert findings("", guardrail=guardrail, refund={"a.b": 77.5}) == []
+    (finding,) = guardrail.check(draft("", refund={"a": {"b.c": 77.5}})).findings
+    assert finding.path == 'refund.a."b.c"'
+
+
 def test_kinds_paths_and_ignored_texts_narrow_it():
     text = "Dear Peter, order W999 from ACME costs $5.01."
     assert len(findings(text)) == 4

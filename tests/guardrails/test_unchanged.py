@@ -1,9 +1,11 @@
 import pytest
+from msgspec import structs
 
 from interlock.core.context import View
 from interlock.core.guardrail import Draft
 from interlock.core.job import DELETE
 from interlock.errors import PathError, TeamError
+from interlock.guardrails.grounded import Grounded
 from interlock.guardrails.unchanged import FINDINGS_MAX, Unchanged
 
 VIEW = {
@@ -56,27 +58,27 @@ def test_lets_pass_what_stays_as_it_is(writes):
     [
         (
             {"order__total": 59.9},
-            "order.total was validated and stays as it is: it is 49.9, and the reply says 59.9",
+            "order.total was validated: it is 49.9 in what you were shown, and the reply says 59.9",
         ),
         (
             {"order": {"items": [{"n": 2}]}},
-            "order.total was validated and stays as it is: it is 49.9, and the reply removes it",
+            "order.total was validated: it is 49.9 in what you were shown, and the reply removes it",
         ),
         (
             {"order__total": DELETE},
-            "order.total was validated and stays as it is: it is 49.9, and the reply removes it",
+            "order.total was validated: it is 49.9 in what you were shown, and the reply removes it",
         ),
         (
             {"customer__name": "Noah Braun"},
-            'customer was validated and stays as it is: it is "Noah Brown", and the reply says "Noah Braun"',
+            'customer was validated: it is "Noah Brown" in what you were shown, and the reply says "Noah Braun"',
         ),
         (
             {"customer__nick": "Nono"},
-            'customer was validated and stays as it is: it is nothing, and the reply says "Nono"',
+            'customer was validated: it is nothing in what you were shown, and the reply says "Nono"',
         ),
         (
             {"order__items": [{"n": True}]},
-            'order.items was validated and stays as it is: it is [{"n":2}], and the reply says [{"n":true}]',
+            'order.items was validated: it is [{"n":2}] in what you were shown, and the reply says [{"n":true}]',
         ),
     ],
     ids=str,
@@ -130,8 +132,7 @@ def test_a_copy_with_another_unit_is_refused():
     assert findings(guardrail, parcel__weight="1,000 g") == []
     (message,) = findings(guardrail, parcel__weight="1000 kg")
     assert message == (
-        "parcel.weight repeats weight, which stands there in what you were shown: "
-        'it is "1000 g", and the reply says "1000 kg"'
+        'parcel.weight repeats weight: it is "1000 g" in what you were shown, and the reply says "1000 kg"'
     )
 
 
@@ -196,3 +197,11 @@ def test_looking_is_no_reading():
     looked_at = draft({"order.total": 1})
     FIELDS.check(looked_at)
     assert looked_at.view.reads == ()
+
+
+def test_what_it_said_of_the_last_reply_grounds_nothing():
+    for guardrail, path in ((FIELDS, "order.total"), (COPIES, "refund.amount")):
+        feedback = tuple(finding.message for finding in guardrail.check(draft({path: 59.9})).findings)
+        again = structs.replace(draft({"text": "You paid $59.90."}), feedback=feedback)
+        assert feedback != ()
+        assert Grounded().check(again).findings != ()

@@ -1,8 +1,8 @@
 """The command line: it parses, calls what lies below, and renders. It decides nothing.
 
 `app` holds the commands; `inputs` and `config` read what the user gives; `running`, `resuming` and `redriving` drive an
-engine, with `interrupts` watching for Ctrl-C; `looking`, `replaying`, `counting` and `dlq` read journals only; `screens`,
-`bar` and `paint` draw.
+engine, with `interrupts` watching for Ctrl-C; `looking`, `replaying`, `counting` and `dlq` read journals only;
+`screens`, `bar` and `paint` draw.
 """
 
 import os

@@ -29,27 +29,29 @@ _BEFORE = (
 _WHAT = r"(?:instructions?|prompts?|rules?|guidelines?|directions?|context|polic(?:y|ies)|orders|messages?|text)"
 PHRASES = re.compile(
     rf"""
-      \b(?:ignore|disregard|forget|override|bypass|skip) \s {_BEFORE} {_WHAT} \b
-    | \b(?:ignore|disregard|forget) \s (?:everything|all \s of \s (?:this|that|the)|what \s (?:you|was|is)|anything) \b
-    | \b(?:you \s are|you're) \s (?:now|no \s longer|hereby|going \s to \s act) \b
-    | \b(?:from \s now \s on | new \s (?:system \s)? (?:instructions?|task|role|rules?|prompt) \s? (?::|are\b|is\b) )
-    | \b(?:act|behave|respond|answer) \s as \s (?:if|though|an?|the) \b
-    | \bpretend \s (?:to \s be|that|you) \b
-    | \b(?:system|developer|admin|root) \s? (?:prompt|message|override|mode|instructions?) \b
+      (?<!\w)(?=\w) (?:
+        (?:ignore|disregard|forget|override|bypass|skip) \s {_BEFORE} {_WHAT} \b
+      | (?:ignore|disregard|forget) \s (?:everything|all \s of \s (?:this|that|the)|what \s (?:you|was|is)|anything) \b
+      | (?:you \s are|you're) \s (?:now|no \s longer|hereby|going \s to \s act) \b
+      | (?:from \s now \s on | new \s (?:system \s)? (?:instructions?|task|role|rules?|prompt) \s? (?::|are\b|is\b) )
+      | (?:act|behave|respond|answer) \s as \s (?:if|though|an?|the) \b
+      | pretend \s (?:to \s be|that|you) \b
+      | (?:system|developer|admin|root) \s? (?:prompt|message|override|mode|instructions?) \b
+      | (?:reveal|print|repeat|show|output|leak) \s (?:me \s)? (?:your|the) \s (?:\w{{1,20}} \s)?
+        (?:prompt|instructions?|rules) \b
+      | (?:do \s not|don't|never) \s (?:tell|inform|mention|alert|notify) \s (?:\w{{1,20}} \s){{0,3}}
+        (?:user|customer|anyone|anybody|human|admin|operator|this|it) \b
+      | (?:the \s)? (?:assistant|agent|ai|model|bot|llm|chatbot) \s
+        (?:must|should|shall|has \s to|needs \s to|will \s now|is \s to) \b
+      | (?:you|u) \s (?:must|have \s to|are \s required \s to|are \s ordered \s to) \s
+        (?:now|immediately|instead|only|always)? \s?
+        (?:reply|respond|answer|send|forward|approve|refund|transfer|pay|call|write|say|output
+          |execute|run|delete|grant) \b
+      | instead ,? \s (?:reply|respond|answer|write|say|output|send|approve|refund|do) \b
+      | (?:reply|respond|answer) \s (?:only|just|exactly|solely) \s (?:with|by|in) \b
+      )
     | (?:^|\n) \s{{0,4}} (?:system|assistant|developer|\#{{1,6}} \s? (?:system|instructions?)) \s? :
     | <\|?/?(?:im_start|im_end|system|assistant|instructions?|endoftext) \|?> | \[/?(?:INST|SYS)\] | <</?SYS>>
-    | \b(?:reveal|print|repeat|show|output|leak) \s (?:me \s)? (?:your|the) \s (?:\w{{1,20}} \s)?
-      (?:prompt|instructions?|rules) \b
-    | \b(?:do \s not|don't|never) \s (?:tell|inform|mention|alert|notify) \s (?:\w{{1,20}} \s){{0,3}}
-      (?:user|customer|anyone|anybody|human|admin|operator|this|it) \b
-    | \b(?:the \s)? (?:assistant|agent|ai|model|bot|llm|chatbot) \s
-      (?:must|should|shall|has \s to|needs \s to|will \s now|is \s to) \b
-    | \b(?:you|u) \s (?:must|have \s to|are \s required \s to|are \s ordered \s to) \s
-      (?:now|immediately|instead|only|always)? \s?
-      (?:reply|respond|answer|send|forward|approve|refund|transfer|pay|call|write|say|output
-        |execute|run|delete|grant) \b
-    | \binstead ,? \s (?:reply|respond|answer|write|say|output|send|approve|refund|do) \b
-    | \b(?:reply|respond|answer) \s (?:only|just|exactly|solely) \s (?:with|by|in) \b
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -8,6 +8,7 @@ from itertools import combinations, islice
 from typing import Any
 
 from interlock.core.guardrail import Draft
+from interlock.core.paths import segment
 from interlock.core.values import ABSENT
 
 from . import facts
@@ -253,7 +254,7 @@ def leaves(value: Any, path: str) -> Iterator[tuple[str, str | float]]:
     """The texts and the numbers of a JSON value, each with the path of the field it stands in."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from leaves(inner, f"{path}.{key}")
+            yield from leaves(inner, f"{path}.{segment(key)}")
     elif isinstance(value, list):
         for inner in value:
             yield from leaves(inner, path)

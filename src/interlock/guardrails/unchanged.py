@@ -88,7 +88,7 @@ class Unchanged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         else:
             return
         if not same:
-            yield Finding(self.name, f"{field} was validated and stays as it is: {_told(shown, kept)}", path)
+            yield Finding(self.name, f"{field} was validated: {_told(shown, kept)}", path)
 
     def _copied(self, target: str, source: str, shown: Any, draft: Draft) -> Iterator[Finding]:
         for path, value in draft.writes.items():
@@ -96,7 +96,7 @@ class Unchanged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                 continue
             said = at(value, paths.split(target)[len(paths.split(path)) :]) if target != path else value
             if said is not ABSENT and said is not DELETE and not _says_the_same(said, shown):
-                message = f"{target} repeats {source}, which stands there {NOT_SHOWN}: {_told(shown, said)}"
+                message = f"{target} repeats {source}: {_told(shown, said)}"
                 yield Finding(self.name, message, path)
 
     def _mentioned(self, field: str, shown: str | float, draft: Draft) -> Iterator[Finding]:
@@ -181,9 +181,8 @@ def _agree(one: Fact, other: Fact) -> bool:
 
 
 def _told(shown: Any, said: Any) -> str:
-    return (
-        f"it is {_short(shown)}, and the reply {'removes it' if said in (DELETE, ABSENT) else 'says ' + _short(said)}"
-    )
+    does = "removes it" if said in (DELETE, ABSENT) else f"says {_short(said)}"
+    return f"it is {_short(shown)} {NOT_SHOWN}, and the reply {does}"
 
 
 def _short(value: Any) -> str:
