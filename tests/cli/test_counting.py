@@ -296,6 +296,14 @@ def test_a_price_that_is_unknown_is_said_to_be(monkeypatch, usage, said):
         assert "> $0.2500" in told
 
 
+def test_gates_and_the_waiting_at_them_are_told(monkeypatch):
+    held = e.CallHeld(0, "s0", "ann", "rate", "no", 2_000_000)
+    begun = e.AttemptStarted(2_000_000, "s0", 1, "ann", "v")
+    told = drawn(monkeypatch, figures_of(held, begun, e.AttemptCommitted(2_001_000, "s0", 1)), 80)
+    assert "held back by\nann  1 rate; waited p50 2.0 s, p95 2.0 s\n" in told
+    assert "held back by\nann  1 rate\n" in drawn(monkeypatch, figures_of(held), 80)
+
+
 def test_a_count_says_what_is_left_out():
     assert Count(Figures(), unreadable=2, why="damaged", left=True).to_dict()["unreadable"] == {
         "runs": 2,

@@ -149,6 +149,43 @@ def test_it_recovers_from_its_first_setback():
     assert told([*events, committed(10, attempt=3)]).total.retries_max == 2
 
 
+@pytest.mark.parametrize(("decision", "commits"), [("write", True), ("approve", True), ("retry", False)])
+def test_what_a_person_commits_ends_the_step(decision, commits):
+    events = [started(0), refused(1, "grounded"), started(1, attempt=2)]
+    asked = e.QuestionAsked(2 * MS, "s", 2, Question("?"))
+    answered = e.QuestionAnswered(9 * MS, "s", 2, "person:eve", decision)
+    of = told([*events, asked, answered, started(12, "z", agent="zoe")]).agents
+    assert of["ann"].recoveries_ms.largest == (8 if commits else 0)
+    assert of["zoe"].waits_ms.largest == (3 if commits else 12)
+
+
+def test_a_call_that_a_gate_holds_back_waits_there_until_the_step_is_called():
+    def held(at, gate, agent="ann", step="s"):
+        return e.CallHeld(at * MS, step, agent, gate, "no", at * MS + 1)
+
+    events = [held(1, "rate"), held(3, "rate"), held(4, "breaker"), started(9, agent="bob"), failed(10)]
+    of = told([*events, held(10, "usd", "bob"), e.StepBuried(10 * MS, "s", "no"), started(20, attempt=2)]).to_dict()
+    ann, bob = of["agents"]["ann"]["gates"], of["agents"]["bob"]["gates"]
+    assert ann["held"] == {"rate": 2, "breaker": 1}
+    assert (ann["waiting_ms"]["count"], ann["waiting_ms"]["max"]) == (1, 8.0)
+    assert (bob["held"], bob["waiting_ms"]["count"]) == ({"usd": 1}, 0), "it was given up there, and waited for nothing"
+    assert of["total"]["gates"]["held"] == {"rate": 2, "breaker": 1, "usd": 1}
+
+
+def test_a_step_that_is_redriven_begins_anew():
+    again = e.RunReopened(3 * MS, ("s", "z"), "person:eve")
+    events = [
+        started(0),
+        failed(1),
+        e.StepBuried(2 * MS, "s", "no"),
+        again,
+        started(4, attempt=2),
+        committed(5, attempt=2),
+    ]
+    of = told(events).total
+    assert (of.dead, of.retries, of.recoveries_ms.largest) == (1, 0, 4)
+
+
 def test_a_commit_without_a_call_of_its_own_ends_its_step_all_the_same():
     events = [started(0), failed(1), started(1, attempt=2), e.QuestionAsked(2 * MS, "s", 2, Question("?"))]
     of = told([*events, committed(9, attempt=2), started(12, "z", agent="zoe")]).agents

@@ -1,6 +1,5 @@
 """The figures of agents, drawn: what became of their calls, how good, how fast, and what they cost."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
@@ -34,8 +33,8 @@ def show_stats(figures: Figures) -> None:
         if title != "cost" or _costs(total):
             out.print(Text(f"\n{title}", "bold"))
             out.print(_table(columns, rows, out))
-    for title, counts_of in _REASONS.items():
-        _print_reasons(title, {name: counts_of(one) for name, one in agents.items()}, out)
+    for title, told in _REASONS.items():
+        _print_reasons(title, {name: told(one) for name, one in agents.items()}, out)
     if not all(spread.is_exact for spread in (total.latency_ms, total.waits_ms, total.recoveries_ms)):
         note = f"\npercentiles of more than {EXACT_MAX:,} values are within {100 * ERROR_MAX:g} %; the largest is exact"
         out.print(Text(note, "dim"))
@@ -66,14 +65,22 @@ def _table(columns: Mapping[str, Column], rows: Sequence[tuple[str, AgentFigures
     return table
 
 
-def _print_reasons(title: str, by_agent: Mapping[str, Counter[str]], out: Console) -> None:
-    told = {name: counts for name, counts in by_agent.items() if counts}
-    if not told:
+def _print_reasons(title: str, by_agent: Mapping[str, str], out: Console) -> None:
+    reasons = {line(name): told for name, told in by_agent.items() if told}
+    if not reasons:
         return
     out.print(Text(f"\n{title}", "bold"))
-    width = max(map(len, map(line, told)))
-    for name, counts in told.items():
-        out.print(Text(f"{line(name):<{width}}  {counted(counts)}"), soft_wrap=False)
+    width = max(map(len, reasons))
+    for name, told in reasons.items():
+        out.print(Text(f"{name:<{width}}  {told}"), soft_wrap=False)
+
+
+def _held(one: AgentFigures) -> str:
+    """Which gates held calls back, and how long steps have waited there."""
+    if not one.held_ms.count:
+        return counted(one.holds)
+    p50, p95 = (duration((one.held_ms.percentile(percent) or 0) / 1_000) for percent in (50, 95))
+    return f"{counted(one.holds)}; waited p50 {p50}, p95 {p95}"
 
 
 # --- cells ---
@@ -163,7 +170,8 @@ _TABLES: dict[str, dict[str, Column]] = {
         "p95 ": lambda one: _tokens_per_run(one, 95),
     },
 }
-_REASONS: dict[str, Callable[[AgentFigures], Counter[str]]] = {
-    "refused because of": lambda one: one.refusals,
-    "failed by": lambda one: one.errors,
+_REASONS: dict[str, Callable[[AgentFigures], str]] = {
+    "refused because of": lambda one: counted(one.refusals),
+    "failed by": lambda one: counted(one.errors),
+    "held back by": _held,
 }

@@ -15,6 +15,7 @@ from interlock.core import events as e
 from interlock.core.job import Usage
 from interlock.core.paths import bits
 from interlock.core.plan import Plan
+from interlock.core.states import AFTER_DECISION
 from interlock.ports import RunRow
 
 from .spread import Spread
@@ -107,13 +108,15 @@ class AgentFigures(msgspec.Struct):
 
     outcomes: of calls, how many ended how. refusals: by code of finding, how many replies were refused with it.
     errors: by kind, how many calls failed. hallucinations: replies refused for what they state. waits_ms: from when a
-    step could have started to when it did. recoveries_ms: from a step's first setback to its commit.
+    step could have started to when it did. recoveries_ms: from a step's first setback to its commit. holds: by gate,
+    how many calls it did not let through. held_ms: from when a gate first kept a step from its next call to that call.
     """
 
     attempts: int = 0
     outcomes: Counter[str] = msgspec.field(default_factory=Counter)
     refusals: Counter[str] = msgspec.field(default_factory=Counter)
     errors: Counter[str] = msgspec.field(default_factory=Counter)
+    holds: Counter[str] = msgspec.field(default_factory=Counter)
     hallucinations: int = 0
     late: int = 0
     steps: int = 0
@@ -123,6 +126,7 @@ class AgentFigures(msgspec.Struct):
     latency_ms: Spread = msgspec.field(default_factory=Spread)
     waits_ms: Spread = msgspec.field(default_factory=Spread)
     recoveries_ms: Spread = msgspec.field(default_factory=Spread)
+    held_ms: Spread = msgspec.field(default_factory=Spread)
     spent: Spent = msgspec.field(default_factory=Spent)
     per_run: PerRun = msgspec.field(default_factory=PerRun)
 
@@ -162,12 +166,17 @@ class AgentFigures(msgspec.Struct):
         """A call failed."""
         _count(self.errors, kind)
 
+    def hold(self, gate: str) -> None:
+        """A gate did not let a call through."""
+        _count(self.holds, gate)
+
     def include(self, other: "AgentFigures") -> None:
         """The figures of another agent, but for those of whole runs."""
         for counts, more in (
             (self.outcomes, other.outcomes),
             (self.refusals, other.refusals),
             (self.errors, other.errors),
+            (self.holds, other.holds),
         ):
             counts.update(more)
         for name in ("attempts", "hallucinations", "late", "steps", "retries", "dead"):
@@ -176,6 +185,7 @@ class AgentFigures(msgspec.Struct):
         self.latency_ms.include(other.latency_ms)
         self.waits_ms.include(other.waits_ms)
         self.recoveries_ms.include(other.recoveries_ms)
+        self.held_ms.include(other.held_ms)
         self.spent.include(other.spent)
 
     def to_dict(self) -> dict[str, Any]:
@@ -213,6 +223,7 @@ class AgentFigures(msgspec.Struct):
             "latency_ms": self.latency_ms.to_dict(),
             "between_steps_ms": self.waits_ms.to_dict(),
             "recovery_ms": self.recoveries_ms.to_dict(),
+            "gates": {"held": _ordered(self.holds), "waiting_ms": self.held_ms.to_dict()},
             **self.spent.to_dict(),
             "per_run": self.per_run.to_dict(),
         }
@@ -298,7 +309,7 @@ class Figures:
 
 
 class _Call(msgspec.Struct):
-    """A call in flight."""
+    """A call in flight, or one that a gate holds back; at_us: since when."""
 
     agent: str
     at_us: int
@@ -321,12 +332,14 @@ class _Fold:
         self._started_us = 0
         self._steps: dict[str, _Step] = {}
         self._calls: dict[str, _Call] = {}
+        # Whose call a gate first held back, of steps that wait for their next one.
+        self._held: dict[str, _Call] = {}
         self._callees: dict[tuple[str, int], str] = {}
         # When each step ended, by its number in the plan; a for_each step ends with the last of its items.
         self._ended_us: dict[int, int] = {}
         self._expanded_us: dict[int, int] = {}
 
-    def hear(self, event: e.AnyEvent) -> None:
+    def hear(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912 - the dispatcher: one case per event
         """One more event. Those that no figure hangs on, among them all kinds to come, are passed over."""
         match event:
             case e.AttemptStarted():
@@ -346,7 +359,17 @@ class _Fold:
                 self._step_ended(event.step, event.at_us)
             case e.StepBuried():
                 self._figures.of(self._owner(event.step)).dead += 1
+                self._held.pop(event.step, None)
                 self._step_ended(event.step, event.at_us)
+            case e.CallHeld():
+                self._figures.of(event.agent).hold(event.gate)
+                self._held.setdefault(event.step, _Call(event.agent, event.at_us))
+            case e.QuestionAnswered():
+                if AFTER_DECISION.get(event.decision) == "committed":
+                    self._committed(event)
+            case e.RunReopened():
+                for step in self._steps.keys() & set(event.steps):
+                    self._steps[step].is_retried = False
             case e.RunCancelled():
                 for call in self._calls.values():
                     self._figures.of(call.agent).outcomes["cancelled"] += 1
@@ -359,6 +382,9 @@ class _Fold:
         self._calls[event.step] = _Call(event.agent, event.at_us)
         self._callees[event.step, event.attempt] = event.agent
         self.spent.setdefault(event.agent, Spent())
+        held = self._held.pop(event.step, None)
+        if held is not None:
+            self._figures.of(held.agent).held_ms.add((event.at_us - held.at_us) / 1_000)
         step, owner = self._steps.get(event.step), self._figures.of(self._owner(event.step, event.agent))
         if step is None:
             self._steps[event.step] = _Step()
@@ -415,7 +441,7 @@ class _Fold:
         step.setback_us = event.at_us if step.setback_us is None else step.setback_us
         return step
 
-    def _committed(self, event: e.AttemptCommitted) -> None:
+    def _committed(self, event: e.AttemptCommitted | e.QuestionAnswered) -> None:
         """A step is done, whoever did it."""
         step = self._steps.get(event.step)
         if step is not None and step.setback_us is not None:
