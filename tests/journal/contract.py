@@ -14,9 +14,11 @@ import pytest
 from msgspec import Raw
 
 import interlock.core.events as e
-from interlock.core.job import Question
+from interlock.core.breaker import Moved
+from interlock.core.gate import AtGate, Gate, Grant, Outcome
+from interlock.core.job import Question, Usage
 from interlock.errors import JournalError, JournalTooNew, RunNotFound, StaleDriver
-from interlock.ports import Batch, Journal, LetterRow, Letters, Opening, Request, WaitingQuestion
+from interlock.ports import MOVES_KEPT_MAX, Batch, Journal, LetterRow, Letters, Opening, Request, WaitingQuestion
 
 TEAM, PLAN = "t" * 64, "p" * 64
 OPENING = Opening(TEAM, PLAN, "team.yaml")
@@ -82,6 +84,21 @@ async def refused(error: type[Exception], journal: Journal, *append: Any, **opti
             await journal.run(run_id)
     else:
         assert await journal.load(run_id) == before
+
+
+TRIPPED = Moved(5, "open", "2 bad outputs in a row", "ann")
+BAD, GOOD = Outcome("k", 5, "refused", None, Usage(1, 2, 0.5), "no sum"), Outcome("l", 6, "committed", 0.5, Usage())
+
+
+def counted(found: Sequence[AtGate]) -> int:
+    """A turn that tells how many there were before it."""
+    found[0].gate.ended += 1
+    return found[0].gate.ended - 1
+
+
+def outcomes(found: Sequence[AtGate]) -> list[Outcome]:
+    """A turn that tells what it was told."""
+    return list(found[0].outcomes)
 
 
 class Opened:
@@ -896,3 +913,115 @@ class JournalContract:
         await asyncio.gather(journal.close(), journal.close())
         await asyncio.gather(*appends)
         assert len(await other.load("r")) == 50
+
+    # --- gates ---
+
+    @in_loop
+    async def test_a_turn_changes_gates_and_returns_what_it_says(self, opened):
+        journal = opened.open()
+
+        def turn(found):
+            assert [(at.gate, list(at.outcomes), at.moved) for at in found] == [(Gate(), [], []), (Gate(), [], [])]
+            found[0].gate.ended = 7
+            found[1].gate.grants["k"] = Grant(5, 6, 1)
+            found[1].moved.append(TRIPPED)
+            return "said"
+
+        assert await journal.at_gates(["t/a", "t/"], turn) == "said"
+        assert [(name, at.gate, list(at.outcomes), list(at.moved)) for name, at in await journal.gates()] == [
+            ("t/", Gate(grants={"k": Grant(5, 6, 1)}), [], [TRIPPED]),
+            ("t/a", Gate(ended=7), [], []),
+        ]
+
+    @in_loop
+    async def test_handles_see_what_each_other_do_at_gates(self, opened):
+        one, other = opened.open(), opened.open()
+        for number, journal in enumerate((one, other, other, one)):
+            assert await journal.at_gates(["t/a"], counted) == number
+
+    @in_loop
+    async def test_turns_at_the_same_time_come_one_after_the_other(self, opened):
+        handles = [opened.open() for _ in range(3)]
+        turns = [journal.at_gates(["t/a"], counted) for _ in range(20) for journal in handles]
+        assert sorted(await asyncio.gather(*turns)) == list(range(60))
+
+    @in_loop
+    async def test_a_turn_that_raises_changes_nothing(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await journal.append("r", 1, [attempt(1)], told=[("t/a", BAD)])
+        await journal.at_gates(["t/b"], counted)
+
+        def fails(found):
+            assert list(found[0].outcomes) == [BAD]
+            for at in found:
+                counted([at])
+                at.gate.grants["k"] = Grant(5)
+                at.gate.requests.slots.append((1, 1))
+                at.gate.ledger.spent.calls += 1
+                at.gate.breaker.state = "open"
+                at.moved.append(TRIPPED)
+            raise ZeroDivisionError
+
+        before = await journal.gates()
+        with pytest.raises(ZeroDivisionError):
+            await journal.at_gates(["t/a", "t/b"], fails)
+        assert await journal.gates() == before
+        assert await journal.at_gates(["t/a"], outcomes) == [BAD]
+
+    @in_loop
+    async def test_what_is_told_comes_in_order_and_once(self, opened):
+        journal, other = opened.open(), opened.open()
+        await open_run(journal)
+        await journal.append("r", 1, [attempt(1)], told=[("t/a", BAD), ("t/", BAD), ("t/a", GOOD)])
+        await journal.append("r", 2, [attempt(2)], told=[("t/a", BAD)])
+
+        assert await other.at_gates(["t/a"], outcomes) == [BAD, GOOD, BAD]
+        assert await journal.at_gates(["t/a"], outcomes) == []
+        assert await journal.at_gates(["t/"], outcomes) == [BAD]
+
+    @in_loop
+    async def test_gates_that_were_only_told_something_are_listed(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await journal.append("r", 1, [attempt(1)], told=[("t/a", BAD)])
+        assert [(name, at.gate, list(at.outcomes)) for name, at in await journal.gates()] == [("t/a", Gate(), [BAD])]
+
+    @in_loop
+    async def test_looking_at_gates_changes_nothing(self, opened):
+        journal = opened.open()
+        await journal.at_gates(["t/a"], counted)
+        ((_, at),) = await journal.gates()
+        at.gate.ended = 99
+        assert await journal.at_gates(["t/a"], counted) == 1
+
+    @in_loop
+    async def test_an_append_that_is_refused_tells_nothing(self, opened):
+        journal, other = opened.open(), opened.open()
+        await open_run(journal)
+        for handle, seq in ((journal, 0), (journal, 2), (other, 1)):
+            with pytest.raises(StaleDriver):
+                await handle.append("r", seq, [attempt(1)], told=[("t/a", BAD)])
+        with pytest.raises(StaleDriver):
+            await other.append("r", 0, [STARTED], opening=OPENING, told=[("t/a", BAD)])
+        assert await journal.at_gates(["t/a"], outcomes) == []
+
+    @in_loop
+    async def test_of_what_a_breaker_did_the_newest_is_kept(self, opened):
+        journal = opened.open()
+        moves = [Moved(number, "open", "bad") for number in range(MOVES_KEPT_MAX + 7)]
+        await journal.at_gates(["t/b"], lambda found: found[0].moved.append(TRIPPED))
+        for some in (moves[:50], moves[50:60], moves[60:]):
+            await journal.at_gates(["t/a"], lambda found, some=some: found[0].moved.extend(some))
+
+        (_, at), (_, beside) = await journal.gates()
+        assert list(at.moved) == moves[: -MOVES_KEPT_MAX - 1 : -1]
+        assert list(beside.moved) == [TRIPPED]
+
+    @in_loop
+    async def test_a_closed_journal_has_no_gates(self, opened):
+        journal = opened.open()
+        await journal.close()
+        for use in (journal.gates, lambda: journal.at_gates(["t/a"], counted)):
+            with pytest.raises(JournalError, match="the journal is closed"):
+                await use()

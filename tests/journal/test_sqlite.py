@@ -22,7 +22,24 @@ from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Batch, LetterRow, Letters, Opening, Request, WaitingQuestion
 
 from .conftest import opened
-from .contract import CANCEL, ENDED, OPENING, PARKED, PLAN, STARTED, TEAM, attempt, buried, ids, in_loop, open_run
+from .contract import (
+    BAD,
+    CANCEL,
+    ENDED,
+    OPENING,
+    PARKED,
+    PLAN,
+    STARTED,
+    TEAM,
+    TRIPPED,
+    attempt,
+    buried,
+    counted,
+    ids,
+    in_loop,
+    open_run,
+    outcomes,
+)
 from .processes import Process
 
 FORMAT = len(store.MIGRATIONS)
@@ -682,3 +699,56 @@ async def test_a_journal_whose_file_is_gone_takes_nothing_more(path):
         SqliteJournal(path)._store.close()
         with pytest.raises(JournalError, match="was replaced by another file while it was in use"):
             await journal.append("r", 1, [attempt(1)])
+
+
+# --- gates ---
+
+
+@in_loop
+async def test_a_journal_of_the_first_format_has_gates_from_now_on(path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(store, "MIGRATIONS", store.MIGRATIONS[:1])
+        store.SqliteStore(path).close()
+        assert sql(path, "PRAGMA user_version") == [(1,)]
+    async with opened(path) as journal:
+        assert await journal.gates() == []
+        await open_run(journal)
+        await journal.append("r", 1, [attempt(1)], told=[("t/a", BAD)])
+        assert await journal.at_gates(["t/a"], outcomes) == [BAD]
+    assert sql(path, "PRAGMA user_version") == [(FORMAT,)]
+
+
+@pytest.mark.parametrize("broken", ["append", "tell"])
+@in_loop
+async def test_a_fact_and_what_it_tells_become_durable_together(path, broken):
+    async with opened(path) as journal:
+        await open_run(journal)
+        queries = journal._store._sql
+        kept, queries[broken] = queries[broken], "INSERT INTO nowhere VALUES (1)"
+        with pytest.raises(JournalError):
+            await journal.append("r", 1, [attempt(1)], told=[("t/a", BAD)])
+        queries[broken] = kept
+    async with opened(path) as journal:
+        assert await journal.load("r") == [STARTED]
+        assert await journal.gates() == []
+
+
+@pytest.mark.parametrize("broken", ["fold", "move", "keep_gate"])
+@in_loop
+async def test_a_turn_becomes_durable_as_a_whole(path, broken):
+    async with opened(path) as journal:
+        await open_run(journal)
+        await journal.append("r", 1, [attempt(1)], told=[("t/a", BAD)])
+        queries = journal._store._sql
+        kept, queries[broken] = queries[broken], "INSERT INTO nowhere VALUES (1)"
+
+        def turn(found):
+            found[0].moved.append(TRIPPED)
+            return counted(found)
+
+        with pytest.raises(JournalError):
+            await journal.at_gates(["t/a"], turn)
+        queries[broken] = kept
+    async with opened(path) as journal:
+        ((_, at),) = await journal.gates()
+        assert (list(at.outcomes), at.gate.ended, at.moved) == ([BAD], 0, [])

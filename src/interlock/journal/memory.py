@@ -9,9 +9,7 @@ import msgspec
 
 from interlock.core.breaker import Moved
 from interlock.core.events import AnyEvent, RunStarted, encode
-from interlock.core.gate import AtGate, Gate, Outcome
-from interlock.core.gate import decode as decode_gate
-from interlock.core.gate import encode as encode_gate
+from interlock.core.gate import AtGate, Gate, Outcome, copied
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound, StaleDriver
 from interlock.ports import (
@@ -224,16 +222,18 @@ class MemoryJournal:
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         try:
             done.set_result(self._at_gates(names, turn))
-        except JournalError as error:
+        except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the turn
             done.set_exception(error)
         return done
 
     def _at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
         self._check_open()
         store = self.store
-        found = [AtGate(store.gates.setdefault(name, Gate()), store.told.pop(name, ())) for name in names]
+        found = [AtGate(copied(store.gates.get(name) or Gate()), store.told.get(name, ())) for name in names]
         result = turn(found)
         for name, at in zip(names, found, strict=True):
+            store.gates[name] = at.gate
+            store.told.pop(name, None)
             if at.moved:
                 store.moves[name] = [*at.moved[::-1], *store.moves.get(name, ())][:MOVES_KEPT_MAX]
         return result
@@ -243,10 +243,12 @@ class MemoryJournal:
         self._check_open()
         store = self.store
         names = sorted({*store.gates, *store.told})
-        copies = [decode_gate(encode_gate(store.gates.get(name, Gate()))) for name in names]
         return [
-            (name, AtGate(gate, store.told.get(name, ()), store.moves.get(name, [])))
-            for name, gate in zip(names, copies, strict=True)
+            (
+                name,
+                AtGate(copied(store.gates.get(name) or Gate()), [*store.told.get(name, ())], store.moves.get(name, [])),
+            )
+            for name in names
         ]
 
     async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:

@@ -121,6 +121,10 @@ INSERT INTO gate (name, state) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET 
 -- name: move
 INSERT INTO moved (gate, data) VALUES (?, ?);
 
+-- name: forget_moves: all but the newest
+DELETE FROM moved WHERE gate = ?1 AND number <=
+    (SELECT number FROM moved WHERE gate = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2);
+
 -- name: gates: by name, those that were only told something among them
 SELECT name FROM gate UNION SELECT gate FROM told ORDER BY 1;
 

@@ -75,7 +75,7 @@ class SqliteJournal:
 
     async def gates(self) -> list[tuple[str, AtGate]]:
         """See ports.Journal."""
-        return await self._read(self._store.gates)
+        return await self._change(self._store.gates)
 
     async def load(self, run_id: str) -> list[AnyEvent]:
         """See ports.Journal."""

@@ -316,11 +316,13 @@ class SqliteStore:
                 self._run_query("fold", name)
             for moved in at.moved:
                 self._run_query("move", name, encode(moved))
+            if at.moved:
+                self._run_query("forget_moves", name, MOVES_KEPT_MAX)
             self._run_query("keep_gate", name, encode(at.gate))
         return result
 
     def gates(self) -> list[tuple[str, AtGate]]:
-        """All gates, as they are."""
+        """All gates, as they are at one moment."""
         return [(name, self._at(name)) for (name,) in self._run_query("gates")]
 
     def _at(self, name: str) -> AtGate:
