@@ -27,6 +27,7 @@ PAGES = [
     "docs/agents-command.md",
     "docs/guardrails.md",
     "docs/grounding.md",
+    "docs/breakers.md",
     "docs/secrets.md",
     "docs/tools.md",
     "docs/people.md",

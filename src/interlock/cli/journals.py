@@ -1,13 +1,13 @@
 """Reading the journal for commands that drive nothing."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
 from interlock.core.events import AnyEvent
 from interlock.core.values import content_hash
-from interlock.errors import JournalError, RunNotFound
+from interlock.errors import InterlockError, JournalError, RunNotFound
 from interlock.history import Record
 from interlock.ports import Journal, RunRow
 from interlock.team import Team
@@ -18,6 +18,7 @@ from .text import plural
 
 LAST = "last"
 MATCHES_SHOWN = 5
+RUNS_LOOKED_AT = 1_000
 
 
 @asynccontextmanager
@@ -56,6 +57,26 @@ async def record(journal: Journal, name: str) -> Record:
         message = f"the journal is damaged: what it keeps of run {row.run_id} can't be read ({error})"
         raise JournalError(message, fix="restore it from a copy") from error
     return Record(row, content_hash(document), rules, events)
+
+
+async def teams(journal: Journal, wanted: Collection[str] = ()) -> dict[str, Team]:
+    """The teams of a journal as their newest runs know them, by name, or by the path of the file where they have none.
+
+    wanted: names to look for among all runs, where those of late don't have them.
+    """
+    found: dict[str, Team] = {}
+    seen: set[tuple[str, str]] = set()
+    for limit in (RUNS_LOOKED_AT, 0):
+        for row in await journal.runs(limit=limit):
+            if (row.team, row.source) in seen:
+                continue
+            seen.add((row.team, row.source))
+            with suppress(InterlockError, msgspec.DecodeError):  # a damaged one must not hide the others
+                team = Team.of_document(await journal.blob(row.team))
+                found.setdefault(team.name or row.source, team)
+        if found.keys() >= set(wanted):
+            break
+    return found
 
 
 async def _row_and_events(journal: Journal, row: RunRow) -> tuple[RunRow, list[AnyEvent]]:

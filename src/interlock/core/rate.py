@@ -103,6 +103,14 @@ def _first(booked: Booked, rate: Rate, at_us: int) -> int:
     return bisect_left(booked.slots, ((at_us - SOON_US - rate.period_us) // _width(rate),))
 
 
+def taken(booked: Booked, rate: Rate, now_us: int) -> tuple[int, int]:
+    """How much of what was booked has begun and counts now, and how much is booked for later."""
+    width = _width(rate)
+    counted = [slot for slot in booked.slots if _gone_us(slot[0], width, rate) > now_us]
+    begun = sum(amount for number, amount in counted if number * width <= now_us)
+    return begun, sum(amount for _, amount in counted) - begun
+
+
 def _width(rate: Rate) -> int:
     return max(1, rate.period_us // SLOTS)
 

@@ -5,7 +5,7 @@ context. A `Replay` folds the events again, one `Moment` after another, and name
 journaled and what the machine computes; `Handed` is one call as its agent saw it. A `Lineage` leads from a value back
 to the request, one `Origin` at a time. A `Difference` is where two runs part. A `Letter` is a step that was given up.
 `sentence` says an event in words. `Figures` are what many runs come to, agent by agent; a `Spread` of them, their
-percentiles.
+percentiles. The `Standing` of a gate is what it keeps of all runs on a journal.
 """
 
 from .difference import Contrast, Difference, Divergence, compare
@@ -15,6 +15,7 @@ from .lineage import Lineage, Origin, lineage
 from .record import Record
 from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
 from .spread import Spread
+from .standing import BudgetStanding, RateStanding, Standing, standing
 from .story import (
     Attempt,
     Decided,
@@ -34,6 +35,7 @@ from .telling import sentence, some, visible, why_held
 __all__ = [
     "AgentFigures",
     "Attempt",
+    "BudgetStanding",
     "Contrast",
     "Decided",
     "Difference",
@@ -48,9 +50,11 @@ __all__ = [
     "Moment",
     "Move",
     "Origin",
+    "RateStanding",
     "Record",
     "Replay",
     "Spread",
+    "Standing",
     "StepStory",
     "Story",
     "WaitEnding",
@@ -64,6 +68,7 @@ __all__ = [
     "replay",
     "sentence",
     "some",
+    "standing",
     "story",
     "timestamp",
     "to_redrive_elsewhere",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from interlock.core import paths
+from interlock.core.gate import GatePolicy
 from interlock.core.plan import Plan, Step, hint
 from interlock.core.rules import PROBLEMS_MAX, Rules, role_problems, stand_ins
 from interlock.core.scope import ReducerKind, Sharing
@@ -124,12 +125,17 @@ class Team:
         return Sharing(self.reducers, self.succession, stand_ins(self.roles))
 
     @cached_property
+    def gate(self) -> GatePolicy:
+        """What calls of all agents together must pass."""
+        return gate_of(rate=self.rate, budget=self.budget)
+
+    @cached_property
     def rules(self) -> Rules:
         """What every run is held to, compiled and proved once. Raises TeamError: no plan, or one with a problem."""
         if self.plan is None:
             raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
-        gate, budget = gate_of(rate=self.rate, budget=self.budget), run_budget_of(self.budget)
-        return Rules(self.plan, self.roles, self.sharing, self.limits, guard(self.folder), gate, budget)
+        budget = run_budget_of(self.budget)
+        return Rules(self.plan, self.roles, self.sharing, self.limits, guard(self.folder), self.gate, budget)
 
     @cached_property
     def document(self) -> bytes:
