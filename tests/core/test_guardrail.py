@@ -8,7 +8,7 @@ import pytest
 import interlock.core.events as e
 from interlock.core.context import View
 from interlock.core.events import Finding
-from interlock.core.guardrail import FINDINGS_MAX, Draft, Opinion, Panel, Seat
+from interlock.core.guardrail import FINDINGS_MAX, FINE, Draft, Opinion, Panel, Seat
 from interlock.core.job import DELETE, Question, Reply
 from interlock.core.plan import Plan, Step
 from interlock.core.policy import Policy
@@ -85,6 +85,10 @@ def test_the_score_is_the_weighted_mean():
 def test_by_default_whatever_is_found_refuses():
     assert said(Says(1.0)) == (True, 1.0, {"says": 1.0})
     assert said(Says(0.999)) == (False, 0.999, {"says": 0.999})
+
+
+def test_what_nothing_is_said_against_scores_in_full():
+    assert said(Says(FINE), Says(FINE, name="other")) == (True, 1.0, {"says": 1.0, "other": 1.0})
 
 
 def test_weights_that_binary_fractions_cannot_hold_reach_the_threshold_all_the_same():
@@ -308,6 +312,15 @@ def test_a_fallback_is_held_to_its_own_guardrails_and_the_steps():
     assert run.reply("a", {"x": 1}) == ["call bob for a #2"]
     run.start("a")
     assert run.judge("a", {"x": 1}).scores == {"of bob": 1.0, "of step": 1.0}
+
+
+def test_all_guardrails_are_told_with_their_places():
+    mine, its = Says(name="mine"), Says(name="its")
+    rules = guarded(its, own=[mine]).rules
+    assert [*rules.guardrails()] == [
+        (("agents", "ann", "guardrails", "0"), mine),
+        (("plan", "a", "guardrails", "0"), its),
+    ]
 
 
 def test_a_guardrail_of_the_agent_rests_where_a_step_cannot_write_what_it_looks_at():
