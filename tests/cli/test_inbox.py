@@ -276,3 +276,48 @@ def test_what_agents_ask_can_not_control_the_terminal(desk):
     for words in (["list"], ["show", "last"]):
         assert "\x1b" not in desk.run("inbox", *words).out
     assert json.loads(desk.run("inbox", "list", "--json").out)["questions"][0]["question"] == "may \x1b[2J I?"
+
+
+ESCALATED = """\
+agents:
+  worker:
+    allowed_actions: [work]
+    context_access: [text]
+    write_permissions: [first]
+    use: agents:work
+    retries: 0
+    schema: {properties: {first: {type: integer}}}
+    escalate: {deadline: DEADLINE, then: default, default: {first: 0}}
+plan:
+  - {id: work, agent: worker, action: work}
+"""
+
+
+def escalated(desk, deadline="9d"):
+    (desk.folder / "team.yaml").write_text(ESCALATED.replace("DEADLINE", deadline))
+    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "five"), "--json")
+    assert ended.code == 3, ended.err
+    return ended.runs[0]["run_id"]
+
+
+def test_a_refused_reply_is_shown_with_its_findings_and_edited(desk):
+    run_id = escalated(desk)
+    out = desk.run("inbox", "show", run_id).out
+    for text in ("why a person is needed", "until ", "in 8 d", '"first": "five"', "Expected `int`, got `str`"):
+        assert text in out
+    document = desk.json("inbox", "show", run_id)
+    assert document["allowed"] == ["approve", "edit", "write", "retry", "reject"]
+    assert document["reply_to_approve"] == {"first": "five"}
+    assert document["due"] is not None
+    assert "Expected `int`" in desk.run("inbox", "approve", run_id).err
+    ended = desk.run("inbox", "edit", run_id, "--set", "first=5", "--json")
+    assert (ended.code, ended.runs[0]["context"]["first"]) == (0, 5)
+
+
+def test_what_is_overdue_takes_the_declared_way_at_resume(desk):
+    run_id = escalated(desk, "10ms")
+    assert "overdue" in desk.run("inbox", "show", run_id).out
+    ended = desk.run("resume", "--json")
+    assert (ended.code, ended.runs[0]["context"]["first"]) == (0, 0)
+    assert desk.json("explain", run_id, "first")["origins"][0]["agent"] == "default"
+    assert "nobody has answered in time; the default is taken" in desk.run("replay", run_id).out

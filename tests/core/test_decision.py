@@ -89,7 +89,9 @@ def test_the_next_attempt_is_told_what_the_person_said_and_about_what():
         ({"x": {"a": 1}}, {"x.a.c": 2}, {"x": {"a": {"c": 2}}}),
         ({"x.a": 1, "x.b": 2, "y": 3}, {"x": {"c": 4}}, {"y": 3, "x": {"c": 4}}),
         ({"x": [1]}, {"x.a": 2}, {"x": [1], "x.a": 2}),
-        ({"x": {"a": 1}}, {"x": DELETE}, {"x": DELETE}),
+        ({"x": {"a": 1}, "y": 2}, {"x": DELETE}, {"y": 2}),
+        ({"x.a": 1, "x.b": 2, "y": 2}, {"x": DELETE}, {"y": 2}),
+        ({"y": 2}, {"x": DELETE}, {"y": 2, "x": DELETE}),
         ({"x": 1}, {"x..": 2}, {"x": 1, "x..": 2}),
     ],
 )

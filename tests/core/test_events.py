@@ -97,6 +97,18 @@ GOLDEN = [
         b'{"t":"question_asked","at_us":8,"step":"a","attempt":1,"question":{"text":"Why?"}}',
     ),
     (
+        e.QuestionAsked(8, "a", 1, Question("Why?"), due_us=9),
+        b'{"t":"question_asked","at_us":8,"step":"a","attempt":1,"question":{"text":"Why?"},"due_us":9}',
+    ),
+    (
+        e.StepEscalated(8, "a", 3, "it broke", 9),
+        b'{"t":"step_escalated","at_us":8,"step":"a","attempt":3,"reason":"it broke","due_us":9}',
+    ),
+    (
+        e.QuestionExpired(9, "a", 3, "default", {"x": Raw(b"1")}, "why"),
+        (b'{"t":"question_expired","at_us":9,"step":"a","attempt":3,"then":"default","writes":{"x":1},"reason":"why"}'),
+    ),
+    (
         e.QuestionAnswered(
             8, "a", 1, "person:eve", "edit", "why", {"x": Raw(b"1")}, ("y",), ("*",), "the amount was wrong"
         ),

@@ -132,6 +132,8 @@ def line(thing: Any) -> str:
             return f"expanded {thing.step} {bytes(thing.items).decode()}"
         case e.StepSkipped():
             return f"skipped {thing.step}: {thing.reason}"
+        case e.StepEscalated():
+            return f"escalated {thing.step}: {thing.reason}"
         case e.StepBuried():
             return f"buried {thing.step}: {thing.reason}"
         case e.RunParked():

@@ -379,3 +379,145 @@ def test_through_another_handle_on_one_file(tmp_path):
 def test_it_is_in_the_public_face():
     assert il.Orchestrator.decide is Engine.decide
     assert il.Orchestrator.inbox is Engine.inbox
+
+
+# --- deadlines ---
+
+DAY = 86_400.0
+WAYS = {
+    "dead": ({"deadline": "24h"}, "failed", {}),
+    "fallback": ({"deadline": "24h", "then": "fallback"}, "succeeded", {"s0": "by bob"}),
+    "default": (
+        {"deadline": "24h", "then": "default", "default": {"out.s0": "none"}},
+        "succeeded",
+        {"s0": "none"},
+    ),
+}
+
+
+async def by_bob(job: il.Job) -> Any:
+    if job.agent == "ann":
+        return il.Reply(ask=il.Question("may I?"))
+    return {"out.s0": "by bob"}
+
+
+def with_deadline(escalate: Any) -> il.Team:
+    bob = il.Agent("bob", scope=il.Scope(["act"], ["*"], ["*"]))
+    return team(step("s0", escalate=escalate), agents=[bob], fallback="bob")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_missed_deadline_takes_the_declared_way_months_and_a_restart_later(way):
+    escalate, status, out = WAYS[way]
+
+    async def main():
+        store, of = MemoryStore(), with_deadline(escalate)
+        async with engine(of, by_bob, journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+        await asyncio.sleep(3 * MONTH)
+        async with engine(of, by_bob, journal=MemoryJournal(store)) as running:
+            ended = [run async for run in running.resume()]
+            return ended, await running.inbox()
+
+    [ended], left = virtual.run(main())
+    assert (ended.status, left) == (status, [])
+    assert ended.context.get("out", {}) == out
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_missed_deadline_takes_the_declared_way_while_an_engine_is_open(way):
+    escalate, status, _ = WAYS[way]
+
+    async def main():
+        heard = []
+        store, of = MemoryStore(), with_deadline(escalate)
+        observe = lambda _, facts: heard.extend(type(fact).__name__ for fact in facts)  # noqa: E731 - it is short
+        async with engine(of, by_bob, journal=MemoryJournal(store), observers=[observe]) as running:
+            await running.run({}, run_id="run")
+            await asyncio.sleep(DAY - 5)
+            assert (await running.journal.run("run")).status == "parked"
+            await asyncio.sleep(10)
+            return (await running.journal.run("run")).status, heard
+
+    found, heard = virtual.run(main())
+    assert found == status
+    assert "QuestionExpired" in heard
+
+
+def test_a_deadline_in_a_run_that_goes_on_is_a_timer_and_an_answer_ends_it():
+    async def slow(job):
+        await asyncio.sleep(10 if job.step == "s1" else 0)
+        return await asking(job)
+
+    async def main(*, answered):
+        wait = {"deadline": "5s", "then": "default", "default": {"out.s0": "none"}}
+        of = team(step("s0", escalate=wait), step("s1"), timeout="1m")
+        async with engine(of, slow) as running:
+            task = asyncio.create_task(running.run({}, run_id="run"))
+            await asyncio.sleep(2)
+            if answered:
+                await asyncio.wait_for(running.decide("run", "s0", "answer", text="yes", by="eve"), 60)
+            ended = await task
+            return ended.context["out.s0"], ended.duration, await story(running, "run")
+
+    value, seconds, events = virtual.run(main(answered=False))
+    assert (value, seconds) == ("none", 10.0)
+    assert "QuestionExpired s0" in events
+    value, _, events = virtual.run(main(answered=True))
+    assert value == "yes"
+    assert "QuestionExpired s0" not in events
+
+
+def test_overdue_runs_are_gone_on_with_in_the_order_of_their_deadlines():
+    async def main():
+        store, of = MemoryStore(), with_deadline(WAYS["default"][0])
+        async with engine(of, by_bob, journal=MemoryJournal(store)) as running:
+            for run_id in ("c", "a", "b"):
+                await running.run({}, run_id=run_id)
+                await asyncio.sleep(1)
+        await asyncio.sleep(DAY * 2)
+        async with engine(of, by_bob, journal=MemoryJournal(store)) as running:
+            return [run.run_id async for run in running.resume(width=1)]
+
+    assert virtual.run(main()) == ["c", "a", "b"]
+
+
+def test_an_engine_sees_to_what_another_process_has_parked():
+    async def main():
+        store, of = MemoryStore(), with_deadline(WAYS["default"][0])
+        async with engine(of, by_bob, journal=MemoryJournal(store)) as watching:
+            async with engine(of, by_bob, journal=MemoryJournal(store)) as running:
+                await running.run({}, run_id="run")
+            await asyncio.sleep(DAY + 31)
+            return (await watching.journal.run("run")).status
+
+    assert virtual.run(main()) == "succeeded"
+
+
+def test_a_person_after_the_deadline_is_told_that_it_has_passed():
+    async def main():
+        store, of = MemoryStore(), with_deadline(WAYS["dead"][0])
+        async with engine(of, by_bob, journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+            await asyncio.sleep(DAY + 5)
+            with pytest.raises(DecisionRefused, match="the deadline has decided about it"):
+                await running.decide("run", "s0", "answer", text="yes", by="eve")
+
+    virtual.run(main())
+
+
+def test_attempts_that_are_used_up_are_a_persons_to_decide_about():
+    async def broken(job):
+        return {"out.s0": "five"}
+
+    async def main():
+        number = {"properties": {"out.s0": {"type": "integer"}}}
+        async with engine(team(step("s0", schema=number), retries=1, escalate=True), broken) as running:
+            run = await running.run({}, run_id="run")
+            assert run.reason == "s0 needs a person: out.s0: Expected `int`, got `str`"
+            [waiting] = await running.inbox()
+            assert waiting.attempt == 2
+            return await running.decide("run", "s0", "edit", writes={"out.s0": 5}, by="eve")
+
+    ended = virtual.run(main())
+    assert (ended.status, ended.context["out.s0"], ended.cost.calls) == ("succeeded", 5, 2)

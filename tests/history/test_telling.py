@@ -31,6 +31,13 @@ TOLD = [
     (e.AttemptInterrupted(0, "s", 1), "interrupted: the call was lost with its driver"),
     (e.ReplyArrivedLate(0, "s", 1), "attempt 1 replied too late: charged, not used"),
     (e.QuestionAsked(0, "s", 1, Question("may I?")), "asks: may I?"),
+    (e.StepEscalated(0, "s", 3, "no luck"), "needs a person: no luck"),
+    (e.QuestionExpired(0, "s", 3, "dead"), "nobody has answered in time; then: dead"),
+    (e.QuestionExpired(0, "s", 3, "dead", reason="no way"), "no way"),
+    (
+        e.QuestionExpired(0, "s", 3, "default", {"x": msgspec.Raw(b"1")}),
+        "nobody has answered in time; the default is taken: committed: wrote x",
+    ),
     (e.QuestionAnswered(0, "s", 1, "person:eve", "answer", "yes"), "person:eve answers: yes"),
     (e.QuestionAnswered(0, "s", 1, "person:eve", "retry"), "person:eve has it tried again"),
     (

@@ -23,7 +23,7 @@ from interlock.core import events as e
 from interlock.core.decision import Verb, decided
 from interlock.core.guardrail import Draft
 from interlock.core.machine import Machine
-from interlock.core.settlement import settled
+from interlock.core.settlement import expired, overdue, settled
 from interlock.engine.engine import Engine
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Request
@@ -250,6 +250,43 @@ def answered() -> Told:
     return told
 
 
+def escalated() -> Told:
+    """Steps whose attempts are used up, and questions that nobody answers in time: every way that can be declared."""
+    hour = {"deadline": "1h"}
+
+    def number(path: str) -> dict[str, Any]:
+        return {"properties": {path: {"type": "integer"}}}
+
+    team = il.Team(
+        [agent("ann", writes=["a", "b"], retries=0, fallback="deputy"), agent("deputy", writes=["a", "b"], retries=0)],
+        il.Plan([
+            step("edited", escalate=True, writes=["a.edited"], schema=number("a.edited.n")),
+            step("again", escalate=True, writes=["a.again"], schema=number("a.again.n")),
+            step("late", escalate=hour, writes=["a.late"]),
+            step("passed", escalate={**hour, "then": "fallback"}, writes=["a.passed"]),
+            step("filled", escalate={**hour, "then": "default", "default": {"a.filled": 0}}, writes=["a.filled"]),
+            step("barred", escalate={**hour, "then": "default", "default": {"b.c": 0}}, writes=["b"]),
+        ]),
+    )  # fmt: skip
+    told = Told(team, {"b": 1})
+    for name in ("edited", "again"):
+        for _ in range(2):
+            told.does(name, lambda job: {f"a.{job.step}.n": "5", f"a.{job.step}.note": "five"})
+    told.fails("late", "error", "it broke", retryable=False)
+    told.fails("late", "error", "it broke again", retryable=False)
+    for name in ("passed", "filled", "barred"):
+        told.does(name, lambda job: il.Reply(ask=il.Question(f"What of {job.step}?")))
+    told.decides("edited", "approve")
+    told.decides("edited", "edit", writes={"a.edited.n": 5, "a.edited.note": il.DELETE})
+    told.decides("again", "retry", text="a number")
+    told.does("again", lambda job: {"a.again.told": [*job.feedback]})
+    told.at_us += 3_600_000_000
+    for n in overdue(told.machine, told.at_us):
+        told.say(expired(told.machine, n, told.at_us))
+    told.does("passed", lambda job: {"a.passed": job.agent})
+    return told
+
+
 def withdrawn() -> Told:
     """A parked run, cancelled without a reason."""
     told = parked()
@@ -407,6 +444,7 @@ RUNS = (
     interrupted,
     parked,
     answered,
+    escalated,
     withdrawn,
     cancelled,
     faulty,

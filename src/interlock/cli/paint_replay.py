@@ -19,7 +19,15 @@ STEP_COLUMNS_MAX = 26
 MARK_COLUMNS = 2
 _HOUR_S = 3_600
 # What an event says of its own step by being there.
-_OBVIOUS = (e.AttemptStarted, e.AttemptCommitted, e.StepSkipped, e.StepBuried, e.StepExpanded, e.QuestionAsked)
+_OBVIOUS = (
+    e.AttemptStarted,
+    e.AttemptCommitted,
+    e.StepSkipped,
+    e.StepBuried,
+    e.StepExpanded,
+    e.QuestionAsked,
+    e.StepEscalated,
+)
 
 
 def show_moments(run: Record, moments: Sequence[Moment], settings: Settings) -> None:
@@ -161,7 +169,9 @@ _MARKED_AS = {
     e.AttemptFailed: "failed",
     e.AttemptInterrupted: "failed",
     e.QuestionAsked: "escalated",
+    e.StepEscalated: "escalated",
     e.QuestionAnswered: "ready",
+    e.QuestionExpired: "ready",
     e.AnswerRefused: "failed",
     e.BackoffEnded: "ready",
     e.StepExpanded: "running",

@@ -110,6 +110,10 @@ async def _find(names: Sequence[str], how: How) -> Found:
             if not names or batch.batch_id in names:
                 rows = batch.rows - len(await journal.runs(batch=batch.batch_id, limit=0))
                 waiting.append(Waiting(batch.batch_id, batch.team, batch.source, rows))
+        now_us = clock.now_us()
+        late = dict.fromkeys(one.run_id for one in await journal.questions() if 0 < one.due_us <= now_us)
+        overdue = [await journal.run(run_id) for run_id in late if run_id not in mine]
+        waiting += [Waiting(row.run_id, row.team, row.source, 1) for row in overdue if _wanted(names, row)]
         return Found(waiting, sum(row.run_id not in mine and _wanted(names, row) for row in running))
 
 

@@ -41,6 +41,15 @@ class SkipStep(Command, frozen=True, tag=True):
     reason: str
 
 
+class AskPerson(Command, frozen=True, tag=True):
+    """Record that a person is asked what to do about a step whose attempts are used up."""
+
+    step: str
+    attempt: int
+    reason: str
+    deadline_ms: int
+
+
 class BuryStep(Command, frozen=True, tag=True):
     """Record that a step is given up. agent: whose step it is; attempts: how many it had."""
 
@@ -63,7 +72,7 @@ class FinishRun(Command, frozen=True, tag=True):
     reason: str
 
 
-AnyCommand = CallAgent | StartTimer | ExpandStep | SkipStep | BuryStep | ParkRun | FinishRun
+AnyCommand = CallAgent | StartTimer | ExpandStep | SkipStep | AskPerson | BuryStep | ParkRun | FinishRun
 
 # What takes time or room and so is the shell's to do; the rest is recorded at once.
 FOR_THE_SHELL = (CallAgent, StartTimer)

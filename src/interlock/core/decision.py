@@ -25,7 +25,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     """What a person decides about one step.
 
     verb: answer (`text`, to an agent's question), retry (with `text` as advice), approve (the refused reply as it is),
-    edit (`writes` and `deletes` over those of the refused reply), write (them alone, in the agent's place), or reject.
+    edit (`writes` and `deletes` over those of the refused reply; to delete what it writes is to leave that out), write
+    (them alone, in the agent's place), or reject.
     attempt: which one is decided about; 0 for whichever waits.
     """
 
@@ -48,6 +49,7 @@ class Asked(msgspec.Struct, frozen=True):
     by_agent: bool = True
     reply: Mapping[str, Any] | None = None
     reads: tuple[str, ...] = ()
+    due_us: int = 0
 
     @property
     def verbs(self) -> tuple[Verb, ...]:
@@ -112,7 +114,10 @@ def told(asked: Asked, text: str, feedback: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def laid_over(writes: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes with changes: a path that lies inside of a written object changes that object."""
+    """Writes with changes: a path that lies inside of a written object changes that object.
+
+    DELETE for what is written leaves it out; for anything else it deletes.
+    """
     found = dict(writes)
     for given, value in changes.items():
         try:
@@ -120,8 +125,13 @@ def laid_over(writes: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
         except PathError:
             found[given] = value  # which is refused for it
             continue
-        for below in [other for other in found if other != path and paths.inside(other, path)]:
-            del found[below]
+        under = [other for other in found if paths.inside(other, path)]
+        if value is DELETE and under:
+            found = {other: kept for other, kept in found.items() if other not in under}
+            continue
+        for below in under:
+            if below != path:
+                del found[below]
         above = next((prefix for prefix in paths.prefixes(path) if isinstance(found.get(prefix), dict)), None)
         if above is None or path in found:
             found[path] = value

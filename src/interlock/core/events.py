@@ -144,13 +144,36 @@ class ReplyArrivedLate(Event, frozen=True, tag="reply_arrived_late"):
 
 
 class QuestionAsked(Event, frozen=True, tag="question_asked"):
-    """A step waits for a person."""
+    """An agent asks, and its step waits for a person; due_us: until when, 0 for ever."""
 
     step: str
     attempt: int
     question: Question
     usage: Usage | None = None
     reads: tuple[str, ...] = ()
+    due_us: int = 0
+
+
+class StepEscalated(Event, frozen=True, tag="step_escalated"):
+    """The attempts of a step are used up, and a person is asked; due_us: until when, 0 for ever."""
+
+    step: str
+    attempt: int
+    reason: str
+    due_us: int = 0
+
+
+class QuestionExpired(Event, frozen=True, tag="question_expired"):
+    """Nobody has answered in time. then: dead, fallback, or default, whose `writes` are committed.
+
+    reason: why the declared way could not be taken, where it was another.
+    """
+
+    step: str
+    attempt: int
+    then: str
+    writes: dict[str, Raw] = {}
+    reason: str = ""
 
 
 class QuestionAnswered(Event, frozen=True, tag="question_answered"):
@@ -253,7 +276,9 @@ AnyEvent = (
     | AttemptInterrupted
     | ReplyArrivedLate
     | QuestionAsked
+    | StepEscalated
     | QuestionAnswered
+    | QuestionExpired
     | AnswerRefused
     | BackoffEnded
     | StepExpanded

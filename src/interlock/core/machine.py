@@ -20,7 +20,7 @@ from .budget import NOTHING_USED, BudgetPolicy, Ledger, reserve, settle, settle_
 from .conditions import holds
 from .context import EVERYTHING, Bank, View
 from .decision import Asked, told
-from .job import Job, Usage, idempotency_key
+from .job import Job, Question, Usage, idempotency_key
 from .plan import Step
 from .rules import Duty, Rules
 from .states import AFTER_DECISION, BUSY, COUNTS_AS, DUE, LEGAL, REOPENED, TERMINAL, State, Status
@@ -64,6 +64,9 @@ class Machine:
         self._link = [0] * count
         self._duty = list(rules.first_duties)
         self._given_up: set[int] = set()
+        self._to_escalate: set[int] = set()
+        # Of steps that may be escalated, the reply that was refused last.
+        self._refused: dict[int, e.AttemptRefused] = {}
         self._lost: dict[int, int] = {}
         self._reissue: set[int] = set()
         self._waits: dict[int, tuple[int, int]] = {}
@@ -141,8 +144,12 @@ class Machine:
                 self._end(self.number[event.step], "dead", event.reason)
             case e.QuestionAsked():
                 self._question_asked(event)
+            case e.StepEscalated():
+                self._step_escalated(event)
             case e.QuestionAnswered():
                 self._question_answered(event)
+            case e.QuestionExpired():
+                self._question_expired(event)
             case e.AnswerRefused():
                 pass  # a mark for people: nothing has changed
             case e.AttemptInterrupted():
@@ -194,26 +201,24 @@ class Machine:
         self._settle(n, event.usage or NOTHING_USED)
         self._end(n, "committed", "")
 
-    def _commit(self, n: int, event: e.AttemptCommitted | e.QuestionAnswered) -> None:
+    def _commit(self, n: int, event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired) -> None:
         item = self.items.get(n)
-        self.bank.commit(
-            self.label[n],
-            event.writes,
-            event.deletes,
-            writer=n,
-            index=item[1] if item else 0,
-            reads=event.reads,
-        )
+        deletes, reads = ((), ()) if isinstance(event, e.QuestionExpired) else (event.deletes, event.reads)
+        index = item[1] if item else 0
+        self.bank.commit(self.label[n], event.writes, deletes, writer=n, index=index, reads=reads)
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         n = self.number[event.step]
         self.feedback[n] = tuple(finding.message for finding in event.findings)
+        if self.rules.escalations[self.label[n]] is not None:
+            self._refused[n] = event
         self._settle(n, event.usage or NOTHING_USED)
         self._setback(n, "; ".join(self.feedback[n]), again=True)
 
     def _attempt_failed(self, event: e.AttemptFailed) -> None:
         n = self.number[event.step]
         self._failures[n] += 1
+        self._refused.pop(n, None)
         self._settle(n, event.usage)
         wait_ms = self.duty(n).policy.wait_after(self._failures[n], event.retry_after_ms)
         self._setback(n, event.error, again=event.retryable, wait_ms=wait_ms)
@@ -234,9 +239,13 @@ class Machine:
         """From now on the agent at this place of the chain does the step; past its end, nobody."""
         duties = self.rules.duties[self.label[n]]
         if link == len(duties):
-            self._given_up.add(n)
+            self._give_up(n)
         else:
             self._link[n], self._duty[n] = link, duties[link]
+
+    def _give_up(self, n: int) -> None:
+        """Every attempt of a step is used up: a person is asked where that is declared."""
+        (self._given_up if self.rules.escalations[self.label[n]] is None else self._to_escalate).add(n)
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
         n = self.number[event.step]
@@ -244,7 +253,8 @@ class Machine:
         self._lost[n] = self._lost.get(n, 0) + 1
         if self._lost[n] > self.duty(n).policy.reissues_max:
             self.reasons[n] = f"its call was lost {self._lost[n]} times: whatever it does kills the process"
-            self._given_up.add(n)
+            self._refused.pop(n, None)
+            self._give_up(n)
         else:
             self._reissue.add(n)
         self._move(n, "ready")
@@ -252,17 +262,34 @@ class Machine:
     def _question_asked(self, event: e.QuestionAsked) -> None:
         n = self.number[event.step]
         self.reasons[n] = event.question.text
-        self.questions[n] = Asked(event.attempt, event.question, reads=event.reads)
         self._settle(n, event.usage or NOTHING_USED)
+        self._ask(n, Asked(event.attempt, event.question, reads=event.reads, due_us=event.due_us))
+
+    def _step_escalated(self, event: e.StepEscalated) -> None:
+        n = self.number[event.step]
+        self._to_escalate.discard(n)
+        refused = self._refused.pop(n, None)
+        reply = msgspec.json.decode(refused.reply) if refused else None
+        reads = refused.reads if refused else ()
+        kept = reply if isinstance(reply, dict) else None
+        self._ask(n, Asked(event.attempt, Question(event.reason), False, kept, reads, event.due_us))
+
+    def _ask(self, n: int, asked: Asked) -> None:
+        self.questions[n] = asked
         self._move(n, "escalated")
+        if asked.due_us:
+            self._due[n] = None  # its timer
+
+    def _unpark(self) -> None:
+        if self.status == "parked":
+            self.status, self.reason = "running", ""
 
     def _question_answered(self, event: e.QuestionAnswered) -> None:
         n = self.number[event.step]
         asked, after = self.questions.pop(n), AFTER_DECISION[event.decision]
         assert asked.attempt == event.attempt, f"{event.step}: attempt {event.attempt} is not the one that asked"
         self.decided_by[n] = event.by
-        if self.status == "parked":
-            self.status, self.reason = "running", ""
+        self._unpark()
         if after == "committed":
             self._commit(n, event)
             self._end(n, "committed", "")
@@ -273,8 +300,34 @@ class Machine:
         else:
             self.answers[n] = event.text or self.answers.get(n, "")
             self.feedback[n] = told(asked, event.text, self.feedback.get(n, ()))
-            self._tries[n] -= 1  # to ask a person uses up no retry
+            if asked.by_agent:
+                self._tries[n] -= 1  # to ask a person uses up no retry
+            else:
+                self._begin_anew(n)
         self._move(n, after)
+
+    def _begin_anew(self, n: int) -> None:
+        """All attempts again, from the first agent of the chain on."""
+        self._link[n], self._duty[n] = 0, self.rules.duties[self.label[n]][0]
+        self._tries[n] = self._failures[n] = self._lost[n] = 0
+
+    def _question_expired(self, event: e.QuestionExpired) -> None:
+        n = self.number[event.step]
+        asked = self.questions.pop(n)
+        self.decided_by[n] = "the deadline"
+        self._unpark()
+        if event.then == "default":
+            self._commit(n, event)
+            self._end(n, "committed", "")
+            return
+        self.reasons[n] = event.reason or f"nobody has answered in time: {asked.question.text}"
+        following = self._link[n] + 1
+        if event.then == "fallback" and following < len(self.rules.duties[self.label[n]]):
+            self._hand_on(n, following)
+            self._tries[n] = self._failures[n] = 0
+        else:
+            self._given_up.add(n)
+        self._move(n, "ready")
 
     def _call_held(self, event: e.CallHeld) -> None:
         """A gate keeps a call away: the step waits for it, goes to the next agent of the chain, or is given up."""
@@ -291,7 +344,7 @@ class Machine:
             self._move(n, "backing_off")
             return
         else:
-            self._given_up.add(n)
+            self._give_up(n)
         self._due[n] = None
 
     def _run_cancelled(self, event: e.RunCancelled) -> None:
@@ -466,7 +519,7 @@ class Machine:
         """What the state calls for now, each thing once."""
         if self.status != "running" or not self.started:
             return []
-        if self._due:
+        if self._due and self._busy:  # where nothing is busy, only deadlines are due: they outlast the parking
             due, self._due = self._due, {}
             return [self._command(n) for n in due]
         if not self._open:
@@ -478,7 +531,14 @@ class Machine:
     def _command(self, n: int) -> c.AnyCommand:
         if self.state[n] == "backing_off":
             return c.StartTimer(n, self.step_id(n), *self._waits[n])
+        if self.state[n] == "escalated":
+            due_us = self.questions[n].due_us
+            return c.StartTimer(n, self.step_id(n), due_us, max(0, due_us - self.at_us) // 1_000)
         label = self.label[n]
+        if n in self._to_escalate:
+            escalation = self.rules.escalations[label]
+            assert escalation is not None
+            return c.AskPerson(self.step_id(n), self.attempts[n], self.reasons[n], escalation.deadline_ms)
         if n in self._given_up:
             return self._burial(n, self.reasons[n])
         step = self.plan.steps[label]
@@ -526,7 +586,8 @@ class Machine:
 
     def _question(self) -> str:
         asking = next(n for n, state in enumerate(self.state) if state == "escalated")
-        return f"{self.step_id(asking)} asks: {self.reasons[asking]}"
+        verb = "asks" if self.questions[asking].by_agent else "needs a person"
+        return f"{self.step_id(asking)} {verb}: {self.reasons[asking]}"
 
     # --- a whole transition ---
 
@@ -593,7 +654,7 @@ class Machine:
         """The verdict on what the agent answered."""
         n = command.number
         assert isinstance(job.view, View)
-        return assess(
+        verdict = assess(
             answer,
             bank=self.bank,
             duty=self.duty(n),
@@ -605,14 +666,24 @@ class Machine:
             attempt=command.attempt,
             job=job,
         )
+        escalation = self.rules.escalations[self.label[n]]
+        if isinstance(verdict, e.QuestionAsked) and escalation is not None and escalation.deadline_ms:
+            return msgspec.structs.replace(verdict, due_us=at_us + 1_000 * escalation.deadline_ms)
+        return verdict
 
 
-def _record(command: c.ExpandStep | c.SkipStep | c.BuryStep | c.ParkRun | c.FinishRun, at_us: int) -> e.AnyEvent:
+Recorded = c.ExpandStep | c.SkipStep | c.AskPerson | c.BuryStep | c.ParkRun | c.FinishRun
+
+
+def _record(command: Recorded, at_us: int) -> e.AnyEvent:
     match command:
         case c.ExpandStep():
             return e.StepExpanded(at_us, command.step, command.items)
         case c.SkipStep():
             return e.StepSkipped(at_us, command.step, command.reason)
+        case c.AskPerson():
+            due_us = at_us + 1_000 * command.deadline_ms if command.deadline_ms else 0
+            return e.StepEscalated(at_us, command.step, command.attempt, command.reason, due_us)
         case c.BuryStep():
             return e.StepBuried(at_us, command.step, command.reason, command.agent, command.attempts)
         case c.ParkRun():

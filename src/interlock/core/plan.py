@@ -79,7 +79,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     needs it runs all the same); by default what its agent says.
     timeout, backoff: durations such as `2s`; with `retries` they override the agent's. schema: a JSON Schema over the
     writes, beside the agent's. guardrails: checks on its replies, beside the agent's. threshold: the score they must
-    reach, in place of the agent's. budget: what its calls may consume in one run, such as `{calls: 3}`.
+    reach, in place of the agent's. budget: what its calls may consume in one run, such as `{calls: 3}`. escalate: what
+    a person is asked for, in place of the agent's; see Escalation.of.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     budget: Mapping[str, Any] | None = None
     guardrails: Sequence[Any] = ()
     threshold: float | None = None
+    escalate: bool | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
@@ -157,6 +159,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "budget": (Mapping, _NONE),
     "guardrails": (list, tuple),
     "threshold": (int, float, _NONE),
+    "escalate": (bool, Mapping, _NONE),
 }
 
 

@@ -1,6 +1,8 @@
 """How often, how long and at what pace an agent is tried: declared data."""
 
 import re
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_args
 
 import msgspec
 
@@ -17,6 +19,10 @@ BACKOFF_MS_MAX = 30_000
 REISSUES_MAX = 5
 # A server may ask to be left alone for longer than any backoff, but not for ever.
 RETRY_AFTER_MS_MAX = 3_600_000
+
+DEADLINE_MS_MAX = 3_650 * 86_400_000
+
+Then = Literal["dead", "fallback", "default"]
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)")
@@ -49,3 +55,36 @@ def duration_ms(text: str) -> int:
     if match is None:
         raise PlanError(f"{text!r} is not a duration", fix="write a number and a unit: 500ms, 2s, 1m, 1h, 1d")
     return round(float(match[1]) * _UNITS_MS[match[2]])
+
+
+class Escalation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """That a step whose attempts are used up asks a person, and what becomes of a question that nobody answers.
+
+    deadline_ms: 0 for a question that waits for ever. then: dead (a dead letter), fallback (the next agent of the chain
+    goes on; where there is none, a dead letter) or default (`default` is committed in the agent's place).
+    """
+
+    deadline_ms: int = 0
+    then: Then = "dead"
+    default: Mapping[str, Any] = {}
+
+    @classmethod
+    def of(cls, declared: bool | Mapping[str, Any] | None) -> Self | None:  # noqa: FBT001 - `escalate: true`
+        """What `escalate` declares: true, false, or {deadline, then, default}. Raises PlanError."""
+        if declared is None or isinstance(declared, bool):
+            return cls() if declared else None
+        if not isinstance(declared, Mapping) or not set(declared) <= {"deadline", "then", "default"}:
+            raise PlanError("escalate is true, or has deadline, then and default", fix="such as {deadline: 24h}")
+        then, default = declared.get("then", "dead"), declared.get("default", {})
+        if then not in get_args(Then):
+            raise PlanError(f"then is {then!r:.80}, not one of {', '.join(get_args(Then))}")
+        if not isinstance(default, Mapping) or bool(default) != (then == "default"):
+            raise PlanError("then: default commits what default has: paths and their values", fix="give both or none")
+        if "deadline" not in declared:
+            if set(declared) & {"then", "default"}:
+                raise PlanError("without a deadline nothing comes after it", fix="add one, such as deadline: 24h")
+            return cls()
+        deadline_ms = duration_ms(declared["deadline"])
+        if not 0 < deadline_ms <= DEADLINE_MS_MAX:
+            raise PlanError(f"the deadline {declared['deadline']} is not between 1ms and 3650d")
+        return cls(deadline_ms, then, dict(default))

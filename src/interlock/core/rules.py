@@ -18,7 +18,7 @@ from .gate import OPEN, GatePolicy
 from .guardrail import THRESHOLD_DEFAULT, Guardrail, Panel, Seat
 from .paths import bits
 from .plan import INDEX, Plan, Step, hint
-from .policy import Policy, duration_ms
+from .policy import Escalation, Policy, duration_ms
 from .races import Race, Writers, races, unordered_reads
 from .reducers import REDUCERS
 from .schema import WritesSchema
@@ -47,6 +47,7 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     threshold: float | None = None
     gate: GatePolicy = OPEN
     budget: BudgetPolicy | None = None
+    escalation: Escalation | None = None
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -83,7 +84,7 @@ class Rules:
 
     duties[n]: who does the step with plan number n: its agent, then that agent's fallbacks. first_duties[n]: the first
     of them; nobody does number 0, the request, so that one means nothing. on_dead[n]: what it means for the run that
-    nobody could do step n.
+    nobody could do step n. escalations[n]: when it asks a person.
 
     guard: makes a guardrail of what was declared as one; it raises a TeamError whose place counts from there.
 
@@ -113,6 +114,7 @@ class Rules:
         if problems:
             raise TeamError.of(problems)
         self.duties = [(), *(self._duties(step) for step in plan.steps[1:])]
+        self.escalations = [None, *map(self.escalation, plan.steps[1:])]
         self.first_duties = [(duties or self.duties[1])[0] for duties in self.duties]
         self.on_dead: list[OnDead] = ["fail_run"]
         self.on_dead += [step.on_dead or self.roles[step.agent].on_dead for step in plan.steps[1:]]
@@ -193,6 +195,10 @@ class Rules:
         threshold = next((t for t in (step.threshold, role.threshold) if t is not None), THRESHOLD_DEFAULT)
         return Panel(seats, threshold) if seats else None
 
+    def escalation(self, step: Step) -> Escalation | None:
+        """When a step asks a person: as it declares, else as its agent does."""
+        return self.roles[step.agent].escalation if step.escalate is None else Escalation.of(step.escalate)
+
     def _sight(self, step: Step, agent: str) -> Sight:
         """What an agent may read in a step: its scope, cut to the step's own reads."""
         if step.reads is None:
@@ -221,6 +227,28 @@ class Rules:
             for agent in chain:
                 yield from self._agent_problems(step, agent)
             yield from _schema_problems(step.schema, {agent: self.roles[agent] for agent in chain}, (*place, "schema"))
+            yield from self._escalation_problems(step)
+
+    def _escalation_problems(self, step: Step) -> Iterator[TeamError]:
+        place = ("plan", step.id, "escalate") if step.escalate is not None else ("agents", step.agent, "escalate")
+        try:
+            escalation = self.escalation(step)
+        except PlanError as error:
+            yield PlanError(f"step {step.id}: {error.message}", fix=error.fix, place=place)
+            return
+        if escalation is None:
+            return
+        if escalation.then == "fallback" and self.roles[step.agent].fallback is None:
+            message = f"step {step.id}: after the deadline its fallback goes on, and {step.agent} has none"
+            yield PlanError(message, fix=f"give {step.agent} a fallback", place=place, agents=(step.agent,))
+        can_write = paths.Patterns(self.may_write(step)).cover
+        for path, value in escalation.default.items():
+            try:
+                if not can_write(paths.canonical(path)):
+                    yield PlanError(f"step {step.id} may not write {path}, which its default has", place=place)
+                encode(value, self.limits)
+            except (PathError, ValueRefused) as error:
+                yield PlanError(f"step {step.id}: its default for {path!r:.100}: {error.message}", place=place)
 
     def _agent_problems(self, step: Step, agent: str) -> Iterator[TeamError]:
         scope, place = self.roles[agent].scope, ("plan", step.id)
@@ -294,6 +322,7 @@ class Rules:
                     yield TeamError(blind[0], fix=blind[1], place=("agents", name, "guardrails"), agents=(name,))
         for step in self.plan.declared:
             yield from self._idle_guardrails(step)
+            yield from self._unfit_defaults(step)
 
     def _unmade_guardrails(self) -> Iterator[TeamError]:
         """Make all guardrails, each once; what can't be made."""
@@ -335,6 +364,15 @@ class Rules:
             ]
             for message, fix in filter(None, found):
                 yield PlanError(message, fix=fix, place=place, agents=(agent,))
+
+    def _unfit_defaults(self, step: Step) -> Iterator[TeamError]:
+        """A default that the step's schemas refuse could never be taken."""
+        escalation = self.escalation(step)
+        if escalation is None or not escalation.default:
+            return
+        for schema in (*self._schemas[step.agent], *_compiled(step.schema)):
+            for _, message in schema.findings(dict(escalation.default)):
+                yield PlanError(f"step {step.id}: its default: {message}", place=("plan", step.id, "escalate"))
 
     def _race_fix(self, race: Race) -> str:
         field = paths.base(race.path)

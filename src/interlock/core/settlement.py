@@ -10,9 +10,10 @@ from typing import Any
 from . import paths
 from .assess import Submission, submitted
 from .decision import REASON_CHARS_MAX, TEXT_CHARS_MAX, Asked, Decision, laid_over
-from .events import AnswerRefused, QuestionAnswered
+from .events import AnswerRefused, QuestionAnswered, QuestionExpired
 from .job import DELETE
 from .machine import Machine
+from .plan import INDEX
 
 EVERYTHING_READ = ("*",)
 
@@ -38,6 +39,30 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     reads = asked.reads if verb == "approve" else EVERYTHING_READ
     written = submission.writes, tuple(submission.deletes)
     return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, *written, reads, reason)
+
+
+def overdue(machine: Machine, now_us: int) -> list[int]:
+    """The steps whose question nobody has answered in time, in the order of their deadlines."""
+    late = [n for n, asked in machine.questions.items() if 0 < asked.due_us <= now_us]
+    return sorted(late, key=lambda n: (machine.questions[n].due_us, n))
+
+
+def expired(machine: Machine, n: int, at_us: int) -> QuestionExpired:
+    """What becomes of a question that nobody has answered in time: the declared way, or death where it is barred."""
+    step, asked, escalation = machine.step_id(n), machine.questions[n], machine.rules.escalations[machine.label[n]]
+    assert escalation is not None
+    if escalation.then != "default":
+        return QuestionExpired(at_us, step, asked.attempt, escalation.then)
+    index = machine.items[n][1] if n in machine.items else 0
+    duty, limits = machine.duty(n), machine.rules.limits
+    default = {
+        path.replace(INDEX, str(index)).replace("{step}", step): value for path, value in escalation.default.items()
+    }
+    submission = submitted(default, bank=machine.bank, duty=duty, index=index, limits=limits)
+    if submission.findings:
+        reason = f"nobody has answered in time, and its default can't be taken: {submission.findings[0].message}"
+        return QuestionExpired(at_us, step, asked.attempt, "dead", {}, reason)
+    return QuestionExpired(at_us, step, asked.attempt, "default", submission.writes)
 
 
 def refused(decision: Decision, by: str, code: str, message: str, at_us: int) -> AnswerRefused:

@@ -13,7 +13,7 @@ OnDead = Literal["fail_run", "skip", "continue"]
 # What a step may become.
 LEGAL: dict[State, frozenset[State]] = {
     "waiting": frozenset({"ready", "skipped", "cancelled"}),
-    "ready": frozenset({"running", "backing_off", "skipped", "dead", "cancelled"}),
+    "ready": frozenset({"running", "backing_off", "skipped", "escalated", "dead", "cancelled"}),
     "running": frozenset({"committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
     "backing_off": frozenset({"ready", "cancelled"}),
     "escalated": frozenset({"ready", "committed", "cancelled"}),

@@ -8,7 +8,7 @@ from interlock.core import events as e
 from interlock.core.decision import Decision, decoded, encoded, person
 from interlock.core.machine import Machine
 from interlock.core.rules import Rules
-from interlock.core.settlement import refused, settled
+from interlock.core.settlement import expired, overdue, refused, settled
 from interlock.errors import DecisionRefused, InputError, JournalError
 from interlock.ids import new_id
 from interlock.ports import Journal, Request, RunRow, Secrets
@@ -78,6 +78,20 @@ async def settle(
     machine.apply(verdict)
     if isinstance(verdict, e.AnswerRefused):
         raise refusal(request.run_id, verdict)
+
+
+async def expire(
+    journal: Journal, machine: Machine, run_id: str, observe: Callable[[list[e.AnyEvent]], None], now_us: int
+) -> None:
+    """Journal what becomes of the overdue questions of a parked run that this handle owns, in deadline order."""
+    seq, at_us = machine.seq, max(now_us, machine.at_us)
+    facts: list[e.AnyEvent] = []
+    for n in overdue(machine, now_us):
+        facts.append(expired(machine, n, at_us))
+        machine.apply(facts[-1])
+    if facts:
+        await journal.append(run_id, seq, facts)
+        observe(facts)
 
 
 async def decide(

@@ -21,6 +21,7 @@ from interlock.core.gate import Outcome, Verdict
 from interlock.core.job import Job, Usage, idempotency_key
 from interlock.core.machine import Machine
 from interlock.core.policy import RETRY_AFTER_MS_MAX
+from interlock.core.settlement import expired
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
 from interlock.ports import Adapter, Journal, Opening, Request, Secrets, listen
 
@@ -88,6 +89,12 @@ class _Answer(msgspec.Struct, frozen=True):
     answer: Any
 
 
+class _Overdue(msgspec.Struct, frozen=True):
+    """Nobody has answered in time; looked at when its turn to be folded has come."""
+
+    timer: StartTimer
+
+
 class _Decided(msgspec.Struct, frozen=True):
     """What a person has decided; settled only when its turn to be folded has come."""
 
@@ -108,7 +115,7 @@ class Driver:
         # Agents' tasks start from this context, not from that of the agent whose reply made them ready.
         self._context = contextvars.copy_context()
         self._calls: dict[int, Call] = {}
-        self._arrived: list[e.AnyEvent | _Answer | _Decided] = []
+        self._arrived: list[e.AnyEvent | _Answer | _Decided | _Overdue] = []
         self._granted: list[CallAgent] = []
         # Calls that have room and have passed their gate; and, of calls that must pass one, who is called.
         self._passed: list[CallAgent] = []
@@ -247,6 +254,11 @@ class Driver:
                 fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
             elif isinstance(item, _Decided):
                 fact = verdict_on(item.request, machine, at_us)
+            elif isinstance(item, _Overdue):
+                asked = machine.questions.get(item.timer.number)
+                if asked is None or asked.due_us != item.timer.due_us:
+                    continue  # somebody has answered
+                fact = expired(machine, item.timer.number, at_us)
             else:
                 fact = item if item.at_us >= machine.at_us else msgspec.structs.replace(item, at_us=machine.at_us)
             if secrets:
@@ -336,8 +348,11 @@ class Driver:
         self._timers[timer.number] = self._loop.call_later(delay, self._timer_fired, timer)
 
     def _timer_fired(self, timer: StartTimer) -> None:
-        del self._timers[timer.number]
-        self._arrive(e.BackoffEnded(self._shell.now_us(), timer.step))
+        self._timers.pop(timer.number, None)
+        if self.machine.state[timer.number] == "backing_off":
+            self._arrive(e.BackoffEnded(self._shell.now_us(), timer.step))
+        else:
+            self._arrive(_Overdue(timer))
 
     # --- calls ---
 
@@ -497,7 +512,7 @@ class Driver:
         """The shell has begun to stop: see what that means here."""
         self._turn()
 
-    def _arrive(self, item: e.AnyEvent | _Answer | _Decided) -> None:
+    def _arrive(self, item: e.AnyEvent | _Answer | _Decided | _Overdue) -> None:
         self._arrived.append(item)
         if self._calls:
             self._turn_soon()

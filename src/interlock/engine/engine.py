@@ -16,6 +16,7 @@ from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
 from interlock.core.plan import hint, is_id
 from interlock.core.redrive import dead_steps, obstacle
+from interlock.core.settlement import overdue
 from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ids import new_id, row_run_id
 from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow, Secrets, WaitingQuestion
@@ -23,7 +24,7 @@ from interlock.team import Team, difference
 
 from . import clock, tasks
 from .breakers import move_breaker, policy_of
-from .decisions import DECIDE, decide, folded, refusal, refuse_secrets, request_of, settle
+from .decisions import DECIDE, decide, expire, folded, refusal, refuse_secrets, request_of, settle
 from .driver import Driver, Observer, Shell
 from .gates import Gatekeeper
 from .partials import Hearer
@@ -36,6 +37,9 @@ log = logging.getLogger("interlock")
 CALLS_MAX = 256
 RUNS_MAX = 256
 CANCEL_WAIT_SECONDS = 10.0
+# How soon deadlines are looked after, and how often, since other processes park runs, too.
+DEADLINE_FIRST_SECONDS = 1.0
+DEADLINE_POLL_SECONDS = 30.0
 CANCEL_POLL_SECONDS = 0.05
 
 
@@ -83,6 +87,10 @@ class Engine:
         self._faults, self._release = faults, release
         # Requests that are being taken already, by id; and the tasks that go on with parked runs.
         self._deciding: set[str] = set()
+        # Runs whose deadlines somebody here sees to already; and whoever looks out for more of them.
+        self._expiring: set[str] = set()
+        self._watch: asyncio.Task[None] | None = None
+        self._parked = asyncio.Event()
         self._woken: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -92,6 +100,8 @@ class Engine:
         if self._faults:
             self._faults_hash = await self.journal.put_blob(self._faults)
         self.journal.listen(self._hear)
+        if any(escalation is not None and escalation.deadline_ms for escalation in self._rules.escalations):
+            self._watch = tasks.spawn(self._watch_deadlines())
         if self._watchdog is not None:
             self._watchdog.start()
         return self
@@ -104,7 +114,7 @@ class Engine:
         self._shell.stopping = True
         for run_id, driver in self._drivers.items():
             driver.fail(RunInterrupted(f"run {run_id} was stopped: its engine was closed", fix="resume it"))
-        await tasks.cancel_all(self._woken)
+        await tasks.cancel_all(self._woken | ({self._watch} if self._watch else set()))
         while self._drivers:  # noqa: ASYNC110 - their tasks end as soon as they have their turn
             await asyncio.sleep(0)
         if self._shell.ending:
@@ -161,6 +171,7 @@ class Engine:
             await driver.drive(facts, opening)
         finally:
             del self._drivers[run_id]
+            self._parked.set()
             for request in driver.undecided:
                 self._wake(request)
         if machine.status == "running":
@@ -185,7 +196,8 @@ class Engine:
 
         async def start(row: int, raw: bytes) -> Run | None:
             opening = Opening(self._team_hash, plan_hash, self._source, batch.batch_id, row)
-            return await _unless_stopped(self._start(row_run_id(batch.batch_id, row), raw, opening))
+            async with self._room:
+                return await _unless_stopped(self._start(row_run_id(batch.batch_id, row), raw, opening))
 
         async for run in tasks.each(
             self._until_stop(self.journal.pending(batch.batch_id)), lambda i: start(*i), width or self._runs_max
@@ -227,6 +239,12 @@ class Engine:
         for row in await self.journal.claim(team=self._team_hash, source=self._source if ids is None else None):
             if row.run_id not in self._drivers and self._is_wanted(row.run_id, row.source, ids):
                 yield row
+        for one in await self._overdue():
+            if ids is None or one.run_id in ids:
+                self._expiring.add(one.run_id)
+                for row in await self.journal.claim(one.run_id):
+                    if row.status == "parked":
+                        yield row
 
     def _is_wanted(self, name: str, source: str, ids: Collection[str] | None) -> bool:
         return source == self._source if ids is None else name in ids
@@ -238,7 +256,11 @@ class Engine:
         except JournalError as error:
             damaged.append(error)
             return None
-        return await _unless_stopped(self._go_on(row, machine))
+        try:
+            async with self._room:  # beside the width: woken runs go on, too
+                return await _unless_stopped(self._go_on(row, machine))
+        finally:
+            self._expiring.discard(row.run_id)
 
     async def resume_run(self, run_id: str) -> Run:
         """Go on with one run that nobody drives. A run that has ended or waits for a person is returned as it is.
@@ -255,6 +277,8 @@ class Engine:
         return await self._go_on(row, await folded(self.journal, self._rules, run_id))
 
     async def _go_on(self, row: RunRow, machine: Machine) -> Run:
+        if machine.status == "parked" and overdue(machine, self._now_us()) and await self.journal.claim(row.run_id):
+            await expire(self.journal, machine, row.run_id, partial(self._tell, row.run_id), self._now_us())
         if machine.status != "running":
             return Run.of(row.run_id, machine, row.row)
         lost = _lost(machine, max(self._now_us(), machine.at_us))
@@ -392,6 +416,64 @@ class Engine:
         """A run as it is in the journal."""
         row = await self.journal.run(run_id)
         return Run.of(run_id, await folded(self.journal, self._rules, run_id), row.row)
+
+    async def _overdue(self) -> list[WaitingQuestion]:
+        """The questions of parked runs of this team file that nobody has answered in time, in deadline order."""
+        now_us = self._now_us()
+        late = [one for one in await self._with_deadline() if one.due_us <= now_us]
+        first = {one.run_id: one for one in reversed(late)}
+        return [one for one in late if first[one.run_id] is one]
+
+    async def _with_deadline(self) -> list[WaitingQuestion]:
+        found = [one for one in await self.journal.questions() if one.due_us and self._is_mine(one)]
+        return sorted(found, key=lambda one: (one.due_us, one.run_id))
+
+    def _is_mine(self, one: WaitingQuestion) -> bool:
+        here = one.run_id in self._drivers or one.run_id in self._expiring
+        return one.team == self._team_hash and one.source == self._source and not here
+
+    async def _watch_deadlines(self) -> None:
+        """Go on with parked runs whose questions are overdue, as long as this engine is open.
+
+        It looks first after a moment, so that whoever opens an engine to resume runs gets them.
+        """
+        await asyncio.sleep(DEADLINE_FIRST_SECONDS)
+        seconds = 0.0
+        while True:
+            self._parked.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._parked.wait(), seconds)
+            try:
+                for one in await self._overdue():
+                    self._expiring.add(one.run_id)
+                    task = tasks.spawn(self._expire(one.run_id))
+                    self._woken.add(task)
+                    task.add_done_callback(self._woken.discard)
+                left = [one.due_us - self._now_us() for one in await self._with_deadline()]
+            except JournalError as error:
+                log.warning("deadlines can't be looked after: %s", error)
+                left = []
+            seconds = max(DEADLINE_FIRST_SECONDS, min(DEADLINE_POLL_SECONDS, *(us / 1e6 for us in left)))
+
+    async def _expire(self, run_id: str) -> None:
+        try:
+            async with self._room:
+                for row in await self.journal.claim(run_id):
+                    if row.status != "parked":
+                        continue
+                    await self._go_on(row, await folded(self.journal, self._rules, run_id))
+        except (JournalError, RunInterrupted) as error:
+            log.warning("run %s, after a deadline: %s", run_id, error)
+        finally:
+            self._expiring.discard(run_id)
+
+    def _tell(self, run_id: str, facts: Sequence[e.AnyEvent]) -> None:
+        """Tell the observers what was journaled without a driver."""
+        for observe in self._shell.observers:
+            try:
+                observe(run_id, facts)
+            except Exception:
+                log.exception("an observer failed")
 
     def _wake(self, request: Request) -> None:
         """Somebody has decided about a run that is parked: go on with it beside all else."""

@@ -20,6 +20,8 @@ from .record import Record
 NEAR_PATHS_MAX = 3
 PATHS_COMPARED_MAX = 5_000
 REQUEST = "request"
+# The writer of what a team file declares for a question that nobody answers.
+DEFAULT = "default"
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -131,13 +133,13 @@ class _Writers:
     def __init__(self, machine: Machine, events: Sequence[e.AnyEvent]) -> None:
         self._machine = machine
         self._started: dict[str, e.AttemptStarted] = {}
-        self._committed: dict[int, e.AttemptCommitted | e.QuestionAnswered] = {}
+        self._committed: dict[int, e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired] = {}
         self._decoded: dict[tuple[int, str], Any] = {}
         self._request: e.RunStarted | None = None
         for event in events:
             if isinstance(event, e.AttemptStarted):
                 self._started[event.step] = event
-            elif isinstance(event, e.AttemptCommitted | e.QuestionAnswered):
+            elif isinstance(event, e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired):
                 self._committed[machine.number[event.step]] = event
             elif isinstance(event, e.RunStarted):
                 self._request = event
@@ -147,7 +149,9 @@ class _Writers:
         if not writer:
             return Origin(leaf, 0, REQUEST, "", 0, self._machine.started_us, value, ())
         event = self._committed[writer]
-        agent = event.by if isinstance(event, e.QuestionAnswered) else self._started[event.step].agent
+        agent = self._started[event.step].agent
+        if not isinstance(event, e.AttemptCommitted):
+            agent = event.by if isinstance(event, e.QuestionAnswered) else DEFAULT
         return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads)
 
     def _value(self, leaf: str, writer: int) -> Any:

@@ -28,6 +28,7 @@ _DUE = {
     e.AttemptStarted: c.CallAgent,
     e.StepExpanded: c.ExpandStep,
     e.StepSkipped: c.SkipStep,
+    e.StepEscalated: c.AskPerson,
     e.StepBuried: c.BuryStep,
     e.RunParked: c.ParkRun,
     e.RunFinished: c.FinishRun,

@@ -41,6 +41,10 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return f"attempt {event.attempt} replied too late: charged, not used"
         case e.QuestionAsked():
             return f"asks: {event.question.text}"
+        case e.StepEscalated():
+            return f"needs a person: {event.reason}"
+        case e.QuestionExpired():
+            return _expired(event)
         case e.QuestionAnswered():
             return _answered(event)
         case e.AnswerRefused():
@@ -85,14 +89,21 @@ def _answered(event: e.QuestionAnswered) -> str:
     return f"{event.by} {_DECISIONS[event.decision]}{said}{wrote}" + (f" ({event.reason})" if event.reason else "")
 
 
+def _expired(event: e.QuestionExpired) -> str:
+    if event.then == "default":
+        return f"nobody has answered in time; the default is taken: committed: {_written(event)}"
+    return event.reason or f"nobody has answered in time; then: {event.then}"
+
+
 def _committed(event: e.AttemptCommitted) -> str:
     despite = f", despite: {reasons(event.findings)}" if event.findings else ""
     return f"committed{_scored(event.score)}: {_written(event)}{despite}"
 
 
-def _written(event: e.AttemptCommitted | e.QuestionAnswered) -> str:
+def _written(event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired) -> str:
     done = [f"wrote {some([*event.writes])}"] if event.writes else []
-    done += [f"deleted {some(event.deletes)}"] if event.deletes else []
+    deletes = () if isinstance(event, e.QuestionExpired) else event.deletes
+    done += [f"deleted {some(deletes)}"] if deletes else []
     return " and ".join(done or ["nothing to write"])
 
 

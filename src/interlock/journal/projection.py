@@ -8,19 +8,21 @@ from interlock.core.events import (
     AnyEvent,
     QuestionAnswered,
     QuestionAsked,
+    QuestionExpired,
     RunCancelled,
     RunFinished,
     RunParked,
     RunReopened,
     StepBuried,
+    StepEscalated,
 )
 from interlock.ports import WaitingQuestion
 
 # Of a longer reason lists know the beginning; all of it stands in the event.
 LETTER_REASON_CHARS_MAX = 1_000
-STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered})
+STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered, QuestionExpired})
 LETTER_EVENTS = frozenset({StepBuried, RunReopened})
-QUESTION_EVENTS = frozenset({QuestionAsked, QuestionAnswered, RunCancelled})
+QUESTION_EVENTS = frozenset({QuestionAsked, StepEscalated, QuestionAnswered, QuestionExpired, RunCancelled})
 EVERY_STEP = ""
 
 
@@ -36,7 +38,7 @@ def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
                 return "parked", event.reason, 0
             case RunCancelled():
                 return "cancelled", event.sentence, event.at_us
-            case QuestionAnswered() | RunReopened():
+            case QuestionAnswered() | QuestionExpired() | RunReopened():
                 return "running", "", 0
     return None
 
@@ -85,10 +87,11 @@ def questions_after(run_id: str, events: Sequence[AnyEvent]) -> list[tuple[str, 
     changes: list[tuple[str, WaitingQuestion | None]] = []
     for event in events:
         match event:
-            case QuestionAsked():
-                asked = WaitingQuestion(run_id, event.step, event.attempt, event.question.text, event.at_us)
+            case QuestionAsked() | StepEscalated():
+                text = event.question.text if isinstance(event, QuestionAsked) else event.reason
+                asked = WaitingQuestion(run_id, event.step, event.attempt, text, event.at_us, event.due_us)
                 changes.append((event.step, asked))
-            case QuestionAnswered():
+            case QuestionAnswered() | QuestionExpired():
                 changes.append((event.step, None))
             case RunCancelled():
                 changes.append((EVERY_STEP, None))

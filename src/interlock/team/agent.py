@@ -6,7 +6,14 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from interlock.core.plan import hint, listed
-from interlock.core.policy import RETRIES_DEFAULT, TIMEOUT_COMPLEX_MS, TIMEOUT_SIMPLE_MS, Policy, duration_ms
+from interlock.core.policy import (
+    RETRIES_DEFAULT,
+    TIMEOUT_COMPLEX_MS,
+    TIMEOUT_SIMPLE_MS,
+    Escalation,
+    Policy,
+    duration_ms,
+)
 from interlock.core.rules import Role
 from interlock.core.scope import Scope
 from interlock.core.states import OnDead
@@ -36,10 +43,10 @@ class Agent(_Who, frozen=True, kw_only=True):
     (the default), `complex` 30 s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the
     first wait after a failure (200 ms). fallback: the agent that takes over. breaker, rate, budget: when it is not
     called, declared as in a team file. schema: a JSON Schema over the writes. guardrails: checks on its replies, as in
-    a team file, or functions of a draft. threshold: the score that a reply must reach (1). isolation: `task`, `process`
-    or `thread`. concurrency: how many of its calls may be open at a time. version: change it when the code changes
-    meaning. on_dead: what it means for the run that a step of it is given up: `fail_run` (the default), `skip` or
-    `continue`.
+    a team file, or functions of a draft. threshold: the score that a reply must reach (1). escalate: ask a person when
+    all attempts have failed: true, or {deadline, then, default}. isolation: `task`, `process` or `thread`. concurrency:
+    how many of its calls may be open at a time. version: change it when the code changes meaning. on_dead: what it
+    means for the run that a step of it is given up: `fail_run` (the default), `skip` or `continue`.
 
     Raises TeamError, with every problem found.
     """
@@ -65,6 +72,7 @@ class Agent(_Who, frozen=True, kw_only=True):
     schema: Mapping[str, Any] | None = None
     guardrails: Sequence[Any] = ()
     threshold: float | None = None
+    escalate: bool | Mapping[str, Any] | None = None
     isolation: Isolation | None = None
     concurrency: int | None = None
     version: str = ""
@@ -106,6 +114,7 @@ class Agent(_Who, frozen=True, kw_only=True):
             self.fallback,
             self.version,
             on_dead=self.on_dead or "fail_run",
+            escalation=Escalation.of(self.escalate),
             guardrails=self.guardrails,
             threshold=self.threshold,
             gate=gate_of(breaker=self.breaker, rate=self.rate, budget=self.budget),

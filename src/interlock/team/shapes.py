@@ -199,6 +199,21 @@ class Compiled(msgspec.Struct, frozen=True):
         return {"type": "object"}
 
 
+class Switch(msgspec.Struct, frozen=True):
+    """true or false, or a mapping that says more."""
+
+    more: Shape
+
+    def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
+        """Neither, or what is wrong with the mapping."""
+        if not isinstance(value, bool):
+            yield from self.more.problems(value, place)
+
+    def schema(self) -> dict[str, Any]:
+        """Either of them."""
+        return {"anyOf": [{"type": "boolean"}, self.more.schema()]}
+
+
 class Many(msgspec.Struct, frozen=True):
     """A list of values of one shape."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.plan import SAMPLES_MAX, Operator, hint
-from interlock.core.policy import RETRIES_MAX
+from interlock.core.policy import RETRIES_MAX, Escalation
 from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope
@@ -34,6 +34,7 @@ from .shapes import (
     Number,
     Place,
     Record,
+    Switch,
     Text,
     Whole,
     dotted,
@@ -73,6 +74,7 @@ ADDRESS = matching(
 )
 FILLED_IN = matching("a text in which ${NAME} stands for a secret", r"([^$]|\$(?!\{)|\$\{[^\W\d]\w*\})*")
 ON_DEAD = Choice(get_args(OnDead))
+ESCALATE = Switch(Compiled(Escalation.of, "true, or what comes after a deadline: {deadline, then, default}"))
 SCHEMA = Compiled(WritesSchema, "a JSON Schema over what is written")
 GUARDRAILS = Many(Guarding())
 THRESHOLD = Number(THRESHOLD_LEAST, 1)
@@ -329,6 +331,11 @@ AGENT = Record(
         "schema": Field(SCHEMA, "A JSON Schema over its writes; the properties are dotted paths."),
         "guardrails": Field(GUARDRAILS, "Checks on its replies: names, names with options, functions of your own."),
         "threshold": Field(THRESHOLD, "The score that a reply must reach, from 0 to 1 (1)."),
+        "escalate": Field(
+            ESCALATE,
+            "A person is asked when all attempts have failed: true, or {deadline: 24h, then: dead | fallback | default,"
+            " default: {path: value}}.",
+        ),
         "isolation": Field(
             Choice(get_args(Isolation)),
             "Where it runs: task (async functions), process (sync ones; it can be killed) or thread (it can't).",
@@ -385,6 +392,7 @@ STEP = Record(
         "guardrails": Field(GUARDRAILS, "Checks on its replies, beside the agent's."),
         "threshold": Field(THRESHOLD, "In place of the agent's."),
         "budget": Field(STEP_BUDGET, "How much its calls may consume in one run.", lone=True),
+        "escalate": Field(ESCALATE, "In place of the agent's."),
     },
     later=frozenset({"effects", "on_request", "team"}),
 )

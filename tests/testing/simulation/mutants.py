@@ -521,7 +521,7 @@ def _kept(raw):
     ),
     Mutant(
         "request to cancel ignored by a driver",
-        [("engine/engine.py", "            driver.deliver(request)\n", "            pass\n")],
+        [("engine/engine.py", "if driver is not None and driver.deliver(request):\n", "if driver is not None:\n")],
     ),
     Mutant(
         "request to cancel not delivered at resume",

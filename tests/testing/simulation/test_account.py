@@ -764,6 +764,47 @@ def test_only_people_decide_and_only_about_what_waits():
         asked().decide("a", "retry").decide("a", "retry")
 
 
+HOUR = 3_600 * SECOND_US
+
+
+def escalated(escalate=None):
+    escalate = escalate or {"deadline": "1h"}
+    telling = Telling(step("a", escalate=escalate)).begin().start("a").refuse("a", "no")
+    return telling.hear(e.StepEscalated, "a", 1, "no", telling.at_us + SECOND_US + HOUR).park()
+
+
+def test_a_step_is_escalated_when_its_attempts_are_used_up_and_declared_so():
+    telling = escalated().decide("a", "retry", text="try yes").start("a")
+    assert telling.account.steps["a"].feedback == ("no", "A person advises:", "try yes")
+    with broken("attempts", "a is escalated with attempts left"):
+        Telling(step("a", escalate=True)).begin().hear(e.StepEscalated, "a", 1, "no")
+    with broken("people", "a is escalated, which it doesn't declare"):
+        Telling(step("a")).begin().start("a").refuse("a", "no").hear(e.StepEscalated, "a", 1, "no")
+    with broken("people", "a is given up, and nobody was asked"):
+        Telling(step("a", escalate=True)).begin().start("a").refuse("a", "no").bury("a")
+
+
+def test_a_missed_deadline_takes_the_declared_way():
+    escalated().hear(e.QuestionExpired, "a", 1, "dead", after=HOUR).bury("a").finish("failed")
+    default = {"deadline": "1h", "then": "default", "default": {"out.a": 1}}
+    told = escalated(default).hear(e.QuestionExpired, "a", 1, "default", {"out.a": Raw(b"1")}, after=HOUR).finish()
+    assert told.account.context == {"out": {"a": 1}}
+    with broken("people", "the question of a expires before its deadline"):
+        escalated().hear(e.QuestionExpired, "a", 1, "dead")
+    with broken("people", "the question of a expires, then default, which it doesn't declare"):
+        escalated().hear(e.QuestionExpired, "a", 1, "default", after=HOUR)
+    with broken("people", "the question of a expires, but it does not wait: it is ready"):
+        escalated().decide("a", "retry").hear(e.QuestionExpired, "a", 1, "dead", after=HOUR)
+
+
+def test_a_missed_deadline_hands_on_to_the_fallback():
+    roles = {"ann": Role(ALL, Policy(retries=0), fallback="bob"), "bob": Role(ALL, Policy(retries=0))}
+    passed = {"deadline": "1h", "then": "fallback"}
+    telling = Telling(step("a", escalate=passed), roles=roles).begin().start("a")
+    telling.hear(e.QuestionAsked, "a", 1, Question("Really?"), due_us=HOUR).park()
+    telling.hear(e.QuestionExpired, "a", 1, "fallback", after=HOUR).start("a", agent="bob").commit("a").finish()
+
+
 def test_a_refused_answer_changes_nothing():
     telling = asked().hear(e.AnswerRefused, "a", "person:bob", "retry", ())
     assert (telling.account.status, telling.account.states["a"]) == ("parked", "escalated")

@@ -54,9 +54,10 @@ class StepAccount:
         self.state = "waiting" if item is ABSENT else "ready"
         self.attempt = self.tries = self.failures = self.lost = self.link = 0
         self.not_before_us = 0
-        self.open = self.reissue = self.given_up = False
+        self.open = self.reissue = self.given_up = self.buried = False
         self.feedback: tuple[str, ...] = ()
         self.asked = self.answer = ""
+        self.due_us = 0
 
     @property
     def duty(self) -> Duty:
@@ -139,7 +140,7 @@ class Account:
 
     # --- events ---
 
-    def hear(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912 - the dispatcher: one case per event
+    def hear(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - the dispatcher: one case per event
         """An event has become durable. Raises Broken."""
         self.require("time", event.at_us >= self._at_us, "time went back within a run")
         self._at_us = event.at_us
@@ -166,9 +167,11 @@ class Account:
             case e.FaultInjected() | e.AnswerRefused():
                 pass
             case e.QuestionAsked():
-                one = self._outcome(event)
-                one.state, one.asked = "escalated", event.question.text
-                self._charge(event)
+                self._question_asked(event)
+            case e.StepEscalated():
+                self._step_escalated(event)
+            case e.QuestionExpired():
+                self._question_expired(event)
             case e.QuestionAnswered():
                 self._question_answered(event)
             case e.BackoffEnded():
@@ -196,7 +199,7 @@ class Account:
         if isinstance(event, e.RunReopened):
             return self.status != "cancelled"
         if self.status == "parked":
-            return isinstance(event, e.RunCancelled | e.QuestionAnswered | e.AnswerRefused)
+            return isinstance(event, e.RunCancelled | e.QuestionAnswered | e.QuestionExpired | e.AnswerRefused)
         return self.status == "running" and not isinstance(event, e.RunStarted)
 
     def _run_started(self, event: e.RunStarted) -> None:
@@ -233,17 +236,23 @@ class Account:
         self._charge(event)
         self._over(event.step, "committed")
 
-    def _commit(self, one: StepAccount, event: e.AttemptCommitted | e.QuestionAnswered, output: bytes = b"") -> None:
+    def _commit(self, one: StepAccount, event: Any, output: bytes = b"") -> None:
         writable = [p.replace("{index}", str(one.index or 0)) for p in one.duty.writable.patterns]
-        for path in (*event.writes, *event.deletes):
+        deletes = getattr(event, "deletes", ())
+        for path in (*event.writes, *deletes):
             allowed = any(covers(pattern, path) for pattern in writable)
             self.require("permissions", allowed, f"{event.step} committed {path}, which it may not write")
         writes = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
-        self.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, event.deletes)
-        self._written += (*writes, *event.deletes)
+        self.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, deletes)
+        self._written += (*writes, *deletes)
         fields = sum(1 if self.naive.is_reduced(path) else leaves_in(value) for path, value in writes.items())
         exceeded = exceeded_by(event, writes, fields, self.rules.limits, len(output))
         self.require("limits", not exceeded, f"{event.step} committed more than {exceeded} allows")
+
+    def _question_asked(self, event: e.QuestionAsked) -> None:
+        one = self._outcome(event)
+        one.state, one.asked, one.due_us = "escalated", event.question.text, event.due_us
+        self._charge(event)
 
     def _question_answered(self, event: e.QuestionAnswered) -> None:
         one, name = self._step(event.step), event.step
@@ -257,11 +266,43 @@ class Account:
             return
         self.require("people", not event.writes and not event.deletes, f"to {event.decision} {name} commits nothing")
         one.state, one.given_up = "ready", event.decision == "reject"
+        one.buried = one.given_up
         if event.decision in {"answer", "retry"}:
-            one.tries -= 1
-            answered = f"A person has answered your question: {one.asked}"
-            one.feedback = (answered, event.text) if event.text else ()
             one.answer = event.text or one.answer
+            if one.asked:
+                one.tries -= 1
+                answered = f"A person has answered your question: {one.asked}"
+                one.feedback = (answered, event.text) if event.text else ()
+            else:
+                one.tries = one.failures = one.link = one.lost = 0
+                one.feedback += ("A person advises:", event.text) if event.text else ()
+
+    def _step_escalated(self, event: e.StepEscalated) -> None:
+        one, name = self._step(event.step), event.step
+        self.require("once", one.state not in TERMINAL, f"{name} is escalated although it is {one.state}")
+        self.require("attempts", one.given_up, f"{name} is escalated with attempts left")
+        declared = self.rules.escalations[one.number]
+        self.require("people", declared is not None, f"{name} is escalated, which it doesn't declare")
+        one.state, one.asked, one.due_us, one.given_up = "escalated", "", event.due_us, False
+
+    def _question_expired(self, event: e.QuestionExpired) -> None:
+        one, name = self._step(event.step), event.step
+        waits = one.state == "escalated" and one.attempt == event.attempt
+        self.require("people", waits, f"the question of {name} expires, but it does not wait: it is {one.state}")
+        late = one.due_us and (event.at_us >= one.due_us or not self.clock_is_steady)
+        self.require("people", late, f"the question of {name} expires before its deadline")
+        declared = self.rules.escalations[one.number]
+        fits = declared is not None and event.then in {declared.then, "dead"}
+        self.require("people", fits, f"the question of {name} expires, then {event.then}, which it doesn't declare")
+        self.status, self.reason = "running", ""
+        if event.then == "default":
+            self._commit(one, event)
+            self._over(name, "committed")
+            return
+        one.state = "ready"
+        if event.then == "fallback":
+            one.link, one.tries, one.failures = one.link + 1, 0, 0
+        one.given_up = one.buried = event.then == "dead" or one.link >= len(one.duties)
 
     def _require_score(self, duty: Duty, event: e.AttemptCommitted) -> None:
         """That what was committed is what its guardrails gave a score that suffices."""
@@ -378,6 +419,8 @@ class Account:
         unlisted = one.item is ABSENT and step.for_each is not None and not self._can_expand(one, step.for_each)
         self.require("once", one.state not in TERMINAL, f"{name} is given up although it is {one.state}")
         self.require("attempts", one.given_up or unlisted, f"{name} is given up with attempts left")
+        asks = self.rules.escalations[one.number] is not None
+        self.require("people", one.buried or unlisted or not asks, f"{name} is given up, and nobody was asked")
         if unlisted:
             self._require_turn(name, "given up")
         self._over(name, "dead")
@@ -579,7 +622,7 @@ class Account:
 
 
 def exceeded_by(
-    event: e.AttemptCommitted | e.QuestionAnswered,
+    event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired,
     writes: Mapping[str, Any],
     fields: int,
     limits: Limits,
@@ -590,7 +633,7 @@ def exceeded_by(
     counts = {
         "value_bytes_max": max(*sizes, output_bytes, 0),
         "commit_bytes_max": sum(sizes),
-        "commit_fields_max": max(len(event.deletes) + len(writes), fields),
+        "commit_fields_max": max(len(getattr(event, "deletes", ())) + len(writes), fields),
         "depth_max": max((depth_of(value) for value in writes.values()), default=0),
     }
     return next((name for name, count in counts.items() if count > getattr(limits, name)), "")
