@@ -389,6 +389,10 @@ def test_a_threshold_without_guardrails_says_nothing():
     assert problems(step("a", threshold=0.5), ann=Role(ALL)) == [
         ("plan.a.threshold", "step a has a threshold, and no guardrail gives a score")
     ]
+    assert problems(step("a"), ann=Role(ALL, threshold=0.5)) == [
+        ("agents.ann.threshold", "agent ann has a threshold, and no guardrail gives a score")
+    ]
+    Rules(Plan([step("a", guardrails=[Says()])]), {"ann": Role(ALL, threshold=0.5)}, guard=seated)
 
 
 @pytest.mark.parametrize("wrong", [{"threshold": 0}, {"threshold": 1.1}, {"threshold": "1"}, {"guardrails": "schema"}])

@@ -57,6 +57,10 @@ def test_only_some_paths_are_looked_at():
         {"mail.a": "guarantee"},
     ):
         assert len(says(outside, draft(writes))) == 1
+    beside = {"ticket": {"response": "fine", "internal": "guarantee"}}
+    assert says(outside, draft(beside)) == []
+    assert says(outside, draft({"ticket": {"internal": "guarantee"}, "mailbox": "guarantee"})) == []
+    assert len(says(outside, draft({"mail": {"a": {"b": "guarantee"}}}))) == 1
     assert made(outside).watches == ("ticket.response", "mail.*")
 
 

@@ -320,6 +320,11 @@ class Rules:
                 blind = _blind(seat, f"agent {name}", role.scope.write_permissions)
                 if blind is not None:
                     yield TeamError(blind[0], fix=blind[1], place=("agents", name, "guardrails"), agents=(name,))
+            mine = [step for step in self.plan.declared if name in self.chain(step.agent)]
+            guarded = role.guardrails or any(step.guardrails for step in mine)
+            if role.threshold is not None and mine and not guarded:
+                message = f"agent {name} has a threshold, and no guardrail gives a score"
+                yield TeamError(message, fix="give it guardrails", place=("agents", name, "threshold"), agents=(name,))
         for step in self.plan.declared:
             yield from self._idle_guardrails(step)
             yield from self._unfit_defaults(step)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,6 +11,7 @@ from interlock.core import paths
 from interlock.core.events import Finding
 from interlock.core.guardrail import FINE, Draft, Opinion
 from interlock.core.job import DELETE
+from interlock.core.values import at
 from interlock.errors import TeamError, cut_short
 
 from .pattern import TEXT_CHARS_MAX, Pattern
@@ -70,7 +71,7 @@ class Watch:
     def _problems(self, draft: Draft) -> Iterator[tuple[str, str]]:
         left = TEXT_CHARS_MAX
         for path, value in draft.writes.items():
-            for text in texts_in(value if value is not DELETE and self._covers(path) else self._inside(path, value)):
+            for text in texts_in(self._looked_at(path, value)):
                 left -= len(text)
                 if left < 0:
                     yield path, f"the texts have more than {TEXT_CHARS_MAX:,} characters, too many to be searched"
@@ -78,14 +79,12 @@ class Watch:
                 for held in self._held(text):
                     yield path, f"{path} holds {cut_short(held, SHOWN_CHARS_MAX)!r}, which is forbidden: leave it out"
 
-    def _covers(self, path: str) -> bool:
-        return self._where.cover(path)
-
-    def _inside(self, path: str, value: Any) -> Sequence[Any]:
-        """Of a value that is written above the paths to look at, all of it that lies there."""
-        if value is DELETE or not any(paths.inside(paths.base(pattern), path) for pattern in self.watches):
-            return []
-        return [value]
+    def _looked_at(self, path: str, value: Any) -> Any:
+        """A value, or of one that is written above the paths to look at, what of it lies there."""
+        if value is DELETE or self._where.cover(path):
+            return value
+        keys, roots = paths.split(path), {paths.base(pattern) for pattern in self.watches}
+        return [at(value, paths.split(root)[len(keys) :]) for root in roots if paths.inside(root, path)]
 
     def _held(self, text: str) -> Iterator[str]:
         if self._words is not None:
