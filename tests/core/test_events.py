@@ -149,6 +149,20 @@ GOLDEN = [
         b'{"t":"step_buried","at_us":12,"step":"a","reason":"it broke","agent":"ann","attempts":3}',
     ),
     (
+        e.RunStarted(1, Raw(b"{}"), "team", "plan", origin=e.Origin("r", ("a",), "person:eve", "mended", ("q",))),
+        (
+            b'{"t":"run_started","at_us":1,"request":{},"team":"team","plan":"plan",'
+            b'"origin":{"run_id":"r","steps":["a"],"by":"person:eve","reason":"mended","changed":["q"]}}'
+        ),
+    ),
+    (
+        e.StepShared(16, "a", 1, "ann", {"x": Raw(b"1")}, ("y",), ("q",), ("x",)),
+        (
+            b'{"t":"step_shared","at_us":16,"step":"a","attempt":1,"agent":"ann","writes":{"x":1},"deletes":["y"],'
+            b'"reads":["q"],"changed":["x"]}'
+        ),
+    ),
+    (
         e.RunReopened(16, ("a",), "person:eve"),
         b'{"t":"run_reopened","at_us":16,"steps":["a"],"by":"person:eve"}',
     ),

@@ -1,12 +1,18 @@
 """Dead steps are tried again: in their own run where nothing has come after them."""
 
 import pytest
+from msgspec import Raw
 
 import interlock.core.events as e
+from interlock.core import values
+from interlock.core.job import DELETE
+from interlock.core.plan import Condition
 from interlock.core.policy import Policy
-from interlock.core.redrive import dead_steps, obstacle
+from interlock.core.redrive import change, dead_steps, obstacle, taken_over
 from interlock.core.rules import Role
+from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, REOPENED, TERMINAL
+from interlock.errors import InputError
 
 from .transcripts import ALL, ONCE, Transcript, step
 
@@ -205,3 +211,149 @@ def test_only_dead_steps_are_tried_again():
 def test_what_is_reopened_had_ended_or_was_skipped():
     assert set(REOPENED) <= TERMINAL - {"cancelled"}
     assert all(not LEGAL[state] for state in REOPENED)
+
+
+# --- forks ---
+
+
+def fork(run, *changes):
+    """A run that shares with this one what doesn't come after its dead steps."""
+    dead = dead_steps(run.machine)
+    events = [e.decode(told) for told in run.journal]
+    facts = taken_over(run.machine, events, dead, 90_000_000)
+    request = Raw(values.encode(run.request))
+    for path, value in changes:
+        request = change(run.machine, request, facts, dead[0], path, value)
+    other = Transcript(*run.rules.plan.declared, roles=run.rules.roles, reducers=run.rules.sharing.reducers)
+    origin = e.Origin("run", tuple(dead), "ann", "", tuple(path for path, _ in changes))
+    return other, other.say(e.RunStarted(90_000_000, request, "team", "plan", origin=origin), *facts)
+
+
+def outlived(**given):
+    """`b` died, `c` came after it all the same; `a` and `d` have nothing to do with that."""
+    given.setdefault("request", {"q": {"x": 1}})
+    run = Transcript(
+        step("a", writes=["a"]),
+        step("b", needs=["a"], writes=["b"], on_dead="continue"),
+        step("c", needs=["b"], writes=["c"]),
+        step("d", needs=["a"], when=Condition("q.x", "==", 2), writes=["d"]),
+        step("e", for_each="list", needs=["a"], writes=["e.{index}"], stale_ok=True),
+        **given,
+    )
+    run.begin()
+    run.reply("a", {"a": {"one": [1], "two": 2}})
+    return run
+
+
+def died(**given):
+    run = outlived(**{"request": {"q": {"x": 1}, "list": ["i", "j"]}, **given})
+    run.reply("e-1", {"e.1": 1})
+    run.reply("e-0", {"e.0": 0})
+    run.refuse("b")
+    run.reply("c", c=1)
+    assert run.machine.status == "succeeded"
+    return run
+
+
+def test_a_fork_shares_what_does_not_come_after_a_dead_step():
+    other, said = fork(died())
+    assert said == ["call ann for b #1"]
+    assert end(other) == {"b": "ready", "c": "waiting", "d": "skipped"}
+    assert other.context == {"q": {"x": 1}, "list": ["i", "j"], "a": {"one": [1], "two": 2}, "e": {"1": 1, "0": 0}}
+    assert other.machine.cost.calls == 0
+    other.reply("b", b=1)
+    assert other.reply("c", c=2) == ["succeeded"]
+    again, said = fork_of_a_fork(other)
+    assert again.context["a"] == {"one": [1], "two": 2}
+
+
+def fork_of_a_fork(run):
+    """As if its `b` had died as well."""
+    events = [e.decode(told) for told in run.journal]
+    facts = taken_over(run.machine, events, ["b"], 95_000_000)
+    other = Transcript(*run.rules.plan.declared, roles=run.rules.roles)
+    request = Raw(values.encode({"q": {"x": 1}, "list": ["i", "j"]}))
+    return other, other.say(e.RunStarted(95_000_000, request, "team", "plan"), *facts)
+
+
+def test_a_dead_item_runs_again_and_its_siblings_are_shared():
+    run = Transcript(
+        step("a", for_each="q", writes=["a.{index}"], on_dead="skip"),
+        step("b", needs=["a"], writes=["b"]),
+        request={"q": [1, 2]},
+    )
+    run.begin()
+    run.refuse("a-0")
+    run.reply("a-1", {"a.1": 1})
+    run.reply("b", b=1)
+    other, said = fork(run)
+    assert said == ["call ann for a-0 #1"]
+    assert other.states == {"a": "running", "b": "waiting", "a-0": "ready", "a-1": "committed"}
+
+
+def test_what_was_skipped_and_done_later_is_shared_as_done():
+    run = Transcript(
+        step("a", writes=["a"]),
+        step("b", needs=["a"], when=Condition("a", "exists"), writes=["b"], join="any_outcome"),
+        step("c", writes=["c"], on_dead="continue"),
+        step("d", needs=["c"], writes=["d"]),
+    )
+    run.begin()
+    run.refuse("a")
+    assert run.states["b"] == "skipped"
+    reopen(run, "a")
+    run.reply("a", a=1)
+    run.reply("b", b=1)
+    run.refuse("c")
+    run.reply("d", d=1)
+    other, said = fork(run)
+    assert said == ["call ann for c #1"]
+    assert other.context == {"a": 1, "b": 1}
+
+
+def test_what_the_request_or_a_commit_holds_can_be_changed():
+    run = died(request={"q": {"x": 1, "y": 1}, "list": ["i", "j"]})
+    other, _ = fork(run, ("a.two", "two"), ("a.new.deep", {"k": 1}), ("q.y", 2), ("z", 3))
+    view = other.machine.bank.view(other.machine.number["b"], other.rules.first_duties[2].sight)
+    assert view["a"] == {"one": [1], "two": "two", "new": {"deep": {"k": 1}}}
+    assert (view["q"], view["z"]) == ({"x": 1, "y": 2}, 3)
+    shared = next(f for f in map(e.decode, other.journal) if isinstance(f, e.StepShared) and f.step == "a")
+    assert shared.changed == ("a.two", "a.new.deep")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("q.x", 5, "q.x can't be changed: it has decided about step d, which is not tried again"),
+        ("list", [], "list can't be changed: it has decided about step e, which is not tried again"),
+        ("a.one.deep", 1, "a.one.deep can't be changed: it lies inside of a value that is no object"),
+        ("a", float("nan"), "the value for a can't be used: "),
+        ("log", ["x"], "log can't be changed: several steps write it, and it is merged"),
+        ("secret", 1, "secret can't be changed: step b is not shown it; it is shown: q, a"),
+        ("a", 1, "a can't be changed so: step a wrote it, and could not write this: "),
+    ],
+)
+def test_what_nobody_may_change(path, value, said):
+    schema = {"properties": {"a": {"type": "object"}}}
+    scope = Scope(["act"], ["q", "list", "a", "log"], ["a", "b", "c", "d", "e.*", "log"])
+    run = died(roles={"ann": Role(scope, ONCE, schema=schema)}, reducers={"log": "append"})
+    with pytest.raises(InputError) as refused:
+        fork(run, (path, value))
+    assert said.partition("; it is shown")[0] in str(refused.value)
+
+
+def test_an_item_that_others_read_can_be_changed_and_what_was_deleted_stays_so():
+    run = Transcript(
+        step("a", for_each="q", writes=["a.{index}"]),
+        step("b", needs=["a"], writes=["b", "a.old"]),
+        step("c", needs=["b"], writes=["c"], on_dead="continue"),
+        step("d", needs=["c"], writes=["d"]),
+        request={"q": [1], "b": 1},
+    )
+    run.begin()
+    run.reply("a-0", {"a.0": 1})
+    run.reply("b", {"b": DELETE, "a.old": 1})
+    run.refuse("c")
+    run.reply("d", d=1)
+    other, _ = fork(run, ("a.0", 5), ("a.old", 2))
+    assert other.context == {"q": [1], "a": {"0": 5, "old": 2}}

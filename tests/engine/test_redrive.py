@@ -6,9 +6,12 @@ import pytest
 
 import interlock as il
 from interlock.core import events as e
+from interlock.core.values import content_hash
 from interlock.errors import InputError, StaleDriver, TeamChanged
+from interlock.history import Record, lineage, replay
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.ports import Letters
+from interlock.team import Team
 from tests import virtual
 
 from .stage import Ann, chain, engine, fan, kind, step, story, team
@@ -152,3 +155,140 @@ def test_after_a_crash_in_its_middle_it_is_resumed_and_not_redriven_again():
     assert waiting == []
     assert ended.status == "succeeded"
     assert told.count("RunReopened") == 1
+
+
+# --- forks ---
+
+
+def outlived():
+    """`s1` dies, and `s2` comes after it all the same; `s3` has nothing to do with them."""
+    return team(step("s0"), step("s1", "s0", on_dead="continue"), step("s2", "s1"), step("s3"))
+
+
+def forked(**given):
+    async def main():
+        agent = Ill("s1")
+        async with engine(outlived(), agent) as running:
+            before = await running.run({"q": 1}, run_id="run")
+            agent.steps.clear()
+            calls = len(agent.calls)
+            after = await running.redrive("run", **given, **SINCE)
+            letters = await running.journal.letters(Letters())
+            told = await record(running.journal, after.run_id)
+            with pytest.raises(StaleDriver):
+                await running.redrive("run")
+            return before, after, agent.calls[calls:], letters, told, await running.journal.load("run")
+
+    return virtual.run(main())
+
+
+async def record(journal, run_id):
+    row = await journal.run(run_id)
+    document = await journal.blob(row.team)
+    return Record(row, content_hash(document), Team.of_document(document).rules, await journal.load(run_id))
+
+
+def test_where_more_has_come_after_it_the_run_is_forked_and_pays_for_nothing_twice():
+    before, after, calls, [letter], told, untouched = forked()
+    assert before.status == after.status == "succeeded"
+    assert after.run_id != "run"
+    assert calls == [("s1", 1), ("s2", 1)]
+    assert after.context["out"] == dict.fromkeys(("s0", "s3", "s1", "s2"), "done")
+    assert (letter.run_id, letter.redriven_run, letter.outcome) == ("run", after.run_id, "succeeded")
+    origin = told.events[0].origin
+    assert origin == e.Origin("run", ("s1",), "person:ann", "the model is back")
+    assert [moment.mismatches for moment in replay(told) if moment.mismatches] == []
+    assert lineage(told, "out.s0").origins[0].step == "s0"
+    assert isinstance(untouched[-1], e.RunFinished)
+
+
+def test_what_is_changed_is_seen_by_what_is_tried_again():
+    _, after, _, _, told, _ = forked(changes={"q": 2, "out.s0": "mended"})
+    assert after.context["q"] == 2
+    assert after.context["out.s0"] == "mended"
+    assert told.events[0].origin.changed == ("q", "out.s0")
+    assert [event.changed for event in told.events if isinstance(event, e.StepShared) and event.changed] == [
+        ("out.s0",)
+    ]
+    assert [moment.mismatches for moment in replay(told) if moment.mismatches] == []
+
+
+def test_a_change_makes_a_fork_where_the_run_could_go_on():
+    async def main():
+        agent = Ill("s1")
+        async with engine(chain(3), agent) as running:
+            await running.run({"q": 1}, run_id="run")
+            agent.steps.clear()
+            with pytest.raises(InputError, match="can't be changed: it lies inside"):
+                await running.redrive("run", changes={"q.x": 2})
+            return await running.redrive("run", changes={"q": 2}), await running.journal.run("run")
+
+    after, origin = virtual.run(main())
+    assert (after.status, after.context["q"], origin.status) == ("succeeded", 2, "failed")
+
+
+def test_a_cancelled_run_is_final_and_is_forked():
+    async def main():
+        agent = Ill("s0")
+        of = team(step("s0", writes=["out.s0"]), step("s1", writes=["out.s1"]))
+        async with engine(of, Asks(agent)) as running:
+            parked = await running.run({}, run_id="run")
+            await running.cancel("run")
+            agent.steps.clear()
+            return parked, await running.redrive("run"), await running.journal.run("run")
+
+    parked, after, origin = virtual.run(main())
+    assert (parked.status, after.status, origin.status) == ("parked", "parked", "cancelled")
+    assert after.steps == {"s0": "committed", "s1": "escalated"}
+
+
+class Asks:
+    def __init__(self, inner):
+        self.inner = inner
+
+    async def __call__(self, job):
+        return il.Reply(ask=il.Question("may I?")) if job.step == "s1" else await self.inner(job)
+
+
+def test_a_secret_is_not_brought_in_by_a_change():
+    class Secrets:
+        def refresh(self):
+            pass
+
+        def __bool__(self):
+            return True
+
+        def among(self, raw):
+            return "KEY" if b"hush" in raw else ""
+
+        def hidden(self, text):
+            return text
+
+    async def main():
+        agent = Ill("s1")
+        async with engine(chain(2), agent, secrets=Secrets()) as running:
+            await running.run({"q": 1}, run_id="run")
+            for path in ("q", "out.s0"):
+                with pytest.raises(InputError, match="holds the value of KEY"):
+                    await running.redrive("run", changes={path: "hush"})
+
+    virtual.run(main())
+
+
+# --- many ---
+
+
+def test_many_are_tried_again_and_those_that_can_not_be_are_told():
+    async def main():
+        agent, refused = Ill("s0"), []
+        async with engine(fan(1), agent) as running:
+            for name in ("one", "two"):
+                await running.run({}, run_id=name)
+            agent.steps.clear()
+            wanted = {"one": ["s0"], "none": ["s0"], "two": []}
+            told = running.redrive_many(wanted, refused=lambda run_id, error: refused.append((run_id, str(error))))
+            return sorted([(run.run_id, run.status) async for run in told]), refused
+
+    runs, refused = virtual.run(main())
+    assert runs == [("one", "succeeded"), ("two", "succeeded")]
+    assert refused == [("none", "there is no run none in this journal")]

@@ -13,6 +13,11 @@ from interlock.history import sentence, some
 TOLD = [
     (e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p"), "started"),
     (e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", faults="f"), "started, with faults injected on purpose"),
+    (
+        e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", origin=e.Origin("r", ("s",), "ann", "enough", ("q.x",))),
+        "started as a fork of r by ann for s, with q.x changed: enough",
+    ),
+    (e.StepShared(0, "s", 1, "ann"), "taken over from the run that this is a fork of: wrote nothing"),
     (e.AttemptStarted(0, "s", 2, "ann", "v"), "ann called, attempt 2"),
     (
         e.CallHeld(0, "s", "ann", "rate", "its rate is taken up until then", 9),

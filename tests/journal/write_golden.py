@@ -37,14 +37,23 @@ SQLITE = "format-1.db.gz"
 class Told:
     """A run told event by event, 10 ms apart. What the agents do stands where it is told."""
 
-    def __init__(self, team: il.Team, request: Any, *, faults: str = "") -> None:
+    def __init__(
+        self,
+        team: il.Team,
+        request: Any,
+        *,
+        faults: str = "",
+        origin: e.Origin | None = None,
+        shared: Sequence[e.StepShared] = (),
+    ) -> None:
         self.team, self.machine = team, Machine(team.rules)
         self.lines: list[bytes] = []
         self.at_us = START_US
         self.calls: dict[str, c.CallAgent] = {}
         self.jobs: dict[str, il.Job] = {}
         raw = Raw(team.rules.encode_request(request))
-        self.say(e.RunStarted(self.at_us, raw, team.hash, team.rules.plan.hash, faults=faults))
+        started = e.RunStarted(self.at_us, raw, team.hash, team.rules.plan.hash, faults=faults, origin=origin)
+        self.say(started, *shared)
 
     def tick(self) -> int:
         self.at_us += 10_000
@@ -435,6 +444,28 @@ def reopened() -> Told:
     return told
 
 
+def forked() -> Told:
+    """A fork: commits taken over, one as it was, one changed, one that says nothing; and a dead step tried again."""
+    team = il.Team(
+        [agent("ann", writes=["a"], retries=0, on_dead="continue"), agent("bob", writes=["b", "c"])],
+        il.Plan([
+            step("one", "bob", writes=["b"]), step("two", "bob", needs=["one"], writes=["c"]), step("three", writes=[]),
+            step("four", needs=["two"]), step("five", "bob", needs=["four"], writes=["c.five"]),
+        ]),
+    )  # fmt: skip
+    at_us = START_US
+    shared = [
+        e.StepShared(at_us, "one", 2, "bob", {"b": Raw(b'{"x":1}')}, (), ("q",), ("b.x",)),
+        e.StepShared(at_us, "two", 1, "bob", {}, ("c",), ("b.x",)),
+        e.StepShared(at_us, "three", 1, "ann"),
+    ]
+    origin = e.Origin("golden", ("four",), "person:eve", "b.x was wrong", ("b.x",))
+    told = Told(team, {"q": 1}, origin=origin, shared=shared)
+    told.does("four", lambda job: {"a": job.view["b.x"]})
+    told.does("five", lambda job: {"c.five": job.view["a"]})
+    return told
+
+
 RUNS = (
     chain,
     wide,
@@ -453,6 +484,7 @@ RUNS = (
     held,
     outlived,
     reopened,
+    forked,
 )
 
 

@@ -32,10 +32,23 @@ class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=F
     at_us: Annotated[int, msgspec.Meta(ge=0, le=AT_US_MAX)]
 
 
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The run that a fork goes on from: the steps of it that are tried again, by whom and why.
+
+    changed: the paths of the context that were set for it.
+    """
+
+    run_id: str
+    steps: tuple[str, ...]
+    by: str
+    reason: str = ""
+    changed: tuple[str, ...] = ()
+
+
 class RunStarted(Event, frozen=True, tag="run_started"):
     """A run began: its request, and the hashes of the team and plan it is pinned to.
 
-    faults: the hash of the faults that are injected into it on purpose; empty for an ordinary run.
+    faults: the hash of the faults that are injected into it on purpose; empty for an ordinary run. origin: of a fork.
     """
 
     request: Raw
@@ -43,6 +56,7 @@ class RunStarted(Event, frozen=True, tag="run_started"):
     plan: str
     version: int = 1
     faults: str = ""
+    origin: Origin | None = None
 
 
 class AttemptStarted(Event, frozen=True, tag="attempt_started"):
@@ -223,6 +237,21 @@ class StepSkipped(Event, frozen=True, tag="step_skipped"):
     reason: str
 
 
+class StepShared(Event, frozen=True, tag="step_shared"):
+    """A step's commit was taken over from the run that this one is a fork of.
+
+    attempt, agent: what made it there. changed: the paths in it that were set by whoever made the fork.
+    """
+
+    step: str
+    attempt: int
+    agent: str
+    writes: dict[str, Raw] = {}
+    deletes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
 class StepBuried(Event, frozen=True, tag="step_buried"):
     """A step was given up: it is a dead letter. agent: whose step it is; attempts: how many it had."""
 
@@ -283,6 +312,7 @@ AnyEvent = (
     | BackoffEnded
     | StepExpanded
     | StepSkipped
+    | StepShared
     | StepBuried
     | RunParked
     | RunCancelled

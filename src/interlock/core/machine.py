@@ -23,7 +23,7 @@ from .decision import Asked, told
 from .job import Job, Question, Usage, idempotency_key
 from .plan import Step
 from .rules import Duty, Rules
-from .states import AFTER_DECISION, BUSY, COUNTS_AS, DUE, LEGAL, REOPENED, TERMINAL, State, Status
+from .states import AFTER_DECISION, BUSY, COUNTS_AS, DUE, LEGAL, REOPENED, SHARED, TERMINAL, State, Status
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -121,7 +121,7 @@ class Machine:
 
     # --- apply ---
 
-    def apply(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912 - the dispatcher: one case per event
+    def apply(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - the dispatcher: one case per event
         """Fold one fact into the state."""
         self.seq += 1
         self.at_us = event.at_us
@@ -140,6 +140,8 @@ class Machine:
                 self._end(self.number[event.step], "skipped", event.reason)
             case e.StepExpanded():
                 self._step_expanded(event)
+            case e.StepShared():
+                self._step_shared(event)
             case e.StepBuried():
                 self._end(self.number[event.step], "dead", event.reason)
             case e.QuestionAsked():
@@ -201,7 +203,14 @@ class Machine:
         self._settle(n, event.usage or NOTHING_USED)
         self._end(n, "committed", "")
 
-    def _commit(self, n: int, event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired) -> None:
+    def _step_shared(self, event: e.StepShared) -> None:
+        n = self.number[event.step]
+        self._commit(n, event)
+        self._end(n, "committed", "", SHARED)
+
+    def _commit(
+        self, n: int, event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.StepShared
+    ) -> None:
         item = self.items.get(n)
         deletes, reads = ((), ()) if isinstance(event, e.QuestionExpired) else (event.deletes, event.reads)
         index = item[1] if item else 0
@@ -439,8 +448,8 @@ class Machine:
 
     # --- the end of a step, and what follows from it ---
 
-    def _end(self, n: int, state: State, reason: str) -> None:
-        self._move(n, state)
+    def _end(self, n: int, state: State, reason: str, legal: Mapping[State, frozenset[State]] = LEGAL) -> None:
+        self._move(n, state, legal)
         if reason:
             self.reasons[n] = reason
         if state != "committed":

@@ -1,7 +1,23 @@
-"""Trying dead steps again: which they are, and whether their own run can go on with them."""
+"""Trying dead steps again: which they are, whether their own run can go on with them, and what a fork shares."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from interlock.errors import InputError, ValueRefused
+
+from . import events as e
+from . import paths
+from .assess import submitted
+from .context import Bank
+from .job import DELETE
 from .machine import Machine
 from .paths import bits
+from .rules import deciding
+from .states import AFTER_DECISION
+from .values import encode
 
 # A step in one of these states has not started: nothing was computed from what a dead one left out.
 NOT_STARTED = frozenset({"waiting", "skipped"})
@@ -27,3 +43,131 @@ def obstacle(machine: Machine, steps: list[str]) -> str:
             if machine.state[n] not in NOT_STARTED:
                 return f"step {machine.step_id(n)} comes after {step}, and has started already"
     return ""
+
+
+# --- in a fork ---
+
+Facts = list[e.AnyEvent]
+# Who wrote a default that was taken when nobody had answered in time.
+BY_DEADLINE = "default"
+
+
+def taken_over(machine: Machine, events: Sequence[e.AnyEvent], steps: Sequence[str], at_us: int) -> Facts:
+    """What a fork shares with its origin: all that was done there, but for what comes after the steps tried again.
+
+    machine: that of the origin.
+    """
+    plan, after = machine.plan, 0
+    for step in steps:
+        after |= plan.descendants[plan.number_of(step)]
+    agents: dict[str, str] = {}
+    facts: dict[tuple[type, str], e.AnyEvent] = {}
+    for event in events:
+        step = getattr(event, "step", "")
+        if not step or after >> plan.number_of(step) & 1:
+            continue
+        fact: e.AnyEvent | None = None
+        match event:
+            case e.AttemptStarted():
+                agents[step] = event.agent
+            case e.AttemptCommitted():
+                told = (event.attempt, agents[step], event.writes, event.deletes, event.reads)
+                fact = e.StepShared(at_us, step, *told)
+            case e.QuestionAnswered() if AFTER_DECISION[event.decision] == "committed":
+                fact = e.StepShared(at_us, step, event.attempt, event.by, event.writes, event.deletes, event.reads)
+            case e.QuestionExpired(then="default"):
+                fact = e.StepShared(at_us, step, event.attempt, BY_DEADLINE, event.writes)
+            case e.StepShared() | e.StepExpanded():
+                fact = msgspec.structs.replace(event, at_us=at_us)
+            case e.StepSkipped() if machine.state[machine.number[step]] == "skipped":
+                fact = msgspec.structs.replace(event, at_us=at_us)
+        if fact is not None:
+            facts.pop((type(fact), step), None)
+            facts[type(fact), step] = fact
+    return [*facts.values()]
+
+
+def change(machine: Machine, request: Raw, facts: Facts, step: str, path: str, value: Any) -> Raw:
+    """Set a path in what a step of a fork is shown, where it was last written: in one of the facts, or in the request.
+
+    Returns the request as it is then. Raises InputError for what nobody may change: what the step isn't shown, what
+    decided about other steps, and what the agent that wrote it could not have written so.
+    """
+    path = paths.canonical(path)
+    _refuse_hidden(machine, facts, step, path)
+    ancestors = machine.plan.ancestors[machine.plan.number_of(step)]
+    for place in range(len(facts) - 1, -1, -1):
+        fact = facts[place]
+        if isinstance(fact, e.StepShared) and ancestors >> machine.plan.number_of(fact.step) & 1 and _wrote(fact, path):
+            facts[place] = _rewritten(machine, fact, path, value)
+            return request
+    tree = {paths.segment(key): raw for key, raw in msgspec.json.decode(request, type=dict[str, Raw]).items()}
+    changed = {paths.split(key)[0]: msgspec.json.decode(raw) for key, raw in _with(tree, path, value).items()}
+    return Raw(machine.rules.encode_request(changed))
+
+
+def _refuse_hidden(machine: Machine, facts: Facts, step: str, path: str) -> None:
+    sight = machine.rules.duties[machine.plan.number_of(step)][0].sight
+    if not sight.can_read(path):
+        fix = f"it is shown: {', '.join(sight.patterns) or 'nothing'}"
+        raise InputError(f"{path} can't be changed: step {step} is not shown it", fix=fix)
+    if any(paths.inside(path, field) or paths.inside(field, path) for field in machine.rules.sharing.reducers):
+        raise InputError(f"{path} can't be changed: several steps write it, and it is merged")
+    for fact in facts:
+        if isinstance(fact, e.StepSkipped | e.StepExpanded):
+            for field in deciding(machine.plan.steps[machine.plan.number_of(fact.step)]):
+                if paths.inside(path, field) or paths.inside(field, path):
+                    message = (
+                        f"{path} can't be changed: it has decided about step {fact.step}, which is not tried again"
+                    )
+                    raise InputError(message)
+
+
+def _wrote(fact: e.StepShared, path: str) -> bool:
+    touched = (*fact.writes, *fact.deletes)
+    return any(paths.inside(path, other) or paths.inside(other, path) for other in touched)
+
+
+def _rewritten(machine: Machine, fact: e.StepShared, path: str, value: Any) -> e.StepShared:
+    """A commit with another value, which must pass as the reply of its agent would have to."""
+    rules, index = machine.rules, machine.items[machine.number[fact.step]][1] if fact.step in _items(machine) else 0
+    writes: dict[str, Any] = {p: msgspec.json.decode(raw) for p, raw in _with(fact.writes, path, value).items()}
+    gone = {deleted: DELETE for deleted in fact.deletes if deleted not in writes}
+    duties = rules.duties[rules.plan.number_of(fact.step)]
+    submission = submitted(
+        writes | gone,
+        bank=Bank(rules.plan, rules.sharing.reducers, rules.limits),
+        # A person wrote in the place of the step's first agent.
+        duty=next((duty for duty in duties if duty.agent == fact.agent), duties[0]),
+        index=index,
+        limits=rules.limits,
+    )
+    if submission.findings:
+        said = "; ".join(finding.message for finding in submission.findings)
+        raise InputError(f"{path} can't be changed so: step {fact.step} wrote it, and could not write this: {said}")
+    changed = (*fact.changed, path)
+    return msgspec.structs.replace(fact, writes=submission.writes, deletes=tuple(submission.deletes), changed=changed)
+
+
+def _items(machine: Machine) -> set[str]:
+    return {item[0] for item in machine.items.values()}
+
+
+def _with(writes: Mapping[str, Raw], path: str, value: Any) -> dict[str, Raw]:
+    """These writes with another value at a path, which may lie inside of one of them. Raises InputError."""
+    try:
+        kept = {other: raw for other, raw in writes.items() if not paths.inside(other, path)}
+        above = next((other for other in kept if paths.inside(path, other)), None)
+        if above is None:
+            return kept | {path: Raw(encode(value))}
+        tree = msgspec.json.decode(kept[above])
+        *inner, last = paths.split(path)[len(paths.split(above)) :]
+        node = tree
+        for key in inner:
+            node = node.setdefault(key, {})
+        node[last] = value
+        return kept | {above: Raw(encode(tree))}
+    except (AttributeError, TypeError):
+        raise InputError(f"{path} can't be changed: it lies inside of a value that is no object") from None
+    except ValueRefused as error:
+        raise InputError(f"the value for {path} can't be used: {error.message}") from error

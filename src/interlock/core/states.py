@@ -22,6 +22,8 @@ LEGAL: dict[State, frozenset[State]] = {
     "skipped": frozenset(),
     "cancelled": frozenset(),
 }
+# What a step may become whose commit is taken over from another run.
+SHARED: dict[State, frozenset[State]] = {"ready": frozenset({"committed"})}
 # What it may become when its run is reopened: tried again, or an item of it is, or it was skipped for want of them.
 REOPENED: dict[State, frozenset[State]] = {
     "dead": frozenset({"ready", "running"}),

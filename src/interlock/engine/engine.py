@@ -12,10 +12,11 @@ import msgspec
 
 from interlock import errors
 from interlock.core import events as e
+from interlock.core import paths
 from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
 from interlock.core.plan import hint, is_id
-from interlock.core.redrive import dead_steps, obstacle
+from interlock.core.redrive import change, dead_steps, obstacle, taken_over
 from interlock.core.settlement import overdue
 from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ids import new_id, row_run_id
@@ -299,11 +300,23 @@ class Engine:
 
     # --- redriving ---
 
-    async def redrive(self, run_id: str, steps: Sequence[str] = (), *, by: str = "program", reason: str = "") -> Run:
+    async def redrive(
+        self,
+        run_id: str,
+        steps: Sequence[str] = (),
+        *,
+        changes: Mapping[str, Any] | None = None,
+        by: str = "program",
+        reason: str = "",
+    ) -> Run:
         """Try steps of a run again that were given up; without any named, all of them. Returns the run as it ends.
 
-        by, reason: who does it and why, for the journal. Raises RunNotFound, InputError where a step is not dead,
-        StaleDriver where another process drives the run, TeamChanged, RunInterrupted.
+        The run itself goes on where nothing that comes after them has started. Else, and where `changes` set paths of
+        what the first of them is shown, it is forked: a new run shares all that was committed, but for what comes after
+        a dead step; it tries all of them. by, reason: who does it and why, for the journal.
+
+        Raises RunNotFound, InputError where a step is not dead or a change not possible, StaleDriver where another
+        process drives the run, TeamChanged, RunInterrupted.
         """
         async with self._room:
             row = await self.journal.run(run_id)
@@ -313,12 +326,37 @@ class Engine:
                 raise await self._changed(row)
             machine = await folded(self.journal, self._rules, run_id)
             chosen = _dead(machine, run_id, steps)
-            why = obstacle(machine, chosen)
-            if why:
-                raise InputError(f"run {run_id} can't go on with {', '.join(chosen)}: {why}")
+            if changes or obstacle(machine, chosen):
+                return await self._fork(row, machine, chosen[0], changes or {}, by, errors.hide(reason))
             now = max(self._now_us(), machine.at_us)
             reopened = e.RunReopened(now, tuple(chosen), by, errors.hide(reason))
             return await self._drive(run_id, machine, [reopened, *_lost(machine, now)], None, row.row)
+
+    async def _fork(
+        self, row: RunRow, machine: Machine, step: str, changes: Mapping[str, Any], by: str, reason: str
+    ) -> Run:
+        """Try the dead steps of a run again in another one, which shares what doesn't come after them."""
+        if machine.status == "running":
+            message = f"run {row.run_id} is not over, and can't go on with {step}: {obstacle(machine, [step])}"
+            raise InputError(message or "", fix="let it end first: interlock resume")
+        events, now, dead = await self.journal.load(row.run_id), self._now_us(), dead_steps(machine)
+        facts = taken_over(machine, events, dead, now)
+        first = events[0]
+        assert isinstance(first, e.RunStarted)
+        request = first.request
+        for path, value in changes.items():
+            request = change(machine, request, facts, step, path, value)
+        self._refuse_secrets([request, *(e.encode(fact) for fact in facts if isinstance(fact, e.StepShared))])
+        origin = e.Origin(row.run_id, tuple(dead), by, reason, tuple(map(paths.canonical, changes)))
+        started = e.RunStarted(now, request, row.team, row.plan, e.FORMAT_VERSION, self._faults_hash, origin)
+        opening = Opening(row.team, row.plan, self._source)
+        return await self._drive(self._new_id(now), Machine(self._rules), [started, *facts], opening, 0)
+
+    def _refuse_secrets(self, told: Iterable[bytes]) -> None:
+        secrets = self._shell.secrets
+        if secrets is not None and (name := next(filter(None, map(secrets.among, map(bytes, told))), "")):
+            message = f"what is changed holds the value of {name}, which is secret, and a journal keeps it"
+            raise InputError(message, fix="leave it out")
 
     async def redrive_many(
         self,

@@ -22,6 +22,7 @@ PATHS_COMPARED_MAX = 5_000
 REQUEST = "request"
 # The writer of what a team file declares for a question that nobody answers.
 DEFAULT = "default"
+_Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.StepShared
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -133,13 +134,13 @@ class _Writers:
     def __init__(self, machine: Machine, events: Sequence[e.AnyEvent]) -> None:
         self._machine = machine
         self._started: dict[str, e.AttemptStarted] = {}
-        self._committed: dict[int, e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired] = {}
+        self._committed: dict[int, _Commit] = {}
         self._decoded: dict[tuple[int, str], Any] = {}
         self._request: e.RunStarted | None = None
         for event in events:
             if isinstance(event, e.AttemptStarted):
                 self._started[event.step] = event
-            elif isinstance(event, e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired):
+            elif isinstance(event, _Commit):
                 self._committed[machine.number[event.step]] = event
             elif isinstance(event, e.RunStarted):
                 self._request = event
@@ -149,10 +150,19 @@ class _Writers:
         if not writer:
             return Origin(leaf, 0, REQUEST, "", 0, self._machine.started_us, value, ())
         event = self._committed[writer]
-        agent = self._started[event.step].agent
-        if not isinstance(event, e.AttemptCommitted):
-            agent = event.by if isinstance(event, e.QuestionAnswered) else DEFAULT
+        agent = self._writer(event)
         return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads)
+
+    def _writer(self, event: "_Commit") -> str:
+        """Who wrote what an event commits."""
+        match event:
+            case e.StepShared():
+                return event.agent
+            case e.QuestionAnswered():
+                return event.by
+            case e.QuestionExpired():
+                return DEFAULT
+        return self._started[event.step].agent
 
     def _value(self, leaf: str, writer: int) -> Any:
         """What was written at a leaf, taken out of the write that it was part of."""

@@ -22,7 +22,7 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
     """What happened, in a few words."""
     match event:
         case e.RunStarted():
-            return "started, with faults injected on purpose" if event.faults else "started"
+            return _started(event)
         case e.AttemptStarted():
             return f"{event.agent} called, attempt {event.attempt}"
         case e.CallHeld():
@@ -56,6 +56,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return f"became {_items(event)}"
         case e.StepSkipped():
             return f"skipped: {event.reason}"
+        case e.StepShared():
+            return f"taken over from the run that this is a fork of: wrote {some([*event.writes]) or 'nothing'}"
         case e.StepBuried():
             return f"given up: {event.reason}"
         case e.RunParked():
@@ -68,6 +70,16 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return event.status + (f": {event.reason}" if event.reason else "")
         case _:
             assert_never(event)
+
+
+def _started(event: e.RunStarted) -> str:
+    origin = event.origin
+    faults = ", with faults injected on purpose" if event.faults else ""
+    if origin is None:
+        return f"started{faults}"
+    fork = f"started as a fork of {origin.run_id} by {origin.by} for {some(origin.steps)}"
+    changed = f", with {some(origin.changed)} changed" if origin.changed else ""
+    return f"{fork}{changed}{faults}" + (f": {origin.reason}" if origin.reason else "")
 
 
 _KINDS = {"error": "failed", "crash": "crashed"}

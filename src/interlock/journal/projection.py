@@ -13,6 +13,7 @@ from interlock.core.events import (
     RunFinished,
     RunParked,
     RunReopened,
+    RunStarted,
     StepBuried,
     StepEscalated,
 )
@@ -21,7 +22,7 @@ from interlock.ports import WaitingQuestion
 # Of a longer reason lists know the beginning; all of it stands in the event.
 LETTER_REASON_CHARS_MAX = 1_000
 STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered, QuestionExpired})
-LETTER_EVENTS = frozenset({StepBuried, RunReopened})
+LETTER_EVENTS = frozenset({StepBuried, RunReopened, RunStarted})
 QUESTION_EVENTS = frozenset({QuestionAsked, StepEscalated, QuestionAnswered, QuestionExpired, RunCancelled})
 EVERY_STEP = ""
 
@@ -77,6 +78,8 @@ def _change(event: AnyEvent) -> Buried | Redriven | None:
             return Buried(event.step, event.agent, reason, event.attempts, event.at_us)
         case RunReopened():
             return Redriven("", event.steps, event.at_us, event.by, event.reason)
+        case RunStarted(origin=origin) if origin is not None:
+            return Redriven(origin.run_id, origin.steps, event.at_us, origin.by, origin.reason)
     return None
 
 

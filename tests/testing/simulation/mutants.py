@@ -329,6 +329,28 @@ MUTANTS = [
         ],
     ),
     Mutant(
+        "fork that shares what comes after the dead step",
+        [("core/redrive.py", "after |= plan.descendants[plan.number_of(step)]", "after |= 0")],
+    ),
+    Mutant(
+        "fork without the values of what it shares",
+        [
+            (
+                "core/redrive.py",
+                "(event.attempt, agents[step], event.writes, event.deletes, event.reads)",
+                "(event.attempt, agents[step], {}, event.deletes, event.reads)",
+            )
+        ],
+    ),
+    Mutant(
+        "fork that calls again what it could share",
+        [("core/redrive.py", "                fact = e.StepShared(at_us, step, *told)\n", "")],
+    ),
+    Mutant(
+        "letter that is redriven as often as anybody likes",
+        [("journal/memory.py", "                    redriven_run=run_id,\n", "")],
+    ),
+    Mutant(
         "redriven step without new attempts",
         [("core/machine.py", "        self._given_up.discard(n)\n", "")],
     ),

@@ -370,6 +370,39 @@ def test_a_cancelled_run_is_not_reopened():
         reopened(dead(Telling(step("a"), step("b")).begin(), "a").cancel(), "a")
 
 
+def fork(*steps, request=None):
+    telling = Telling(*steps, request=request)
+    origin = e.Origin("r", ("z",), "ann")
+    return telling.hear(e.RunStarted, Raw(values.encode(telling.request)), "team", "plan", origin=origin)
+
+
+def shares(telling, step_id, **writes):
+    raw = {path.replace("__", "."): Raw(values.encode(value)) for path, value in writes.items()}
+    return telling.hear(e.StepShared, step_id, 1, "ann", raw)
+
+
+def test_a_fork_takes_over_commits_in_their_turn_and_only_before_it_calls():
+    telling = shares(fork(step("a"), step("b", "a"), step("c")), "a", out__a=1)
+    telling.do("b")
+    with broken("shared", "c is taken over, but not into a fork"):
+        shares(telling, "c")
+    with broken("plan", "b is taken over before its turn"):
+        shares(fork(step("a"), step("b", "a")), "b")
+    with broken("once", "a is taken over although it is committed"):
+        shares(shares(fork(step("a"), step("b", "a")), "a"), "a")
+    with broken("shared", "a is taken over, but not into a fork"):
+        shares(Telling(step("a")).begin(), "a")
+
+
+def test_a_fork_takes_over_items():
+    steps = [each("b", "list"), step("c", "b")]
+    telling = fork(*steps, request={"list": [1, 2]}).expand("b", [1, 2])
+    shares(shares(telling, "b-0", out__b_0=1), "b-1")
+    assert telling.states == {"b": "committed", "c": "waiting", "b-0": "committed", "b-1": "committed"}
+    assert telling.account.is_group("b")
+    telling.do("c").finish()
+
+
 def only_if(path, op="exists", value=None):
     return {"when": Condition(path, op, value)}
 

@@ -95,6 +95,8 @@ class Account:
         # When the process that goes on with it began.
         self.driven_since_us = 0
         self._encoded_context = -1, b""
+        # How often it was forked since it was last reopened.
+        self.forks = 0
         # After a jump of the clock the times of events say nothing about how long somebody waited.
         self.clock_is_steady = True
 
@@ -180,6 +182,8 @@ class Account:
                 self._step_expanded(event)
             case e.StepSkipped():
                 self._step_skipped(event)
+            case e.StepShared():
+                self._step_shared(event)
             case e.StepBuried():
                 self._step_buried(event)
             case e.RunParked():
@@ -413,6 +417,20 @@ class Account:
         one.state = "skipped"
         self._skip_the_lost(one.number)
 
+    def _step_shared(self, event: e.StepShared) -> None:
+        one, first = self._step(event.step), self.events[0]
+        forked = isinstance(first, e.RunStarted) and first.origin is not None
+        self.require("shared", forked and not self.calls, f"{event.step} is taken over, but not into a fork")
+        self.require(
+            "once", one.state in {"waiting", "ready"}, f"{event.step} is taken over although it is {one.state}"
+        )
+        if one.item is ABSENT:
+            self.require("plan", self._fate(event.step) == "run", f"{event.step} is taken over before its turn")
+        writes = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
+        self.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, event.deletes)
+        self._written += (*writes, *event.deletes)
+        self._over(event.step, "committed")
+
     def _step_buried(self, event: e.StepBuried) -> None:
         name, one = event.step, self._step(event.step)
         step = self._declared(one)
@@ -449,7 +467,7 @@ class Account:
         self.status, self.reason = event.status, event.reason
 
     def _run_reopened(self, event: e.RunReopened) -> None:
-        self.status, self.reason = "running", ""
+        self.status, self.reason, self.forks = "running", "", 0
         wrong = self.why_not_reopened(event.steps)
         self.require("redrive", not wrong, f"the run is reopened, but {wrong}")
         for one in map(self._step, event.steps):
@@ -462,6 +480,15 @@ class Account:
             one.tries = one.failures = one.lost = one.link = one.not_before_us = 0
             one.given_up = one.reissue = False
 
+    def is_group(self, name: str) -> bool:
+        """Whether a step has become items."""
+        return name in self._items
+
+    def comes_after(self, name: str, steps: Sequence[str]) -> bool:
+        """Whether a step needs one of these, directly or by others."""
+        ancestors = self._ancestors[self._step(name).number]
+        return any(ancestors >> self._step(step).number & 1 for step in steps)
+
     def why_not_reopened(self, steps: Sequence[str]) -> str:
         """Why these steps can't be tried again in this run; "" if they can."""
         if self.status == "cancelled":
@@ -471,7 +498,7 @@ class Account:
             if one.state != "dead" or name in self._items:
                 return f"{name} was not given up: it is {one.state}"
             for other, after in self.steps.items():
-                if self._ancestors[after.number] >> one.number & 1 and after.state not in {"waiting", "skipped"}:
+                if after.state not in {"waiting", "skipped"} and self.comes_after(other, [name]):
                     return f"{other} came after {name}"
         return ""
 

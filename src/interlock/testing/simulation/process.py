@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interlock.core.job import Job
 from interlock.engine.engine import Engine
-from interlock.errors import InputError, StaleDriver
+from interlock.errors import StaleDriver
 from interlock.ports import Adapter, Began, Letters
 from interlock.testing.injection.journals import FaultyJournal
 
@@ -53,7 +53,7 @@ class Process:
             calls_max=world.calls_max,
             runs_max=world.runs_max,
             now_us=world.now_us,
-            ids=lambda _: BATCH,
+            ids=lambda _: world.new_id(),
             watch=False,
         )
         async with engine:
@@ -74,11 +74,8 @@ class Process:
             if world.wants_again(letter):
                 found.setdefault(letter.run_id, []).append(letter.step)
         for run_id, steps in found.items():
-            account = world.accounts[run_id]
             try:
                 run = await engine.redrive(run_id, steps, by="person:sim", reason="again")
-            except InputError as error:
-                account.require("redrive", account.why_not_reopened(steps), f"{steps} are refused: {error.message}")
             except StaleDriver:
                 pass  # another process has been quicker
             else:

@@ -91,7 +91,7 @@ class World:
         self.broken: Broken | None = None
         self._outside = self.timeline.loop()
         self._rules = scene.team.rules
-        self._deaths = self._starts = self._events = self._folded = 0
+        self._deaths = self._starts = self._events = self._folded = self._ids = 0
         self._processes: list[Process] = []
         self._live: set[Process] = set()
         self._wall_us = START_US
@@ -141,7 +141,9 @@ class World:
 
     def _all_over(self) -> bool:
         rows = self.disk.rows()
-        complete = len(rows) == len(self.scene.labels) and all(row.status != "running" for row in rows)
+        complete = sum(row.batch == BATCH for row in rows) == len(self.scene.labels) and all(
+            row.status != "running" for row in rows
+        )
         return complete and all(process.fenced for process in self._live)
 
     def _start_process(self) -> None:
@@ -224,7 +226,7 @@ class World:
             if account is None:
                 account = self.accounts[run_id] = Account(run_id, self._rules, self._hashes)
                 account.clock_is_steady = self._clock_is_steady
-                self._check_row(run_id, opening)
+                self._check_row(run_id, opening, events)
             self._traffic.check_driver(account, process, events)
             self._digest.update(f"{self.timeline.now!r} {number} {run_id}\n".encode())
             for event in events:
@@ -256,7 +258,13 @@ class World:
     def wants_again(self, letter: LetterRow) -> bool:
         """Whether somebody tries a dead letter again: not for ever, and not where nothing unforeseen may happen."""
         name = ("redrive", self.label(letter.run_id), letter.step, letter.attempts)
-        return not self.scene.calm and letter.attempts < ATTEMPTS_MAX and self.chance.share(*name) < REDRIVEN
+        possible = letter.batch == BATCH and letter.attempts < ATTEMPTS_MAX and not self.scene.calm
+        return possible and self.chance.share(*name) < REDRIVEN
+
+    def new_id(self) -> str:
+        """That of the batch, and then of forks."""
+        self._ids += 1
+        return f"fork-{self._ids}" if self.disk.has_batch() else BATCH
 
     def left_virtual_time(self, job: Job, sentence: str) -> None:
         """An agent's own code needs the real world: whatever the simulation says of this team would deceive."""
@@ -324,10 +332,27 @@ class World:
 
     # --- what it checks itself ---
 
-    def _check_row(self, run_id: str, opening: Opening | None) -> None:
+    def _check_row(self, run_id: str, opening: Opening | None, events: Sequence[e.AnyEvent]) -> None:
+        first = events[0]
+        if isinstance(first, e.RunStarted) and first.origin is not None:
+            self._check_fork(self.accounts[first.origin.run_id], first.origin, events)
+            return
         fits = opening is not None and run_id == f"{BATCH}-{opening.row}" and opening.row < len(self.scene.labels)
         if not fits:
             raise Broken("rows", f"run {run_id} is started for {opening}", run_id)
+
+    def _check_fork(self, origin: Account, told: e.Origin, events: Sequence[e.AnyEvent]) -> None:
+        """That a run is forked with its dead steps, once, only where it can't go on itself, and shares what it may."""
+        dead = {name for name, one in origin.steps.items() if one.state == "dead" and not origin.is_group(name)}
+        origin.require_same("redrive", "the steps that a fork tries again", {*told.steps}, dead)
+        origin.require("redrive", origin.forks == 0, "it is forked twice for the same steps")
+        origin.forks += 1
+        wrong = origin.why_not_reopened(told.steps)
+        origin.require("redrive", wrong, f"it is forked for {told.steps}, although it could go on")
+        commits = [event for event in origin.events if isinstance(event, e.AttemptCommitted)]
+        meant = {event.step: event for event in commits if not origin.comes_after(event.step, told.steps)}
+        found = {event.step: event for event in events if isinstance(event, e.StepShared)}
+        origin.require_same("redrive", "what a fork takes over", _written(found), _written(meant))
 
     def _check_replay(self, account: Account) -> None:
         self._folded += len(account.events)
@@ -344,6 +369,9 @@ class World:
 
     def label(self, run_id: str) -> str:
         """What a run is called in draws: by its request, whichever row that has become."""
+        first = self.accounts[run_id].events[0] if run_id in self.accounts else None
+        if isinstance(first, e.RunStarted) and first.origin is not None:
+            return self.label(first.origin.run_id)
         return f"run-{self.scene.labels[int(run_id.rpartition('-')[2])]}"
 
     @property
@@ -387,6 +415,12 @@ class World:
             return Struck(name, kind, "", tuple(account.status for account in self.accounts.values()))
         account = self.accounts[job.run_id]
         return Struck(name, kind, became_of(account, job, lost), (account.status,))
+
+
+def _written(commits: Mapping[str, e.AttemptCommitted | e.StepShared]) -> dict[str, Any]:
+    return {
+        step: ({path: bytes(raw) for path, raw in told.writes.items()}, told.deletes) for step, told in commits.items()
+    }
 
 
 def _verdict(invariant: Invariant, account: Account, event: e.AnyEvent) -> str | None:
