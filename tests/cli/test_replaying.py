@@ -287,6 +287,7 @@ def test_one_call_as_json(desk, ask):
             "item": None,
             "index": None,
             "idempotency_key": f"{run_id}/close/1",
+            "answer": "",
         },
         "reply": {"writes": {"second": "HI"}},
         "verdict": {"outcome": "committed"},

@@ -56,7 +56,7 @@ def desk(monkeypatch):
     return EXAMPLE.module("desk")
 
 
-def ask(agent, category):
+def ask(agent, category, answer=""):
     view = {"ticket.metadata.message": "Hello?", "ticket.category": category, "ticket.priority": "low"}
     job = il.Job(
         view=view,
@@ -67,6 +67,7 @@ def ask(agent, category):
         attempt=2,
         idempotency_key="r/s/2",
         feedback=(FEEDBACK,),
+        answer=answer,
     )
     return asyncio.run(agent(job))
 
@@ -87,3 +88,23 @@ def test_escalation_asks_again_after_feedback(desk):
     assert reply.writes == {}
     assert reply.ask.text.startswith("What does this customer want?")
     assert FEEDBACK not in reply.ask.text
+
+
+# --- a person's answer is not feedback ---
+
+
+def test_what_a_person_says_reaches_the_customer_or_is_kept(desk):
+    letter = ask(desk.resolution, "no_such_category", answer="We will call you.").writes["ticket.response"]
+    assert letter == "Dear customer, you wrote: “Hello?”\n\nWe will call you."
+    assert ask(desk.escalation, "unrecognised", answer="Fraud.").writes == {"ticket.decision": "Fraud."}
+
+
+def test_a_ticket_that_was_parked_is_answered_and_goes_on():
+    async def main():
+        async with il.Orchestrator(il.Team.load(EXAMPLE.folder / "team.yaml"), ":memory:") as orchestrator:
+            run = await orchestrator.run({"ticket": {"metadata": {"message": "🤷"}}})
+            assert run.status == "parked"
+            return await orchestrator.decide(run.run_id, "escalate", "answer", text="Call her.", by="eve")
+
+    run = asyncio.run(main())
+    assert (run.status, run.context["ticket.decision"]) == ("succeeded", "Call her.")
