@@ -1,6 +1,7 @@
 """`interlock dlq ...`, in processes of its own."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -166,3 +167,47 @@ def test_a_run_with_several_is_named_with_its_step(desk):
     run_id = letters(desk)[0]["run_id"]
     ended = desk.run("dlq", "show", run_id)
     assert (ended.code, f"run {run_id} has 2 dead letters: " in ended.err) == (2, True)
+
+
+def test_a_change_forks_the_run_and_both_name_each_other(dead):
+    [letter] = letters(dead, "--reason", "luck")
+    ended = dead.run("dlq", "redrive", letter["run_id"], "--set", "text=mended", "--why", "wrong text", "--json")
+    [run] = ended.runs
+    assert (ended.code, run["status"], run["context"]["second"]) == (0, "succeeded", "MENDED")
+    assert f"run {letter['run_id']} was forked: the steps are tried again in run {run['run_id']}" in ended.err
+    [after] = letters(dead, "--reason", "luck")
+    assert (after["redriven"]["run_id"], after["redriven"]["outcome"]) == (run["run_id"], "succeeded")
+    fork = dead.json("show", run["run_id"])
+    assert (fork["origin"]["run_id"], fork["origin"]["changed"]) == (letter["run_id"], ["text"])
+    assert f"a fork of {letter['run_id']} by person:" in dead.run("show", run["run_id"]).out
+    assert dead.json("show", letter["run_id"])["status"] == "failed"
+    assert dead.run("replay", run["run_id"]).code == 0
+
+
+def test_a_change_is_of_one_run_and_of_what_its_step_is_shown(dead):
+    for words, said in (
+        (["--all", "--set", "text=x"], "--set changes what one run is shown, and these are 2 runs"),
+        (["last", "--set", "second=x"], "second can't be changed: step work is not shown it"),
+        (["last", "--set", "text"], "--set 'text' is no PATH=VALUE"),
+    ):
+        ended = dead.run("dlq", "redrive", *words)
+        assert (ended.code, said in ended.err) == (2, True), ended.err
+    assert len(letters(dead, "--waiting")) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        ("s/fail/mended/", 0, "was forked"),
+        ("s/nothing/else/", 1, "nothing was changed"),
+        ("s/.*text.*//", 2, "text can't be removed"),
+        ("s/{/[/", 2, "what you wrote is no JSON object"),
+    ],
+)
+def test_what_it_was_shown_is_edited(dead, script, code, said):
+    editor = dead.folder / "editor.sh"
+    editor.write_text(f"#!/bin/sh\nsed -i '{script}' \"$1\"\n")
+    editor.chmod(0o755)
+    [letter] = letters(dead, "--reason", "luck")
+    ended = dead.run("dlq", "edit", letter["run_id"], env={**os.environ, "EDITOR": str(editor), "VISUAL": ""})
+    assert (ended.code, said in ended.err) == (code, True), ended.err

@@ -59,6 +59,20 @@ def refuse_all(names: Sequence[str], letters: Letters, *, everything: bool) -> N
         raise UsageError("nothing says which dead letters are meant", fix="name them, filter them, or add --all")
 
 
+def changes(texts: Sequence[str]) -> dict[str, Any]:
+    """What `--set PATH=VALUE` says. Raises InputError."""
+    said: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        if not path or not equals:
+            raise InputError(f"--set {text!r:.100} is no PATH=VALUE", fix="such as --set ticket.category=refund")
+        try:
+            said[path] = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            said[path] = value
+    return said
+
+
 async def chosen(journal: Journal, names: Sequence[str], letters: Letters) -> list[LetterRow]:
     """The letters with these names, or all, as far as the filters mean them; the newest first."""
     if not names:
@@ -147,15 +161,16 @@ def show_list(settings: Settings, letters: Letters, limit: int, *, json: bool) -
     return exits.DONE
 
 
+async def found(settings: Settings, name: str) -> tuple[LetterRow, history.Record]:
+    """The one letter with this name, and its run."""
+    async with reading(settings) as journal:
+        row = await _one(journal, name)
+        return row, await record(journal, row.run_id)
+
+
 def show(settings: Settings, name: str, *, json: bool) -> int:
     """Show one letter, with the view that its step saw, computed again and held against its hash."""
-
-    async def look() -> tuple[LetterRow, history.Record]:
-        async with reading(settings) as journal:
-            row = await _one(journal, name)
-            return row, await record(journal, row.run_id)
-
-    row, run = asyncio.run(look())
+    row, run = asyncio.run(found(settings, name))
     letter = history.letter(run, row.step)
     if json:
         _print(letter.to_dict() | _place(row))

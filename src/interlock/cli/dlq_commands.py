@@ -64,6 +64,27 @@ BatchFilter = Annotated[
 ]
 
 
+OneName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN[/STEP]",
+        help="A dead letter: the beginning of a run id, or 'last'; with the step where the run has several.",
+        autocompletion=_known,
+        show_default=False,
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Show the step this, in a fork of its run. VALUE is JSON, or a text where it isn't.",
+        show_default=False,
+    ),
+]
+WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the journal.", show_default=False)]
+
+
 @command
 def list_(  # noqa: PLR0913 - its options
     *,
@@ -87,15 +108,7 @@ def list_(  # noqa: PLR0913 - its options
 
 @command
 def show(
-    letter: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN[/STEP]",
-            help="A dead letter: the beginning of a run id, or 'last'; with the step where the run has several.",
-            autocompletion=_known,
-            show_default=False,
-        ),
-    ],
+    letter: OneName,
     *,
     journal: JournalOption = None,
     json: JsonOption = False,
@@ -159,16 +172,32 @@ def redrive(  # noqa: PLR0913 - its options
     since: SinceFilter = "",
     batch: BatchFilter = "",
     everything: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
-    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the journal.", show_default=False)] = "",
+    set_: SetOption = None,
+    why: WhyOption = "",
     concurrency: ConcurrencyOption = None,
     grace: GraceOption = GRACE,
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Try them again, each in its own run, which goes on from there."""
+    """Try them again: each run goes on from there, or, where more has come after, a fork of it does."""
     from . import dlq, redriving, running
 
     wanted = dlq.wanted(team, agent, step, reason, since, batch, waiting=True)
     dlq.refuse_all(names or (), wanted, everything=everything)
     how = running.How.of(journal, concurrency, grace, json=json)
-    return redriving.redrive(names or (), wanted, why, how)
+    return redriving.redrive(names or (), wanted, dlq.changes(set_ or ()), why, how)
+
+
+@command
+def edit(
+    letter: OneName,
+    *,
+    why: WhyOption = "",
+    grace: GraceOption = GRACE,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Change what a dead step was shown, in your editor, and try it again in a fork of its run."""
+    from . import redriving, running
+
+    return redriving.edit(letter, why, running.How.of(journal, None, grace, json=json))

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from interlock.engine.clock import now_us
-from interlock.history import Attempt, Decided, Held, StepStory, Story, why_held
+from interlock.history import Attempt, Decided, Held, StepStory, Story, some, why_held
 
 from .config import Settings
 from .paint import INJECTED, MARKS, console, injected, marked, next_commands
@@ -56,6 +56,9 @@ def _head(story: Story) -> RenderableType:
     lines = [head]
     if story.reason:
         lines.append(Text(plain(story.reason), MARKS[story.status][1]))
+    if origin := story.origin:
+        why = f": {line(origin.reason)}" if origin.reason else ""
+        lines.append(Text(f"a fork of {origin.run_id} by {line(origin.by)} for {some(origin.steps)}{why}", "dim"))
     if story.faults:
         lines.append(injected(story.faults))
     return Group(*lines)

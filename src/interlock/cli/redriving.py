@@ -1,13 +1,21 @@
 """`dlq redrive`: dead letters tried again, grouped by the team file of their runs."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import click
+import msgspec
+
+from interlock.core import paths
+from interlock.core.values import ABSENT
 from interlock.engine import clock, tasks
-from interlock.errors import InterlockError
+from interlock.errors import InputError, InterlockError
+from interlock.history import letter
 from interlock.ports import LetterRow, Letters
 
 from . import exits
-from .dlq import chosen
+from .dlq import chosen, found
 from .journals import reading
 from .looking import user
 from .resuming import load
@@ -16,14 +24,57 @@ from .tally import Tally
 from .text import plural, shown_path
 
 Steps = Mapping[str, Sequence[str]]
+Changes = Mapping[str, Any]
 
 
-def redrive(names: Sequence[str], letters: Letters, why: str, how: How) -> int:
-    """Try the letters with these names again, or all that the filters mean; returns the exit code."""
-    return tasks.run_main(_redrive(names, letters, why, how))
+def redrive(names: Sequence[str], letters: Letters, changes: Changes, why: str, how: How) -> int:
+    """Try the letters with these names again, or all that the filters mean; returns the exit code.
+
+    changes: what is set in the context that the step was shown; of one run only.
+    """
+    return tasks.run_main(_redrive(names, letters, changes, why, how))
 
 
-async def _redrive(names: Sequence[str], letters: Letters, why: str, how: How) -> int:
+def edit(name: str, why: str, how: How) -> int:
+    """Let the person change what one dead step was shown, and try it again; returns the exit code."""
+    row, run = asyncio.run(found(how.settings, name))
+    call = letter(run, row.step).call
+    if call is None:
+        raise InputError(f"step {row.step} was never called: it was shown nothing", fix="use redrive --set PATH=VALUE")
+    before = msgspec.json.format(msgspec.json.encode(call.view), indent=2).decode()
+    after = click.edit(before + "\n", extension=".json")
+    if after is None:
+        exits.say("nothing was changed")
+        return exits.FAILED
+    try:
+        changes = {*_differences(call.view, msgspec.json.decode(after, type=dict[str, Any]), ())}
+    except msgspec.DecodeError as error:
+        raise InputError(f"what you wrote is no JSON object: {error}") from error
+    gone = [path for path, value in changes if value is _GONE]
+    if gone:
+        raise InputError(f"{gone[0]} can't be removed", fix="set it to another value")
+    if not changes:
+        exits.say("nothing was changed")
+        return exits.FAILED
+    decoded = {path: msgspec.json.decode(value) for path, value in changes}
+    return redrive([row.name], Letters(waiting=True), decoded, why, how)
+
+
+_GONE = b""
+
+
+def _differences(before: Any, after: Any, place: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """The paths at which one tree differs from another, and what stands there as JSON."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys((*before, *after)):
+            yield from _differences(before.get(key, ABSENT), after.get(key, ABSENT), (*place, paths.segment(key)))
+    elif after is ABSENT:
+        yield ".".join(place), _GONE
+    elif before is ABSENT or msgspec.json.encode(before) != msgspec.json.encode(after):
+        yield ".".join(place), msgspec.json.encode(after)
+
+
+async def _redrive(names: Sequence[str], letters: Letters, changes: Changes, why: str, how: How) -> int:
     async with reading(how.settings) as journal:
         rows = await chosen(journal, names, letters)
     if not rows:
@@ -32,7 +83,10 @@ async def _redrive(names: Sequence[str], letters: Letters, why: str, how: How) -
     by_source = _by_source(rows)
     if len(by_source) == 1 and len(steps := next(iter(by_source.values()))) == 1:
         [(source, _)] = by_source.items()
-        return await _redrive_one(source, steps, why, how)
+        return await _redrive_one(source, steps, changes, why, how)
+    if changes:
+        runs = plural(len({row.run_id for row in rows}), "run")
+        raise InputError(f"--set changes what one run is shown, and these are {runs}", fix="name one")
     return await _redrive_all(by_source, why, how)
 
 
@@ -44,14 +98,16 @@ def _by_source(rows: Sequence[LetterRow]) -> dict[str, dict[str, list[str]]]:
     return groups
 
 
-async def _redrive_one(source: str, steps: Steps, why: str, how: How) -> int:
+async def _redrive_one(source: str, steps: Steps, changes: Changes, why: str, how: How) -> int:
     [(run_id, mine)] = steps.items()
     loaded = load(source, None)
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:
-            work = engine.redrive(run_id, mine, by=f"person:{user()}", reason=why)
+            work = engine.redrive(run_id, mine, changes=changes, by=f"person:{user()}", reason=why)
             told = await drive_one(engine, work, run_id, how, shown)
+    if told.row.run_id != run_id:
+        exits.say(f"run {run_id} was forked: the steps are tried again in run {told.row.run_id}")
     return show_one(told, how)
 
 

@@ -96,13 +96,15 @@ async def drive_one(engine: Engine, work: Coroutine[Any, Any, Run], run_id: str,
     """Drive one run; returns its story. Raises RunInterrupted if it was stopped before its end."""
     with shown, Interrupts(engine, how.grace_seconds, shown.say) as interrupts:
         try:
-            await shown.ended(await interrupts.watch(work))
+            run = await interrupts.watch(work)
+            await shown.ended(run)
         except (Cancelled, RunInterrupted):
             fix = f"go on with: {how.settings.command(f'resume {run_id}')}"
             raise RunInterrupted(f"run {run_id} was stopped before its end", fix=fix) from None
     if shown.gone:
         raise BrokenPipeError
-    row, events = await engine.journal.run(run_id), await engine.journal.load(run_id)
+    # That of a fork is another.
+    row, events = await engine.journal.run(run.run_id), await engine.journal.load(run.run_id)
     return story(Record(row, row.team, engine.team.rules, events))
 
 

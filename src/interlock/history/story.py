@@ -163,7 +163,10 @@ class StepStory(msgspec.Struct, frozen=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """One run, from its beginning to now. faults: the hash of those injected on purpose; empty for an ordinary run."""
+    """One run, from its beginning to now.
+
+    faults: the hash of those injected on purpose; empty for an ordinary run. origin: what a fork goes on from.
+    """
 
     row: RunRow
     status: str
@@ -175,6 +178,7 @@ class Story(msgspec.Struct, frozen=True):
     started_us: int
     last_us: int
     faults: str = ""
+    origin: e.Origin | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `interlock show --json` prints it."""
@@ -193,12 +197,14 @@ class Story(msgspec.Struct, frozen=True):
             "context": self.context,
             "cost": {"usd": self.cost.usd, "tokens": self.cost.tokens, "calls": self.cost.calls},
         }
-        return document | ({"faults": self.faults} if self.faults else {})
+        origin = {"origin": msgspec.to_builtins(self.origin)} if self.origin else {}
+        return document | ({"faults": self.faults} if self.faults else {}) | origin
 
 
 def story(record: Record) -> Story:
     """The story of a run. Raises BrokenPromise where its events can't be folded."""
     machine, events = record.folded(), record.events
+    first = events[0] if events else None
     return Story(
         record.row,
         machine.status,
@@ -210,6 +216,7 @@ def story(record: Record) -> Story:
         machine.started_us,
         machine.at_us,
         machine.faults,
+        first.origin if isinstance(first, e.RunStarted) else None,
     )
 
 
