@@ -84,8 +84,9 @@ def _differences(expected: Episode, episode: Episode) -> Iterator[str]:
         return
     if not any(struck.kind in WHEN for struck in episode.struck):
         yield "the crash did not happen: the same world took another course"
-    for run_id, account in expected.runs.items():
-        after = episode.runs.get(run_id)
+    found = {_name(account): account for account in episode.runs.values()}
+    for run_id, account in ((_name(account), account) for account in expected.runs.values()):
+        after = found.get(run_id)
         if after is None:
             yield f"run {run_id} is missing"
             continue
@@ -93,6 +94,13 @@ def _differences(expected: Episode, episode: Episode) -> Iterator[str]:
             one, other = look(account), look(after)
             if one != other:
                 yield f"run {run_id}: {_first_difference(name, one, other)}"
+
+
+def _name(account: Account) -> str:
+    """What a run is known by: a fork by what it is for, since another id may be given to it after a crash."""
+    first = account.events[0]
+    origin = first.origin if isinstance(first, e.RunStarted) else None
+    return f"{origin.run_id}, forked for {', '.join(origin.steps)}" if origin else account.run_id
 
 
 def _first_difference(name: str, one: Any, other: Any) -> str:

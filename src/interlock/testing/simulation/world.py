@@ -395,14 +395,15 @@ class World:
         )
 
     def _episode(self) -> Episode:
+        asked_for = [account for run_id, account in self.accounts.items() if run_id.startswith(f"{BATCH}-")]
         return Episode(
             seed=self.chance.seed,
             digest=self._digest.hexdigest(),
             events=self._events,
             folded=self._folded + sum(process.journal.loaded for process in self._processes),
             seconds=self.timeline.now,
-            statuses=dict(Counter(account.status for account in self.accounts.values())),
-            reasons=[(account.status, account.reason) for account in self.accounts.values() if account.reason],
+            statuses=dict(Counter(account.status for account in asked_for)),
+            reasons=[(account.status, account.reason) for account in asked_for if account.reason],
             struck=[self._fate_of(*struck) for struck in self._struck],
             writes=self._processes[0].journal.writes if self._processes else 0,
             broken=self.broken,
