@@ -26,6 +26,7 @@ from interlock.core.gate import (
     encode,
     forget_lost,
     outcome_of,
+    take_back,
     tell,
     turn,
     withdraw,
@@ -349,6 +350,14 @@ def test_a_turn_folds_what_was_told_before_it_answers():
     found = [AtGate(gate, [came("a", "error"), came("b", "error")])]
     assert turn([BREAKS], ["c"], 30 * S, found)[0].by is None
     assert [moved.to for moved in found[0].moved] == ["open", "half_open"]
+
+
+def test_what_is_taken_back_is_held_nowhere():
+    own, shared = Gate(), Gate()
+    turn([BREAKS, TEAM], ["a", "b"], 0, at(own, shared))
+    found = [AtGate(own, [came("a", "error")]), AtGate(shared, [came("a", "error")])]
+    take_back([BREAKS, TEAM], "b", found)
+    assert (own.grants, shared.grants, own.breaker.bad_in_a_row) == ({}, {}, 1)
 
 
 def test_a_turn_lets_go_of_lost_calls():

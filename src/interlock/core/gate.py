@@ -128,16 +128,22 @@ def _asked_again(gate: Gate, policy: GatePolicy, key: str, grant: Grant, now_us:
     if policy.rate is None or begins_us > now_us + SOON_US:
         return _booked(grant.at_us, now_us)
     _correct(gate, policy, grant, requests=-1, tokens=-grant.tokens)
-    at_us = _book(gate, policy.rate, grant.tokens, begins_us, is_due=True)
-    gate.grants[key] = msgspec.structs.replace(grant, at_us=at_us)
+    tokens = _tokens_of_a_call(gate, policy.rate)
+    at_us = _earliest(gate, policy.rate, tokens, begins_us, is_due=True)
+    if at_us > begins_us and tokens > grant.tokens:
+        # It was booked for too little, and so were those behind it: it stands in line again, or they would crowd.
+        at_us = _earliest(gate, policy.rate, tokens, begins_us)
+    _book(gate, policy.rate, tokens, at_us, begins_us)
+    gate.grants[key] = msgspec.structs.replace(grant, at_us=at_us, tokens=tokens)
     return _booked(at_us, now_us)
 
 
 def _granted(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> Verdict:
     at_us, tokens = now_us, 0
     if policy.rate is not None:
-        tokens = gate.consumed // gate.ended if gate.ended else TOKENS_AT_FIRST
-        at_us = _book(gate, policy.rate, tokens, now_us)
+        tokens = _tokens_of_a_call(gate, policy.rate)
+        at_us = _earliest(gate, policy.rate, tokens, now_us)
+        _book(gate, policy.rate, tokens, at_us, now_us)
     if policy.budget is not None:
         reserve(gate.ledger, policy.budget)
     probe = gate.breaker.round if policy.breaker is not None and gate.breaker.state == "half_open" else 0
@@ -145,17 +151,27 @@ def _granted(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> Verdict:
     return _booked(at_us, now_us)
 
 
-def _book(gate: Gate, rate: RatePolicy, tokens: int, now_us: int, *, is_due: bool = False) -> int:
-    """Book a call; for when."""
-    bounded = [(gate.requests, rate.requests, 1), (gate.tokens, rate.tokens, tokens)]
+def _tokens_of_a_call(gate: Gate, rate: RatePolicy) -> int:
+    """How many tokens a call is booked for: what calls have consumed on average."""
+    if rate.tokens is None:
+        return 0
+    return gate.consumed // gate.ended if gate.ended else TOKENS_AT_FIRST
+
+
+def _earliest(gate: Gate, rate: RatePolicy, tokens: int, now_us: int, *, is_due: bool = False) -> int:
     at_us = now_us
-    for booked, bound, amount in bounded:
-        if bound is not None:
-            at_us = earliest(booked, bound, amount, at_us, is_due=is_due)
-    for booked, bound, amount in bounded:
-        if bound is not None:
-            book(booked, bound, amount, at_us, now_us)
+    if rate.requests is not None:
+        at_us = earliest(gate.requests, rate.requests, 1, at_us, is_due=is_due)
+    if rate.tokens is not None:
+        at_us = earliest(gate.tokens, rate.tokens, tokens, at_us, is_due=is_due)
     return at_us
+
+
+def _book(gate: Gate, rate: RatePolicy, tokens: int, at_us: int, now_us: int) -> None:
+    if rate.requests is not None:
+        book(gate.requests, rate.requests, 1, at_us, now_us)
+    if rate.tokens is not None:
+        book(gate.tokens, rate.tokens, tokens, at_us, now_us)
 
 
 def _correct(gate: Gate, policy: GatePolicy, grant: Grant, *, requests: int, tokens: int) -> None:
@@ -286,6 +302,13 @@ def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found
         at.moved += tell(at.gate, policy, at.outcomes)
         forget_lost(at.gate, policy, now_us)
     return [_through(policies, found, key, now_us) for key in keys]
+
+
+def take_back(policies: Sequence[GatePolicy], key: str, found: Sequence[AtGate]) -> None:
+    """A turn of its own for a call that these gates let through, and that is not made."""
+    for policy, at in zip(policies, found, strict=True):
+        at.moved += tell(at.gate, policy, at.outcomes)
+        withdraw(at.gate, policy, key)
 
 
 def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, now_us: int) -> Verdict:

@@ -117,7 +117,8 @@ class Driver:
         self._calls: dict[int, Call] = {}
         self._arrived: list[e.AnyEvent | _Answer | _Decided | _Overdue] = []
         self._granted: list[CallAgent] = []
-        # Calls that have room and have passed their gate; and, of calls that must pass one, who is called.
+        # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
+        self._asking: list[CallAgent] = []
         self._passed: list[CallAgent] = []
         self._gated: dict[tuple[str, int], str] = {}
         # Calls that have room and are announced, until that is durable and they are made.
@@ -206,6 +207,7 @@ class Driver:
                 self._start_timer(command)
             else:
                 self._call(command)
+        self._ask_gates()
 
     def _tell_observers(self, facts: list[e.AnyEvent]) -> None:
         for observe in self._shell.observers:
@@ -284,18 +286,13 @@ class Driver:
             else:
                 shell.slots.wait(command.agent, partial(self._grant, command))
         for call in granted:
-            if shell.gates.guards(call.agent):
-                shell.gates.ask(call.agent, self._key(call.step, call.attempt), partial(self._answered, call))
-            else:
+            if not shell.gates.guards(call.agent):
                 self._passed.append(call)
+            elif not self._is_kept_away(call, at_us):
+                self._asking.append(call)
         passed, self._passed = self._passed, []
         for call in passed:
-            if machine.status != "running" or shell.stopping:
-                shell.slots.give_back(call.agent)
-            elif held := machine.held(call, at_us):
-                shell.slots.give_back(call.agent)
-                self._arrived.append(held)
-            else:
+            if not self._is_kept_away(call, at_us):
                 self._announced_calls[call.number] = call
                 facts.append(machine.start(call, at_us))
                 ready.append(call)
@@ -303,12 +300,32 @@ class Driver:
 
     # --- gates ---
 
+    def _makes_calls(self) -> bool:
+        return self.machine.status == "running" and not self._shell.stopping and not self._over
+
+    def _is_kept_away(self, call: CallAgent, at_us: int) -> bool:
+        """Whether a call that has room must not be made after all; then it has none any more."""
+        if self._makes_calls():
+            held = self.machine.held(call, at_us)
+            if held is None:
+                return False
+            self._arrived.append(held)
+            self._told += self._shell.gates.told_not_made(call.agent, self._key(call.step, call.attempt), at_us)
+        self._shell.slots.give_back(call.agent)
+        return True
+
     def _key(self, step: str, attempt: int) -> str:
         return idempotency_key(self._run_id, step, attempt)
 
+    def _ask_gates(self) -> None:
+        """Only now is durable what they are told, such as that the same call was lost."""
+        asking, self._asking = self._asking, []
+        for call in asking:
+            self._shell.gates.ask(call.agent, self._key(call.step, call.attempt), partial(self._answered, call))
+
     def _answered(self, call: CallAgent, verdict: Verdict | BaseException) -> None:
         """A gate lets a call through, or holds it: then it needs no room meanwhile."""
-        if isinstance(verdict, Verdict) and verdict.by is None and not self._over:
+        if isinstance(verdict, Verdict) and verdict.by is None and not self._over and self.machine.status == "running":
             self._gated[call.step, call.attempt] = call.agent
             self._passed.append(call)
             self._turn_soon()
@@ -316,6 +333,8 @@ class Driver:
         self._shell.slots.give_back(call.agent)
         if isinstance(verdict, BaseException):
             self.fail(verdict)
+        elif self.machine.status == "cancelled":
+            self._shell.gates.take_back(call.agent, self._key(call.step, call.attempt))
         elif not self._over:
             until_us = verdict.until_us
             held = e.CallHeld(self._shell.now_us(), call.step, call.agent, str(verdict.by), verdict.reason, until_us)
@@ -331,9 +350,13 @@ class Driver:
             agent = self.machine.duty(self.machine.number[fact.step]).agent
             self._told += self._shell.gates.told(agent, fact, self._key(*ended))
         elif isinstance(fact, e.RunCancelled):
-            for (step, attempt), agent in self._gated.items():
-                lost = e.AttemptInterrupted(fact.at_us, step, attempt)
-                self._told += self._shell.gates.told(agent, lost, self._key(step, attempt))
+            for step, attempt, agent, is_in_flight in self.machine.wanted():
+                key = self._key(step, attempt)
+                if is_in_flight:
+                    lost = e.AttemptInterrupted(fact.at_us, step, attempt)
+                    self._told += self._shell.gates.told(agent, lost, key)
+                else:
+                    self._told += self._shell.gates.told_not_made(agent, key, fact.at_us)
 
     def _grant(self, command: CallAgent) -> bool:
         if self._over or self._shell.stopping or self.machine.status != "running":
@@ -538,9 +561,10 @@ class Driver:
         for call in self._calls.values():
             self._give_up(call)
         self._calls.clear()
-        for command in (*self._granted, *self._passed, *self._announced_calls.values()):
+        for command in (*self._granted, *self._asking, *self._passed, *self._announced_calls.values()):
             self._shell.slots.give_back(command.agent)
         self._granted.clear()
+        self._asking.clear()
         self._passed.clear()
         self._announced_calls.clear()
         for verdict in self._verdicts.values():

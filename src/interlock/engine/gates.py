@@ -7,8 +7,9 @@ from functools import partial
 
 from interlock.core.breaker import Moved
 from interlock.core.events import AnyEvent
-from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, outcome_of, turn
-from interlock.ports import Journal
+from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, outcome_of, take_back, turn
+from interlock.errors import JournalError
+from interlock.ports import Journal, Result
 
 Answer = Callable[[Verdict | BaseException], None]
 # What a turn answers, and what the breaker did in it.
@@ -52,21 +53,38 @@ class Gatekeeper:
         if agent not in self._turning:
             self._turn(agent)
 
+    def take_back(self, agent: str, key: str) -> None:
+        """A call that was just let through is not wanted any more. Where this fails, its grant is lost like others."""
+        names, policies = self._gates[agent]
+        self._at_gates(names, partial(take_back, policies, key)).add_done_callback(_whatever_came)
+
     def told(self, agent: str, event: AnyEvent, key: str) -> list[tuple[str, Outcome]]:
         """What an event about a call of this agent says to the gates it has passed."""
         outcome = outcome_of(event, key) if agent in self._gates else None
         return [] if outcome is None else [(name, outcome) for name in self._gates[agent][0]]
+
+    def told_not_made(self, agent: str, key: str, at_us: int) -> list[tuple[str, Outcome]]:
+        """What the gates of this agent are told of a call that is not made, though they may have let it through."""
+        return [(name, Outcome(key, at_us, "not_made")) for name in self._gates.get(agent, ((), ()))[0]]
 
     def _turn(self, agent: str) -> None:
         asking = self._asking.pop(agent)
         names, policies = self._gates[agent]
         self._turning.add(agent)
         take = partial(_take, policies, [key for key, _ in asking], self._now_us())
-        turned = self._journal.at_gates(names, take)
+        turned = self._at_gates(names, take)
         if turned.done():
             self._answer(agent, asking, turned)
         else:
             turned.add_done_callback(partial(self._answer, agent, asking))
+
+    def _at_gates(self, names: Sequence[str], take: Callable[[Sequence[AtGate]], Result]) -> "asyncio.Future[Result]":
+        try:
+            return self._journal.at_gates(names, take)
+        except JournalError as error:
+            failed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
 
     def _answer(self, agent: str, asking: Sequence[tuple[str, Answer]], turned: "asyncio.Future[Turned]") -> None:
         self._turning.discard(agent)
@@ -94,3 +112,8 @@ def _log(agent: str, moves: Sequence[Moved]) -> None:
             log.warning("agent %s is called no more: its breaker has opened: %s", agent, why)
         elif moved.to == "closed":
             log.warning("agent %s is called again: its breaker has closed: %s", agent, why)
+
+
+def _whatever_came(taken: "asyncio.Future[None]") -> None:
+    if not taken.cancelled():
+        taken.exception()
