@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.core.rate import AMOUNT_MAX, SLOTS, SOON_US, Booked, Rate, RatePolicy, book, correct, earliest, rate_of
+from interlock.core.rate import (
+    AMOUNT_MAX,
+    SLOTS,
+    SOON_US,
+    Booked,
+    Rate,
+    RatePolicy,
+    book,
+    correct,
+    earliest,
+    rate_of,
+    taken,
+)
 from interlock.errors import TeamError
 
 S = 1_000_000
@@ -143,6 +155,16 @@ def begins(booked, rate, was_us, now_us):
     at_us = earliest(booked, rate, 1, now_us, is_due=True)
     book(booked, rate, 1, at_us, now_us)
     return at_us
+
+
+def test_what_has_begun_and_what_is_booked_for_later_are_told_apart():
+    booked, rate = Booked(), Rate(10, S)
+    assert taken(booked, rate, 0) == (0, 0)
+    take(booked, rate, 0, 10)
+    later_us = take(booked, rate, 0)
+    assert taken(booked, rate, 0) == (10, 1)
+    assert taken(booked, rate, later_us + SOON_US) == (1, 0)
+    assert taken(booked, rate, later_us + 3 * S) == (0, 0)
 
 
 @given(RATES, st.integers(1, 40), st.data())

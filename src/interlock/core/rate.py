@@ -98,17 +98,17 @@ def correct(booked: Booked, rate: Rate, difference: int, at_us: int) -> None:
     slots[place : place + 1] = [(number, left)] if left > 0 else []
 
 
-def _first(booked: Booked, rate: Rate, at_us: int) -> int:
-    """The place of the first slot that counts at this time."""
-    return bisect_left(booked.slots, ((at_us - SOON_US - rate.period_us) // _width(rate),))
-
-
 def taken(booked: Booked, rate: Rate, now_us: int) -> tuple[int, int]:
     """How much of what was booked has begun and counts now, and how much is booked for later."""
     width = _width(rate)
-    counted = [slot for slot in booked.slots if _gone_us(slot[0], width, rate) > now_us]
+    counted = booked.slots[_first(booked, rate, now_us) :]
     begun = sum(amount for number, amount in counted if number * width <= now_us)
     return begun, sum(amount for _, amount in counted) - begun
+
+
+def _first(booked: Booked, rate: Rate, at_us: int) -> int:
+    """The place of the first slot that counts at this time."""
+    return bisect_left(booked.slots, ((at_us - SOON_US - rate.period_us) // _width(rate),))
 
 
 def _width(rate: Rate) -> int:
