@@ -23,10 +23,6 @@ app = typer.Typer(
 GRACE = "10s"
 
 
-breakers_app = typer.Typer(help="Breakers, rates and daily budgets: show them, and move breakers by hand.")
-app.add_typer(breakers_app, name="breakers", invoke_without_command=True)
-
-
 def guarded(work: Callable[..., int]) -> Callable[..., None]:
     """Have a function's errors told in one message, and end with the exit code that it returns."""
 
@@ -47,13 +43,6 @@ def _recent_runs(incomplete: str) -> list[tuple[str, str]]:
     from .looking import recent_runs
 
     return recent_runs(incomplete)
-
-
-def _known_agents(incomplete: str) -> list[tuple[str, str]]:
-    """Agents that have a breaker, for the shell's completion."""
-    from .breakers import known_agents
-
-    return known_agents(incomplete)
 
 
 def _paths_of_run(context: typer.Context, incomplete: str) -> list[str]:
@@ -339,80 +328,6 @@ def cancel(
     return looking.cancel(config.settings(journal), run, reason, json=json)
 
 
-# --- breakers ---
-
-AgentName = Annotated[
-    str,
-    typer.Argument(metavar="AGENT", help="An agent.", autocompletion=_known_agents, show_default=False),
-]
-ReasonOption = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", help="Why; whoever looks later reads it.", show_default=False)
-]
-TeamNameOption = Annotated[
-    str,
-    typer.Option(
-        "--team", metavar="NAME", help="Its team, by name or file, where several have one.", show_default=False
-    ),
-]
-ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. Default: you.", show_default=False)]
-
-
-@breakers_app.callback()
-def breakers(context: typer.Context, *, journal: JournalOption = None, json: JsonOption = False) -> None:
-    """Show the breakers, rates and daily budgets of a journal; open and reset breakers by hand."""
-    if context.invoked_subcommand is None:
-        _list_breakers(journal=journal, json=json)
-    elif journal is not None or json:
-        raise typer.BadParameter(f"write --journal and --json after {context.invoked_subcommand}")
-
-
-def _list_of_breakers(*, journal: JournalOption = None, json: JsonOption = False) -> int:
-    """Show the breakers, rates and daily budgets of a journal."""
-    from . import breakers, config
-
-    return breakers.show(config.settings(journal), json=json)
-
-
-_list_breakers = guarded(_list_of_breakers)
-breakers_app.command("list")(_list_breakers)
-
-
-def _open_breaker(
-    agent: AgentName,
-    *,
-    reason: ReasonOption,
-    team: TeamNameOption = "",
-    by: ByOption = "",
-    journal: JournalOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Keep all calls of an agent away, until its breaker is reset by hand."""
-    from . import breakers, config
-
-    return breakers.move(config.settings(journal), "open", agent, breakers.Why(reason, by), team, json=json)
-
-
-breakers_app.command("open")(guarded(_open_breaker))
-
-
-def _reset_breaker(
-    agent: AgentName,
-    *,
-    reason: ReasonOption,
-    team: TeamNameOption = "",
-    by: ByOption = "",
-    journal: JournalOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Close the breaker of an agent, whatever had it open."""
-    from . import breakers, config
-
-    return breakers.move(config.settings(journal), "closed", agent, breakers.Why(reason, by), team, json=json)
-
-
-breakers_app.command("reset")(guarded(_reset_breaker))
-
-
 @command
 def audit(team: Team, *, json: JsonOption = False) -> int:
     """Check a team file, without running or importing anything."""
@@ -516,4 +431,5 @@ def demo() -> int:
     return show_demo()
 
 
-from . import dlq_commands, inbox_commands  # noqa: E402, F401 - they add themselves, with the options from here
+# They add themselves, with the options from here.
+from . import breakers_commands, dlq_commands, inbox_commands  # noqa: E402, F401

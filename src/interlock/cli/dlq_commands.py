@@ -1,13 +1,11 @@
 """`interlock dlq ...`: the steps that were given up, and what becomes of them."""
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from . import exits
-from .app import GRACE, ConcurrencyOption, GraceOption, JournalOption, JsonOption, app
+from .app import GRACE, ConcurrencyOption, GraceOption, JournalOption, JsonOption, app, guarded
 
 dlq = typer.Typer(
     help="Dead letters: the steps that were given up, why, and trying them again.",
@@ -19,12 +17,7 @@ app.add_typer(dlq, name="dlq", help=dlq.info.help)
 
 def command(work: Callable[..., int]) -> Callable[..., None]:
     """Make a function a command of the dead letters, as `app.command` does for the others."""
-
-    @wraps(work)
-    def guarded(**arguments: Any) -> None:
-        raise typer.Exit(exits.guarded(lambda: work(**arguments)))
-
-    return dlq.command(work.__name__.rstrip("_"))(guarded)
+    return dlq.command(work.__name__.rstrip("_"))(guarded(work))
 
 
 def _known(incomplete: str) -> list[tuple[str, str]]:

@@ -1,13 +1,11 @@
 """`interlock inbox ...`: what waits for a person, and what people decide about it."""
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from . import exits
-from .app import GRACE, GraceOption, JournalOption, JsonOption, app
+from .app import GRACE, GraceOption, JournalOption, JsonOption, app, guarded
 
 inbox = typer.Typer(
     help="Questions to people: what waits, and what you decide about it.",
@@ -19,12 +17,7 @@ app.add_typer(inbox, name="inbox", help=inbox.info.help)
 
 def command(work: Callable[..., int]) -> Callable[..., None]:
     """Make a function a command of the inbox, as `app.command` does for the others."""
-
-    @wraps(work)
-    def guarded(**arguments: Any) -> None:
-        raise typer.Exit(exits.guarded(lambda: work(**arguments)))
-
-    return inbox.command(work.__name__.rstrip("_"))(guarded)
+    return inbox.command(work.__name__.rstrip("_"))(guarded(work))
 
 
 def _waiting(incomplete: str) -> list[tuple[str, str]]:
