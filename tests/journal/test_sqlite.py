@@ -194,7 +194,8 @@ async def test_what_was_given_up_before_there_was_a_list_is_on_it(path, monkeypa
 
 def without_letters(append):
     def appended(self, group):
-        return append(self, [msgspec.structs.replace(item, letters=()) for item in group])
+        unseen = [msgspec.structs.replace(item.shown, letters=()) for item in group]
+        return append(self, [msgspec.structs.replace(item, shown=s) for item, s in zip(group, unseen, strict=True)])
 
     return appended
 
