@@ -30,7 +30,9 @@ ORDER = {
 }
 
 
-def draft(text, view=None, *, instructions="Answer the customer.", feedback=(), item=None, output=None, **writes):
+def draft(
+    text, view=None, *, instructions="Answer the customer.", feedback=(), answer="", item=None, output=None, **writes
+):
     return Draft(
         writes={"ticket.response": text, **writes},
         output=output,
@@ -38,6 +40,7 @@ def draft(text, view=None, *, instructions="Answer the customer.", feedback=(), 
         view=View.of(ORDER if view is None else view),
         instructions=instructions,
         feedback=feedback,
+        answer=answer,
         item=item,
         step="answer",
         agent="desk",
@@ -177,7 +180,8 @@ def test_only_some_of_the_view_counts_where_sources_are_named():
 def test_instructions_items_and_what_people_say_count_as_shown():
     assert findings("Within 45 days.", instructions="Promise 45 days.") == []
     assert findings("It costs 7.25.", item={"price": 7.25}) == []
-    assert findings("You get $20.55.", feedback=("Give them $20.55 for their trouble.",)) == []
+    assert findings("You get $20.55.", answer="Give them $20.55 for their trouble.") == []
+    assert findings("You get $20.55.", feedback=("bounds: $20.55 is more than 10",)) != []
 
 
 def test_what_it_said_itself_of_the_last_reply_does_not_count_as_shown():

@@ -141,6 +141,7 @@ def _judged(panel: Panel | None, reply: Reply, submission: Submission, view: Vie
             step=job.step,
             agent=job.agent,
             action=job.action,
+            answer=job.answer,
         )
     )
     for finding in judged.findings:

@@ -30,7 +30,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What guardrails look at: a reply that may be committed as far as rules go, and what its agent was shown.
 
     writes: dotted path -> JSON value, or DELETE; a copy of their own. output: a JSON value, or None. view: what the
-    agent was shown; what is read of it here is not noted as read by the agent. item: that of a for_each.
+    agent was shown; what is read of it here is not noted as read by the agent. item: that of a for_each. answer: what a
+    person has told it. feedback may quote what it made up before, so it proves nothing.
     """
 
     writes: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     step: str
     agent: str
     action: str
+    answer: str = ""
 
 
 class Opinion(msgspec.Struct, frozen=True):

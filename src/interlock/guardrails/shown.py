@@ -25,7 +25,7 @@ SUMMED_MAX = 300
 # `gift card 1725971` may stand there as gift_card_1725971; shorter parts prove nothing.
 PART_CHARS_MIN = 4
 DIGITS_MAX = 40
-# The mark of sentences that tell an agent what it made up. They quote it, so what they say doesn't count as shown.
+# How sentences tell an agent where to look.
 NOT_SHOWN = "in what you were shown"
 
 
@@ -209,7 +209,7 @@ def _goes_on(after: str) -> bool:
 
 def shown_to(draft: Draft, paths: Iterable[str] = (), known: Iterable[str] = ()) -> Shown:
     """What the agent of a draft was shown; of its view only what stands at these paths, if any are given."""
-    texts: list[str] = [draft.instructions, *known]
+    texts: list[str] = [draft.instructions, draft.answer, *known]
     numbers: list[float | str] = []
     view = draft.view.unread()
     chosen = tuple(paths)
@@ -221,7 +221,6 @@ def shown_to(draft: Draft, paths: Iterable[str] = (), known: Iterable[str] = ())
     else:
         collect(view.to_dict(), texts, numbers)
         collect(draft.item, texts, numbers)
-    texts += [line for line in draft.feedback if NOT_SHOWN not in line]
     text = BREAK.join(texts)
     if len(text) <= CACHED_CHARS_MAX:
         return _cached(text, tuple(numbers))

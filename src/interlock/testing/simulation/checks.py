@@ -123,6 +123,7 @@ def _draft(call: Call) -> Draft:
         step=job.step,
         agent=job.agent,
         action=job.action,
+        answer=job.answer,
     )
 
 
