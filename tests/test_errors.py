@@ -45,6 +45,7 @@ def test_codes_are_what_they_were():
         "BadRequest": "bad_request",
         "AccessDenied": "access_denied",
         "ContextTooLong": "context_too_long",
+        "NotPerformed": "not_performed",
         "AdapterFailed": "adapter_failed",
         "ReplyRefused": "reply_refused",
         "JournalError": "journal",

@@ -21,12 +21,12 @@ The house, from the top; imports point down only:
 from typing import Any as _Any
 
 from interlock.agents.secret import provide as provide_secrets
-from interlock.core.job import DELETE, Job, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
 from interlock.core.plan import Condition, Phase, Plan, Step
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.engine.run import Run
-from interlock.errors import AgentError, AgentRefused, InterlockError
+from interlock.errors import AgentError, AgentRefused, InterlockError, NotPerformed
 from interlock.ports import Partial
 from interlock.team import Agent, Team, agent
 from interlock.wiring import Orchestrator, run
@@ -37,9 +37,11 @@ __all__ = [
     "AgentError",
     "AgentRefused",
     "Condition",
+    "Effect",
     "InterlockError",
     "Job",
     "Limits",
+    "NotPerformed",
     "Orchestrator",
     "Partial",
     "Phase",

@@ -211,6 +211,20 @@ class ContextTooLong(AgentRefused):
     kind = "context_too_long"
 
 
+class NotPerformed(AgentError):
+    """It is certain that the effect was not performed.
+
+    again: whether a further try may help.
+    """
+
+    code = "not_performed"
+    kind = "not_performed"
+
+    def __init__(self, message: str = "", *, again: bool = True, **given: Any) -> None:
+        super().__init__(message, **given)
+        self.retryable = again  # type: ignore[misc]
+
+
 class AdapterFailed(AgentRefused):
     """The adapter failed, not the agent behind it."""
 
@@ -311,6 +325,7 @@ FAILURES: dict[str, type[AgentError]] = {
         BadRequest,
         AccessDenied,
         ContextTooLong,
+        NotPerformed,
         AdapterFailed,
     )
 }

@@ -291,6 +291,22 @@ class Adapter(Protocol):
         """Stop whatever is kept warm between calls."""
 
 
+class Performer(Protocol):
+    """One kind of effect as the engine has it performed. `slots` bounds the performances in flight at once."""
+
+    slots: int | None
+
+    async def perform(self, payload: Any, idempotency_key: str, began: Began) -> Any:
+        """Perform it once; its result. Calls `began` when the work begins: the timeout runs from there.
+
+        Raises NotPerformed or AgentRefused where it is certain that nothing was done, ReplyRefused where it was done
+        and the result can't be kept. After any other error nobody knows.
+        """
+
+    async def close(self) -> None:
+        """Stop whatever is kept between performances."""
+
+
 class Secrets(Protocol):
     """The values that must not be told or stored, by the names of what they are. Without any it is false."""
 

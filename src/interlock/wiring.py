@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from interlock.agents.effects import performers
 from interlock.agents.function import FunctionAdapter, ThreadAdapter
 from interlock.agents.process import ProcessAdapter, ProcessPool
 from interlock.agents.secret import VAULT
@@ -53,7 +54,7 @@ class Orchestrator(Engine):
         on_partial: Callable[[Partial], None] | None = None,
     ) -> None:
         workshop = Workshop.of(team)
-        callables = adapters(team, workshop)
+        callables, effects = adapters(team, workshop), performers(team, workshop)
         resolve_guardrails(team)  # proves its rules: what can't be run must not leave a journal behind
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         observers = [on_event] if on_event is not None else []
@@ -67,6 +68,7 @@ class Orchestrator(Engine):
             secrets=VAULT,
             hearer=on_partial,
             release=workshop.close,
+            performers=effects,
         )
 
 

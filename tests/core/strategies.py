@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import interlock.core.events as e
 from interlock.core import paths
-from interlock.core.job import DELETE, Job, Question, Reply, Usage
+from interlock.core.effects import EffectRule
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
 from interlock.core.plan import Condition, Plan, Step
 from interlock.core.policy import Policy
 from interlock.core.rules import Role, Rules
@@ -80,7 +81,8 @@ class Scenario(NamedTuple):
         for target in self.targets[self.declared_id(job.step)]:
             path = target.path.replace("{step}", job.step).replace("{index}", str(job.index))
             writes.update(_written(target.form, path, seen, job))
-        return Reply(writes=writes, output=seen, usage=Usage(seen % 100, 7, 0.25), confidence=0.5)
+        effects = [Effect("mail", seen, f"{n}") for n in range(max(0, seen % 5 - 2))]
+        return Reply(writes=writes, output=seen, usage=Usage(seen % 100, 7, 0.25), confidence=0.5, effects=effects)
 
 
 def _look(job: Job, reading: str) -> int:
@@ -171,6 +173,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         draw(_roles()),
         Sharing(reducers=REDUCERS, succession={"draft": SUCCESSION}),
         Limits(for_each_width_max=WIDTH_MAX),
+        {"mail": EffectRule(retries=2, on_unknown="retry")},
     )
     return Scenario(rules, draw(_requests()), {step.id: draw(_SCRIPTS) for step in steps}, targets)
 
@@ -190,9 +193,8 @@ def _roles(draw: st.DrawFn) -> dict[str, Role]:
         own = "ann" if name == STAND_IN else name
         writable = [own, *REDUCERS, *(["draft"] if name in SUCCESSION else [])]
         fallback = STAND_IN if name == "ann" else None
-        roles[name] = Role(
-            Scope(["act"], draw(_ACCESS), writable), draw(_POLICIES), fallback=fallback, on_dead=draw(_ON_DEAD)
-        )
+        scope = Scope(["act", "mail"], draw(_ACCESS), writable)
+        roles[name] = Role(scope, draw(_POLICIES), fallback=fallback, on_dead=draw(_ON_DEAD))
     return roles
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import interlock.core.events as e
 from interlock.core import assess
-from interlock.core.job import DELETE, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Question, Reply, Usage
 from interlock.core.policy import Policy
 from interlock.core.rules import Role
 from interlock.core.scope import Scope
@@ -267,9 +267,14 @@ def test_a_bad_question_is_refused(answer):
     assert refused(answer) == ["shape"]
 
 
+def test_a_question_beside_effects_is_refused():
+    assert refused(Reply(ask=Question("Which?"), effects=[Effect("mail")])) == ["shape", "effect"]
+
+
 def test_a_bad_question_is_told_what_a_question_is():
     assert why(Reply(ask="Refund?")) == (
-        "ask is a Question with a text of 1 to 8000 characters and at most 50 choices, and comes without writes"
+        "ask is a Question with a text of 1 to 8000 characters and at most 50 choices,"
+        " and comes without writes and effects"
     )
 
 

@@ -129,6 +129,54 @@ GOLDEN = [
         ),
     ),
     (
+        e.AttemptCommitted(
+            3, "a", 1, effects=(e.EffectWanted("mail", "mail", Raw(b"null")), e.EffectWanted("pay", "p 1", Raw(b"[1]")))
+        ),
+        (
+            b'{"t":"attempt_committed","at_us":3,"step":"a","attempt":1,"effects":['
+            b'{"effect":"mail","key":"mail","payload":null},{"effect":"pay","key":"p 1","payload":[1]}]}'
+        ),
+    ),
+    (
+        e.QuestionAsked(8, "a", 1, Question("Was it?", ("yes", "no")), effect="p 1"),
+        (
+            b'{"t":"question_asked","at_us":8,"step":"a","attempt":1,"question":{"text":"Was it?",'
+            b'"choices":["yes","no"]},"effect":"p 1"}'
+        ),
+    ),
+    (
+        e.EffectRequested(8, "a", 1, "pay", "p 1", Raw(b'{"usd":5}')),
+        b'{"t":"effect_requested","at_us":8,"step":"a","attempt":1,"effect":"pay","key":"p 1","payload":{"usd":5}}',
+    ),
+    (
+        e.EffectStarted(8, "a", "pay", "p 1"),
+        b'{"t":"effect_started","at_us":8,"step":"a","effect":"pay","key":"p 1"}',
+    ),
+    (
+        e.EffectStarted(8, "a", "pay", "p 1", 2),
+        b'{"t":"effect_started","at_us":8,"step":"a","effect":"pay","key":"p 1","number":2}',
+    ),
+    (
+        e.EffectDone(8, "a", "p 1"),
+        b'{"t":"effect_done","at_us":8,"step":"a","key":"p 1"}',
+    ),
+    (
+        e.EffectDone(8, "a", "p 1", Raw(b'{"receipt":7}'), "too large"),
+        b'{"t":"effect_done","at_us":8,"step":"a","key":"p 1","result":{"receipt":7},"flaw":"too large"}',
+    ),
+    (
+        e.EffectFailed(8, "a", "p 1", "declined", retryable=False),
+        b'{"t":"effect_failed","at_us":8,"step":"a","key":"p 1","error":"declined","retryable":false}',
+    ),
+    (
+        e.EffectBecameUnknown(8, "a", "p 1", "it took longer than 10 s"),
+        b'{"t":"effect_became_unknown","at_us":8,"step":"a","key":"p 1","reason":"it took longer than 10 s"}',
+    ),
+    (
+        e.EffectBecameUnknown(8, "a", "p 1", "its driver died", lost=True),
+        b'{"t":"effect_became_unknown","at_us":8,"step":"a","key":"p 1","reason":"its driver died","lost":true}',
+    ),
+    (
         e.BackoffEnded(9, "a"),
         b'{"t":"backoff_ended","at_us":9,"step":"a"}',
     ),

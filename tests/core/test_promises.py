@@ -6,6 +6,7 @@ same bytes, and the run must come to the same end as when one call follows anoth
 """
 
 from typing import Any
+from zlib import crc32
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from interlock.core.context import Bank
 from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
 from interlock.core.plan import Plan, Step
+from interlock.core.policy import REISSUES_MAX
 from interlock.core.redrive import dead_steps, obstacle
 from interlock.core.scope import Sight
 from interlock.core.states import TERMINAL
@@ -28,6 +30,7 @@ from .strategies import FAILURES, REDUCERS, Scenario, failure, json_objects, jso
 schedules = st.binary(min_size=20, max_size=150)
 REQUEST_US = 1_000_000
 EXAMPLES = 200
+_HANDED_OUT = ("_due_effects", "_told_effects")
 SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -43,6 +46,8 @@ class Playing:
         self.views: dict[tuple[str, int], str] = {}
         self.keys: dict[tuple[str, int], str] = {}
         self.committed: set[str] = set()
+        self.wanted: set[tuple[str, str]] = set()
+        self.done: set[tuple[str, str]] = set()
         self.answers: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
         self.machine = Machine(scenario.rules)
         self._forget()
@@ -51,13 +56,20 @@ class Playing:
         self.calls: list[c.CallAgent] = []
         self.flights: list[tuple[c.CallAgent, Job, str]] = []
         self.timers: list[c.StartTimer] = []
+        self.effects: list[c.PerformEffect] = []
+        self.performing: list[c.PerformEffect] = []
 
     def play(self) -> "Playing":
         self.recover()
-        while self.calls or self.flights or self.timers:
+        while count := self.possible:
             self.now_us += self.choose(5)
-            self.act(self.choose(len(self.flights) + len(self.timers) + len(self.calls)))
+            self.act(self.choose(count))
         return self
+
+    @property
+    def possible(self) -> int:
+        """How many things can happen next."""
+        return sum(map(len, (self.flights, self.timers, self.calls, self.effects, self.performing)))
 
     def choose(self, count: int) -> int:
         """One of `count` things; the first when the schedule has come to its end."""
@@ -68,6 +80,14 @@ class Playing:
             self.end_call(*self.flights.pop(chosen))
             return
         chosen -= len(self.flights)
+        if chosen < len(self.performing):
+            self.end_effect(self.performing.pop(chosen))
+            return
+        chosen -= len(self.performing)
+        if chosen < len(self.effects):
+            self.start_effect(self.effects.pop(chosen))
+            return
+        chosen -= len(self.effects)
         if chosen < len(self.timers):
             timer = self.timers.pop(chosen)
             self.now_us = max(self.now_us, timer.due_us)
@@ -93,10 +113,13 @@ class Playing:
         if self.append(facts):
             self.calls += [command for command in to_do if isinstance(command, c.CallAgent)]
             self.timers += [command for command in to_do if isinstance(command, c.StartTimer)]
+            self.effects += [command for command in to_do if isinstance(command, c.PerformEffect)]
 
     def append(self, facts: list[e.AnyEvent]) -> bool:
         """Make facts durable; False where the process died before or after."""
-        fate = self.choose(8) if self.crashes < 12 else 0
+        entries = [entry for mine in self.machine.ledger.entries.values() for entry in mine.values()]
+        may_crash = self.crashes < 12 and all(entry.lost < REISSUES_MAX for entry in entries)
+        fate = self.choose(8) if may_crash else 0
         if fate != 6:
             self.journal += [e.encode(fact) for fact in facts]
             for fact in facts:
@@ -123,16 +146,49 @@ class Playing:
             return
         machine = self.machine
         lost = [(machine.step_id(n), machine.attempts[n]) for n in machine.running()]
-        self.transition([e.AttemptInterrupted(self.now_us, step, attempt) for step, attempt in lost])
+        effects = [(machine.step_id(n), entry.key) for n, entry in machine.ledger.open()]
+        self.transition([
+            *(e.AttemptInterrupted(self.now_us, step, attempt) for step, attempt in lost),
+            *(e.EffectBecameUnknown(self.now_us, step, key, "lost", lost=True) for step, key in effects),
+        ])  # fmt: skip
 
     def note(self, fact: e.AnyEvent) -> None:
         if isinstance(fact, e.AttemptStarted):
             assert fact.step not in self.committed, "a committed step was called again"
             assert self.views.setdefault((fact.step, fact.attempt), fact.view) == fact.view
+            needs = self.machine.plan.needs[self.machine.label[self.machine.number[fact.step]]]
+            missing = {key for key in self.wanted if key[0] in {self.machine.step_id(n) for n in needs}} - self.done
+            assert not missing or self.scenario.rules.plan.steps[self.machine.plan.number_of(fact.step)].join != "all"
+        elif isinstance(fact, e.EffectStarted):
+            assert (fact.step, fact.key) in self.wanted, "an effect was begun before the commit that asks for it"
+            assert (fact.step, fact.key) not in self.done, "an effect was done and is begun again"
+        elif isinstance(fact, e.EffectDone):
+            self.done.add((fact.step, fact.key))
         elif isinstance(fact, e.AttemptCommitted):
             self.committed.add(fact.step)
+            self.wanted |= {(fact.step, wanted.key) for wanted in fact.effects}
             place, writes = self.answers[fact.step]
             self.naive.commit(*place, writes)
+
+    # --- effects ---
+
+    def start_effect(self, command: c.PerformEffect) -> None:
+        self.now_us = max(self.now_us, command.due_us)
+        assert self.machine.is_due(command)
+        if self.append([self.machine.start_effect(command, self.now_us)]):
+            self.performing.append(command)
+
+    def end_effect(self, command: c.PerformEffect) -> None:
+        """What becomes of a try hangs on how many there were, but for those that were lost."""
+        entry = self.machine.ledger.entry(command.number, command.key)
+        luck = crc32(f"{command.step} {command.key} {entry.tries - entry.lost}".encode()) % 6
+        step, key = command.step, command.key
+        facts: list[e.AnyEvent] = [e.EffectDone(self.now_us, step, key, Raw(b"1"))]
+        if luck < 2:
+            facts = [e.EffectFailed(self.now_us, step, key, "busy", luck == 0)]
+        elif luck == 2:
+            facts = [e.EffectBecameUnknown(self.now_us, step, key, "it broke")]
+        self.transition(facts)
 
     # --- calls ---
 
@@ -179,7 +235,7 @@ class Playing:
 
 def state_of(machine: Machine) -> list[tuple[str, Any]]:
     """All that a machine knows, but for what it has handed out and what it may forget."""
-    declared, derived = {"rules", "plan", "bank", "_plan", "_limits", "_reducers"}, {"_due", "_sums"}
+    declared, derived = {"rules", "plan", "bank", "_plan", "_limits", "_reducers"}, {"_due", "_sums", *_HANDED_OUT}
     known = {**vars(machine), **vars(machine.bank)}
     return [(name, known[name]) for name in sorted(known.keys() - declared - derived)]
 
@@ -245,7 +301,7 @@ def test_a_run_that_is_reopened_comes_to_the_same_end_under_every_interleaving(s
 def test_a_cancelled_run_calls_nobody_and_commits_nothing_more(scenario, schedule, acts):
     run = Playing(scenario, schedule)
     run.recover()
-    while acts and (choice := len(run.flights) + len(run.timers) + len(run.calls)):
+    while acts and (choice := run.possible):
         run.act(run.choose(choice))
         acts -= 1
     if run.machine.status not in {"running", "parked"}:

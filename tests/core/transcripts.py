@@ -8,6 +8,7 @@ import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core import values
 from interlock.core.budget import BudgetPolicy
+from interlock.core.effects import EffectRule
 from interlock.core.gate import OPEN, GatePolicy
 from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
@@ -39,16 +40,18 @@ class Transcript:
         guard: Guard | None = None,
         gate: GatePolicy = OPEN,
         budget: BudgetPolicy | None = None,
+        effects: dict[str, EffectRule] | None = None,
     ) -> None:
         plan = Plan(steps, steps_max=limits.steps_max)
         sharing = Sharing(reducers=reducers or {})
-        self.rules = Rules(plan, roles or {"ann": Role(ALL, policy)}, sharing, limits, guard, gate, budget)
+        self.rules = Rules(plan, roles or {"ann": Role(ALL, policy)}, sharing, limits, guard, gate, budget, effects)
         self.request = {} if request is None else request
         self.machine = Machine(self.rules)
         self.journal: list[bytes] = []
         self.at_us = 0
         self.calls: dict[str, c.CallAgent] = {}
         self.jobs: dict[str, Job] = {}
+        self.effects: dict[tuple[str, str], c.PerformEffect] = {}
 
     def begin(self) -> list[str]:
         return self.say(e.RunStarted(0, Raw(values.encode(self.request)), "team", "plan"))
@@ -59,6 +62,7 @@ class Transcript:
         commands = self.machine.advance(known, self.at_us)
         self.journal += map(e.encode, known)
         self.calls |= {command.step: command for command in commands if isinstance(command, c.CallAgent)}
+        self.effects |= {(one.step, one.key): one for one in commands if isinstance(one, c.PerformEffect)}
         return [line(thing) for thing in (*known[len(facts) :], *commands)]
 
     def start(self, *steps: str) -> list[e.AttemptStarted]:
@@ -96,12 +100,30 @@ class Transcript:
         agent = self.calls[step_id].agent
         return self.say(e.CallHeld(self.tick(), step_id, agent, gate, reason, until_us))
 
+    def begin_effect(self, step_id: str, key: str) -> None:
+        """Carry out the effect that was asked for."""
+        started = self.machine.start_effect(self.effects[step_id, key], self.tick())
+        self.journal.append(e.encode(started))
+
+    def done(self, step_id: str, key: str, result: Any = None) -> list[str]:
+        return self.say(e.EffectDone(self.tick(), step_id, key, Raw(values.encode(result))))
+
+    def not_done(self, step_id: str, key: str, *, retryable: bool = True) -> list[str]:
+        return self.say(e.EffectFailed(self.tick(), step_id, key, "the line is busy", retryable))
+
+    def unknown(self, step_id: str, key: str) -> list[str]:
+        return self.say(e.EffectBecameUnknown(self.tick(), step_id, key, "the line broke"))
+
     def crash(self) -> list[str]:
-        """Forget everything but the journal, fold it, and report the calls that were lost."""
+        """Forget everything but the journal, fold it, and report the calls and effects that were lost."""
         self.machine = self.fold()
         lost = [(self.machine.step_id(n), self.machine.attempts[n]) for n in self.machine.running()]
+        effects = [(self.machine.step_id(n), entry.key) for n, entry in self.machine.ledger.open()]
         at_us = self.tick()
-        return self.say(*(e.AttemptInterrupted(at_us, step_id, attempt) for step_id, attempt in lost))
+        return self.say(
+            *(e.AttemptInterrupted(at_us, step_id, attempt) for step_id, attempt in lost),
+            *(e.EffectBecameUnknown(at_us, step_id, key, "it was lost", lost=True) for step_id, key in effects),
+        )
 
     def fold(self) -> Machine:
         machine = Machine(self.rules)
@@ -128,6 +150,12 @@ def line(thing: Any) -> str:
             return f"call {thing.agent} for {thing.step} #{thing.attempt}"
         case c.StartTimer():
             return f"wake {thing.step} at {thing.due_us:,}"
+        case c.PerformEffect():
+            return f"perform {thing.key} of {thing.step} #{thing.attempt}" + (
+                f" at {thing.due_us:,}" if thing.due_us else ""
+            )
+        case e.QuestionAsked():
+            return f"{thing.step} asks about {thing.effect}: {thing.question.text}"
         case e.StepExpanded():
             return f"expanded {thing.step} {bytes(thing.items).decode()}"
         case e.StepSkipped():

@@ -54,6 +54,13 @@ TOLD = [
         e.AnswerRefused(0, "s", "person:bob", "write", (e.Finding("a", "x"), e.Finding("b", "y"))),
         "person:bob can't write: x; y",
     ),
+    (e.EffectRequested(0, "s", 2, "pay", "k", msgspec.Raw(b"1")), "attempt 2 asks for the effect pay (k)"),
+    (e.EffectStarted(0, "s", "mail", "mail"), "effect mail begun"),
+    (e.EffectStarted(0, "s", "pay", "k", 2), "effect pay (k) begun, try 2"),
+    (e.EffectDone(0, "s", "k"), "effect k done"),
+    (e.EffectDone(0, "s", "k", flaw="too large"), "effect k done, but its result can't be kept: too large"),
+    (e.EffectFailed(0, "s", "k", "declined"), "effect k not performed: declined"),
+    (e.EffectBecameUnknown(0, "s", "k", "timed out"), "effect k unknown: timed out"),
     (e.BackoffEnded(0, "s"), "its wait is over"),
     (e.StepExpanded(0, "s", msgspec.Raw(b"[1]")), "became 1 item"),
     (e.StepExpanded(0, "s", msgspec.Raw(b"[1,2]")), "became 2 items"),
@@ -89,6 +96,12 @@ def test_none_is_forgotten():
 def test_a_commit_in_words(writes, deletes, words):
     written = {path: msgspec.Raw(b"1") for path in writes}
     assert sentence(e.AttemptCommitted(0, "s", 1, written, deletes)) == f"committed: {words}"
+
+
+def test_a_commit_with_effects_in_words():
+    effects = (e.EffectWanted("mail", "mail", msgspec.Raw(b"1")), e.EffectWanted("pay", "k", msgspec.Raw(b"1")))
+    told = sentence(e.AttemptCommitted(0, "s", 1, effects=effects))
+    assert told == "committed: nothing to write; effects: mail, pay (k)"
 
 
 def test_of_many_names_only_some_are_told():

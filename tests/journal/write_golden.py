@@ -51,6 +51,7 @@ class Told:
         self.at_us = START_US
         self.calls: dict[str, c.CallAgent] = {}
         self.jobs: dict[str, il.Job] = {}
+        self.effects: dict[tuple[str, str], c.PerformEffect] = {}
         raw = Raw(team.rules.encode_request(request))
         started = e.RunStarted(self.at_us, raw, team.hash, team.rules.plan.hash, faults=faults, origin=origin)
         self.say(started, *shared)
@@ -64,6 +65,11 @@ class Told:
         commands = self.machine.advance(known, self.at_us)
         self.lines += map(e.encode, known)
         self.calls |= {command.step: command for command in commands if isinstance(command, c.CallAgent)}
+        self.effects |= {(one.step, one.key): one for one in commands if isinstance(one, c.PerformEffect)}
+
+    def performs(self, step: str, key: str, outcome: Callable[[int], e.AnyEvent]) -> None:
+        self.lines.append(e.encode(self.machine.start_effect(self.effects[step, key], self.tick())))
+        self.say(outcome(self.tick()))
 
     def start(self, *steps: str) -> None:
         for step in steps:
@@ -361,6 +367,38 @@ def under_way() -> Told:
     return told
 
 
+def effects() -> Told:
+    """Effects after a commit and while an agent works: done, refused, unknown, lost, asked about, and given up."""
+    team = il.Team(
+        [
+            il.Agent("ann", scope=il.Scope(["act", "mail", "pay"], ["*"], ["a"]), effects="immediate"),
+            il.Agent("bob", scope=il.Scope(["act", "pay", "mail"], ["*"], ["b"])),
+        ],
+        il.Plan([step("one"), step("two", "bob", needs=["one"]), step("three", "bob", needs=["one"], writes=[])]),
+        effects={
+            "mail": {"use": "outside:mail", "on_unknown": "retry"},
+            "pay": {"use": "outside:pay", "timeout": "2s", "retries": 1},
+        },
+    )  # fmt: skip
+    told = Told(team, {})
+    told.start("one")
+    told.say(e.EffectRequested(told.tick(), "one", 1, "pay", "p", Raw(b'{"usd":5}')))
+    told.performs("one", "p", lambda at_us: e.EffectDone(at_us, "one", "p", Raw(b'{"receipt":7}')))
+    told.answer("one", lambda _: il.Reply(
+        writes={"a": 1}, effects=[il.Effect("mail", {"to": "eve"}), il.Effect("mail", [1], key="m 2")]
+    ))  # fmt: skip
+    told.performs("one", "mail", lambda at_us: e.EffectFailed(at_us, "one", "mail", "the line is busy"))
+    told.performs("one", "mail", lambda at_us: e.EffectBecameUnknown(at_us, "one", "mail", "timed out"))
+    told.performs("one", "mail", lambda at_us: e.EffectBecameUnknown(at_us, "one", "mail", "lost", lost=True))
+    told.performs("one", "mail", lambda at_us: e.EffectDone(at_us, "one", "mail"))
+    told.performs("one", "m 2", lambda at_us: e.EffectDone(at_us, "one", "m 2", flaw="the result is no JSON"))
+    told.does("two", lambda _: il.Reply(writes={"b": 2}, effects=[il.Effect("pay", {"usd": 1})]))
+    told.performs("two", "pay", lambda at_us: e.EffectBecameUnknown(at_us, "two", "pay", "timed out"))
+    told.does("three", lambda _: il.Reply(effects=[il.Effect("pay", {"usd": 2})]))
+    told.performs("three", "pay", lambda at_us: e.EffectFailed(at_us, "three", "pay", "declined", retryable=False))
+    return told
+
+
 def held() -> Told:
     """Calls that gates did not let through: one waits, one goes to the fallback, one is given up."""
     breaker, budget = {"trip_after": 1, "while_open": "wait"}, {"calls": 1}
@@ -485,6 +523,7 @@ RUNS = (
     outlived,
     reopened,
     forked,
+    effects,
 )
 
 

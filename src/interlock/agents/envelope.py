@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.job import DELETE, Job, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
 from interlock.errors import DESCRIPTION_CHARS_MAX, FAILURES, AgentError, AgentRefused, ReplyRefused
 
 from .answer import PATH_CHARS_SHOWN, SAID_CHARS_MAX, Form, reply_of
@@ -48,6 +48,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
     usage: Usage | None = None
     confidence: float | None = None
     ask: Question | None = None
+    effects: tuple[Effect, ...] = ()
     refused: str = ""
     error: Failure | None = None
 
@@ -84,7 +85,14 @@ def _reply(envelope: Envelope, job: Job, usage: Usage | None) -> Reply:
         if path in envelope.writes:
             raise ReplyRefused(f"{excerpt(path, PATH_CHARS_SHOWN)} is written and deleted; do one of them")
     writes = reply_of(envelope.writes | dict.fromkeys(envelope.deletes, DELETE), job).writes
-    return Reply(writes=writes, output=envelope.output, usage=usage, confidence=envelope.confidence, ask=envelope.ask)
+    return Reply(
+        writes=writes,
+        output=envelope.output,
+        usage=usage,
+        confidence=envelope.confidence,
+        ask=envelope.ask,
+        effects=envelope.effects,
+    )
 
 
 def _decoded(raw: bytes) -> Any:

@@ -28,6 +28,7 @@ from .wire import (
     Load,
     Loaded,
     Setup,
+    WorkerEffect,
     WorkerReply,
     answer_of,
     job_message,
@@ -192,6 +193,10 @@ class Worker:
     async def use(self, reference: str, arguments: dict[str, Any], job: Job | None) -> WorkerReply:
         """Call a function that is a tool, receive its result as the output of a reply."""
         return await self._exchange(tool_message(reference, arguments, job), WorkerReply)
+
+    async def perform(self, reference: str, payload: Any, idempotency_key: str) -> WorkerReply:
+        """Have a function perform an effect, receive its result as the output of a reply."""
+        return await self._exchange(msgspec.json.encode(WorkerEffect(reference, payload, idempotency_key)), WorkerReply)
 
     async def _exchange(self, payload: bytes, kind: type[Message]) -> Message:
         stdin, stdout = self.process.stdin, self.process.stdout

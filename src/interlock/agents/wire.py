@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from interlock.core.context import View
-from interlock.core.job import DELETE, Job, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
 from interlock.core.values import Limits
 from interlock.errors import FAILURES, AgentError, ReplyRefused
 
@@ -90,6 +90,14 @@ class WorkerTool(msgspec.Struct, tag="tool"):
     job: Job | None = None
 
 
+class WorkerEffect(msgspec.Struct, tag="effect"):
+    """An effect to be performed by a function."""
+
+    reference: str
+    payload: Any
+    idempotency_key: str
+
+
 def tool_message(reference: str, arguments: dict[str, Any], job: Job | None) -> bytes:
     """The call of a tool on its way to a worker."""
     return msgspec.json.encode(WorkerTool(reference, arguments, None if job is None else _spelled_out(job)))
@@ -108,6 +116,7 @@ class WorkerReply(msgspec.Struct, omit_defaults=True):
     usage: Usage | None = None
     confidence: Any = None
     ask: Question | None = None
+    effects: tuple[Effect, ...] = ()
     error: str = ""
     kind: str = ""
     retry_after: float | None = None
@@ -122,4 +131,11 @@ def answer_of(reply: WorkerReply) -> Reply:
     if reply.no_reply:
         raise ReplyRefused(reply.no_reply, usage=reply.usage, said=reply.said)
     writes = reply.writes | dict.fromkeys(reply.deletes, DELETE)
-    return Reply(writes=writes, output=reply.output, usage=reply.usage, confidence=reply.confidence, ask=reply.ask)
+    return Reply(
+        writes=writes,
+        output=reply.output,
+        usage=reply.usage,
+        confidence=reply.confidence,
+        ask=reply.ask,
+        effects=reply.effects,
+    )

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from interlock.core.assess import excerpt, no_reply, usage_of
-from interlock.core.job import DELETE, Job, Question, Reply
+from interlock.core.job import DELETE, Effect, Job, Question, Reply
 from interlock.core.values import Limits, encode
 from interlock.errors import AgentError, AgentRefused, InterlockError, ReplyRefused, ValueRefused, describe, failure_of
 from interlock.team.registry import find, resolve
@@ -31,6 +31,7 @@ from .wire import (
     Load,
     Loaded,
     Setup,
+    WorkerEffect,
     WorkerJob,
     WorkerReply,
     WorkerTool,
@@ -57,6 +58,8 @@ def main() -> None:
         nonce, message = received
         if isinstance(message, Load):
             answer = _load(message.reference, setup, functions)
+        elif isinstance(message, WorkerEffect):
+            answer = _answer(partial(_perform, functions[message.reference], message, loop), setup.limits)
         elif isinstance(message, WorkerTool):
             answer = _answer(partial(_use, functions[message.reference], message, setup.limits, loop), setup.limits)
         else:
@@ -92,13 +95,13 @@ def _end() -> None:
     os._exit(1)
 
 
-def _receive(requests: BinaryIO) -> tuple[bytes, Setup | Load | WorkerJob | WorkerTool] | None:
+def _receive(requests: BinaryIO) -> tuple[bytes, Setup | Load | WorkerJob | WorkerTool | WorkerEffect] | None:
     """The next message and its nonce; None where the input has ended."""
     head = requests.read(LENGTH_BYTES + NONCE_BYTES)
     if len(head) < LENGTH_BYTES + NONCE_BYTES:
         return None
     payload = requests.read(int.from_bytes(head[:LENGTH_BYTES], "big"))
-    return head[LENGTH_BYTES:], msgspec.json.decode(payload, type=Setup | Load | WorkerJob | WorkerTool)
+    return head[LENGTH_BYTES:], msgspec.json.decode(payload, type=Setup | Load | WorkerJob | WorkerTool | WorkerEffect)
 
 
 def _send(replies: BinaryIO, nonce: bytes, payload: bytes) -> None:
@@ -130,6 +133,10 @@ def _call(function: Callable[..., Any], message: WorkerJob, loop: WorkerLoop) ->
 def _use(function: Callable[..., Any], message: WorkerTool, limits: Limits, loop: WorkerLoop) -> Reply:
     job = None if message.job is None else seen(message.job)
     return Reply(output=_done(function(**Signature(function).arguments(message.arguments, job, limits)), loop))
+
+
+def _perform(function: Callable[..., Any], message: WorkerEffect, loop: WorkerLoop) -> Reply:
+    return Reply(output=_done(function(message.payload, message.idempotency_key), loop))
 
 
 def _done(answer: Any, loop: WorkerLoop) -> Any:
@@ -189,6 +196,7 @@ def _reply(answer: Any, limits: Limits) -> WorkerReply:
         reply.usage,
         _encoded("confidence", reply.confidence, limits),
         _question(reply.ask, limits),
+        effects=_effects(reply.effects, limits),
     )
 
 
@@ -197,6 +205,16 @@ def _encoded(name: str, value: Any, limits: Limits) -> msgspec.Raw:
         return msgspec.Raw(encode(value, limits))
     except ValueRefused as error:
         raise ReplyRefused(f"{name[:200]}: {error.message}") from None
+
+
+def _effects(effects: Any, limits: Limits) -> tuple[Effect, ...]:
+    if type(effects) not in {tuple, list}:
+        raise ReplyRefused(f"effects is a {type(effects).__name__}, not a list of interlock.Effects")
+    for effect in effects:
+        if type(effect) is not Effect or type(effect.effect) is not str or type(effect.key) is not str:
+            raise ReplyRefused("an effect is not an interlock.Effect with a name, a payload and a key")
+        _encoded("an effect", [effect.effect, effect.payload, effect.key], limits)
+    return tuple(effects)
 
 
 def _question(ask: Any, limits: Limits) -> Question | None:

@@ -17,6 +17,7 @@ MARKS = {
     "failed": ("✗", "red"),
     "dead": ("✗", "red"),
     "running": ("▸", "cyan"),
+    "performing": ("▸", "cyan"),
     "backing_off": ("↻", "yellow"),
     "ready": ("▹", "cyan"),
     "waiting": ("·", "dim"),

@@ -89,7 +89,7 @@ def view_part(call: Handed, out: Console) -> Iterator[RenderableType]:
 
 def reply_part(told: Attempt, out: Console) -> Iterator[RenderableType]:
     """What it said."""
-    parts = {"reply": told.writes or told.reply, "output": told.output}
+    parts = {"reply": told.writes or told.reply, "effects": [*told.effects] or None, "output": told.output}
     for name, value in parts.items():
         if value is not None:
             yield Text(f"\n{name}", "bold")

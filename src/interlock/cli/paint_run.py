@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from interlock.engine.clock import now_us
-from interlock.history import Attempt, Decided, Held, StepStory, Story, some, why_held
+from interlock.history import Attempt, Decided, EffectStory, Held, StepStory, Story, some, why_held
 
 from .config import Settings
 from .paint import INJECTED, MARKS, console, injected, marked, next_commands
@@ -24,6 +24,15 @@ CONTEXT_LINES_MAX = 80
 CONTEXT_COLUMNS_MAX = 500
 INLINE_COLUMNS_MAX = 100
 INDENT = 2
+UNDER_WAY = frozenset({"running", "backing_off", "ready", "performing"})
+# How an effect that stands so is marked: as a step would be.
+EFFECT_MARKS = {
+    "requested": "ready",
+    "started": "running",
+    "done": "committed",
+    "failed": "failed",
+    "unknown": "escalated",
+}
 
 
 def show_story(story: Story, settings: Settings) -> None:
@@ -70,6 +79,9 @@ def steps_tree(story: Story) -> Tree:
     attempts: dict[str, list[Attempt]] = {}
     for attempt in story.attempts:
         attempts.setdefault(attempt.step, []).append(attempt)
+    effects: dict[str, list[EffectStory]] = {}
+    for effect in story.effects:
+        effects.setdefault(effect.step, []).append(effect)
     stages: dict[int, list[StepStory]] = {}
     for step in story.steps:
         stages.setdefault(step.stage, []).append(step)
@@ -85,7 +97,8 @@ def steps_tree(story: Story) -> Tree:
             items = [item for item in members if item.item_of == step.id]
             node = branch.add(_step_line(step, attempts.get(step.id, []), columns, before, len(items)))
             _add_details(node, attempts.get(step.id, []), step.held)
-            _add_items(node, items, attempts)
+            _add_effects(node, effects.get(step.id, []))
+            _add_items(node, items, attempts, effects)
         before = {step.id for step in whole}
     return tree
 
@@ -108,7 +121,9 @@ def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
     if any(held.goes_on for held in step.held):
         return "waits at a gate"
     state = step.state.replace("_", " ")
-    told = step.state in {"running", "backing_off", "ready"} or (attempts and step.reason in _said(attempts[-1]))
+    told = step.state in {"running", "backing_off", "ready", "performing"} or (
+        attempts and step.reason in _said(attempts[-1])
+    )
     return state if told or not step.reason else f"{state}: {line(step.reason)}"
 
 
@@ -157,7 +172,25 @@ def _said(attempt: Attempt) -> str:
     return "; ".join(finding.message for finding in attempt.findings) or attempt.error or question
 
 
-def _add_items(node: Tree, items: Sequence[StepStory], attempts: dict[str, list[Attempt]]) -> None:
+def _add_effects(node: Tree, effects: Sequence[EffectStory]) -> None:
+    """What the step does out there; of many effects, those that need a look come first."""
+    for effect in sorted(effects, key=lambda effect: effect.state == "done")[:ITEMS_SHOWN]:
+        mark, style = MARKS[EFFECT_MARKS[effect.state]]
+        name = effect.effect if effect.key == effect.effect else f"{effect.effect} ({effect.key})"
+        text = Text.assemble((f"{mark} {line(name)}", style), (f"  effect {effect.state}", "dim"))
+        text.append(f"  {effect.tries} tries" if effect.tries > 1 else "", "dim")
+        said = effect.reason or (f"its result can't be kept: {effect.flaw}" if effect.flaw else "")
+        node.add(text.append(f"  {line(said)}" if said else ""))
+    if len(effects) > ITEMS_SHOWN:
+        node.add(Text(f"and {plural(len(effects) - ITEMS_SHOWN, 'more effect')}", "dim"))
+
+
+def _add_items(
+    node: Tree,
+    items: Sequence[StepStory],
+    attempts: dict[str, list[Attempt]],
+    effects: dict[str, list[EffectStory]],
+) -> None:
     """The items of a for_each; of many, those that need a look come first."""
     chosen = sorted(items, key=lambda item: item.state == "committed")[:ITEMS_SHOWN]
     width = max((len(item.id) for item in chosen), default=0)
@@ -166,6 +199,7 @@ def _add_items(node: Tree, items: Sequence[StepStory], attempts: dict[str, list[
         mark, style = MARKS[item.state]
         inner = node.add(Text.assemble((f"{mark} {item.id:<{width}}", style), "  ", (_outcome(item, mine), "dim")))
         _add_details(inner, mine, item.held)
+        _add_effects(inner, effects.get(item.id, []))
     if len(items) > len(chosen):
         node.add(Text(f"and {len(items) - len(chosen):,} more", "dim"))
 

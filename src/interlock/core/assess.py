@@ -4,6 +4,7 @@ What passes becomes AttemptCommitted or QuestionAsked; what doesn't, AttemptRefu
 is hostile input: it may be anything at all, of any size.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Raw
@@ -12,11 +13,12 @@ from interlock.errors import CUT, AgentError, PathError, ReplyRefused, ValueRefu
 
 from . import paths
 from .context import Bank, View
-from .events import NULL, AttemptCommitted, AttemptRefused, Finding, QuestionAsked, Verdict
+from .effects import Entry
+from .events import NULL, AttemptCommitted, AttemptRefused, EffectWanted, Finding, QuestionAsked, Verdict
 from .guardrail import Assessment, Draft, Panel
-from .job import DELETE, Job, Question, Reply, Usage
+from .job import DELETE, Effect, Job, Question, Reply, Usage
 from .rules import PATTERNS_SHOWN, Duty
-from .values import Limits, decode, encode, encode_written
+from .values import Limits, decode, encode, encode_canonical, encode_written
 
 FINDINGS_MAX = 20
 FINDING_CHARS_MAX = 500
@@ -28,18 +30,24 @@ READS_MAX = 1_000
 TOKENS_MAX = 2**53
 USD_MAX = 1e9
 MODEL_CHARS_MAX = 200
+EFFECTS_MAX = 100
+EFFECT_KEY_CHARS_MAX = 200
+
+
+_NONE_BEGUN: Mapping[str, Entry] = {}
 
 
 class Submission:
     """One reply on its way through the checks: what it writes as JSON, and what was found wrong with it."""
 
-    __slots__ = ("deletes", "findings", "output", "values", "writes")
+    __slots__ = ("deletes", "effects", "findings", "output", "values", "writes")
 
     def __init__(self) -> None:
         self.writes: dict[str, Raw] = {}
         self.deletes: list[str] = []
         self.values: dict[str, Any] = {}
         self.output = NULL
+        self.effects: tuple[EffectWanted, ...] = ()
         self.findings: list[Finding] = []
 
     def refuse(self, code: str, message: str, path: str = "") -> None:
@@ -61,13 +69,17 @@ def assess(  # noqa: PLR0913 - all that a verdict hangs on, by name
     step: str,
     attempt: int,
     job: Job,
+    begun: Mapping[str, Entry] = _NONE_BEGUN,
 ) -> Verdict:
-    """The verdict on what an agent answered in one attempt of one step. It never raises, whatever the answer does."""
+    """The verdict on what an agent answered in one attempt of one step. It never raises, whatever the answer does.
+
+    begun: the effects that its attempts have asked for before, by their keys.
+    """
     reads = view.reads
     if len(reads) > READS_MAX:
         reads = ("*",)
     try:
-        return _verdict(answer, bank, duty, index, limits, view, reads, at_us, step, attempt, job)
+        return _verdict(answer, bank, duty, index, limits, view, reads, at_us, step, attempt, job, begun)
     except BaseException:  # noqa: BLE001 - an answer's own methods may raise anything when it is looked at
         return AttemptRefused(at_us, step, attempt, (_UNREADABLE,), NULL, reads)
 
@@ -89,6 +101,7 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
     step: str,
     attempt: int,
     job: Job,
+    begun: Mapping[str, Entry],
 ) -> Verdict:
     submission = Submission()
     reply = _as_reply(answer, submission)
@@ -99,6 +112,8 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
             return QuestionAsked(at_us, step, attempt, question, usage, reads)
     _take_writes(reply.writes, duty, index, limits, submission)
     _take_output(reply, limits, submission)
+    if reply.effects != ():
+        _take_effects(reply.effects, duty, limits, begun, submission)
     _check_values(duty, bank, submission)
     judged = _AGAINST_THE_RULES if submission.findings else _judged(duty.panel, reply, submission, view, job)
     found = tuple(submission.findings)
@@ -119,6 +134,7 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
         judged.score,
         judged.scores,
         found,
+        submission.effects,
     )
 
 
@@ -222,11 +238,11 @@ def _question(reply: Reply, submission: Submission) -> Question | None:
         and len(ask.choices) <= CHOICES_MAX
         and all(type(choice) is str and len(choice) <= FINDING_CHARS_MAX for choice in ask.choices)
     )
-    if not fine or type(reply.writes) is not dict or reply.writes:
+    if not fine or type(reply.writes) is not dict or reply.writes or reply.effects != ():
         submission.refuse(
             "shape",
             f"ask is a Question with a text of 1 to {QUESTION_CHARS_MAX} characters and at most {CHOICES_MAX} choices,"
-            " and comes without writes",
+            " and comes without writes and effects",
         )
         return None
     assert ask is not None
@@ -303,6 +319,49 @@ def _take_output(reply: Reply, limits: Limits, submission: Submission) -> None:
             submission.output = Raw(encode(reply.output, limits))
         except ValueRefused as error:
             submission.refuse("value", f"output: {error.message}")
+
+
+def _take_effects(effects: Any, duty: Duty, limits: Limits, begun: Mapping[str, Entry], submission: Submission) -> None:
+    if type(effects) not in {tuple, list} or len(effects) > EFFECTS_MAX:
+        submission.refuse("effect", f"effects is no list of at most {EFFECTS_MAX} interlock.Effects")
+        return
+    taken: dict[str, EffectWanted] = {}
+    for effect in effects:
+        try:
+            wanted = wanted_effect(effect, duty, limits)
+        except ValueRefused as error:
+            submission.refuse("effect", error.message)
+            continue
+        before = begun.get(wanted.key)
+        if wanted.key in taken:
+            submission.refuse("effect", f"two effects have the key {wanted.key}; give each a key of its own")
+        elif before is not None and before.tries and not before.is_same(wanted.effect, wanted.payload):
+            message = f"the effect with the key {wanted.key} was begun before, with another payload; take another key"
+            submission.refuse("effect", message)
+        taken[wanted.key] = wanted
+    if sum(len(bytes(wanted.payload)) for wanted in taken.values()) > limits.commit_bytes_max:
+        submission.refuse(
+            "size", f"the payloads of the effects are more than {limits.commit_bytes_max:,} bytes of JSON"
+        )
+    submission.effects = tuple(taken.values())
+
+
+def wanted_effect(effect: Any, duty: Duty, limits: Limits) -> EffectWanted:
+    """An effect that an agent asks for, checked. Raises ValueRefused."""
+    if type(effect) is not Effect or type(effect.effect) is not str:
+        raise ValueRefused("an effect is not an interlock.Effect with a name")
+    name, key = effect.effect, effect.effect if effect.key == "" else effect.key
+    if name not in duty.effects:
+        allowed = ", ".join(duty.effects) or "none"
+        message = f"{duty.agent} may not ask for the effect {cut_short(name, paths.SHOWN_CHARS_MAX)!r}"
+        raise ValueRefused(f"{message}; of the team's effects, its allowed actions have {allowed}")
+    if type(key) is not str or not (0 < len(key) <= EFFECT_KEY_CHARS_MAX and key.isprintable()):
+        raise ValueRefused(f"the key of the effect {name} is no text of 1 to {EFFECT_KEY_CHARS_MAX} characters")
+    try:
+        payload = encode(effect.payload, limits)
+    except ValueRefused as error:
+        raise ValueRefused(f"the payload of the effect {name}: {error.message}") from None
+    return EffectWanted(name, key, Raw(encode_canonical(decode(payload))))
 
 
 def _check_against_schema(duty: Duty, submission: Submission) -> None:

@@ -3,6 +3,8 @@
 import msgspec
 from msgspec import Raw
 
+from .job import Question
+
 
 class Command(msgspec.Struct, frozen=True, gc=False):
     """A request to the shell. `number` is the step's place in the machine's tables."""
@@ -25,6 +27,32 @@ class StartTimer(Command, frozen=True, tag=True):
     step: str
     due_us: int
     wait_ms: int
+
+
+class PerformEffect(Command, frozen=True, tag=True):
+    """Perform an effect of a step; to be announced by EffectStarted, at due_us or after wait_ms at the latest.
+
+    immediate: its agent waits for it, and has room for a call meanwhile.
+    """
+
+    number: int
+    step: str
+    effect: str
+    key: str
+    attempt: int
+    timeout_ms: int
+    due_us: int = 0
+    wait_ms: int = 0
+    immediate: bool = False
+
+
+class AskAboutEffect(Command, frozen=True, tag=True):
+    """Record that a step waits for a person, who knows what became of its effect."""
+
+    step: str
+    attempt: int
+    question: Question
+    effect: str
 
 
 class ExpandStep(Command, frozen=True, tag=True):
@@ -72,7 +100,9 @@ class FinishRun(Command, frozen=True, tag=True):
     reason: str
 
 
-AnyCommand = CallAgent | StartTimer | ExpandStep | SkipStep | AskPerson | BuryStep | ParkRun | FinishRun
-
 # What takes time or room and so is the shell's to do; the rest is recorded at once.
-FOR_THE_SHELL = (CallAgent, StartTimer)
+ForTheShell = CallAgent | StartTimer | PerformEffect
+ForTheRecord = AskAboutEffect | AskPerson | ExpandStep | SkipStep | BuryStep | ParkRun | FinishRun
+AnyCommand = ForTheShell | ForTheRecord
+
+FOR_THE_SHELL = (CallAgent, StartTimer, PerformEffect)

@@ -26,6 +26,14 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str = ""
 
 
+class EffectWanted(msgspec.Struct, frozen=True):
+    """An effect that a reply asks for. payload: canonical JSON."""
+
+    effect: str
+    key: str
+    payload: Raw
+
+
 class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=False):
     """A fact about one run, with the time at which it became one."""
 
@@ -93,7 +101,8 @@ class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
     """A reply was accepted. Carries its writes, so that the commit is atomic with the journal append.
 
     score: what its guardrails gave it, 0 to 1; None where it has none. scores: of each that was asked. findings: what
-    they found, and what did not suffice to refuse it.
+    they found, and what did not suffice to refuse it. effects: what is performed now, one after another, before the
+    step counts as done.
     """
 
     step: str
@@ -108,6 +117,7 @@ class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
     score: float | None = None
     scores: dict[str, float] = {}
     findings: tuple[Finding, ...] = ()
+    effects: tuple[EffectWanted, ...] = ()
 
 
 class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
@@ -158,7 +168,10 @@ class ReplyArrivedLate(Event, frozen=True, tag="reply_arrived_late"):
 
 
 class QuestionAsked(Event, frozen=True, tag="question_asked"):
-    """An agent asks, and its step waits for a person; due_us: until when, 0 for ever."""
+    """An agent asks, and its step waits for a person; due_us: until when, 0 for ever.
+
+    effect: the key of the effect that it is about, where it isn't its agent that asks.
+    """
 
     step: str
     attempt: int
@@ -166,6 +179,7 @@ class QuestionAsked(Event, frozen=True, tag="question_asked"):
     usage: Usage | None = None
     reads: tuple[str, ...] = ()
     due_us: int = 0
+    effect: str = ""
 
 
 class StepEscalated(Event, frozen=True, tag="step_escalated"):
@@ -188,6 +202,52 @@ class QuestionExpired(Event, frozen=True, tag="question_expired"):
     then: str
     writes: dict[str, Raw] = {}
     reason: str = ""
+
+
+class EffectRequested(Event, frozen=True, tag="effect_requested"):
+    """An agent asks for an effect, and waits for its result. payload: canonical JSON."""
+
+    step: str
+    attempt: int
+    effect: str
+    key: str
+    payload: Raw
+
+
+class EffectStarted(Event, frozen=True, tag="effect_started"):
+    """An effect is about to be performed. number: of the try, from 1."""
+
+    step: str
+    effect: str
+    key: str
+    number: int = 1
+
+
+class EffectDone(Event, frozen=True, tag="effect_done"):
+    """An effect was performed. flaw: why its result could not be kept; it is done all the same."""
+
+    step: str
+    key: str
+    result: Raw = NULL
+    flaw: str = ""
+
+
+class EffectFailed(Event, frozen=True, tag="effect_failed"):
+    """It is certain that an effect was not performed."""
+
+    step: str
+    key: str
+    error: str
+    retryable: bool = True
+
+
+class EffectBecameUnknown(Event, frozen=True, tag="effect_became_unknown"):
+    """An effect was begun, and nobody knows whether it was performed. lost: its driver died or stopped meanwhile."""
+
+    step: str
+    key: str
+    reason: str
+    lost: bool = False
 
 
 class QuestionAnswered(Event, frozen=True, tag="question_answered"):
@@ -309,6 +369,11 @@ AnyEvent = (
     | QuestionAnswered
     | QuestionExpired
     | AnswerRefused
+    | EffectRequested
+    | EffectStarted
+    | EffectDone
+    | EffectFailed
+    | EffectBecameUnknown
     | BackoffEnded
     | StepExpanded
     | StepSkipped

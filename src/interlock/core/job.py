@@ -1,6 +1,6 @@
 """The job an agent is handed for one step, and the reply it returns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -54,6 +54,11 @@ def idempotency_key(run_id: str, step: str, attempt: int) -> str:
     return f"{run_id}/{step}/{attempt}"
 
 
+def effect_key(run_id: str, step: str, key: str) -> str:
+    """The idempotency key of an effect: the same however often its step is tried and its run resumed."""
+    return f"{run_id}/{step}/effect:{key}"
+
+
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What one call consumed.
 
@@ -77,12 +82,25 @@ class Question(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     choices: tuple[str, ...] = ()
 
 
+class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something to be changed out there once the reply that asks for it is committed: a mail, a payment.
+
+    effect: one of the team's effects. payload: plain JSON, what its function is given. key: which of the step's effects
+    it is, the same whenever the step is done again; the name of the effect where none is given.
+    """
+
+    effect: str
+    payload: Any = None
+    key: str = ""
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent returns. A plain dict is taken for its writes.
 
     writes: dotted path -> JSON value, or DELETE. output: any JSON value to keep with the attempt, outside the context.
     usage: what the call consumed. confidence: the agent's own estimate, 0 to 1. ask: a question to a person instead of
-    writes; the run is parked with it.
+    writes; the run is parked with it. effects: what is performed after the commit, in this order, before any step that
+    needs this one begins.
     """
 
     writes: Mapping[str, Any] = {}
@@ -90,3 +108,4 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     confidence: float | None = None
     ask: Question | None = None
+    effects: Sequence[Effect] = ()

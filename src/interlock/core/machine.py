@@ -20,6 +20,7 @@ from .budget import NOTHING_USED, BudgetPolicy, Ledger, reserve, settle, settle_
 from .conditions import holds
 from .context import EVERYTHING, Bank, View
 from .decision import Asked, told
+from .effects import EffectEvent, EffectLedger, Entry
 from .job import Job, Question, Usage, idempotency_key
 from .plan import Step
 from .rules import Duty, Rules
@@ -75,6 +76,10 @@ class Machine:
         self._blocked: set[int] = set()
         self._all_committed = True
         self._due: dict[int, None] = {}
+        self.ledger = EffectLedger(rules.effects)
+        # (step, key) of the effects that are to be performed now, and of those that the shell was told to.
+        self._due_effects: dict[tuple[int, str], None] = {}
+        self._told_effects: set[tuple[int, str]] = set()
         self._open = count - 1
         self._busy = 0
         self._calls = self._tokens = 0
@@ -154,6 +159,8 @@ class Machine:
                 self._question_expired(event)
             case e.AnswerRefused():
                 pass  # a mark for people: nothing has changed
+            case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():
+                self._effect_told(event)
             case e.AttemptInterrupted():
                 self._attempt_interrupted(event)
             case e.ReplyArrivedLate():
@@ -201,7 +208,17 @@ class Machine:
         assert self.attempts[n] == event.attempt, f"{event.step}: attempt {event.attempt} is not the running one"
         self._commit(n, event)
         self._settle(n, event.usage or NOTHING_USED)
-        self._end(n, "committed", "")
+        for wanted in event.effects:
+            self.ledger.request(n, wanted.effect, wanted.key, wanted.payload)
+        self._end_with_effects(n)
+
+    def _end_with_effects(self, n: int) -> None:
+        """A step has committed; it has ended when its effects have."""
+        if self.ledger.first_open(n) is None:
+            self._end(n, "committed", "")
+        else:
+            self._move(n, "performing")
+            self._perform(n)
 
     def _step_shared(self, event: e.StepShared) -> None:
         n = self.number[event.step]
@@ -234,6 +251,7 @@ class Machine:
 
     def _setback(self, n: int, reason: str, *, again: bool, wait_ms: int = 0) -> None:
         """An attempt did not commit: try again, after a wait, with the next agent of the chain, or not at all."""
+        self._forget_effects(n)
         self.reasons[n] = reason
         if not again or self._tries[n] > self.duty(n).policy.retries:
             self._hand_on(n, self._link[n] + 1)
@@ -259,6 +277,7 @@ class Machine:
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
         n = self.number[event.step]
         self._settle(n, None)
+        self._forget_effects(n)
         self._lost[n] = self._lost.get(n, 0) + 1
         if self._lost[n] > self.duty(n).policy.reissues_max:
             self.reasons[n] = f"its call was lost {self._lost[n]} times: whatever it does kills the process"
@@ -362,6 +381,53 @@ class Machine:
         for n in range(1, len(self.state)):
             if self.state[n] not in TERMINAL:
                 self._move(n, "cancelled")
+        self.ledger.lose_all("the run was cancelled meanwhile", event.at_us)
+
+    # --- effects ---
+
+    def _effect_told(self, event: EffectEvent) -> None:
+        n = self.number[event.step]
+        entry = self.ledger.apply(n, event)
+        if isinstance(event, e.EffectStarted):
+            self._due_effects.pop((n, event.key), None)
+            self._told_effects.discard((n, event.key))
+        else:
+            self._effect_moved(n, entry)
+
+    def _effect_moved(self, n: int, entry: Entry) -> None:
+        """What follows, for its step, from how an effect stands now."""
+        if self.state[n] == "performing":
+            self._perform(n)
+        elif self.state[n] == "running" and entry.wanted:
+            following = self.ledger.following(entry)
+            if following == "perform":
+                self._due_effects[n, entry.key] = None
+            elif entry.standing == "failed":
+                entry.wanted = False  # its agent is told, and goes on as it likes
+
+    def _perform(self, n: int) -> None:
+        """The effects of a step that has committed: one after another, and then it is done."""
+        entry = self.ledger.first_open(n)
+        if entry is None:
+            self._end(n, "committed", "")
+            return
+        following = self.ledger.following(entry)
+        if following == "perform" and (n, entry.key) not in self._told_effects:
+            self._due_effects[n, entry.key] = None
+        elif following in {"ask", "bury"}:
+            self._due[n] = None
+
+    def _forget_effects(self, n: int) -> None:
+        """The attempt that waited for them is over."""
+        self.ledger.forget(n)
+        for entry in self.ledger.of(n):
+            self._due_effects.pop((n, entry.key), None)
+            self._told_effects.discard((n, entry.key))
+
+    def is_due(self, command: c.PerformEffect) -> bool:
+        """Whether an effect that was commanded is still to be performed."""
+        entry = self.ledger.entry(command.number, command.key)
+        return self.status == "running" and (command.number, command.key) in self._told_effects and entry.wanted
 
     def _run_reopened(self, event: e.RunReopened) -> None:
         self.status, self.reason = "running", ""
@@ -528,9 +594,13 @@ class Machine:
         """What the state calls for now, each thing once."""
         if self.status != "running" or not self.started:
             return []
-        if self._due and self._busy:  # where nothing is busy, only deadlines are due: they outlast the parking
+        # Where nothing is busy, only deadlines are due: they outlast the parking.
+        if self._busy and (self._due or self._due_effects):
             due, self._due = self._due, {}
-            return [self._command(n) for n in due]
+            effects, self._due_effects = self._due_effects, {}
+            return [*map(self._command, due), *(self._effect_command(n, key) for n, key in effects)]
+        if self.ledger.in_flight:
+            return []
         if not self._open:
             return [self._finish()]
         if not self._busy:
@@ -550,6 +620,10 @@ class Machine:
             return c.AskPerson(self.step_id(n), self.attempts[n], self.reasons[n], escalation.deadline_ms)
         if n in self._given_up:
             return self._burial(n, self.reasons[n])
+        if n in self.ledger.entries:
+            stuck = self.ledger.first_open(n) if self.state[n] == "performing" else self.ledger.blocker(n)
+            if stuck is not None:
+                return self._stuck(n, stuck)
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
             if step.when is not None and not holds(step.when, self.bank, self.plan.ancestors[n]):
@@ -564,6 +638,27 @@ class Machine:
 
     def _burial(self, n: int, reason: str) -> c.BuryStep:
         return c.BuryStep(self.step_id(n), reason, self.step(n).agent, self.attempts[n])
+
+    def _effect_command(self, n: int, key: str) -> c.PerformEffect:
+        self._told_effects.add((n, key))
+        entry = self.ledger.entry(n, key)
+        return c.PerformEffect(
+            number=n,
+            step=self.step_id(n),
+            effect=entry.effect,
+            key=key,
+            attempt=entry.tries + 1,
+            timeout_ms=self.ledger.rule(entry).timeout_ms,
+            due_us=entry.due_us,
+            wait_ms=entry.wait_ms,
+            immediate=self.state[n] == "running",
+        )
+
+    def _stuck(self, n: int, entry: Entry) -> c.AskAboutEffect | c.BuryStep:
+        """An effect holds its step up: a person must look, or it is given up."""
+        if self.ledger.following(entry) == "ask":
+            return c.AskAboutEffect(self.step_id(n), self.attempts[n], entry.question, entry.key)
+        return self._burial(n, entry.fate)
 
     def _found(self, n: int, path: str) -> str:
         """That a condition looked at nothing: most often a mistyped path."""
@@ -600,7 +695,7 @@ class Machine:
 
     # --- a whole transition ---
 
-    def advance(self, facts: list[e.AnyEvent], at_us: int) -> list[c.CallAgent | c.StartTimer]:
+    def advance(self, facts: list[e.AnyEvent], at_us: int) -> list[c.ForTheShell]:
         """Fold facts, and with them all that they make true at once, which is added to `facts`.
 
         Returns what the shell must carry out once all of `facts` is durable.
@@ -609,9 +704,9 @@ class Machine:
             self.apply(fact)
         return self.follow_up(facts, at_us)
 
-    def follow_up(self, facts: list[e.AnyEvent], at_us: int) -> list[c.CallAgent | c.StartTimer]:
+    def follow_up(self, facts: list[e.AnyEvent], at_us: int) -> list[c.ForTheShell]:
         """The second half of `advance`, for facts that are folded already."""
-        to_do: list[c.CallAgent | c.StartTimer] = []
+        to_do: list[c.ForTheShell] = []
         while decided := self.decide():
             for command in decided:
                 if isinstance(command, c.FOR_THE_SHELL):
@@ -637,6 +732,12 @@ class Machine:
             if lacking:
                 return e.CallHeld(at_us, command.step, command.agent, kind, f"{whose or 'the run'}: {lacking}")
         return None
+
+    def start_effect(self, command: c.PerformEffect, at_us: int) -> e.EffectStarted:
+        """Announce an effect: the fact that must be durable before it is performed. Folds it, too."""
+        fact = e.EffectStarted(at_us, command.step, command.effect, command.key, command.attempt)
+        self.apply(fact)
+        return fact
 
     def job(self, run_id: str, command: c.CallAgent) -> Job:
         """What the agent is handed."""
@@ -674,6 +775,7 @@ class Machine:
             step=command.step,
             attempt=command.attempt,
             job=job,
+            begun={entry.key: entry for entry in self.ledger.of(n)},
         )
         escalation = self.rules.escalations[self.label[n]]
         if isinstance(verdict, e.QuestionAsked) and escalation is not None and escalation.deadline_ms:
@@ -681,11 +783,10 @@ class Machine:
         return verdict
 
 
-Recorded = c.ExpandStep | c.SkipStep | c.AskPerson | c.BuryStep | c.ParkRun | c.FinishRun
-
-
-def _record(command: Recorded, at_us: int) -> e.AnyEvent:
+def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:
     match command:
+        case c.AskAboutEffect():
+            return e.QuestionAsked(at_us, command.step, command.attempt, command.question, effect=command.effect)
         case c.ExpandStep():
             return e.StepExpanded(at_us, command.step, command.items)
         case c.SkipStep():

@@ -14,6 +14,7 @@ from interlock.errors import InputError, OwnershipError, PathError, PlanError, R
 
 from . import paths
 from .budget import BudgetPolicy, budget_of
+from .effects import EffectRule
 from .gate import OPEN, GatePolicy
 from .guardrail import THRESHOLD_DEFAULT, Guardrail, Panel, Seat
 from .paths import bits
@@ -34,7 +35,8 @@ PATTERNS_SHOWN = 5
 class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent as declared, without its code. `version` changes the team's hash when the code changes its meaning.
 
-    on_dead: what a step of it that is given up means for the run, where the step doesn't say.
+    on_dead: what a step of it that is given up means for the run, where the step doesn't say. immediate: it may have
+    effects performed while it works, and wait for their results.
     """
 
     scope: Scope
@@ -48,6 +50,7 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     gate: GatePolicy = OPEN
     budget: BudgetPolicy | None = None
     escalation: Escalation | None = None
+    immediate: bool = False
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -55,7 +58,7 @@ class Duty(msgspec.Struct, frozen=True):
 
     templated: `writable` still holds `{index}`, to be filled in for each item of a for_each. schema_texts: the schemas
     as they were declared, as JSON. panel: its guardrails; None where there are none. budgets: of the run, the agent and
-    the step, as (what it is, whose it is, how much).
+    the step, as (what it is, whose it is, how much). effects: those it may ask for; immediate: and wait for.
     """
 
     agent: str
@@ -68,6 +71,8 @@ class Duty(msgspec.Struct, frozen=True):
     panel: Panel | None = None
     gate: GatePolicy = OPEN
     budgets: tuple[tuple[str, str, BudgetPolicy], ...] = ()
+    effects: tuple[str, ...] = ()
+    immediate: bool = False
 
     def writable_by(self, index: int) -> paths.Patterns:
         """What the agent may write in the copy of the step with this index; any where the step has no copies."""
@@ -84,7 +89,8 @@ class Rules:
 
     duties[n]: who does the step with plan number n: its agent, then that agent's fallbacks. first_duties[n]: the first
     of them; nobody does number 0, the request, so that one means nothing. on_dead[n]: what it means for the run that
-    nobody could do step n. escalations[n]: when it asks a person.
+    nobody could do step n. escalations[n]: when it asks a person. effects: how those of the team
+    are performed, by name.
 
     guard: makes a guardrail of what was declared as one; it raises a TeamError whose place counts from there.
 
@@ -100,9 +106,11 @@ class Rules:
         guard: Guard | None = None,
         gate: GatePolicy = OPEN,
         budget: BudgetPolicy | None = None,
+        effects: Mapping[str, EffectRule] | None = None,
     ) -> None:
         self.plan, self.roles, self.limits, self.guard = plan, dict(roles), limits, guard
         self.gate, self.budget = gate, budget
+        self.effects = dict(effects or {})
         self._seats: dict[tuple[str, str], list[Seat]] = {}
         self.sharing = msgspec.structs.replace(sharing or Sharing(), stand_ins=stand_ins(self.roles))
         self._sights = {name: Sight(role.scope.readable) for name, role in roles.items()}
@@ -173,7 +181,21 @@ class Rules:
         sight, patterns = self._sight(step, agent), paths.Patterns(tuple(writable))
         budgets = tuple(self._budgets(step, agent))
         panel = self._panel(step, agent)
-        return Duty(agent, sight, patterns, policy, schemas, templated, texts, panel, role.gate, budgets)
+        effects = tuple(action for action in role.scope.allowed_actions if action in self.effects)
+        return Duty(
+            agent,
+            sight,
+            patterns,
+            policy,
+            schemas,
+            templated,
+            texts,
+            panel,
+            role.gate,
+            budgets,
+            effects,
+            role.immediate,
+        )
 
     def _budgets(self, step: Step, agent: str) -> Iterator[tuple[str, str, BudgetPolicy]]:
         """The budgets of one run that a call draws on."""

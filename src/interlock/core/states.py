@@ -5,18 +5,21 @@ Plain strings, not an Enum: a check costs a tenth.
 
 from typing import Literal
 
-State = Literal["waiting", "ready", "running", "backing_off", "escalated", "committed", "dead", "skipped", "cancelled"]
+State = Literal[
+    "waiting", "ready", "running", "backing_off", "escalated", "performing", "committed", "dead", "skipped", "cancelled"
+]
 Status = Literal["running", "parked", "succeeded", "failed", "cancelled"]
 # What it means for the run that a step is given up.
 OnDead = Literal["fail_run", "skip", "continue"]
 
-# What a step may become.
+# What a step may become. performing: it has committed, and its effects are under way.
 LEGAL: dict[State, frozenset[State]] = {
     "waiting": frozenset({"ready", "skipped", "cancelled"}),
-    "ready": frozenset({"running", "backing_off", "skipped", "escalated", "dead", "cancelled"}),
-    "running": frozenset({"committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
+    "ready": frozenset({"running", "backing_off", "escalated", "skipped", "dead", "cancelled"}),
+    "running": frozenset({"performing", "committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
     "backing_off": frozenset({"ready", "cancelled"}),
-    "escalated": frozenset({"ready", "committed", "cancelled"}),
+    "escalated": frozenset({"ready", "performing", "committed", "cancelled"}),
+    "performing": frozenset({"committed", "escalated", "dead", "cancelled"}),
     "committed": frozenset(),
     "dead": frozenset(),
     "skipped": frozenset(),
@@ -43,4 +46,4 @@ AFTER_DECISION: dict[str, State] = {
 }
 TERMINAL = frozenset({"committed", "dead", "skipped", "cancelled"})
 DUE = frozenset({"ready", "backing_off"})
-BUSY = frozenset({"ready", "running", "backing_off"})
+BUSY = frozenset({"ready", "running", "backing_off", "performing"})

@@ -16,19 +16,21 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.assess import usage_of
-from interlock.core.commands import CallAgent, StartTimer
+from interlock.core.commands import CallAgent, ForTheShell, PerformEffect, StartTimer
 from interlock.core.gate import Outcome, Verdict
-from interlock.core.job import Job, Usage, idempotency_key
+from interlock.core.job import Job, Usage, effect_key, idempotency_key
 from interlock.core.machine import Machine
 from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.core.settlement import expired
+from interlock.core.values import decode
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
-from interlock.ports import Adapter, Journal, Opening, Request, Secrets, listen
+from interlock.ports import Adapter, Journal, Opening, Performer, Request, Secrets, listen
 
 from . import tasks
 from .decisions import DECIDE, verdict_on
 from .gates import Gatekeeper
 from .partials import Hearer, Telling
+from .performances import Performances, slot_of
 from .secrecy import without_secrets
 from .slots import Slots
 
@@ -38,7 +40,7 @@ log = logging.getLogger("interlock")
 BILL_SECONDS = 0.1
 
 Observer = Callable[[str, Sequence[e.AnyEvent]], None]
-Commands = list[CallAgent | StartTimer]
+Commands = list[ForTheShell]
 
 
 class Shell(msgspec.Struct):
@@ -53,6 +55,8 @@ class Shell(msgspec.Struct):
     secrets: Secrets | None = None
     # Told what agents say before they have finished.
     hearer: Hearer | None = None
+    # What performs the team's effects, by name.
+    performers: Mapping[str, Performer] = {}
     stopping: bool = False
     # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
     ending: set[asyncio.Task[None]] = set()
@@ -116,7 +120,7 @@ class Driver:
         self._context = contextvars.copy_context()
         self._calls: dict[int, Call] = {}
         self._arrived: list[e.AnyEvent | _Answer | _Decided | _Overdue] = []
-        self._granted: list[CallAgent] = []
+        self._granted: list[CallAgent | PerformEffect] = []
         # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
         self._asking: list[CallAgent] = []
         self._passed: list[CallAgent] = []
@@ -128,7 +132,8 @@ class Driver:
         # What people have decided, by the id of the request: its verdict as soon as that is durable.
         self._verdicts: dict[str, asyncio.Future[e.AnyEvent | None]] = {}
         self._settled: list[tuple[str, e.AnyEvent]] = []
-        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._timers: dict[int | tuple[int, str], asyncio.TimerHandle] = {}
+        self._performances = Performances(shell, machine.rules.limits, self._arrive)
         self._alarm: asyncio.TimerHandle | None = None
         self._opening: Opening | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -205,6 +210,8 @@ class Driver:
         for command in commands:
             if isinstance(command, StartTimer):
                 self._start_timer(command)
+            elif isinstance(command, PerformEffect):
+                self._perform(command)
             else:
                 self._call(command)
         self._ask_gates()
@@ -223,9 +230,9 @@ class Driver:
 
     def _stopped(self, commands: Commands) -> bool:
         """Whether the shell stops and everything in flight here has come in."""
-        if not self._shell.stopping or self._calls or self._arrived:
+        if not self._shell.stopping or self._calls or self._arrived or self._performances:
             return False
-        return not any(isinstance(command, CallAgent) for command in commands)
+        return all(isinstance(command, StartTimer) for command in commands)
 
     # --- one transition: fold what arrived, and announce the calls there is room for ---
 
@@ -274,19 +281,14 @@ class Driver:
         return facts
 
     def _announced(self, commands: Commands, facts: list[e.AnyEvent], at_us: int) -> Commands:
-        """The timers, and those calls for which there is room; their announcement joins the facts."""
+        """The timers, and those calls and effects for which there is room; their announcement joins the facts."""
         shell, machine = self._shell, self.machine
-        ready: Commands = []
         granted, self._granted = self._granted, []
-        for command in commands:
-            if isinstance(command, StartTimer):
-                ready.append(command)
-            elif shell.slots.take(command.agent):
-                granted.append(command)
-            else:
-                shell.slots.wait(command.agent, partial(self._grant, command))
+        ready = self._seated(commands, granted, at_us)
         for call in granted:
-            if not shell.gates.guards(call.agent):
+            if isinstance(call, PerformEffect):
+                self._announce_effect(call, ready, facts, at_us)
+            elif not shell.gates.guards(call.agent):
                 self._passed.append(call)
             elif not self._is_kept_away(call, at_us):
                 self._asking.append(call)
@@ -297,6 +299,28 @@ class Driver:
                 facts.append(machine.start(call, at_us))
                 ready.append(call)
         return ready
+
+    def _seated(self, commands: Commands, granted: list[CallAgent | PerformEffect], at_us: int) -> Commands:
+        """The timers; calls and effects are granted a place, or wait for one."""
+        shell = self._shell
+        timers: Commands = []
+        for command in commands:
+            if isinstance(command, StartTimer):
+                timers.append(command)
+            elif isinstance(command, PerformEffect) and command.due_us > at_us:
+                self._perform_later(command)
+            elif (slot := _slot(command)) is None or shell.slots.take(slot):
+                granted.append(command)
+            else:
+                shell.slots.wait(slot, partial(self._grant, command))
+        return timers
+
+    def _announce_effect(self, command: PerformEffect, ready: Commands, facts: list[e.AnyEvent], at_us: int) -> None:
+        if self.machine.is_due(command) and not self._shell.stopping:
+            facts.append(self.machine.start_effect(command, at_us))
+            ready.append(command)
+        else:
+            self._give_back(command)
 
     # --- gates ---
 
@@ -358,12 +382,40 @@ class Driver:
                 else:
                     self._told += self._shell.gates.told_not_made(agent, key, fact.at_us)
 
-    def _grant(self, command: CallAgent) -> bool:
+    def _give_back(self, command: CallAgent | PerformEffect) -> None:
+        slot = _slot(command)
+        if slot is not None:
+            self._shell.slots.give_back(slot)
+
+    def _grant(self, command: CallAgent | PerformEffect) -> bool:
         if self._over or self._shell.stopping or self.machine.status != "running":
             return False
         self._granted.append(command)
         self._turn_soon()
         return True
+
+    def _perform_later(self, command: PerformEffect) -> None:
+        """A try that must wait. It is announced when its time has come, if somebody still waits for it."""
+        name = (command.number, command.key)
+        before = self._timers.pop(name, None)
+        if before is not None:
+            before.cancel()
+        delay = min(max(0, command.due_us - self._shell.now_us()), 1_000 * command.wait_ms) / 1e6
+        self._timers[name] = self._loop.call_later(delay, self._wait_is_over, name, command)
+
+    def _wait_is_over(self, name: tuple[int, str], command: PerformEffect) -> None:
+        del self._timers[name]
+        slot = _slot(command)
+        if slot is None or self._shell.slots.take(slot):
+            if not self._grant(command):
+                self._give_back(command)
+        else:
+            self._shell.slots.wait(slot, partial(self._grant, command))
+
+    def _perform(self, command: PerformEffect) -> None:
+        entry = self.machine.ledger.entry(command.number, command.key)
+        key = effect_key(self._run_id, command.step, command.key)
+        self._performances.begin(command, decode(entry.payload), key, self._context.copy())
 
     def _start_timer(self, timer: StartTimer) -> None:
         # Never longer than the whole wait: the clock may have been set back since.
@@ -561,8 +613,9 @@ class Driver:
         for call in self._calls.values():
             self._give_up(call)
         self._calls.clear()
+        self._performances.abandon()
         for command in (*self._granted, *self._asking, *self._passed, *self._announced_calls.values()):
-            self._shell.slots.give_back(command.agent)
+            self._give_back(command)
         self._granted.clear()
         self._asking.clear()
         self._passed.clear()
@@ -570,6 +623,13 @@ class Driver:
         for verdict in self._verdicts.values():
             if not verdict.done():
                 verdict.set_result(None)
+
+
+def _slot(command: CallAgent | PerformEffect) -> str | None:
+    """The room that a command takes; None where an agent waits for its effect, and has room already."""
+    if isinstance(command, CallAgent):
+        return command.agent
+    return None if command.immediate else slot_of(command.effect)
 
 
 def _consumed(outcome: e.AnyEvent | _Answer) -> Usage | None:

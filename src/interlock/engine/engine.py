@@ -20,7 +20,7 @@ from interlock.core.redrive import change, dead_steps, obstacle, taken_over
 from interlock.core.settlement import overdue
 from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ids import new_id, row_run_id
-from interlock.ports import Adapter, Batch, Journal, Opening, Request, RunRow, Secrets, WaitingQuestion
+from interlock.ports import Adapter, Batch, Journal, Opening, Performer, Request, RunRow, Secrets, WaitingQuestion
 from interlock.team import Team, difference
 
 from . import clock, tasks
@@ -29,6 +29,7 @@ from .decisions import DECIDE, decide, expire, folded, refusal, refuse_secrets, 
 from .driver import Driver, Observer, Shell
 from .gates import Gatekeeper
 from .partials import Hearer
+from .performances import slot_of
 from .run import Run
 from .slots import Slots
 from .watchdog import Watchdog
@@ -42,6 +43,8 @@ CANCEL_WAIT_SECONDS = 10.0
 DEADLINE_FIRST_SECONDS = 1.0
 DEADLINE_POLL_SECONDS = 30.0
 CANCEL_POLL_SECONDS = 0.05
+# Why nobody knows what became of an effect.
+LOST = "its driver died or stopped meanwhile"
 
 
 class Engine:
@@ -52,7 +55,7 @@ class Engine:
     the faults that the adapters inject on purpose; it is kept in the journal, and new runs are marked with its hash.
     secrets: what neither a request nor a reply may hold, and nothing tells.
     hearer: told what agents say before they have finished. release: ends what the adapters share, when they
-    are closed.
+    are closed. performers: what performs the team's effects, by name.
     """
 
     def __init__(  # noqa: PLR0913 - the seams, by name
@@ -71,15 +74,17 @@ class Engine:
         secrets: Secrets | None = None,
         hearer: Hearer | None = None,
         release: Callable[[], Awaitable[None]] | None = None,
+        performers: Mapping[str, Performer] | None = None,
     ) -> None:
         self.team, self.journal = team, journal
         self._rules = team.rules
         self._source = str(team.path or "")
-        slots = Slots(calls_max, _bounds(team, adapters))
+        performers = performers or {}
+        slots = Slots(calls_max, {**_bounds(team, adapters), **_bounds_of_effects(performers)})
         policies = {name: role.gate for name, role in self._rules.roles.items()}
         self._name = team.name or self._source
         gates = Gatekeeper(journal, policies, self._rules.gate, self._name, now_us)
-        self._shell = Shell(journal, gates, adapters, slots, now_us, list(observers), secrets, hearer)
+        self._shell = Shell(journal, gates, adapters, slots, now_us, list(observers), secrets, hearer, performers)
         self._room = asyncio.Semaphore(runs_max)
         self._runs_max, self._now_us, self._new_id = runs_max, now_us, ids
         self._drivers: dict[str, Driver] = {}
@@ -128,6 +133,8 @@ class Engine:
             closing.push_async_callback(self.journal.close)
             if self._release is not None:
                 closing.push_async_callback(self._release)
+            for performer in self._shell.performers.values():
+                closing.push_async_callback(performer.close)
             for adapter in self._shell.adapters.values():
                 closing.push_async_callback(adapter.close)
 
@@ -573,8 +580,14 @@ async def _each(items: Iterable[Any]) -> AsyncIterator[Any]:
 
 
 def _lost(machine: Machine, at_us: int) -> list[e.AnyEvent]:
-    """The calls that were in flight when the driver of a run ended."""
-    return [e.AttemptInterrupted(at_us, machine.step_id(n), machine.attempts[n]) for n in machine.running()]
+    """The calls and effects that were in flight when the driver of a run ended."""
+    return [
+        *(e.AttemptInterrupted(at_us, machine.step_id(n), machine.attempts[n]) for n in machine.running()),
+        *(
+            e.EffectBecameUnknown(at_us, machine.step_id(n), entry.key, LOST, lost=True)
+            for n, entry in machine.ledger.open()
+        ),
+    ]
 
 
 def _dead(machine: Machine, run_id: str, steps: Sequence[str]) -> list[str]:
@@ -600,6 +613,10 @@ def _bounds(team: Team, adapters: Mapping[str, Adapter]) -> dict[str, int]:
     """How many calls of each agent may be in flight: what it declares, and what its adapter can do."""
     given = {name: (adapter.slots, team.agents[name].concurrency) for name, adapter in adapters.items()}
     return {name: min(b for b in bounds if b is not None) for name, bounds in given.items() if any(bounds)}
+
+
+def _bounds_of_effects(performers: Mapping[str, Performer]) -> dict[str, int]:
+    return {slot_of(name): performer.slots for name, performer in performers.items() if performer.slots}
 
 
 async def cancel(

@@ -19,6 +19,7 @@ from .standing import BudgetStanding, RateStanding, Standing, standing
 from .story import (
     Attempt,
     Decided,
+    EffectStory,
     Ending,
     Held,
     StepStory,
@@ -40,6 +41,7 @@ __all__ = [
     "Decided",
     "Difference",
     "Divergence",
+    "EffectStory",
     "Ending",
     "Figures",
     "Handed",

@@ -26,6 +26,7 @@ from .story import Attempt, attempts, timestamp
 _STATES_COMPARED_AT_ONCE = 256
 _DUE = {
     e.AttemptStarted: c.CallAgent,
+    e.EffectStarted: c.PerformEffect,
     e.StepExpanded: c.ExpandStep,
     e.StepSkipped: c.SkipStep,
     e.StepEscalated: c.AskPerson,
@@ -95,7 +96,7 @@ class Replay:
             wrong = Mismatch(seq, getattr(event, "step", ""), "event", type(event).__name__, f"no such fact: {error}")
             return Moment(seq, event, (), (wrong,))
         for command in self.machine.decide():
-            self._due[type(command), getattr(command, "step", "")] = command
+            self._due[type(command), _about(command)] = command
         return Moment(seq, event, self._moves(), found)
 
     def _moves(self) -> list[Move]:
@@ -127,12 +128,15 @@ class Replay:
         if kind is None:
             return
         step = getattr(event, "step", "")
-        command = self._due.pop((kind, step), None)
+        command = self._due.pop((kind, _about(event)), None)
         if command is None:
             yield step, "event", type(event).__name__, "no reason for it"
         elif isinstance(event, e.AttemptStarted):
             recorded = f"of {event.agent}, attempt {event.attempt}"
             yield from _unequal(step, "call", recorded, f"of {command.agent}, attempt {command.attempt}")
+        elif isinstance(event, e.EffectStarted):
+            recorded = f"{event.effect}, try {event.number}"
+            yield from _unequal(step, "effect", recorded, f"{command.effect}, try {command.attempt}")
         elif isinstance(event, e.StepExpanded) and bytes(event.items) != bytes(command.items):
             yield step, "list of items", _short(event.items), _short(command.items)
         elif isinstance(event, e.RunFinished):
@@ -159,6 +163,12 @@ class Replay:
         machine = self.machine
         n = machine.number[step]
         return machine.bank.view_hash(machine.label[n], machine.duty(n).sight)
+
+
+def _about(thing: Any) -> str:
+    """Which step, and which of its effects, an event or a command is about."""
+    step, key = getattr(thing, "step", ""), getattr(thing, "key", None)
+    return step if key is None else f"{step}/{key}"
 
 
 def _unequal(step: str, what: str, recorded: str, computed: str) -> Iterator[tuple[str, str, str, str]]:

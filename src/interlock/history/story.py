@@ -48,11 +48,11 @@ class Attempt(msgspec.Struct, kw_only=True):
     """One call of an agent for a step.
 
     outcome: committed, refused, failed, timed out, crashed, asked, interrupted (the call was lost with its driver),
-    cancelled (the run was) or running. at_us: when it began; ended_us is 0 until it ends. findings: why it was refused,
-    or what was found and did not suffice for that. score, scores: what its guardrails gave it; None where none was
-    asked. reads: the paths it had read when it answered, `*` for all. late: its reply came after its end, and was
-    charged, not used. injected: how the call was broken on purpose; empty for an ordinary one. decided: what a
-    person decided about what it asked.
+    cancelled (the run was) or running. effects: those that its reply asks for. at_us: when it began; ended_us is 0
+    until it ends. findings: why it was refused, or what was found and did not suffice for that. score, scores: what its
+    guardrails gave it; None where none was asked. reads: the paths it had read when it answered, `*` for all. late: its
+    reply came after its end, and was charged, not used. injected: how the call was broken on purpose; empty for an
+    ordinary one. decided: what a person decided about what it asked.
     """
 
     step: str
@@ -67,6 +67,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     question: Question | None = None
     writes: dict[str, Any] | None = None
     deletes: tuple[str, ...] = ()
+    effects: tuple[dict[str, Any], ...] = ()
     reply: Any = None
     output: Any = None
     confidence: float | None = None
@@ -101,6 +102,7 @@ _SAID = (
     "question",
     "writes",
     "deletes",
+    "effects",
     "reply",
     "output",
     "confidence",
@@ -162,6 +164,31 @@ class StepStory(msgspec.Struct, frozen=True):
         return document | {key: value for key, value in optional.items() if value}
 
 
+class EffectStory(msgspec.Struct, frozen=True):
+    """An effect as it is now.
+
+    state: requested, started, done, failed (it is certain that nothing was done) or unknown; reason: why it failed or
+    is unknown. tries: how often it was begun. flaw: why its result isn't kept.
+    """
+
+    step: str
+    effect: str
+    key: str
+    payload: Any
+    state: str
+    tries: int
+    result: Any
+    reason: str
+    flaw: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The effect as `show --json` prints it."""
+        document = {name: getattr(self, name) for name in ("step", "effect", "key", "payload", "state", "tries")}
+        done = {"result": self.result} if self.state == "done" else {}
+        optional = {"reason": self.reason, "flaw": self.flaw}
+        return document | done | {key: value for key, value in optional.items() if value}
+
+
 class Story(msgspec.Struct, frozen=True):
     """One run, from its beginning to now.
 
@@ -179,6 +206,7 @@ class Story(msgspec.Struct, frozen=True):
     last_us: int
     faults: str = ""
     origin: e.Origin | None = None
+    effects: Sequence[EffectStory] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `interlock show --json` prints it."""
@@ -194,6 +222,7 @@ class Story(msgspec.Struct, frozen=True):
             "duration_ms": (self.last_us - self.started_us) / 1_000,
             "plan": [step.to_dict() for step in self.steps],
             "attempts": [attempt.to_dict() for attempt in self.attempts],
+            "effects": [effect.to_dict() for effect in self.effects],
             "context": self.context,
             "cost": {"usd": self.cost.usd, "tokens": self.cost.tokens, "calls": self.cost.calls},
         }
@@ -217,7 +246,24 @@ def story(record: Record) -> Story:
         machine.at_us,
         machine.faults,
         first.origin if isinstance(first, e.RunStarted) else None,
+        [*_effects(machine)],
     )
+
+
+def _effects(machine: Machine) -> Iterator[EffectStory]:
+    for n, mine in machine.ledger.entries.items():
+        for entry in mine.values():
+            yield EffectStory(
+                machine.step_id(n),
+                entry.effect,
+                entry.key,
+                msgspec.json.decode(entry.payload),
+                entry.standing,
+                entry.tries,
+                msgspec.json.decode(entry.result),
+                entry.reason if entry.standing in {"failed", "unknown"} else "",
+                entry.flaw,
+            )
 
 
 def _steps(machine: Machine, held: Sequence[Held]) -> Iterator[StepStory]:
@@ -287,6 +333,8 @@ def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
             for attempt in told:
                 if not attempt.ended_us:
                     attempt.outcome, attempt.ended_us = "cancelled", event.at_us
+        elif isinstance(event, e.QuestionAsked) and event.effect:
+            pass  # it isn't an agent that asks
         elif isinstance(event, Ending) and event.step in last:
             _ended(last[event.step], event)
     return told
@@ -321,6 +369,10 @@ def _ended(attempt: Attempt, event: Ending) -> None:
             attempt.deletes, attempt.output = event.deletes, msgspec.json.decode(event.output)
             attempt.reads, attempt.findings = event.reads, event.findings
             attempt.score, attempt.scores = event.score, event.scores or None
+            attempt.effects = tuple(
+                {"effect": one.effect, "key": one.key, "payload": msgspec.json.decode(one.payload)}
+                for one in event.effects
+            )
         case e.AttemptRefused():
             attempt.findings, attempt.usage = event.findings, event.usage
             attempt.score, attempt.scores = event.score, event.scores or None

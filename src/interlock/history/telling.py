@@ -50,6 +50,16 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.AnswerRefused():
             refused = "; ".join(finding.message for finding in event.findings)
             return f"{event.by} can't {event.decision}: {refused}"
+        case e.EffectRequested():
+            return f"attempt {event.attempt} asks for the effect {_named(event)}"
+        case e.EffectStarted():
+            return f"effect {_named(event)} begun" + (f", try {event.number}" if event.number > 1 else "")
+        case e.EffectDone():
+            return f"effect {event.key} done" + (f", but its result can't be kept: {event.flaw}" if event.flaw else "")
+        case e.EffectFailed():
+            return f"effect {event.key} not performed: {event.error}"
+        case e.EffectBecameUnknown():
+            return f"effect {event.key} unknown: {event.reason}"
         case e.BackoffEnded():
             return "its wait is over"
         case e.StepExpanded():
@@ -109,7 +119,7 @@ def _expired(event: e.QuestionExpired) -> str:
 
 def _committed(event: e.AttemptCommitted) -> str:
     despite = f", despite: {reasons(event.findings)}" if event.findings else ""
-    return f"committed{_scored(event.score)}: {_written(event)}{despite}"
+    return f"committed{_scored(event.score)}: {_written(event)}{_asked_for(event.effects)}{despite}"
 
 
 def _written(event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired) -> str:
@@ -126,6 +136,14 @@ def _scored(score: float | None) -> str:
 def reasons(findings: Sequence[e.Finding]) -> str:
     """What was found, in one sentence."""
     return "; ".join(finding.message for finding in findings)
+
+
+def _asked_for(effects: Sequence[e.EffectWanted]) -> str:
+    return f"; effects: {some([_named(effect) for effect in effects])}" if effects else ""
+
+
+def _named(effect: e.EffectWanted | e.EffectRequested | e.EffectStarted) -> str:
+    return effect.effect if effect.key == effect.effect else f"{effect.effect} ({effect.key})"
 
 
 def _items(event: e.StepExpanded) -> str:

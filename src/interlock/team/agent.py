@@ -21,7 +21,7 @@ from interlock.core.values import described
 from interlock.errors import TeamError
 
 from .gates import gate_of, run_budget_of
-from .tables import AGENT, KINDS, NAME, SCOPE_KEYS, Effort, Isolation
+from .tables import AGENT, KINDS, NAME, SCOPE_KEYS, Effects, Effort, Isolation
 
 Work = TypeVar("Work", bound=Callable[..., Any])
 
@@ -45,8 +45,9 @@ class Agent(_Who, frozen=True, kw_only=True):
     called, declared as in a team file. schema: a JSON Schema over the writes. guardrails: checks on its replies, as in
     a team file, or functions of a draft. threshold: the score that a reply must reach (1). escalate: ask a person when
     all attempts have failed: true, or {deadline, then, default}. isolation: `task`, `process` or `thread`. concurrency:
-    how many of its calls may be open at a time. version: change it when the code changes meaning. on_dead: what it
-    means for the run that a step of it is given up: `fail_run` (the default), `skip` or `continue`.
+    how many of its calls may be open at a time. effects: `immediate` lets it wait for effects while it works. version:
+    change it when the code changes meaning. on_dead: what it means for the run that a step of it is given up:
+    `fail_run` (the default), `skip` or `continue`.
 
     Raises TeamError, with every problem found.
     """
@@ -75,6 +76,7 @@ class Agent(_Who, frozen=True, kw_only=True):
     escalate: bool | Mapping[str, Any] | None = None
     isolation: Isolation | None = None
     concurrency: int | None = None
+    effects: Effects | None = None
     version: str = ""
     on_dead: OnDead | None = None
 
@@ -119,6 +121,7 @@ class Agent(_Who, frozen=True, kw_only=True):
             threshold=self.threshold,
             gate=gate_of(breaker=self.breaker, rate=self.rate, budget=self.budget),
             budget=run_budget_of(self.budget),
+            immediate=self.effects == "immediate",
         )
 
 

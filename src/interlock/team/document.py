@@ -23,6 +23,7 @@ def document(
     plan: Plan | None,
     limits: Limits,
     shared: Mapping[str, Any],
+    effects: Mapping[str, Mapping[str, Any]],
 ) -> bytes:
     """All declarations as canonical JSON; callables appear as "module:qualname". What is not declared is left out.
 
@@ -34,6 +35,7 @@ def document(
         "plan": None if plan is None else plan.declared,
         "limits": msgspec.to_builtins(limits),
         **shared,
+        "effects": effects,
     }
     encoded: bytes = encode_declared({key: part for key, part in parts.items() if part})
     return encoded

@@ -172,7 +172,7 @@ def _agent(name: str, declared: Mapping[str, Any], folder: Path) -> Agent:
 
 
 def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
-    shared = {name: sections.section(name) for name in ("reducers", "succession", "mcp_servers")}
+    shared = {name: sections.section(name) for name in ("reducers", "succession", "mcp_servers", "effects")}
     shared |= {name: sections.section(name) or None for name in ("rate", "budget")}
     team = Team([*draft.agents.values()], draft.plan, limits=limits, name=sections.section("name") or "", **shared)
     assert draft.source is not None

@@ -16,6 +16,7 @@ from interlock.core.scope import ReducerKind, Sharing
 from interlock.core.values import Limits, content_hash, decode
 from interlock.errors import TeamError
 
+from . import effects as declared_effects
 from .agent import Agent, declared_agent
 from .document import document
 from .gates import gate_of, run_budget_of
@@ -36,7 +37,7 @@ class Team:
     agents: Agents, or functions decorated with a scope. plan: without one the team can be audited, not run. reducers:
     path -> `append`, `add` or `merge`, for fields with several writers at a time. succession: path -> its owners, one
     after another. limits: bounds on what a run may hold. rate, budget: of all agents together, declared as in a team
-    file.
+    file. effects: name -> the function that performs it, or a mapping with the keys of a team file.
 
     folder: the absolute folder of the team file, which is on the import path for `use`; None for a team of Python.
 
@@ -55,6 +56,7 @@ class Team:
         mcp_servers: Mapping[str, Mapping[str, Any]] | None = None,
         rate: Mapping[str, str] | None = None,
         budget: Mapping[str, Any] | None = None,
+        effects: Mapping[str, Any] | None = None,
         name: str = "",
     ) -> None:
         if plan is not None and not isinstance(plan, Plan):
@@ -73,6 +75,7 @@ class Team:
             "mcp_servers": mcp_servers,
             "rate": rate,
             "budget": budget,
+            "effects": declared_effects.checkable(effects),
         }
         problems = [p for key, value in given.items() if value for p in TEAM.fields[key].shape.problems(value, (key,))]
         if problems:
@@ -80,6 +83,7 @@ class Team:
         self.reducers = {paths.canonical(path): kind for path, kind in (reducers or {}).items()}
         self.mcp_servers = dict(mcp_servers or {})
         self.rate, self.budget = rate, budget
+        self.effects = declared_effects.whole(effects)
         self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
         problems = [*islice(role_problems(self.roles, self.sharing), PROBLEMS_MAX), *_server_problems(self)]
         if problems:
@@ -101,7 +105,8 @@ class Team:
         steps = msgspec.convert(declared.get("plan", []), list[Step])
         plan = Plan(steps, steps_max=limits.steps_max) if steps else None
         rest = {key: declared[key] for key in ("name", *_SHARED) if key in declared}
-        return cls(agents, plan, limits=limits, **rest)
+        effects = declared_effects.of_document(declared.get("effects", {}))
+        return cls(agents, plan, limits=limits, effects=effects, **rest)
 
     def located(self, source: "Source") -> "Team":
         """The same team, knowing where it was declared."""
@@ -135,7 +140,8 @@ class Team:
         if self.plan is None:
             raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
         budget = run_budget_of(self.budget)
-        return Rules(self.plan, self.roles, self.sharing, self.limits, guard(self.folder), self.gate, budget)
+        effects = {name: declared_effects.rule(declared) for name, declared in self.effects.items()}
+        return Rules(self.plan, self.roles, self.sharing, self.limits, guard(self.folder), self.gate, budget, effects)
 
     @cached_property
     def document(self) -> bytes:
@@ -146,6 +152,7 @@ class Team:
             plan=self.plan,
             limits=self.limits,
             shared={key: getattr(self, key) for key in _SHARED},
+            effects=declared_effects.documented(self.effects),
         )
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from interlock.core import paths
+from interlock.core.effects import OnUnknown
 from interlock.core.plan import SAMPLES_MAX, Operator, hint
 from interlock.core.policy import RETRIES_MAX, Escalation
 from interlock.core.reducers import REDUCERS
@@ -45,6 +46,7 @@ ACTION_CHARS_MAX = 200
 AGENTS_MAX = 2_000
 CONCURRENCY_MAX = 100_000
 DEPTH_LIMIT_MAX = 100
+EFFECTS_MAX = 1_000
 MCP_SERVERS_MAX = 100
 SIZE_LIMIT_MAX = 2**40
 THRESHOLD_LEAST = 0.01
@@ -55,6 +57,7 @@ PROVIDERS = (OPENAI, "anthropic", "google", "mistral", "local")
 SCOPE_KEYS = Scope.__struct_fields__
 
 Effort = Literal["simple", "complex"]
+Effects = Literal["immediate"]
 Isolation = Literal["task", "process", "thread"]
 
 _ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,199}"
@@ -342,14 +345,37 @@ AGENT = Record(
             lone=True,
         ),
         "concurrency": Field(Whole(1, CONCURRENCY_MAX), "How many of its calls may be open at a time.", lone=True),
+        "effects": Field(
+            Choice(get_args(Effects)), "immediate: it may have effects performed while it works.", lone=True
+        ),
         "version": Field(TEXT, "Change it when its code changes meaning: runs keep to their version.", lone=True),
         "on_dead": Field(
             ON_DEAD, "What it means for the run that a step of it is given up (fail_run); see a step's.", lone=True
         ),
     },
-    later=_ADAPTERS_LATER | {"effects", "escalation", "on_request"},
+    later=_ADAPTERS_LATER | {"escalation", "on_request"},
     rivals=tuple(KINDS),
     check=_agent_problems,
+)
+
+EFFECT = Brief(
+    "use",
+    Record(
+        "an effect",
+        {
+            "use": Field(USE, "The function that performs it, as module:function."),
+            "timeout": Field(DURATION, "How long one try may take (10s).", lone=True),
+            "retries": Field(
+                Whole(0, RETRIES_MAX), "Further tries after one that failed, or is unknown and retried (2).", lone=True
+            ),
+            "on_unknown": Field(
+                Choice(get_args(OnUnknown)),
+                "Where nobody knows whether it was performed: ask a person (the default), retry it, or fail.",
+                lone=True,
+            ),
+        },
+        later=frozenset({"approve"}),
+    ),
 )
 
 CONDITION = Record(
@@ -437,6 +463,9 @@ TEAM = Record(
         ),
         "rate": Field(RATE, "How many calls and tokens all agents may have in any window of time.", lone=True),
         "budget": Field(BUDGET, "How much one run may consume, and all runs on one day.", lone=True),
+        "effects": Field(
+            Named(NAME, EFFECT, most=EFFECTS_MAX), "What agents may have done out there, and what performs it."
+        ),
         "limits": Field(LIMITS, "Bounds on what a run may hold; sizes are bytes of JSON.", lone=True),
     },
     later=frozenset({"breakers", "gates", "guardrails", "planner", "planning", "supervisor"}),

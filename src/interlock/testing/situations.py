@@ -113,7 +113,7 @@ class Situations:
             steps = [step if step.id == kept else msgspec.structs.replace(step, when=None) for step in plan.declared]
             freed = Plan(steps, steps_max=rules.limits.steps_max)
             self._unconditional[n] = Rules(
-                freed, rules.roles, rules.sharing, rules.limits, rules.guard, rules.gate, rules.budget
+                freed, rules.roles, rules.sharing, rules.limits, rules.guard, rules.gate, rules.budget, rules.effects
             )
         return self._unconditional[n]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from interlock.agents.effects import performers
 from interlock.agents.secret import VAULT
 from interlock.agents.tools import Workshop
 from interlock.core.events import AnyEvent
@@ -87,6 +88,7 @@ class FaultyOrchestrator(Engine):
             faults=document(faults, seed),
             secrets=VAULT,
             release=workshop.close,
+            performers=performers(team, workshop),
         )
 
     async def __aenter__(self) -> Self:

@@ -23,6 +23,7 @@ from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT, Limits
 
+from .effects import EffectAccount, EffectEvent, EffectsAccount
 from .naive import NaiveContext, covers, depth_of, holds, leaves_in
 from .views import Seen, ViewHashes, lookalike, wrong_by_name
 
@@ -91,6 +92,10 @@ class Account:
         self._keys: dict[tuple[str, int], str] = {}
         self._key_owners: dict[str, tuple[str, int]] = {}
         self._ancestors = _ancestors(self.plan.needs)
+        self.effects = EffectsAccount(run_id, rules.effects, self.require)
+        # Step -> the keys of the effects in its reply; and of those that its attempt waits for.
+        self._outbox: dict[str, list[str]] = {}
+        self._waited: dict[str, dict[str, None]] = {}
         self._at_us = 0
         # When the process that goes on with it began.
         self.driven_since_us = 0
@@ -176,6 +181,8 @@ class Account:
                 self._question_expired(event)
             case e.QuestionAnswered():
                 self._question_answered(event)
+            case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():
+                self._effect_told(event)
             case e.BackoffEnded():
                 self._backoff_ended(event)
             case e.StepExpanded():
@@ -214,12 +221,15 @@ class Account:
 
     def _attempt_started(self, event: e.AttemptStarted) -> None:
         one, name = self._step(event.step), event.step
-        idle = one.state not in TERMINAL and one.state != "escalated"
+        idle = one.state not in TERMINAL and one.state not in {"escalated", "performing"}
         self.require("once", idle, f"{name} is called again although it is {one.state}")
         self.require("once", not one.open, f"{name} is called while a call of it is in flight")
         if not one.attempt and one.item is ABSENT:
             self._require_turn(name, "called")
             self.require("plan", self._declared(one).for_each is None, f"{name} is called, not its items")
+        stuck = [effect for effect in self.effects.of(name) if effect.ended not in {"", "EffectDone", "EffectFailed"}]
+        settled = not any(effect.begun and not self.effects.may_go_on(effect) for effect in stuck if not effect.open)
+        self.require("effects_unknown", settled, f"{name} is called although an effect of it is unknown")
         number = one.attempt if one.reissue else one.attempt + 1
         self.require("attempts", event.attempt == number, f"attempt {event.attempt} of {name} should be {number}")
         self.require("attempts", not one.given_up, f"{name} is called although all attempts of it are used up")
@@ -238,7 +248,11 @@ class Account:
         self._commit(one, event, bytes(event.output))
         self._require_score(one.duty, event)
         self._charge(event)
-        self._over(event.step, "committed")
+        for wanted in event.effects:
+            self.effects.asked(event.step, wanted.effect, wanted.key, wanted.payload, one.duty.effects)
+        self._outbox[event.step] = [wanted.key for wanted in event.effects]
+        one.state = "performing"
+        self._settle(event.step)
 
     def _commit(self, one: StepAccount, event: Any, output: bytes = b"") -> None:
         writable = [p.replace("{index}", str(one.index or 0)) for p in one.duty.writable.patterns]
@@ -252,11 +266,6 @@ class Account:
         fields = sum(1 if self.naive.is_reduced(path) else leaves_in(value) for path, value in writes.items())
         exceeded = exceeded_by(event, writes, fields, self.rules.limits, len(output))
         self.require("limits", not exceeded, f"{event.step} committed more than {exceeded} allows")
-
-    def _question_asked(self, event: e.QuestionAsked) -> None:
-        one = self._outcome(event)
-        one.state, one.asked, one.due_us = "escalated", event.question.text, event.due_us
-        self._charge(event)
 
     def _question_answered(self, event: e.QuestionAnswered) -> None:
         one, name = self._step(event.step), event.step
@@ -323,20 +332,75 @@ class Account:
         enough = score >= duty.panel.threshold - SCORE_TOLERANCE
         self.require("guardrails", enough, f"{event.step} is committed with {score:g}, below {duty.panel.threshold:g}")
 
+    def _settle(self, name: str) -> None:
+        """A step that has committed is over when all its effects are done."""
+        left = [effect for effect in self.effects.of(name) if effect.open or self._is_waited_for(name, effect)]
+        if self.steps[name].state == "performing" and not left:
+            self._over(name, "committed")
+
+    def _is_waited_for(self, name: str, effect: EffectAccount) -> bool:
+        return not effect.done and (
+            effect.key in self._outbox.get(name, ()) or effect.key in self._waited.get(name, ())
+        )
+
+    def _question_asked(self, event: e.QuestionAsked) -> None:
+        if not event.effect:
+            one = self._outcome(event)
+            one.state, one.asked, one.due_us = "escalated", event.question.text, event.due_us
+            self._charge(event)
+            return
+        one, effect = self._step(event.step), self.effects.stuck(event.step)
+        self.require("once", one.state in {"performing", "ready"}, f"{event.step} asks although it is {one.state}")
+        asks = effect is not None and effect.key == event.effect and self.effects.asks(effect)
+        self.require("effects_unknown", asks, f"{event.step} asks a person about {event.effect}")
+        one.state = "escalated"
+
+    def _effect_told(self, event: EffectEvent) -> None:
+        one, name = self._step(event.step), event.step
+        if isinstance(event, e.EffectRequested):
+            asked = one.open and one.attempt == event.attempt and one.duty.immediate
+            self.require("effects", asked, f"{name} asks for {event.key} although it may not")
+            self.effects.asked(name, event.effect, event.key, event.payload, one.duty.effects)
+            self._waited.setdefault(name, {})[event.key] = None
+            return
+        if isinstance(event, e.EffectStarted):
+            self._require_effect_turn(event, one)
+        self.effects.hear(event)
+        if isinstance(event, e.EffectFailed) and one.state == "running" and self.effects.stuck(name):
+            self._waited.get(name, {}).pop(event.key, None)
+        self._settle(name)
+
+    def _require_effect_turn(self, event: e.EffectStarted, one: StepAccount) -> None:
+        """That an effect may begin: its commit is there and those before it are done, or its attempt waits for it."""
+        name, key = event.step, event.key
+        in_turn = one.state == "running" and key in self._waited.get(name, ())
+        if one.state == "performing":
+            before = [effect for effect in self.effects.of(name) if self._is_waited_for(name, effect) or effect.open]
+            in_turn = bool(before) and before[0].key == key
+        self.require("effects_durable", in_turn, f"{key} of {name} is begun while the step is {one.state}")
+        waited = event.at_us >= self.effects.known[name, key].not_before_us or not self.clock_is_steady
+        self.require("backoff", waited, f"{key} of {name} is begun before its wait is over")
+
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         one = self._outcome(event)
+        self._forget_waits(event.step)
         one.feedback = tuple(finding.message for finding in event.findings)
         self._charge(event)
         self._setback(one, again=True)
 
     def _attempt_failed(self, event: e.AttemptFailed) -> None:
         one = self._outcome(event)
+        self._forget_waits(event.step)
         one.failures += 1
         policy = one.duty.policy
         self._charge(event)
         wait_ms = min(policy.backoff_ms * 2 ** (one.failures - 1), policy.backoff_ms_max)
         wait_ms = max(wait_ms, min(event.retry_after_ms, RETRY_AFTER_MS_MAX))
         self._setback(one, again=event.retryable, wait_ms=wait_ms)
+
+    def _forget_waits(self, name: str) -> None:
+        """The attempt that waited for its effects is over."""
+        self._waited.pop(name, None)
 
     def _setback(self, one: StepAccount, *, again: bool, wait_ms: int = 0) -> None:
         one.state = "ready"
@@ -371,6 +435,7 @@ class Account:
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
         one = self._outcome(event)
+        self._forget_waits(event.step)
         one.state, one.reissue = "ready", True
         one.lost += 1
         if one.lost > one.duty.policy.reissues_max:
@@ -436,9 +501,11 @@ class Account:
         step = self._declared(one)
         unlisted = one.item is ABSENT and step.for_each is not None and not self._can_expand(one, step.for_each)
         self.require("once", one.state not in TERMINAL, f"{name} is given up although it is {one.state}")
-        self.require("attempts", one.given_up or unlisted, f"{name} is given up with attempts left")
+        stuck = self.effects.stuck(name)
+        held = stuck is not None and not self.effects.asks(stuck) and one.state in {"performing", "ready"}
+        self.require("attempts", one.given_up or unlisted or held, f"{name} is given up with attempts left")
         asks = self.rules.escalations[one.number] is not None
-        self.require("people", one.buried or unlisted or not asks, f"{name} is given up, and nobody was asked")
+        self.require("people", one.buried or unlisted or held or not asks, f"{name} is given up, and nobody was asked")
         if unlisted:
             self._require_turn(name, "given up")
         self._over(name, "dead")
@@ -448,6 +515,7 @@ class Account:
         self.require("parked", "escalated" in states, "the run is parked, and no step asks anything")
         moving = [name for name, one in self.steps.items() if self._can_go_on(name, one)]
         self.require("parked", not moving, f"the run is parked, but {moving[:1]} could go on")
+        self.require("parked", not self.effects.in_flight, "the run is parked while an effect is under way")
         self.status, self.reason = "parked", event.reason
 
     def _run_cancelled(self) -> None:
@@ -459,6 +527,7 @@ class Account:
     def _run_finished(self, event: e.RunFinished) -> None:
         left = [name for name, state in self.states.items() if state not in TERMINAL]
         self.require("ends", not left, f"the run is over, but not {left[:3]}")
+        self.require("ends", not self.effects.in_flight, "the run is over while an effect is under way")
         dead = [name for name, state in self.states.items() if state == "dead"]
         size, most = self.naive.size, self.rules.limits.context_bytes_max
         self.require("limits", size <= most, f"the context has {size:,} bytes, more than {most:,}")
@@ -589,7 +658,7 @@ class Account:
     def _can_go_on(self, name: str, one: StepAccount) -> bool:
         if one.state == "waiting":
             return self._fate(name) == "run"
-        return one.state in {"ready", "backing_off"} or one.open
+        return one.state in {"ready", "backing_off", "performing"} or one.open
 
     # --- values ---
 

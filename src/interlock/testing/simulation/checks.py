@@ -82,6 +82,9 @@ def _check_commit(account: Account, event: e.AttemptCommitted, call: Call) -> No
     rest = (list(event.deletes), event.usage, event.confidence, msgspec.json.decode(event.output))
     meant = (deletes, reply.usage, reply.confidence, reply.output)
     account.require_same("replies", f"the rest of what {name} committed", rest, meant)
+    told = [(wanted.effect, wanted.key, msgspec.json.decode(wanted.payload)) for wanted in event.effects]
+    asked = [(effect.effect, effect.key or effect.effect, effect.payload) for effect in reply.effects]
+    account.require_same("replies", f"the effects of {name}", told, asked)
     _check_reads(account, event, call)
     for schema in account.steps[name].duty.schemas:
         account.require_same("schemas", f"what the schema of {name} finds", schema.findings(there), [])

@@ -62,10 +62,17 @@ class Traffic:
 
     def check_outcome(self, account: Account, event: Outcome) -> None:
         """That an outcome belongs to a call, and is what became of it."""
+        if isinstance(event, e.QuestionAsked) and event.effect:
+            return  # it isn't an agent that asks
         call = self._calls.get((account.run_id, event.step, event.attempt))
         account.require("durable", call, f"attempt {event.attempt} of {event.step} has an outcome, but was never made")
         assert call is not None
         check_outcome(account, event, call)
+
+    def check_done(self, account: Account, event: e.EffectDone) -> None:
+        """That an effect which is told to be done was done out there."""
+        completed = account.effects.known[event.step, event.key].completed
+        account.require("effects", completed, f"{event.key} of {event.step} is told to be done, and wasn't")
 
     def check_stopped(self, process: Process, account: Account) -> None:
         """That nothing goes on for a run that is over, unless it doesn't obey."""

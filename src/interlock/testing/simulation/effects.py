@@ -1,0 +1,134 @@
+"""What must be true of effects, kept by other means than the machine's ledger.
+
+It hears what became durable about each effect, and sees each performance where it is done: out there.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.core.effects import EffectRule
+from interlock.core.policy import REISSUES_MAX
+
+EffectEvent = e.EffectRequested | e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown
+Require = Callable[[str, object, str], None]
+
+
+class EffectAccount:
+    """One effect, as far as events and performances tell.
+
+    ended: how its last try did, as the name of an event. payloads: all that were asked for under its key; the last one
+    counts. performed: how often its function was called, and completed: how often it did what it is for.
+    """
+
+    def __init__(self, effect: str, key: str, payload: bytes) -> None:
+        self.effect, self.key = effect, key
+        self.payloads = [payload]
+        self.begun = self.lost = self.performed = self.completed = 0
+        self.open = self.done = self.retryable = False
+        self.ended = ""
+        self.not_before_us = 0
+        self.result: Any = None
+
+
+class EffectsAccount:
+    """The effects of one run: (step, key) -> what is known of it, in the order in which they were asked for."""
+
+    def __init__(self, run_id: str, rules: dict[str, EffectRule], require: Require) -> None:
+        self._run_id, self._rules, self._require = run_id, rules, require
+        self.known: dict[tuple[str, str], EffectAccount] = {}
+        self._keys: dict[str, tuple[str, str]] = {}
+
+    def of(self, step: str) -> Iterator[EffectAccount]:
+        """The effects of a step."""
+        return (one for (name, _), one in self.known.items() if name == step)
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether one is begun and has no outcome."""
+        return any(one.open for one in self.known.values())
+
+    def asked(self, step: str, effect: str, key: str, raw: msgspec.Raw, allowed: tuple[str, ...]) -> None:
+        """A step asks for an effect."""
+        self._require("effects", effect in allowed, f"{step} has {effect}, which its agent may not ask for")
+        payload, before = bytes(raw), self.known.get((step, key))
+        if before is None or not before.begun:
+            self.known[step, key] = EffectAccount(effect, key, payload)
+        elif (before.effect, before.payloads[-1]) != (effect, payload):
+            before.effect, before.done, before.ended = effect, False, "conflict"
+            before.payloads.append(payload)
+
+    def hear(self, event: e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown) -> None:
+        """What became of an effect."""
+        one = self._one(event.step, event.key)
+        if isinstance(event, e.EffectStarted):
+            self._started(one, event)
+            return
+        self._require("effects", one.open, f"{one.key} has an outcome, and was not begun")
+        one.open, one.ended = False, type(event).__name__
+        wait_ms = min(200 * 2 ** (one.begun - one.lost - 1), 30_000) if one.begun > one.lost else 0
+        match event:
+            case e.EffectDone():
+                one.done, one.result = True, msgspec.json.decode(event.result)
+            case e.EffectFailed():
+                one.retryable = event.retryable
+            case e.EffectBecameUnknown():
+                one.lost += event.lost
+                wait_ms = 0 if event.lost else wait_ms
+        one.not_before_us = event.at_us + 1_000 * wait_ms
+
+    def _started(self, one: EffectAccount, event: e.EffectStarted) -> None:
+        message = f"{one.key} of {event.step} is begun"
+        self._require("effects_once", not one.done, f"{message} although it is done")
+        self._require("effects_once", not one.open, f"{message} while it is under way")
+        self._require("effects_unknown", self.may_go_on(one), f"{message} again, which its rule forbids: {one.ended}")
+        self._require("effects", event.number == one.begun + 1, f"try {event.number} of {one.key} after {one.begun}")
+        one.begun, one.open = one.begun + 1, True
+
+    def may_go_on(self, one: EffectAccount) -> bool:
+        """Whether it may be begun, for the first time or again."""
+        rule, tries = self._rules[one.effect], one.begun - one.lost
+        if not one.begun:
+            return True
+        if tries > rule.retries or one.lost > REISSUES_MAX:
+            return False
+        if one.ended == "EffectFailed":
+            return one.retryable
+        return rule.on_unknown == "retry"
+
+    def stuck(self, step: str) -> EffectAccount | None:
+        """The effect by which a step is held up for good, if there is one."""
+        held = (one for one in self.of(step) if not one.done and not one.open and not self.may_go_on(one))
+        return next(held, None)
+
+    def asks(self, one: EffectAccount) -> bool:
+        """Whether a person must say what became of it."""
+        return one.ended != "EffectFailed" and self._rules[one.effect].on_unknown == "ask"
+
+    # --- out there ---
+
+    def performed(self, effect: str, payload: Any, idempotency_key: str) -> EffectAccount:
+        """Its function is called. Raises Broken."""
+        mine = next((place for place in self.known if self._is_key(place, idempotency_key)), None)
+        self._require("effects_durable", mine is not None, f"{effect} is performed, and nobody has asked for it")
+        assert mine is not None
+        one = self.known[mine]
+        self._require("effects_durable", one.open, f"{one.key} is performed before that is durable, or after its end")
+        one.performed += 1
+        self._require("effects_once", one.performed <= one.begun, f"{one.key} is performed more often than begun")
+        same = (one.effect, one.payloads[-1]) == (effect, msgspec.json.Encoder(order="sorted").encode(payload))
+        self._require("effects", same, f"{one.key} is performed with {payload!r:.100}, which nobody asked for")
+        owner = self._keys.setdefault(idempotency_key, mine)
+        self._require("effects", owner == mine, f"{mine} has the idempotency key of {owner}")
+        return one
+
+    def _is_key(self, place: tuple[str, str], key: str) -> bool:
+        return key == f"{self._run_id}/{place[0]}/effect:{place[1]}"
+
+    def _one(self, step: str, key: str) -> EffectAccount:
+        one = self.known.get((step, key))
+        self._require("effects", one is not None, f"{step} has no effect {key}")
+        assert one is not None
+        return one
