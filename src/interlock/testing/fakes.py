@@ -17,7 +17,7 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.context import EVERYTHING, View
-from interlock.core.job import DELETE, Job, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
 from interlock.core.paths import Patterns, base, inside, is_open
 from interlock.core.policy import Policy
 from interlock.core.rules import Duty, Rules, deciding
@@ -45,6 +45,7 @@ COARSE_SHARE = 0.7
 DELETE_SHARE = 0.1
 CHOICE_SHARE = 0.8
 NAMES_READ = 3
+EFFECTS_MAX = 2
 
 Code = Callable[[Job], Any]
 
@@ -141,6 +142,7 @@ def _replayed(outcome: e.AnyEvent) -> Any:
                 output=msgspec.json.decode(outcome.output),
                 usage=outcome.usage,
                 confidence=outcome.confidence,
+                effects=tuple(Effect(w.effect, msgspec.json.decode(w.payload), w.key) for w in outcome.effects),
             )
         case e.AttemptRefused():
             return _refused(outcome)
@@ -248,7 +250,16 @@ class Generated:
         if random.random() < DELETE_SHARE:
             writes |= self._deletion(writes, maker(job, random))
         output = {"said": text(random)} if random.random() < OUTPUT_SHARE else None
-        return Reply(writes=writes, output=output, usage=usage, confidence=confidence)
+        effects = self._effects(job, random)
+        return Reply(writes=writes, output=output, usage=usage, confidence=confidence, effects=effects)
+
+    def _effects(self, job: Job, random: Random) -> tuple[Effect, ...]:
+        """Some of the effects that the agent may ask for, if there are any."""
+        allowed = self._rules.duty(job.step, job.agent).effects
+        if not allowed:
+            return ()
+        some = random.randrange(EFFECTS_MAX + 1)
+        return tuple(Effect(random.choice(allowed), {"text": text(random)}, key=f"effect {n}") for n in range(some))
 
     def _choose(self, writes: dict[str, Any], job: Job, random: Random) -> None:
         """Most often, where a guardrail wants one of several candidates, take one."""

@@ -55,6 +55,7 @@ class Process:
             now_us=world.now_us,
             ids=lambda _: world.new_id(),
             watch=False,
+            performers=world.performers(self),
         )
         async with engine:
             if world.disk.has_batch():

@@ -21,7 +21,7 @@ from interlock.core.job import Job
 from interlock.engine.engine import cancel
 from interlock.engine.run import Run
 from interlock.errors import JournalError, RunInterrupted, describe
-from interlock.ports import Adapter, LetterRow, Opening
+from interlock.ports import Adapter, LetterRow, Opening, Performer
 from interlock.team import Team
 from interlock.testing.chance import Chance
 from interlock.testing.fakes import Code, Seeded, answer_of
@@ -33,6 +33,7 @@ from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
 from .episode import Episode, Happening, Struck, became_of
 from .loop import START_US, Timeline
+from .outside import Outside
 from .process import BATCH, Call, Process
 from .traffic import Traffic
 from .views import ViewHashes
@@ -236,6 +237,8 @@ class World:
                 self._digest.update(account.encoded[-1])
                 if isinstance(event, Outcome):
                     self._traffic.check_outcome(account, event)
+                elif isinstance(event, e.EffectDone):
+                    self._traffic.check_done(account, event)
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
@@ -393,6 +396,10 @@ class World:
             reissues=lambda job: self.accounts[job.run_id].steps[job.step].lost,
             note=lambda job, injection: self.struck(injection.name, injection.kind, "", 0, job),
         )
+
+    def performers(self, process: Process) -> dict[str, Performer]:
+        """What performs the team's effects in a process."""
+        return {name: Outside(self, process, name) for name in self._rules.effects}
 
     def _episode(self) -> Episode:
         asked_for = [account for run_id, account in self.accounts.items() if run_id.startswith(f"{BATCH}-")]
