@@ -28,6 +28,7 @@ PAGES = [
     "docs/guardrails.md",
     "docs/grounding.md",
     "docs/breakers.md",
+    "docs/effects.md",
     "docs/secrets.md",
     "docs/tools.md",
     "docs/people.md",
