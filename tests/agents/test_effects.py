@@ -118,3 +118,91 @@ def test_a_function_of_python_is_performed_in_the_loop():
 
     of = il.Team([il.Agent("ann")], effects={"a": keep})
     assert asyncio.run(performers(of, Workshop.of(of))["a"].perform(1, "k", unheard)) == [1, "k"]
+
+
+# --- agents in processes, which wait for effects ---
+
+AGENTS = """
+import interlock as il
+
+def pays(job):
+    return {"out.a": [job.effect("keep", 1, key="k"), job.effect("keep", 1, key="k")]}
+
+async def pays_async(job):
+    return {"out.a": await job.effect("keep", 1, key="k")}
+
+def declined(job):
+    try:
+        job.effect("busy", False)
+    except il.AgentRefused as error:
+        return {"out.a": str(error)}
+
+def wrong(job):
+    try:
+        job.effect("keep", {1})
+    except il.AgentError as error:
+        said = [str(error)]
+    for name, key in ((7, "k"), ("keep", 7), ("unknown", "k")):
+        try:
+            job.effect(name, 1, key=key)
+        except il.AgentError as error:
+            said.append(str(error))
+    return {"out.a": said}
+
+def replies(job):
+    return il.Reply(writes={"out.a": 1}, effects=[il.Effect("keep", {"a": 1}, key="k")])
+
+def replies_badly(job):
+    return il.Reply(writes={"out.a": 1}, effects={"all": ["keep", il.Effect("keep", {1})]}[job.view["which"]])
+"""
+
+
+def run(folder, use, **agent):
+    folder.joinpath("outside.py").write_text(MODULE)
+    folder.joinpath("agents.py").write_text(AGENTS)
+    agent.setdefault("effects", "immediate")
+    declared = "".join(f", {key}: {value}" for key, value in agent.items() if value)
+    folder.joinpath("team.yaml").write_text(
+        "effects: {keep: outside:keep_async, busy: outside:busy}\n"
+        "agents: {ann: {allowed_actions: [act, keep, busy], context_access: ['*'], write_permissions: [out.*], "
+        f"use: 'agents:{use}', retries: 0{declared}}}}}\nplan: [{{id: a, agent: ann, action: act}}]\n"
+    )
+    return il.run(il.Team.load(folder), {"which": "all"})
+
+
+def test_a_function_in_a_process_needs_no_await(tmp_path):
+    first, second = run(tmp_path, "pays").context["out.a"]
+
+    assert first[0] == 1
+    assert first[1].endswith("/a/effect:k")
+    assert first == second, "the second is told from the record"
+
+
+def test_an_async_function_in_a_process_awaits(tmp_path):
+    assert run(tmp_path, "pays_async", isolation="process").context["out.a"][0] == 1
+
+
+def test_what_was_not_performed_is_raised_in_the_process(tmp_path):
+    assert run(tmp_path, "declined").context["out.a"] == "its effect busy was not performed: busy"
+
+
+def test_what_cannot_be_asked_for_is_refused_in_the_process(tmp_path):
+    said = run(tmp_path, "wrong").context["out.a"]
+
+    assert said[0].startswith("the payload: ")
+    assert said[1:3] == ["the name and the key of an effect are texts, not a int"] * 2
+    assert said[3].startswith("ann may not ask for the effect 'unknown'")
+
+
+def test_an_agent_in_a_process_that_is_not_declared_so_is_refused(tmp_path):
+    assert "may not have effects performed while it works" in run(tmp_path, "pays", effects="").reason
+
+
+def test_the_effects_of_a_reply_come_through_the_pipe(tmp_path):
+    ended = run(tmp_path, "replies", effects="")
+
+    assert (ended.status, ended.steps) == ("succeeded", {"a": "committed"})
+
+
+def test_bad_effects_of_a_reply_are_refused_in_the_process(tmp_path):
+    assert "an effect is not an interlock.Effect" in run(tmp_path, "replies_badly").reason

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from interlock.core.job import Job
+import msgspec
+
+from interlock.core.job import Job, connect, performing
 from interlock.errors import AgentError, describe
 from interlock.ports import Began
 
@@ -53,6 +55,7 @@ class ThreadAdapter:
             )
         began()
         loop = asyncio.get_running_loop()
+        job = self._connected(job, loop)
         answer: asyncio.Future[Any] = loop.create_future()
         threading.Thread(target=self._work, args=(job, answer, loop), name=f"agent-{job.agent}", daemon=True).start()
         try:
@@ -61,6 +64,20 @@ class ThreadAdapter:
             if answer.cancelled():  # else the thread has just ended
                 self.abandoned += 1
             raise
+
+    def _connected(self, job: Job, loop: asyncio.AbstractEventLoop) -> Job:
+        """The job, whose effects are performed in the loop of the engine."""
+        perform = performing(job)
+        if perform is None:
+            return job
+
+        def in_loop(effect: str, payload: Any, key: str) -> Any:
+            future = asyncio.run_coroutine_threadsafe(perform(effect, payload, key), loop)
+            return asyncio.wrap_future(future) if _runs_a_loop() else future.result()
+
+        job = msgspec.structs.replace(job)
+        connect(job, in_loop)
+        return job
 
     def _work(self, job: Job, answer: asyncio.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -84,6 +101,10 @@ class ThreadAdapter:
 
     async def close(self) -> None:
         """Threads can't be stopped; they end with their function or with this process."""
+
+
+def _runs_a_loop() -> bool:
+    return asyncio._get_running_loop() is not None  # noqa: SLF001 - the public one raises instead of answering
 
 
 async def _finish(answer: Awaitable[Any]) -> Any:

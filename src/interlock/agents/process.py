@@ -15,20 +15,23 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from interlock.core.job import Job
+from interlock.core.job import Job, Perform, performing
 from interlock.core.values import DEFAULT_LIMITS, Limits
-from interlock.errors import AgentCrashed, AgentRefused
+from interlock.errors import AgentCrashed, AgentError, AgentRefused, ReplyRefused, describe, failure_of
 from interlock.ports import Began
 
 from .failure import ending
 from .wire import (
     LENGTH_BYTES,
+    NO_REPLY,
     NONCE_BYTES,
     Binding,
     Load,
     Loaded,
     Setup,
+    WorkerAsks,
     WorkerEffect,
+    WorkerPerformed,
     WorkerReply,
     answer_of,
     job_message,
@@ -187,8 +190,12 @@ class Worker:
             self.loaded.add(reference)
 
     async def ask(self, reference: str, job: Job) -> WorkerReply:
-        """Hand over a job, receive its reply."""
-        return await self._exchange(job_message(reference, job), WorkerReply)
+        """Hand over a job, receive its reply; the effects that it waits for are performed meanwhile."""
+        reply = await self._exchange(job_message(reference, job), WorkerReply)
+        while reply.asks is not None:
+            performed = await _performed(reply.asks, performing(job))
+            reply = await self._exchange(msgspec.json.encode(performed), WorkerReply)
+        return reply
 
     async def use(self, reference: str, arguments: dict[str, Any], job: Job | None) -> WorkerReply:
         """Call a function that is a tool, receive its result as the output of a reply."""
@@ -242,3 +249,13 @@ class Worker:
         for pipe, close in ((self._pipes.get_pipe_transport(0), "abort"), (self._pipes.get_pipe_transport(1), "close")):
             if not pipe.is_closing():
                 getattr(pipe, close)()
+
+
+async def _performed(asks: WorkerAsks, perform: Perform | None) -> WorkerPerformed:
+    if perform is None:
+        return WorkerPerformed(error="no effect can be performed: the team has none")
+    try:
+        return WorkerPerformed(await perform(asks.effect, asks.payload, asks.key))
+    except AgentError as error:
+        kind = NO_REPLY if isinstance(error, ReplyRefused) else failure_of(error).kind
+        return WorkerPerformed(error=describe(error), kind=kind)

@@ -7,12 +7,14 @@ import msgspec
 from interlock.core.context import View
 from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
 from interlock.core.values import Limits
-from interlock.errors import FAILURES, AgentError, ReplyRefused
+from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused
 
 # A frame is its length, the nonce of its exchange, and JSON. Every reply bears the nonce of its question, so that
 # nothing an agent or its children send unasked is taken for the answer to the next one.
 LENGTH_BYTES = 8
 NONCE_BYTES = 16
+# The kind of an error that isn't one of a call: what was asked for can't be had.
+NO_REPLY = "no_reply"
 
 
 def reply_bytes_max(limits: Limits) -> int:
@@ -103,8 +105,30 @@ def tool_message(reference: str, arguments: dict[str, Any], job: Job | None) -> 
     return msgspec.json.encode(WorkerTool(reference, arguments, None if job is None else _spelled_out(job)))
 
 
+class WorkerAsks(msgspec.Struct):
+    """An agent waits for an effect."""
+
+    effect: str
+    payload: Any
+    key: str
+
+
+class WorkerPerformed(msgspec.Struct, tag="performed"):
+    """What came of that effect: its result, or `error` and of which kind that is."""
+
+    result: Any = None
+    error: str = ""
+    kind: str = ""
+
+    def outcome(self) -> Any:
+        """The result. Raises AgentError."""
+        if self.error:
+            raise (ReplyRefused if self.kind == NO_REPLY else FAILURES.get(self.kind, AgentRefused))(self.error)
+        return self.result
+
+
 class WorkerReply(msgspec.Struct, omit_defaults=True):
-    """A worker's answer.
+    """A worker's answer. asks: it is none yet, its agent waits for an effect.
 
     error: what the agent raised, of which kind it is, and for how long it asks to be left alone. no_reply: why
     what it returned is none; said: what that was.
@@ -122,6 +146,7 @@ class WorkerReply(msgspec.Struct, omit_defaults=True):
     retry_after: float | None = None
     no_reply: str = ""
     said: str = ""
+    asks: WorkerAsks | None = None
 
 
 def answer_of(reply: WorkerReply) -> Reply:

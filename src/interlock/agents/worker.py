@@ -3,6 +3,7 @@
 Started by ProcessPool. Agents may print: their output goes to standard error, away from the pipe that carries replies.
 """
 
+import asyncio
 import inspect
 import os
 import signal
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from interlock.core.assess import excerpt, no_reply, usage_of
-from interlock.core.job import DELETE, Effect, Job, Question, Reply
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, connect
 from interlock.core.values import Limits, encode
 from interlock.errors import AgentError, AgentRefused, InterlockError, ReplyRefused, ValueRefused, describe, failure_of
 from interlock.team.registry import find, resolve
@@ -31,8 +32,10 @@ from .wire import (
     Load,
     Loaded,
     Setup,
+    WorkerAsks,
     WorkerEffect,
     WorkerJob,
+    WorkerPerformed,
     WorkerReply,
     WorkerTool,
     reply_bytes_max,
@@ -41,6 +44,8 @@ from .wire import (
 from .worker_loop import WorkerLoop
 
 ORPHAN_POLL_SECONDS = 1.0
+
+Message = Setup | Load | WorkerJob | WorkerTool | WorkerEffect | WorkerPerformed
 
 
 def main() -> None:
@@ -54,8 +59,8 @@ def main() -> None:
     sys.path[:] = setup.import_path or sys.path
     functions: dict[str, Callable[..., Any]] = {}
     loop = WorkerLoop()
-    while (received := _receive(requests)) is not None:
-        nonce, message = received
+    line = _Line(requests, replies, process)
+    while (message := line.next()) is not None:
         if isinstance(message, Load):
             answer = _load(message.reference, setup, functions)
         elif isinstance(message, WorkerEffect):
@@ -64,11 +69,56 @@ def main() -> None:
             answer = _answer(partial(_use, functions[message.reference], message, setup.limits, loop), setup.limits)
         else:
             assert isinstance(message, WorkerJob)
-            answer = _answer(partial(_call, functions[message.reference], message, loop), setup.limits)
-        if os.getpid() != process:  # the agent has forked, and this is the child
-            os._exit(0)
-        _send(replies, nonce, answer)
+            answer = _answer(
+                partial(_call, functions[message.reference], message, loop, line, setup.limits), setup.limits
+            )
+        line.answer(answer)
     _end()
+
+
+class _Line:
+    """The pipes of this process, and the nonce of the message that was heard last."""
+
+    def __init__(self, requests: BinaryIO, replies: BinaryIO, process: int) -> None:
+        self._requests, self._replies, self._process = requests, replies, process
+        self._nonce = b""
+        self._lock = threading.Lock()
+
+    def next(self) -> Message | None:
+        """The next message; None where the input has ended."""
+        received = _receive(self._requests)
+        if received is None:
+            return None
+        self._nonce, message = received
+        return message
+
+    def answer(self, payload: bytes) -> None:
+        """Answer the last message."""
+        if os.getpid() != self._process:  # the agent has forked, and this is the child
+            os._exit(0)
+        _send(self._replies, self._nonce, payload)
+
+    def perform(self, limits: Limits, effect: str, payload: Any, key: str) -> Any:
+        """Have the engine perform an effect, while the agent waits. Raises AgentError."""
+        asks = WorkerAsks(_text(effect), _encoded("the payload", payload, limits), _text(key))
+        with self._lock:
+            self.answer(msgspec.json.encode(WorkerReply(asks=asks)))
+            performed = self.next()
+        if performed is None:
+            _end()
+        assert isinstance(performed, WorkerPerformed)
+        result = performed.outcome()
+        return _awaited(result) if asyncio._get_running_loop() is not None else result  # noqa: SLF001 - the public one raises
+
+
+async def _awaited(result: Any) -> Any:
+    return result
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise ReplyRefused(f"the name and the key of an effect are texts, not a {type(value).__name__}")
+    return value
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -95,13 +145,13 @@ def _end() -> None:
     os._exit(1)
 
 
-def _receive(requests: BinaryIO) -> tuple[bytes, Setup | Load | WorkerJob | WorkerTool | WorkerEffect] | None:
+def _receive(requests: BinaryIO) -> tuple[bytes, Message] | None:
     """The next message and its nonce; None where the input has ended."""
     head = requests.read(LENGTH_BYTES + NONCE_BYTES)
     if len(head) < LENGTH_BYTES + NONCE_BYTES:
         return None
     payload = requests.read(int.from_bytes(head[:LENGTH_BYTES], "big"))
-    return head[LENGTH_BYTES:], msgspec.json.decode(payload, type=Setup | Load | WorkerJob | WorkerTool | WorkerEffect)
+    return head[LENGTH_BYTES:], msgspec.json.decode(payload, type=Message)
 
 
 def _send(replies: BinaryIO, nonce: bytes, payload: bytes) -> None:
@@ -126,8 +176,10 @@ def _function(reference: str, setup: Setup) -> Callable[..., Any]:
     return bound(reference, setup.binding.options, partial(find, folder=folder))
 
 
-def _call(function: Callable[..., Any], message: WorkerJob, loop: WorkerLoop) -> Any:
-    return _done(function(message.job()), loop)
+def _call(function: Callable[..., Any], message: WorkerJob, loop: WorkerLoop, line: _Line, limits: Limits) -> Any:
+    job = message.job()
+    connect(job, partial(line.perform, limits))
+    return _done(function(job), loop)
 
 
 def _use(function: Callable[..., Any], message: WorkerTool, limits: Limits, loop: WorkerLoop) -> Reply:

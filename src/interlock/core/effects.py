@@ -126,6 +126,10 @@ class EffectLedger(msgspec.Struct):
         """The effects of a step."""
         return iter(self.entries.get(n, {}).values())
 
+    def find(self, n: int, key: str) -> Entry | None:
+        """The effect of a step with this key, if there is one."""
+        return self.entries.get(n, {}).get(key)
+
     def entry(self, n: int, key: str) -> Entry:
         """The effect of a step with this key, which there is."""
         return self.entries[n][key]

@@ -1,9 +1,11 @@
 """The job an agent is handed for one step, and the reply it returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+
+from interlock.errors import AgentRefused
 
 # What goes before a person's own words in the feedback of an attempt.
 ANSWERED = "A person has answered your question: "
@@ -22,7 +24,7 @@ class _Delete:
 DELETE = _Delete()
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What an agent is handed for one attempt of one step.
 
     view: the part of the context this step may see, a read-only mapping of dotted paths. feedback: why the last
@@ -47,6 +49,32 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
     schemas: tuple[str, ...] = ()
     answer: str = ""
+
+    def effect(self, effect: str, payload: Any = None, *, key: str = "") -> Any:
+        """Have an effect performed now, for its result: `await job.effect(...)`; without await in a sync agent.
+
+        payload, key: as in Effect. For agents that are declared with `effects: immediate`. An effect that was performed
+        before, for the same key and payload, isn't performed again: its result is the one that was recorded. Raises
+        AgentError where it wasn't performed, or where nobody knows.
+        """
+        perform = performing(self)
+        if perform is None:
+            raise AgentRefused("no effect can be performed: the team has none, or this job isn't one of a run")
+        return perform(effect, payload, key)
+
+
+Perform = Callable[[str, Any, str], Any]
+
+
+def connect(job: Job, perform: Perform) -> None:
+    """Let whoever is handed this job have effects performed. It isn't part of what the job says."""
+    vars(job)["perform"] = perform
+
+
+def performing(job: Job) -> Perform | None:
+    """What performs the effects of a job: it takes name, payload and key."""
+    found: Perform | None = vars(job).get("perform")
+    return found
 
 
 def idempotency_key(run_id: str, step: str, attempt: int) -> str:

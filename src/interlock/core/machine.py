@@ -400,7 +400,7 @@ class Machine:
             self._perform(n)
         elif self.state[n] == "running" and entry.wanted:
             following = self.ledger.following(entry)
-            if following == "perform":
+            if following == "perform" and (n, entry.key) not in self._told_effects:
                 self._due_effects[n, entry.key] = None
             elif entry.standing == "failed":
                 entry.wanted = False  # its agent is told, and goes on as it likes

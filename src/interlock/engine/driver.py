@@ -27,6 +27,7 @@ from interlock.errors import AgentError, ReplyRefused, describe, failure_of
 from interlock.ports import Adapter, Journal, Opening, Performer, Request, Secrets, listen
 
 from . import tasks
+from .asking import Asking
 from .decisions import DECIDE, verdict_on
 from .gates import Gatekeeper
 from .partials import Hearer, Telling
@@ -122,7 +123,7 @@ class Driver:
         self._arrived: list[e.AnyEvent | _Answer | _Decided | _Overdue] = []
         self._granted: list[CallAgent | PerformEffect] = []
         # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
-        self._asking: list[CallAgent] = []
+        self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
         self._gated: dict[tuple[str, int], str] = {}
         # Calls that have room and are announced, until that is durable and they are made.
@@ -133,6 +134,7 @@ class Driver:
         self._verdicts: dict[str, asyncio.Future[e.AnyEvent | None]] = {}
         self._settled: list[tuple[str, e.AnyEvent]] = []
         self._timers: dict[int | tuple[int, str], asyncio.TimerHandle] = {}
+        self._asking = Asking(machine, self._arrive, shell.now_us, shell.secrets)
         self._performances = Performances(shell, machine.rules.limits, self._arrive)
         self._alarm: asyncio.TimerHandle | None = None
         self._opening: Opening | None = None
@@ -204,6 +206,7 @@ class Driver:
         if facts:
             self._tell_observers(facts)
             self._tell_people()
+            self._asking.heard(facts)
         if self.machine.status != "running" or self._stopped(commands):
             self._ended.set_result(None)
             return
@@ -291,7 +294,7 @@ class Driver:
             elif not shell.gates.guards(call.agent):
                 self._passed.append(call)
             elif not self._is_kept_away(call, at_us):
-                self._asking.append(call)
+                self._at_gate.append(call)
         passed, self._passed = self._passed, []
         for call in passed:
             if not self._is_kept_away(call, at_us):
@@ -343,7 +346,7 @@ class Driver:
 
     def _ask_gates(self) -> None:
         """Only now is durable what they are told, such as that the same call was lost."""
-        asking, self._asking = self._asking, []
+        asking, self._at_gate = self._at_gate, []
         for call in asking:
             self._shell.gates.ask(call.agent, self._key(call.step, call.attempt), partial(self._answered, call))
 
@@ -434,6 +437,8 @@ class Driver:
     def _call(self, command: CallAgent) -> None:
         """Start the call in a task of its own: contextvars, cancellation and a hang of one agent stay its own."""
         call = Call(command, self.machine.job(self._run_id, command))
+        if self.machine.rules.effects:
+            self._asking.let(call)
         del self._announced_calls[command.number]
         self._calls[command.number] = call
         call.task = tasks.spawn(self._attempt(call), self._context.copy())
@@ -614,10 +619,11 @@ class Driver:
             self._give_up(call)
         self._calls.clear()
         self._performances.abandon()
-        for command in (*self._granted, *self._asking, *self._passed, *self._announced_calls.values()):
+        self._asking.abandon()
+        for command in (*self._granted, *self._at_gate, *self._passed, *self._announced_calls.values()):
             self._give_back(command)
         self._granted.clear()
-        self._asking.clear()
+        self._at_gate.clear()
         self._passed.clear()
         self._announced_calls.clear()
         for verdict in self._verdicts.values():

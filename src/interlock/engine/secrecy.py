@@ -36,7 +36,7 @@ def _told(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:
     return msgspec.structs.replace(fact, **{name: _hidden(value, secrets) for name, value in texts.items()})
 
 
-_TEXTS = ("findings", "reply", "reads", "usage", "error", "by", "reason")
+_TEXTS = ("findings", "reply", "reads", "usage", "error", "by", "reason", "result", "flaw")
 
 
 def _hidden(value: Any, secrets: Secrets) -> Any:

@@ -46,6 +46,7 @@ DELETE_SHARE = 0.1
 CHOICE_SHARE = 0.8
 NAMES_READ = 3
 EFFECTS_MAX = 2
+HALF = 0.5
 
 Code = Callable[[Job], Any]
 
@@ -290,6 +291,7 @@ class Generated:
             random = chance.stream("reply", label(job.run_id), job.step, job.attempt)
             seconds = random.choice(LATENCY_SHARES) * random.random() * self._timeout(job)
             await asyncio.sleep(0.0 if calm else seconds)
+            await self._have_performed(job, random)
             if random.random() < ASK_SHARE:
                 reply = Reply(ask=Question(f"What shall {job.step} do?", ("go on", "stop")))
             else:
@@ -298,6 +300,27 @@ class Generated:
             return reply
 
         return call
+
+    async def _have_performed(self, job: Job, random: Random) -> None:
+        """Wait for effects where it may, one after another or at once; now and then it goes on when one fails."""
+        duty = self._rules.duty(job.step, job.agent)
+        if not duty.immediate:
+            return
+        effects, at_once, goes_on = self._effects(job, random), random.random() < HALF, random.random() < HALF
+        # Another attempt asks for the same, or under the same key for something else.
+        waits = [job.effect(e.effect, e.payload["text"][:4], key=e.key.replace("effect", "now")) for e in effects]
+        try:
+            if at_once:
+                await asyncio.gather(*waits)
+            else:
+                for wait in waits:
+                    await wait
+        except AgentError:
+            if not goes_on:
+                raise
+        finally:
+            for wait in waits:
+                wait.close()
 
     def _look(self, job: Job, random: Random) -> None:
         """Read all that is shown, as a model does, or a few fields of the team, shown or not; and write into them."""

@@ -227,9 +227,7 @@ class Account:
         if not one.attempt and one.item is ABSENT:
             self._require_turn(name, "called")
             self.require("plan", self._declared(one).for_each is None, f"{name} is called, not its items")
-        stuck = [effect for effect in self.effects.of(name) if effect.ended not in {"", "EffectDone", "EffectFailed"}]
-        settled = not any(effect.begun and not self.effects.may_go_on(effect) for effect in stuck if not effect.open)
-        self.require("effects_unknown", settled, f"{name} is called although an effect of it is unknown")
+        self.require("effects_unknown", not self._stuck(name), f"{name} is called although an effect of it is unknown")
         number = one.attempt if one.reissue else one.attempt + 1
         self.require("attempts", event.attempt == number, f"attempt {event.attempt} of {name} should be {number}")
         self.require("attempts", not one.given_up, f"{name} is called although all attempts of it are used up")
@@ -343,15 +341,19 @@ class Account:
             effect.key in self._outbox.get(name, ()) or effect.key in self._waited.get(name, ())
         )
 
+    def _stuck(self, name: str) -> list[EffectAccount]:
+        """The effects that hold a step up."""
+        return [*self.effects.stuck(name, (*self._outbox.get(name, ()), *self._waited.get(name, ())))]
+
     def _question_asked(self, event: e.QuestionAsked) -> None:
         if not event.effect:
             one = self._outcome(event)
             one.state, one.asked, one.due_us = "escalated", event.question.text, event.due_us
             self._charge(event)
             return
-        one, effect = self._step(event.step), self.effects.stuck(event.step)
+        one, stuck = self._step(event.step), self._stuck(event.step)
         self.require("once", one.state in {"performing", "ready"}, f"{event.step} asks although it is {one.state}")
-        asks = effect is not None and effect.key == event.effect and self.effects.asks(effect)
+        asks = any(effect.key == event.effect and self.effects.asks(effect) for effect in stuck)
         self.require("effects_unknown", asks, f"{event.step} asks a person about {event.effect}")
         one.state = "escalated"
 
@@ -366,7 +368,8 @@ class Account:
         if isinstance(event, e.EffectStarted):
             self._require_effect_turn(event, one)
         self.effects.hear(event)
-        if isinstance(event, e.EffectFailed) and one.state == "running" and self.effects.stuck(name):
+        is_told = one.state == "running" and isinstance(event, e.EffectFailed)
+        if is_told and not self.effects.may_go_on(self.effects.known[name, event.key]):
             self._waited.get(name, {}).pop(event.key, None)
         self._settle(name)
 
@@ -501,8 +504,7 @@ class Account:
         step = self._declared(one)
         unlisted = one.item is ABSENT and step.for_each is not None and not self._can_expand(one, step.for_each)
         self.require("once", one.state not in TERMINAL, f"{name} is given up although it is {one.state}")
-        stuck = self.effects.stuck(name)
-        held = stuck is not None and not self.effects.asks(stuck) and one.state in {"performing", "ready"}
+        held = one.state in {"performing", "ready"} and not all(map(self.effects.asks, self._stuck(name)))
         self.require("attempts", one.given_up or unlisted or held, f"{name} is given up with attempts left")
         asks = self.rules.escalations[one.number] is not None
         self.require("people", one.buried or unlisted or held or not asks, f"{name} is given up, and nobody was asked")

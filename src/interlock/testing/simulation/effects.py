@@ -3,7 +3,7 @@
 It hears what became durable about each effect, and sees each performance where it is done: out there.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -30,7 +30,6 @@ class EffectAccount:
         self.open = self.done = self.retryable = False
         self.ended = ""
         self.not_before_us = 0
-        self.result: Any = None
 
 
 class EffectsAccount:
@@ -68,10 +67,10 @@ class EffectsAccount:
             return
         self._require("effects", one.open, f"{one.key} has an outcome, and was not begun")
         one.open, one.ended = False, type(event).__name__
-        wait_ms = min(200 * 2 ** (one.begun - one.lost - 1), 30_000) if one.begun > one.lost else 0
+        wait_ms = min(200 * 2 ** (one.begun - one.lost - 1), 30_000)
         match event:
             case e.EffectDone():
-                one.done, one.result = True, msgspec.json.decode(event.result)
+                one.done, wait_ms = True, 0
             case e.EffectFailed():
                 one.retryable = event.retryable
             case e.EffectBecameUnknown():
@@ -98,10 +97,12 @@ class EffectsAccount:
             return one.retryable
         return rule.on_unknown == "retry"
 
-    def stuck(self, step: str) -> EffectAccount | None:
-        """The effect by which a step is held up for good, if there is one."""
-        held = (one for one in self.of(step) if not one.done and not one.open and not self.may_go_on(one))
-        return next(held, None)
+    def stuck(self, step: str, wanted: Collection[str]) -> Iterator[EffectAccount]:
+        """The effects by which a step is held up for good: unknown ones, and failed ones that are wanted."""
+        for one in self.of(step):
+            is_settled = one.done or one.open or self.may_go_on(one)
+            if not is_settled and (one.key in wanted or one.ended != "EffectFailed"):
+                yield one
 
     def asks(self, one: EffectAccount) -> bool:
         """Whether a person must say what became of it."""
