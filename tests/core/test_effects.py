@@ -141,6 +141,18 @@ def test_what_is_unknown_is_retried_where_its_rule_says_so():
     )
 
 
+def test_a_try_that_surely_did_nothing_says_nothing_of_the_one_before():
+    run = acting()
+    run.reply("a", wants("mail"))
+    run.begin_effect("a", "mail")
+    run.unknown("a", "mail")
+    run.begin_effect("a", "mail")
+
+    assert run.not_done("a", "mail")[0] == (
+        "buried a: nobody knows whether its effect mail was performed: the line is busy"
+    )
+
+
 def test_a_person_is_asked_where_its_rule_says_so():
     run = acting(step("a", writes=[]), step("b", needs=["a"], writes=[]))
     run.reply("a", wants("pay"))

@@ -195,6 +195,15 @@ def test_a_result_that_did_not_arrive_whole_is_done_all_the_same():
     virtual.run(scene())
 
 
+def test_what_nobody_is_there_to_perform_was_not_performed():
+    async def scene():
+        async with engine(desk(), mails) as work:
+            run = await work.run({})
+        assert run.reason == "a: its effect mail (m) was not performed: whoever had it performed is gone"
+
+    virtual.run(scene())
+
+
 # --- the end of a process ---
 
 

@@ -4,7 +4,7 @@ What passes becomes AttemptCommitted or QuestionAsked; what doesn't, AttemptRefu
 is hostile input: it may be anything at all, of any size.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec import Raw
@@ -328,7 +328,7 @@ def _take_effects(effects: Any, duty: Duty, limits: Limits, begun: Mapping[str, 
     taken: dict[str, EffectWanted] = {}
     for effect in effects:
         try:
-            wanted = wanted_effect(effect, duty, limits)
+            wanted = wanted_effect(effect, duty, limits, duty.effects)
         except ValueRefused as error:
             submission.refuse("effect", error.message)
             continue
@@ -346,13 +346,13 @@ def _take_effects(effects: Any, duty: Duty, limits: Limits, begun: Mapping[str, 
     submission.effects = tuple(taken.values())
 
 
-def wanted_effect(effect: Any, duty: Duty, limits: Limits) -> EffectWanted:
-    """An effect that an agent asks for, checked. Raises ValueRefused."""
+def wanted_effect(effect: Any, duty: Duty, limits: Limits, among: Collection[str]) -> EffectWanted:
+    """An effect that an agent asks for, checked. among: those it may ask for. Raises ValueRefused."""
     if type(effect) is not Effect or type(effect.effect) is not str:
         raise ValueRefused("an effect is not an interlock.Effect with a name")
     name, key = effect.effect, effect.effect if effect.key == "" else effect.key
-    if name not in duty.effects:
-        allowed = ", ".join(duty.effects) or "none"
+    if name not in among:
+        allowed = ", ".join(among) or "none"
         message = f"{duty.agent} may not ask for the effect {cut_short(name, paths.SHOWN_CHARS_MAX)!r}"
         raise ValueRefused(f"{message}; of the team's effects, its allowed actions have {allowed}")
     if type(key) is not str or not (0 < len(key) <= EFFECT_KEY_CHARS_MAX and key.isprintable()):

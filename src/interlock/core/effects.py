@@ -60,11 +60,17 @@ class EffectRule(msgspec.Struct, frozen=True, omit_defaults=True):
         return min(BACKOFF_MS << min(tries - 1, 32), BACKOFF_MS_MAX)
 
 
+def effect_of(agent: str, tool: str) -> str:
+    """The name of the effect that a tool of an agent is; no other effect has a dot in its name."""
+    return f"{agent}.{tool}"
+
+
 class Entry(msgspec.Struct):
     """One effect of one step. payload: canonical JSON. tries: how often it was begun; lost: and lost in a crash.
 
     wanted: somebody waits for it: its step has committed, or the attempt that asked for it goes on. retryable: a
     further try may help. due_us: when that may begin, wait_ms after the last one. reason: why it failed or is unknown.
+    doubtful: of some try it isn't known what it did.
     """
 
     effect: str
@@ -78,6 +84,7 @@ class Entry(msgspec.Struct):
     result: Raw = Raw(b"null")
     flaw: str = ""
     reason: str = ""
+    doubtful: bool = False
     due_us: int = 0
     wait_ms: int = 0
 
@@ -89,7 +96,7 @@ class Entry(msgspec.Struct):
     @property
     def fate(self) -> str:
         """Why its step can't go on, for people."""
-        if self.standing == "failed":
+        if self.standing == "failed" and not self.doubtful:
             return f"its effect {self.name} was not performed: {self.reason}"
         return f"nobody knows whether its effect {self.name} was performed: {self.reason}"
 
@@ -211,6 +218,7 @@ class EffectLedger(msgspec.Struct):
         entry = self.entry(n, key)
         self._leave(entry, "unknown")
         entry.lost += lost
+        entry.doubtful = True
         self._back_off(entry, reason, at_us, wait=not lost)
 
     def lose_all(self, reason: str, at_us: int) -> None:

@@ -63,7 +63,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return perform(effect, payload, key)
 
 
-Perform = Callable[[str, Any, str], Any]
+Perform = Callable[..., Any]
 
 
 def connect(job: Job, perform: Perform) -> None:

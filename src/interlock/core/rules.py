@@ -14,7 +14,7 @@ from interlock.errors import InputError, OwnershipError, PathError, PlanError, R
 
 from . import paths
 from .budget import BudgetPolicy, budget_of
-from .effects import EffectRule
+from .effects import EffectRule, effect_of
 from .gate import OPEN, GatePolicy
 from .guardrail import THRESHOLD_DEFAULT, Guardrail, Panel, Seat
 from .paths import bits
@@ -36,7 +36,7 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent as declared, without its code. `version` changes the team's hash when the code changes its meaning.
 
     on_dead: what a step of it that is given up means for the run, where the step doesn't say. immediate: it may have
-    effects performed while it works, and wait for their results.
+    effects performed while it works, and wait for their results. tools: those that are effects.
     """
 
     scope: Scope
@@ -51,6 +51,7 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     budget: BudgetPolicy | None = None
     escalation: Escalation | None = None
     immediate: bool = False
+    tools: Mapping[str, EffectRule] = {}
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -58,7 +59,8 @@ class Duty(msgspec.Struct, frozen=True):
 
     templated: `writable` still holds `{index}`, to be filled in for each item of a for_each. schema_texts: the schemas
     as they were declared, as JSON. panel: its guardrails; None where there are none. budgets: of the run, the agent and
-    the step, as (what it is, whose it is, how much). effects: those it may ask for; immediate: and wait for.
+    the step, as (what it is, whose it is, how much). effects: those it may ask for; immediate: and wait for. tools: the
+    effects that its tools are.
     """
 
     agent: str
@@ -73,6 +75,7 @@ class Duty(msgspec.Struct, frozen=True):
     budgets: tuple[tuple[str, str, BudgetPolicy], ...] = ()
     effects: tuple[str, ...] = ()
     immediate: bool = False
+    tools: tuple[str, ...] = ()
 
     def writable_by(self, index: int) -> paths.Patterns:
         """What the agent may write in the copy of the step with this index; any where the step has no copies."""
@@ -111,6 +114,9 @@ class Rules:
         self.plan, self.roles, self.limits, self.guard = plan, dict(roles), limits, guard
         self.gate, self.budget = gate, budget
         self.effects = dict(effects or {})
+        self._declared_effects = tuple(self.effects)
+        for name, role in roles.items():
+            self.effects |= {effect_of(name, tool): rule for tool, rule in role.tools.items()}
         self._seats: dict[tuple[str, str], list[Seat]] = {}
         self.sharing = msgspec.structs.replace(sharing or Sharing(), stand_ins=stand_ins(self.roles))
         self._sights = {name: Sight(role.scope.readable) for name, role in roles.items()}
@@ -181,7 +187,8 @@ class Rules:
         sight, patterns = self._sight(step, agent), paths.Patterns(tuple(writable))
         budgets = tuple(self._budgets(step, agent))
         panel = self._panel(step, agent)
-        effects = tuple(action for action in role.scope.allowed_actions if action in self.effects)
+        effects = tuple(action for action in role.scope.allowed_actions if action in self._declared_effects)
+        tools = tuple(effect_of(agent, tool) for tool in role.tools)
         return Duty(
             agent,
             sight,
@@ -195,6 +202,7 @@ class Rules:
             budgets,
             effects,
             role.immediate,
+            tools,
         )
 
     def _budgets(self, step: Step, agent: str) -> Iterator[tuple[str, str, BudgetPolicy]]:

@@ -19,7 +19,7 @@ from interlock.core.job import Effect, Job, connect
 from interlock.core.machine import Machine
 from interlock.core.values import decode
 from interlock.errors import AgentRefused, ReplyRefused, ValueRefused
-from interlock.ports import Secrets
+from interlock.ports import Performer, Secrets
 
 _OUTCOMES = (e.EffectDone, e.EffectFailed, e.EffectBecameUnknown)
 
@@ -50,14 +50,18 @@ class Asking:
     ) -> None:
         self._machine, self._tell, self._now_us, self._secrets = machine, tell, now_us, secrets
         self._asked: dict[tuple[int, str], _Asked] = {}
+        self._by: dict[tuple[int, str], Performer] = {}
 
     def let(self, call: Asker) -> None:
         """Let the agent of a call ask."""
         connect(call.job, partial(self._perform, call))
 
-    async def _perform(self, call: Asker, effect: str, payload: Any, key: str) -> Any:
-        """The result of an effect. Raises AgentRefused where there is none, ReplyRefused for one that can't be had."""
-        n, wanted = call.command.number, self._wanted(call, Effect(effect, payload, key))
+    async def _perform(self, call: Asker, effect: str, payload: Any, key: str, *, by: Performer | None = None) -> Any:
+        """The result of an effect. Raises AgentRefused where there is none, ReplyRefused for one that can't be had.
+
+        by: what performs it, where it is a tool of the agent and not an effect of the team.
+        """
+        n, wanted = call.command.number, self._wanted(call, Effect(effect, payload, key), is_tool=by is not None)
         entry = self._machine.ledger.find(n, wanted.key)
         asked = self._asked.get((n, wanted.key))
         waiting = [future for future in asked.waiting if not future.done()] if asked else []
@@ -70,20 +74,27 @@ class Asking:
             raise ReplyRefused(_in_use(wanted))
         future = asyncio.get_running_loop().create_future()
         self._asked[n, wanted.key] = _Asked(wanted, [*waiting, future])
+        if by is not None:
+            self._by[n, wanted.key] = by
         if entry is None or entry.standing != "started":
             step, attempt = call.command.step, call.command.attempt
             self._tell(e.EffectRequested(self._now_us(), step, attempt, wanted.effect, wanted.key, wanted.payload))
         return await future
 
-    def _wanted(self, call: Asker, effect: Effect) -> EffectWanted:
+    def performer(self, n: int, key: str) -> Performer | None:
+        """What performs this effect, where it is a tool that an agent calls."""
+        return self._by.get((n, key))
+
+    def _wanted(self, call: Asker, effect: Effect, *, is_tool: bool) -> EffectWanted:
         duty = self._machine.duty(call.command.number)
-        if not duty.immediate:
+        if not duty.immediate and not is_tool:
             message = f"{duty.agent} may not have effects performed while it works"
             raise AgentRefused(message, fix="declare effects: immediate for it, or put them into its reply")
         if call.over or call.timed_out:
             raise AgentRefused(f"attempt {call.command.attempt} of {call.command.step} is over")
         try:
-            wanted = wanted_effect(effect, duty, self._machine.rules.limits)
+            among = duty.tools if is_tool else duty.effects
+            wanted = wanted_effect(effect, duty, self._machine.rules.limits, among)
         except ValueRefused as error:
             raise ReplyRefused(error.message) from None
         n = call.command.number
@@ -113,6 +124,7 @@ class Asking:
         if entry.standing != "done" and not self._is_settled(entry):
             return
         asked = self._asked.pop((n, key), None)
+        self._by.pop((n, key), None)
         for future in asked.waiting if asked else ():
             if not future.done():
                 try:

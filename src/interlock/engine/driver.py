@@ -418,7 +418,8 @@ class Driver:
     def _perform(self, command: PerformEffect) -> None:
         entry = self.machine.ledger.entry(command.number, command.key)
         key = effect_key(self._run_id, command.step, command.key)
-        self._performances.begin(command, decode(entry.payload), key, self._context.copy())
+        by = self._asking.performer(command.number, command.key)
+        self._performances.begin(command, by, decode(entry.payload), key, self._context.copy())
 
     def _start_timer(self, timer: StartTimer) -> None:
         # Never longer than the whole wait: the clock may have been set back since.

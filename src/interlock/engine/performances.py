@@ -5,6 +5,7 @@ What ends without saying that nothing was done is unknown: it may have been.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from functools import partial
 from typing import Any, Protocol
 
@@ -65,19 +66,20 @@ class Performances:
     def __bool__(self) -> bool:
         return bool(self._in_flight)
 
-    def begin(self, command: PerformEffect, payload: Any, idempotency_key: str, context: Any) -> None:
-        """Perform an effect that is announced."""
+    def begin(
+        self, command: PerformEffect, by: Performer | None, payload: Any, idempotency_key: str, context: Context
+    ) -> None:
+        """Perform an effect that is announced. by: what performs it, where that isn't one of the team's."""
         one = _Performance(command)
         self._in_flight[command.number, command.key] = one
-        one.task = tasks.spawn(self._perform(one, payload, idempotency_key), context)
+        one.task = tasks.spawn(self._perform(one, by, payload, idempotency_key), context)
 
-    async def _perform(self, one: _Performance, payload: Any, idempotency_key: str) -> None:
+    async def _perform(self, one: _Performance, by: Performer | None, payload: Any, idempotency_key: str) -> None:
         command, now_us = one.command, self._room.now_us
         step, key = command.step, command.key
         fact: e.AnyEvent
         try:
-            performer = self._room.performers[command.effect]
-            result = await performer.perform(payload, idempotency_key, partial(self._began, one))
+            result = await self._performer(command, by).perform(payload, idempotency_key, partial(self._began, one))
             fact = self._done(command, result)
         except ReplyRefused as refused:
             fact = e.EffectDone(now_us(), step, key, flaw=describe(refused))
@@ -88,6 +90,12 @@ class Performances:
                 raise  # the loop was closed over this task
             fact = e.EffectBecameUnknown(now_us(), step, key, describe(error))
         self._end(one, fact)
+
+    def _performer(self, command: PerformEffect, by: Performer | None) -> Performer:
+        performer = by or self._room.performers.get(command.effect)
+        if performer is None:
+            raise NotPerformed("whoever had it performed is gone", again=False)
+        return performer
 
     def _done(self, command: PerformEffect, result: Any) -> e.EffectDone:
         now = self._room.now_us()

@@ -5,6 +5,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from interlock.core.effects import EffectRule
 from interlock.core.plan import hint, listed
 from interlock.core.policy import (
     RETRIES_DEFAULT,
@@ -21,7 +22,7 @@ from interlock.core.values import described
 from interlock.errors import TeamError
 
 from .gates import gate_of, run_budget_of
-from .tables import AGENT, KINDS, NAME, SCOPE_KEYS, Effects, Effort, Isolation
+from .tables import AGENT, KINDS, NAME, SCOPE_KEYS, Effects, Effort, Isolation, tools_of
 
 Work = TypeVar("Work", bound=Callable[..., Any])
 
@@ -109,6 +110,7 @@ class Agent(_Who, frozen=True, kw_only=True):
     @property
     def role(self) -> Role:
         """Its declaration without its code, for the core."""
+        tools = {name: _effect_rule(tool) for name, tool in tools_of(self.llm).items() if tool.get("effect")}
         return Role(
             self.scope,
             self.policy,
@@ -122,7 +124,13 @@ class Agent(_Who, frozen=True, kw_only=True):
             gate=gate_of(breaker=self.breaker, rate=self.rate, budget=self.budget),
             budget=run_budget_of(self.budget),
             immediate=self.effects == "immediate",
+            tools=tools,
         )
+
+
+def _effect_rule(tool: Mapping[str, Any]) -> EffectRule:
+    """A tool that is an effect. It bounds its time itself."""
+    return EffectRule(on_unknown=tool["on_unknown"]) if "on_unknown" in tool else EffectRule()
 
 
 class Declaration(msgspec.Struct, frozen=True):

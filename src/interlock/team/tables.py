@@ -109,6 +109,7 @@ CREW = Brief("use", Record("a crew", {**_FRAMEWORK, "python": _PYTHON}))
 def _tool_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
     yield from _one_of(value, place, "use", "mcp", "a Python function or a tool of an MCP server")
     yield from _belongs(value, place, "tool", "mcp")
+    yield from _belongs(value, place, "on_unknown", "effect")
 
 
 def _server_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
@@ -139,7 +140,11 @@ TOOL = Record(
         "tool": Field(TEXT, "Its name on the MCP server, where that isn't the action's."),
         "description": Field(TEXT, "What the model is told of it, in place of its own description."),
         "timeout": Field(DURATION, "How long one call of it may take (10s)."),
-        "effect": Field(Flag(), "It changes something out there."),
+        "effect": Field(Flag(), "It changes something out there: what is done is not done again."),
+        "on_unknown": Field(
+            Choice(get_args(OnUnknown)),
+            "Of an effect, where nobody knows whether it was performed: ask a person (the default), retry it, or fail.",
+        ),
     },
     check=_tool_problems,
 )

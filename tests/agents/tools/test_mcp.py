@@ -20,7 +20,16 @@ from interlock.agents.tools import Toolbox, Workshop, connection, over_stdio, se
 from interlock.agents.tools.mcp import McpTool
 from interlock.agents.tools.tool import Declared
 from interlock.core.values import DEFAULT_LIMITS, Limits
-from interlock.errors import AccessDenied, AgentError, AgentRefused, BadRequest, Overloaded, RateLimited, Unreachable
+from interlock.errors import (
+    AccessDenied,
+    AgentError,
+    AgentRefused,
+    BadRequest,
+    NotPerformed,
+    Overloaded,
+    RateLimited,
+    Unreachable,
+)
 from tests.agents.scenes import PROC, alive, children, job, until
 
 HERE = Path(__file__).parent
@@ -165,7 +174,7 @@ def test_an_error_of_the_tool_is_told_without_secrets(log, monkeypatch):
     async def story(scene):
         with pytest.raises(AgentError, match=r"no such customer; asked with \[CRM_TOKEN\]$") as caught:
             await scene.call("fail")
-        assert type(caught.value) is AgentError
+        assert type(caught.value) is NotPerformed
         with pytest.raises(AgentError, match="customer"):
             await scene.call("lookup", {})
         assert await scene.call("environment", {"name": "CRM_TOKEN"}) == {"result": "a-secret-of-crm"}

@@ -58,7 +58,7 @@ class LlmAdapter:
         agent = self._agent
         await agent.model.ready()
         tools = await agent.toolbox.open(job) if agent.toolbox is not None else []
-        return await ForeignAdapter(Conversation(agent, tools), self._prices).call(job, began)
+        return await ForeignAdapter(Conversation(agent, tools, job), self._prices).call(job, began)
 
     async def close(self) -> None:
         """Close the model's connections."""
@@ -68,8 +68,8 @@ class LlmAdapter:
 class Conversation:
     """The exchange with a model about one job."""
 
-    def __init__(self, agent: LlmAgent, tools: list[Tool]) -> None:
-        self._agent, self._tools = agent, ToolCalls(tools)
+    def __init__(self, agent: LlmAgent, tools: list[Tool], job: Job | None = None) -> None:
+        self._agent, self._tools = agent, ToolCalls(tools, job)
         self._exchanges: tuple[Exchange, ...] = ()
 
     async def answer(self, job: Job, meter: Meter) -> Reply:

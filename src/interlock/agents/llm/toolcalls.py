@@ -1,13 +1,19 @@
 """The tools that a model calls while it works on a job: only those it was offered, within bounds, and written down."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from interlock.agents.secret import excerpt
-from interlock.agents.tools import Tool
+from interlock.agents.tools import Performing, Tool
+from interlock.core.effects import effect_of
+from interlock.core.job import Job, performing
+from interlock.core.values import encode_canonical
 from interlock.errors import AgentError, ReplyRefused, describe
 
 from .model import Offer, ToolCall
@@ -21,9 +27,14 @@ NAME_CHARS_MAX = 64
 
 
 class ToolCalls:
-    """The calls of one job. made: what is kept of each, the same whenever the model asks the same."""
+    """The calls of one job. made: what is kept of each, the same whenever the model asks the same.
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    What changes something out there is performed as an effect: in a run, what is done is not done again by an attempt
+    that asks for the same.
+    """
+
+    def __init__(self, tools: Sequence[Tool], job: Job | None = None) -> None:
+        self._job, self._done = job, Counter[str]()
         self._tools: dict[str, Tool] = {}
         for tool in tools:
             self._tools[_name(tool.name, self._tools)] = tool
@@ -59,16 +70,32 @@ class ToolCalls:
         if arguments is None:
             text = f"error: the arguments are no JSON object of at most {ARGUMENTS_CHARS_MAX:,} characters"
         else:
-            text, failed = await _called(tool, arguments)
+            text, failed = await _called(partial(self._call, tool), arguments)
         kept = excerpt(call.arguments, ARGUMENTS_KEPT_CHARS_MAX)
         self.made.append({"tool": tool.name, "arguments": kept, "effect": tool.effect, "failed": failed})
         return _bounded(text)
 
+    async def _call(self, tool: Tool, arguments: dict[str, Any]) -> Any:
+        perform = None if self._job is None else performing(self._job)
+        if self._job is None or perform is None or not tool.effect:
+            return await tool.call(arguments)
+        same = f"{tool.name} {digest(arguments)}"
+        # The same again after it was done is another one; after it failed, it is the same.
+        key = f"{same} #{self._done[same] + 1}"
+        result = await perform(effect_of(self._job.agent, tool.name), arguments, key, by=Performing(tool))
+        self._done[same] += 1
+        return result
 
-async def _called(tool: Tool, arguments: dict[str, Any]) -> tuple[str, bool]:
+
+def digest(arguments: dict[str, Any]) -> str:
+    """By what the same arguments are known again."""
+    return blake2b(encode_canonical(arguments), digest_size=8).hexdigest()
+
+
+async def _called(call: Callable[[dict[str, Any]], Awaitable[Any]], arguments: dict[str, Any]) -> tuple[str, bool]:
     """What a tool returns as JSON, or its error, and whether it is one. It bounds itself, from when its work begins."""
     try:
-        return msgspec.json.encode(await tool.call(arguments)).decode(), False
+        return msgspec.json.encode(await call(arguments)).decode(), False
     except AgentError as error:
         return f"error: {error}", True
     except Exception as error:  # noqa: BLE001 - tools raise anything; the model is told, and may go on without

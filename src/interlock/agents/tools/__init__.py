@@ -5,8 +5,8 @@ of a team share behind them, worker processes and connections to MCP servers, is
 the adapters closes.
 """
 
-from .tool import Tool
+from .tool import Performing, Tool
 from .toolbox import Toolbox
 from .workshop import Workshop
 
-__all__ = ["Tool", "Toolbox", "Workshop"]
+__all__ = ["Performing", "Tool", "Toolbox", "Workshop"]

@@ -14,7 +14,7 @@ from interlock.agents.secret import hidden
 from interlock.agents.wire import answer_of
 from interlock.core.job import Job
 from interlock.core.values import encode
-from interlock.errors import AgentError, ReplyRefused, TeamError, ValueRefused, describe, failure_of
+from interlock.errors import AgentError, AgentRefused, ReplyRefused, TeamError, ValueRefused, describe, failure_of
 
 from .signature import Signature
 from .tool import Declared, Tool
@@ -55,9 +55,10 @@ class FunctionTool:
             result = await self._call(job, given, arguments)
             encode(result, self._workshop.limits)
         except (ValueRefused, ReplyRefused) as error:
-            raise AgentError(f"the result of {self._declared.name} can't be used: {error.message}") from None
+            raise ReplyRefused(f"the result of {self._declared.name} can't be used: {error.message}") from None
         except AgentError as error:
-            raise failure_of(error)(hidden(describe(error)), retry_after=error.retry_after) from None
+            kind = failure_of(error) if error.retryable else AgentRefused
+            raise kind(hidden(describe(error)), retry_after=error.retry_after) from None
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; the model is told
             raise AgentError(hidden(describe(error))) from None
         return result

@@ -17,7 +17,7 @@ from interlock.agents.secret import excerpt
 from interlock.core.job import Job
 from interlock.core.plan import hint
 from interlock.core.values import Limits, encode
-from interlock.errors import AgentError, AgentRefused, Unreachable, ValueRefused
+from interlock.errors import AgentRefused, NotPerformed, ReplyRefused, Unreachable, ValueRefused
 
 from .connection import ERROR_CHARS_MAX, Answer, Connection, Listed, Stale
 from .tool import SCHEMA_BYTES_MAX, Declared, Tool
@@ -113,17 +113,18 @@ class McpTool:
         try:
             encode(given, self._limits)
         except ValueRefused as error:
-            raise AgentError(f"these are no arguments for it: {error.message}") from None
+            raise NotPerformed(f"these are no arguments for it: {error.message}", again=False) from None
         async with self._declared.in_time():
             answer = await self._server.call(self._name, given)
         if answer.is_error:
-            raise AgentError(_cut(answer.text, ERROR_CHARS_MAX) or f"{self._name} failed and did not say why")
+            said = _cut(answer.text, ERROR_CHARS_MAX) or f"{self._name} failed and did not say why"
+            raise NotPerformed(said, again=False)
         if answer.structured is None:
             return _cut(answer.text, TEXT_CHARS_MAX)
         try:
             encode(answer.structured, self._limits)
         except ValueRefused as error:
-            raise AgentError(f"the result of {self._name} can't be used: {error.message}") from None
+            raise ReplyRefused(f"the result of {self._name} can't be used: {error.message}") from None
         return answer.structured
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from interlock.core.job import Job
 from interlock.core.values import DEFAULT_LIMITS, Limits, encode
-from interlock.errors import AgentError, ValueRefused
+from interlock.errors import NotPerformed, ValueRefused
 
 from .tool import SCHEMA_BYTES_MAX
 
@@ -60,7 +60,7 @@ class Signature:
             encode(given, limits)
             made = msgspec.convert(given, self._struct)
         except (ValueRefused, msgspec.ValidationError) as error:
-            raise AgentError(f"these are no arguments for it: {error}") from None
+            raise NotPerformed(f"these are no arguments for it: {error}", again=False) from None
         values = {name: getattr(made, field) for field, name in self._names.items()}
         arguments = {name: value for name, value in values.items() if value is not msgspec.UNSET}
         return {**arguments, self._job: job} if self._job else arguments

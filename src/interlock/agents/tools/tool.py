@@ -10,6 +10,7 @@ import msgspec
 from interlock.agents.secret import excerpt
 from interlock.core.policy import duration_ms
 from interlock.errors import AgentError
+from interlock.ports import Began
 
 TIMEOUT_SECONDS_DEFAULT = 10.0
 DESCRIPTION_CHARS_MAX = 4_000
@@ -32,8 +33,24 @@ class Tool(msgspec.Struct, frozen=True):
     effect: bool = False
 
 
+class Performing:
+    """Calls a tool as an effect is performed. It bounds itself, from when its work begins."""
+
+    slots: int | None = None
+
+    def __init__(self, tool: Tool) -> None:
+        self._call = tool.call
+
+    async def perform(self, payload: Any, _idempotency_key: str, _began: Began) -> Any:
+        """See ports.Performer."""
+        return await self._call(payload)
+
+    async def close(self) -> None:
+        """Others close what is behind it."""
+
+
 class Declared(msgspec.Struct, frozen=True):
-    """A tool as the team file has it. timeout: seconds."""
+    """A tool as the team file has it. timeout: seconds. on_unknown is the ledger's."""
 
     name: str
     use: str = ""
@@ -42,6 +59,7 @@ class Declared(msgspec.Struct, frozen=True):
     description: str = ""
     timeout: float = TIMEOUT_SECONDS_DEFAULT
     effect: bool = False
+    on_unknown: str = ""
 
     @classmethod
     def of(cls, name: str, keys: Mapping[str, Any]) -> "Declared":
