@@ -725,3 +725,24 @@ def test_an_observer_that_fails_harms_no_run(caplog):
     ended, _ = run(chain(2), observers=[observe])
     assert ended.status == "succeeded"
     assert "an observer of run" in caplog.text
+
+
+def test_time_in_a_run_does_not_go_back_when_the_clock_does_while_news_waits_for_its_turn():
+    back_us = [0]
+
+    async def agent(job):
+        if job.step == "s1":
+            await asyncio.sleep(0.6)  # while the commit of s0 is being written
+            raise OSError("it broke")
+        await asyncio.sleep(0.5)
+        return {f"out.{job.step}": 1}
+
+    async def main():
+        journal = SlowJournal(seconds=0.4)
+        async with engine(fan(2), agent, journal=journal, now_us=lambda: virtual.now_us() - back_us[0]) as running:
+            asyncio.get_running_loop().call_later(1.2, back_us.__setitem__, 0, 3_600_000_000)
+            await running.run({}, run_id="r")
+            return [event.at_us for event in await journal.load("r")]
+
+    times = virtual.run(main())
+    assert times == sorted(times)

@@ -245,6 +245,7 @@ class Driver:
         # A clock may be set back; the time in a run never is.
         seq, at_us = machine.seq, max(shell.now_us(), machine.at_us)
         facts = self._folded(at_us)
+        at_us = max(at_us, machine.at_us)  # what arrived may be from before the clock was set back
         commands = self._announced(machine.follow_up(facts, at_us), facts, at_us)
         if not facts:
             return facts, commands, None
@@ -263,6 +264,7 @@ class Driver:
             if machine.status != "running" and not isinstance(item, e.RunReopened):
                 continue
             if isinstance(item, _Answer):
+                at_us = max(at_us, machine.at_us)
                 fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
             elif isinstance(item, _Decided):
                 fact = verdict_on(item.request, machine, at_us)
