@@ -18,18 +18,21 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[3]
 TEAM = Path(__file__).parent / "teams" / "all_features.yaml"
+EFFECTS = TEAM.with_name("effects.yaml")
 SEEDS_MAX = 1_000
 
 
 class Mutant(NamedTuple):
     """A bug. edits: (file below src/interlock, text that is there once, text in its place).
 
-    faults: kind -> probability, where it takes more than a little of everything.
+    faults: kind -> probability, where it takes more than a little of everything. team: where the bug is in what the
+    usual team doesn't have.
     """
 
     name: str
     edits: Sequence[tuple[str, str, str]]
     faults: Mapping[str, float] = {}
+    team: Path = TEAM
 
 
 class Catch(NamedTuple):
@@ -645,6 +648,75 @@ def _kept(raw):
         "more runs at once than allowed",
         [("engine/tasks.py", "while len(tasks) >= width or not done.empty():", "while not done.empty():")],
     ),
+    Mutant(
+        "effect performed before its begin is durable",
+        [
+            (
+                "engine/driver.py",
+                "start_effect(call, at_us))\n                    ready.append(call)\n",
+                "start_effect(call, at_us))\n                    self._perform(call)\n",
+            )
+        ],
+        team=EFFECTS,
+    ),
+    Mutant(
+        "effect that is unknown retried, whatever its rule",
+        [("core/effects.py", '"ask": "ask", "fail": "bury"', '"ask": "perform", "fail": "perform"')],
+        team=EFFECTS,
+    ),
+    Mutant(
+        "effect that was lost in a crash taken for one that failed",
+        [
+            ("engine/engine.py", "e.EffectBecameUnknown(now,", "e.EffectFailed(now,"),
+            ("engine/engine.py", "entry.key, LOST, lost=True)", "entry.key, LOST)"),
+        ],
+        team=EFFECTS,
+    ),
+    Mutant(
+        "effect that timed out taken for one that failed",
+        [
+            (
+                "engine/performances.py",
+                "self._end(one, e.EffectBecameUnknown(self._room",
+                "self._end(one, e.EffectFailed(self._room",
+            )
+        ],
+        team=EFFECTS,
+    ),
+    Mutant(
+        "step over before its effects are done",
+        [
+            (
+                "core/machine.py",
+                "        if self.ledger.first_open(n) is None:\n",
+                "        if self.ledger.first_open(n) is None or len(event.effects) == 1:\n",
+            )
+        ],
+        team=EFFECTS,
+    ),
+    Mutant(
+        "idempotency key of an effect that changes with each try",
+        [
+            (
+                "engine/driver.py",
+                "key = effect_key(self._run_id, command.step, command.key)",
+                'key = effect_key(self._run_id, command.step, f"{command.key}{command.attempt}")',
+            )
+        ],
+        team=EFFECTS,
+    ),
+    Mutant(
+        "effects of an earlier attempt performed when nobody waits for them",
+        [
+            ("core/machine.py", "in self._told_effects and entry.wanted\n", "in self._told_effects\n"),
+            (
+                "core/machine.py",
+                "            self._told_effects.discard((n, entry.key))\n\n    def is_due",
+                "\n    def is_due",
+            ),
+        ],
+        team=EFFECTS,
+    ),
 ]
 
 
@@ -678,7 +750,7 @@ def hunt(mutant: Mutant | None, seeds_max: int = SEEDS_MAX) -> Catch:
         bug = mutant or Mutant("", [])
         mutated(bug, Path(folder))
         environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-c", HUNT, str(TEAM), str(seeds_max), json.dumps(dict(bug.faults))]
+        command = [sys.executable, "-c", HUNT, str(bug.team), str(seeds_max), json.dumps(dict(bug.faults))]
         done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{mutant}: {done.stderr[-2_000:]}"
     return Catch(*json.loads(done.stdout))

@@ -20,13 +20,14 @@ class EffectAccount:
     """One effect, as far as events and performances tell.
 
     ended: how its last try did, as the name of an event. payloads: all that were asked for under its key; the last one
-    counts. performed: how often its function was called, and completed: how often it did what it is for.
+    counts. performed: how often its function was called, completed: how often it did what it is for, refused: how often
+    it said that it did nothing; failed: how often that is told.
     """
 
     def __init__(self, effect: str, key: str, payload: bytes) -> None:
         self.effect, self.key = effect, key
         self.payloads = [payload]
-        self.begun = self.lost = self.performed = self.completed = 0
+        self.begun = self.lost = self.performed = self.completed = self.refused = self.failed = 0
         self.open = self.done = self.retryable = False
         self.ended = ""
         self.not_before_us = 0
@@ -73,6 +74,7 @@ class EffectsAccount:
                 one.done, wait_ms = True, 0
             case e.EffectFailed():
                 one.retryable = event.retryable
+                one.failed += 1
             case e.EffectBecameUnknown():
                 one.lost += event.lost
                 wait_ms = 0 if event.lost else wait_ms

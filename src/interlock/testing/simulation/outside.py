@@ -58,6 +58,7 @@ class Outside:
         luck = 1.0 if calm else random.random()
         await asyncio.sleep(seconds)
         if luck < REFUSED_SHARE:
+            one.refused += 1
             raise NotPerformed("it was not performed, by chance", again=luck > REFUSED_FOR_GOOD_SHARE)
         one.completed += 1
         await asyncio.sleep(seconds)

@@ -69,10 +69,12 @@ class Traffic:
         assert call is not None
         check_outcome(account, event, call)
 
-    def check_done(self, account: Account, event: e.EffectDone) -> None:
-        """That an effect which is told to be done was done out there."""
-        completed = account.effects.known[event.step, event.key].completed
-        account.require("effects", completed, f"{event.key} of {event.step} is told to be done, and wasn't")
+    def check_effect(self, account: Account, event: e.EffectDone | e.EffectFailed) -> None:
+        """That an effect is told to be done, or not to be done, where that is known out there."""
+        one = account.effects.known[event.step, event.key]
+        told = f"{event.key} of {event.step} is told"
+        account.require("effects", one.completed or not one.done, f"{told} to be done, and wasn't")
+        account.require("effects", one.failed <= one.refused, f"{told} not to be done, which nobody knows")
 
     def check_stopped(self, process: Process, account: Account) -> None:
         """That nothing goes on for a run that is over, unless it doesn't obey."""

@@ -237,8 +237,8 @@ class World:
                 self._digest.update(account.encoded[-1])
                 if isinstance(event, Outcome):
                     self._traffic.check_outcome(account, event)
-                elif isinstance(event, e.EffectDone):
-                    self._traffic.check_done(account, event)
+                elif isinstance(event, e.EffectDone | e.EffectFailed):
+                    self._traffic.check_effect(account, event)
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
