@@ -6,12 +6,13 @@ from msgspec import Raw
 import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core import assess
-from interlock.core.effects import CHOICES, FOLLOWING, FOLLOWING_UNKNOWN, LEGAL, EffectRule, Entry
-from interlock.core.job import Effect, Reply, effect_key
+from interlock.core.effects import CHOICES, FOLLOWING, FOLLOWING_UNKNOWN, LEGAL, EffectRule, Entry, effect_of
+from interlock.core.job import Effect, Reply, connect, effect_key, performing
 from interlock.core.policy import BACKOFF_MS_MAX, REISSUES_MAX, Policy
 from interlock.core.rules import Role
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
+from interlock.errors import AgentRefused
 
 from .transcripts import Transcript, step
 
@@ -431,3 +432,36 @@ def test_the_tables_know_every_standing():
 
 def test_an_entry_has_a_name_for_people():
     assert (Entry("pay", "pay", Raw(b"1")).name, Entry("pay", "k", Raw(b"1")).name) == ("pay", "pay (k)")
+
+
+# --- jobs and tools ---
+
+
+def test_a_job_hands_on_what_its_agent_asks_for_while_somebody_performs_it():
+    job = acting().jobs["a"]
+    assert performing(job) is None
+    with pytest.raises(AgentRefused, match="no effect can be performed"):
+        job.effect("mail")
+
+    connect(job, lambda *asked: asked)
+    assert job.effect("mail", 1, key="k") == ("mail", 1, "k")
+
+
+def test_a_tool_that_is_an_effect_is_one_of_its_agent_alone_and_of_no_reply():
+    role = Role(Scope(["act", "ann.pay"], ["*"], ["*"]), Policy(retries=0), tools={"pay": EffectRule(retries=7)})
+    run = Transcript(step("a", writes=[]), roles={"ann": role})
+    run.begin()
+    run.start("a")
+
+    (duty,) = run.rules.duties[1]
+    assert (duty.effects, duty.tools) == ((), ("ann.pay",))
+    assert run.rules.effects == {effect_of("ann", "pay"): EffectRule(retries=7)}
+    assert refused([Effect("ann.pay")], run)[0].startswith("ann may not ask for the effect 'ann.pay'")
+
+
+def test_an_effect_is_found_by_its_key_where_there_is_one():
+    run = acting()
+    asks(run, "pay", "k")
+
+    assert run.machine.ledger.find(1, "k") is run.machine.ledger.entry(1, "k")
+    assert run.machine.ledger.find(1, "other") is run.machine.ledger.find(2, "k") is None
