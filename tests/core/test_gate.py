@@ -106,6 +106,12 @@ def test_what_counts_is_when_a_call_begins_not_when_it_was_due():
     assert all(verdict.at_us >= 10 * S for verdict in verdicts[2:])
 
 
+def test_a_clock_that_is_set_back_makes_no_rate_of_none():
+    gate = Gate()
+    ask(gate, BREAKS, "a", 60 * S)
+    assert ask(gate, BREAKS, "a", 0)[0].by is None
+
+
 def test_a_booking_means_nothing_once_the_rate_is_gone():
     gate = Gate()
     for key in "ab":
@@ -312,7 +318,7 @@ def test_a_breaker_that_is_not_declared_any_more_keeps_nobody_away():
 
 # --- two gates, one behind the other ---
 
-TEAM = GatePolicy(rate=RatePolicy(Rate(1, 60 * S)), budget=BudgetPolicy(calls=2, daily=True))
+TEAM = GatePolicy(rate=RatePolicy(Rate(1, 60 * S)), budget=BudgetPolicy(calls=2, daily=True), is_shared=True)
 
 
 def at(*gates, outcomes=()):
@@ -325,6 +331,11 @@ def test_a_call_passes_the_gate_of_its_agent_and_that_of_the_team():
     assert [verdict.by for verdict in verdicts] == [None, "team_rate", "team_budget"]
     assert verdicts[1].at_us > 60 * S
     assert sorted(own.grants) == sorted(shared.grants) == ["a", "b"]
+
+
+def test_the_gate_of_the_team_may_be_the_only_one():
+    verdicts = turn([TEAM], ["a", "b", "c"], 0, at(Gate()))
+    assert [verdict.by for verdict in verdicts] == [None, "team_rate", "team_budget"]
 
 
 def test_the_later_of_two_bookings_holds():

@@ -37,11 +37,12 @@ Came = Literal["committed", "refused", "error", "timeout", "neutral", "late", "n
 
 
 class GatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an agent, or a team, declares of its gate; None for what it doesn't bound."""
+    """What an agent, or a team, declares of its gate; None for what it doesn't bound. is_shared: by all of a team."""
 
     breaker: BreakerPolicy | None = None
     rate: RatePolicy | None = None
     budget: BudgetPolicy | None = None
+    is_shared: bool = False
 
     def __bool__(self) -> bool:
         return self != OPEN
@@ -124,8 +125,10 @@ def _is_good(gate: Gate, policy: GatePolicy, grant: Grant) -> bool:
 
 def _asked_again(gate: Gate, policy: GatePolicy, key: str, grant: Grant, now_us: int) -> Verdict:
     """A call asks when its time has come, or after a crash: what counts for its rate is when it begins, not was due."""
+    if policy.rate is None:
+        return Verdict(now_us)
     begins_us = max(now_us, grant.at_us)
-    if policy.rate is None or begins_us > now_us + SOON_US:
+    if begins_us > now_us + SOON_US:
         return _booked(grant.at_us, now_us)
     _correct(gate, policy, grant, requests=-1, tokens=-grant.tokens)
     tokens = _tokens_of_a_call(gate, policy.rate)
@@ -313,10 +316,10 @@ def take_back(policies: Sequence[GatePolicy], key: str, found: Sequence[AtGate])
 
 def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, now_us: int) -> Verdict:
     latest = Verdict(now_us)
-    for number, (policy, at) in enumerate(zip(policies, found, strict=True)):
+    for policy, at in zip(policies, found, strict=True):
         verdict, moved = ask(at.gate, policy, key, now_us)
         at.moved += moved
-        if verdict.by is not None and number:
+        if verdict.by is not None and policy.is_shared:
             verdict = msgspec.structs.replace(verdict, by="team_rate" if verdict.by == "rate" else "team_budget")
         if verdict.by is not None and not verdict.at_us:
             for its, other in zip(policies, found, strict=True):

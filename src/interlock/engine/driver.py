@@ -350,7 +350,8 @@ class Driver:
         """Only now is durable what they are told, such as that the same call was lost."""
         asking, self._at_gate = self._at_gate, []
         for call in asking:
-            self._shell.gates.ask(call.agent, self._key(call.step, call.attempt), partial(self._answered, call))
+            key, answered = self._key(call.step, call.attempt), partial(self._answered, call)
+            self._shell.gates.ask(call.agent, key, answered, self.machine.at_us)
 
     def _answered(self, call: CallAgent, verdict: Verdict | BaseException) -> None:
         """A gate lets a call through, or holds it: then it needs no room meanwhile."""
@@ -431,7 +432,8 @@ class Driver:
     def _timer_fired(self, timer: StartTimer) -> None:
         self._timers.pop(timer.number, None)
         if self.machine.state[timer.number] == "backing_off":
-            self._arrive(e.BackoffEnded(self._shell.now_us(), timer.step))
+            # Where the clock was set back, the time that was waited for has come all the same.
+            self._arrive(e.BackoffEnded(max(self._shell.now_us(), timer.due_us), timer.step))
         else:
             self._arrive(_Overdue(timer))
 

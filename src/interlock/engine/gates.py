@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import msgspec
+
 from interlock.core.breaker import Moved
 from interlock.core.events import AnyEvent
 from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, outcome_of, take_back, turn
@@ -33,12 +35,13 @@ class Gatekeeper:
         name: str,
         now_us: Callable[[], int],
     ) -> None:
-        shared = [(f"{name}/", team)] if team else []
+        shared = [(f"{name}/", msgspec.structs.replace(team, is_shared=True))] if team else []
         behind = {agent: [(f"{name}/{agent}", policy)] * bool(policy) + shared for agent, policy in policies.items()}
         self._gates = {agent: tuple(zip(*gates, strict=True)) for agent, gates in behind.items() if gates}
         self._journal, self._now_us = journal, now_us
         self._asking: dict[str, list[tuple[str, Answer]]] = {}
         self._turning: set[str] = set()
+        self._latest_us = 0
 
     def __bool__(self) -> bool:
         return bool(self._gates)
@@ -47,8 +50,10 @@ class Gatekeeper:
         """Whether a call of this agent must pass a gate."""
         return agent in self._gates
 
-    def ask(self, agent: str, key: str, answer: Answer) -> None:
-        """Ask for a call. The answer may come at once; an error is the journal's."""
+    def ask(self, agent: str, key: str, answer: Answer, at_us: int = 0) -> None:
+        """Ask for a call. The answer may come at once; an error is the journal's. at_us: the time in its run."""
+        # A clock may be set back; the time in a run never is, and waits are told in it.
+        self._latest_us = max(self._latest_us, at_us)
         self._asking.setdefault(agent, []).append((key, answer))
         if agent not in self._turning:
             self._turn(agent)
@@ -71,7 +76,7 @@ class Gatekeeper:
         asking = self._asking.pop(agent)
         names, policies = self._gates[agent]
         self._turning.add(agent)
-        take = partial(_take, policies, [key for key, _ in asking], self._now_us())
+        take = partial(_take, policies, [key for key, _ in asking], max(self._now_us(), self._latest_us))
         turned = self._at_gates(names, take)
         if turned.done():
             self._answer(agent, asking, turned)
