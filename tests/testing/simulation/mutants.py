@@ -717,6 +717,94 @@ def _kept(raw):
         ],
         team=EFFECTS,
     ),
+    Mutant(
+        "breaker never opens",
+        [("core/breaker.py", "if breaker.bad_in_a_row >= policy.trip_after:", "if False:")],
+    ),
+    Mutant(
+        "breaker closes as soon as it has cooled down",
+        [
+            (
+                "core/breaker.py",
+                'moved.append(move(breaker, "half_open", "it',
+                'moved.append(move(breaker, "closed", "it',
+            )
+        ],
+    ),
+    Mutant(
+        "bound of probes ignored",
+        [("core/breaker.py", "if breaker.probes < policy.half_open_calls:", "if True:")],
+    ),
+    Mutant(
+        "rate window off by a factor",
+        [
+            (
+                "core/rate.py",
+                "(number + 1) * width + rate.period_us + SOON_US",
+                "(number + 1) * width + rate.period_us // 3",
+            )
+        ],
+    ),
+    Mutant(
+        "call made when it was booked for, not when it begins",
+        [("core/gate.py", "if begins_us > now_us + SOON_US:", "if True:")],
+    ),
+    Mutant(
+        "daily budget checked without reservations",
+        [
+            ("core/gate.py", "        reserve(gate.ledger, policy.budget)\n", "        pass\n"),
+            ("core/gate.py", "        release(gate.ledger, policy.budget)\n", "        pass\n"),
+            (
+                "core/budget.py",
+                "    release(ledger, policy)\n",
+                "    if ledger.reserved.calls:\n        release(ledger, policy)\n",
+            ),
+        ],
+    ),
+    Mutant(
+        "budget of a run checked without reservations",
+        [
+            (
+                "core/machine.py",
+                "            reserve(self._ledgers.setdefault(whose, Ledger()), budget)\n",
+                "            pass\n",
+            ),
+            (
+                "core/machine.py",
+                "            settle(self._ledgers[whose], budget, usage, self.at_us)\n",
+                "            settle(self._ledgers.setdefault(whose, Ledger()), budget, usage, self.at_us)\n",
+            ),
+            (
+                "core/budget.py",
+                "    release(ledger, policy)\n",
+                "    if ledger.reserved.calls:\n        release(ledger, policy)\n",
+            ),
+        ],
+    ),
+    Mutant(
+        "lost call not charged",
+        [("core/machine.py", "        self._settle(n, None)\n", "        self._settle(n, NOTHING_USED)\n")],
+    ),
+    Mutant(
+        "outcome told outside of the transaction",
+        [
+            (
+                "journal/memory.py",
+                "        for name, outcome in told:\n",
+                "        for name, outcome in () if len(data) > 1 else told:\n",
+            )
+        ],
+    ),
+    Mutant(
+        "gate asked before it is told that the call was lost",
+        [
+            (
+                "engine/driver.py",
+                "                self._at_gate.append(call)\n",
+                "                self._at_gate.append(call)\n                self._ask_gates()\n",
+            )
+        ],
+    ),
 ]
 
 

@@ -14,7 +14,7 @@ from interlock.core import paths
 from interlock.core.breaker import BreakerPolicy
 from interlock.core.budget import BudgetPolicy
 from interlock.core.context import View
-from interlock.core.job import Job
+from interlock.core.job import Job, Usage
 from interlock.core.machine import Cost
 from interlock.core.plan import Step
 from interlock.core.policy import RETRY_AFTER_MS_MAX
@@ -66,6 +66,26 @@ class StepAccount:
         return self.duties[min(self.link, len(self.duties) - 1)]
 
 
+class BudgetAccount:
+    """What calls have drawn on one budget of a run. usd: in millionths of a dollar."""
+
+    def __init__(self) -> None:
+        self.calls = self.tokens = self.usd = self.in_flight = 0
+
+    def lacks(self, budget: BudgetPolicy) -> str:
+        """What there is too little of for another call; "" where there is enough."""
+        begun = self.in_flight + 1
+        if budget.calls is not None and self.calls + begun > budget.calls:
+            return "calls"
+        for name, spent, most, call in (
+            ("tokens", self.tokens, budget.tokens, budget.call_tokens),
+            ("dollars", self.usd, budget.usd, budget.call_usd),
+        ):
+            if most is not None and (spent + begun * call > most or (not call and spent >= most)):
+                return name
+        return ""
+
+
 class Account:
     """What is known of one run from outside.
 
@@ -88,6 +108,8 @@ class Account:
         self.steps = {step.id: StepAccount(n, rules.duties[n]) for n, step in enumerate(self.plan.steps) if n}
         self._id = {one.number: name for name, one in self.steps.items()}
         self._items: dict[str, list[str]] = {}
+        self._budgets: dict[str, BudgetAccount] = {}
+        self._drew: dict[tuple[str, int], Duty] = {}
         self._blocked: set[str] = set()
         self._keys: dict[tuple[str, int], str] = {}
         self._key_owners: dict[str, tuple[str, int]] = {}
@@ -236,6 +258,11 @@ class Account:
         self.require("backoff", waited and one.state != "backing_off", f"{name} is called before its wait is over")
         fits = self._hashes.fit(event.view, self._seen(one))
         self.require("views", fits, f"the hash of the view of {name} is that of another view")
+        for _, whose, budget in one.duty.budgets:
+            lacking = self._budgets.setdefault(whose, BudgetAccount()).lacks(budget)
+            self.require("gates", not lacking, f"{name} is called, but {whose or 'the run'} has no {lacking} left")
+            self._budgets[whose].in_flight += 1
+        self._drew[event.step, event.attempt] = one.duty
         if not one.reissue:
             one.tries += 1
         self.calls += 1
@@ -422,6 +449,10 @@ class Account:
         declared = self._holding(event.gate, one)
         self.require("gates", declared is not None, f"{name} is held by a {event.gate} that nobody declared")
         assert declared is not None
+        for kind, whose, budget in one.duty.budgets:
+            if kind == event.gate:
+                lacking = self._budgets.setdefault(whose, BudgetAccount()).lacks(budget)
+                self.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
         if not event.gate.endswith("rate") and one.link + 1 < len(one.duties):
             one.link, one.tries, one.failures, one.state = one.link + 1, 0, 0, "ready"
         elif event.until_us and declared.waits:
@@ -439,6 +470,7 @@ class Account:
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
         one = self._outcome(event)
         self._forget_waits(event.step)
+        self._pay(event, None)
         one.state, one.reissue = "ready", True
         one.lost += 1
         if one.lost > one.duty.policy.reissues_max:
@@ -448,7 +480,7 @@ class Account:
         one = self._step(event.step)
         over = event.attempt < one.attempt or (event.attempt == one.attempt and not one.open)
         self.require("first_outcome", over, f"attempt {event.attempt} of {event.step} is late, but has no outcome")
-        self._charge(event)
+        self._charge(event, is_late=True)
 
     def _backoff_ended(self, event: e.BackoffEnded) -> None:
         one = self._step(event.step)
@@ -590,7 +622,9 @@ class Account:
         one.open = False
         return one
 
-    def _charge(self, event: Any) -> None:
+    def _charge(self, event: Any, *, is_late: bool = False) -> None:
+        told_nothing = isinstance(event, e.AttemptFailed) and event.usage is None
+        self._pay(event, None if told_nothing else event.usage or Usage(), is_late=is_late)
         if event.usage is not None:
             tokens = event.usage.input_tokens + event.usage.output_tokens
             self.tokens += tokens
@@ -598,6 +632,23 @@ class Account:
                 self.usd = None if tokens or event.usage.requests else self.usd
             elif self.usd is not None:
                 self.usd += event.usage.usd
+
+    def _pay(self, event: Any, usage: Usage | None, *, is_late: bool = False) -> None:
+        """usage: None where a call has not told. One that tells late was charged its most before."""
+        for _, whose, budget in self._drew[event.step, event.attempt].budgets:
+            account, most = self._budgets[whose], (budget.call_tokens, budget.call_usd)
+            tokens, usd = most
+            if usage is not None:
+                tokens = usage.input_tokens + usage.output_tokens
+                known = usage.usd is not None or not (tokens or usage.requests)
+                usd = round(1_000_000 * (usage.usd or 0)) if known else most[1]
+            if is_late:
+                tokens, usd = max(0, tokens - most[0]), max(0, usd - most[1])
+            else:
+                account.in_flight -= 1
+                account.calls += 1
+            account.tokens += tokens
+            account.usd += usd
 
     def _over(self, name: str, state: str) -> None:
         self.steps[name].state = state

@@ -32,6 +32,7 @@ from .account import Account, Broken
 from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
 from .episode import Episode, Happening, Struck, became_of
+from .gates import Gates
 from .loop import START_US, Timeline
 from .outside import Outside
 from .process import BATCH, Call, Process
@@ -40,7 +41,7 @@ from .views import ViewHashes
 
 # After so many deaths a world has no more of them, so that it comes to an end.
 DEATHS_MAX = 12
-PROCESSES_MAX = 60
+PROCESSES_MAX = 150
 SECONDS_MAX = 1_000 * 86_400.0
 RESTART_SECONDS = (0.0, 1.0, 30.0, 7_200.0)
 # A world's engines have room for so many calls and runs at once: for all there are, or for few.
@@ -104,6 +105,7 @@ class World:
         self._replays = self.chance.stream("replays")
         self.calls_max = CALLS_MAX[0] if scene.calm else self.chance.pick(CALLS_MAX, "calls_max")
         self.runs_max = RUNS_MAX[0] if scene.calm else self.chance.pick(RUNS_MAX, "runs_max")
+        self._gates = Gates(self._rules)
         self._traffic = Traffic(
             scene.team, self.timeline, self.accounts, calls_max=self.calls_max, runs_max=self.runs_max
         )
@@ -234,6 +236,7 @@ class World:
                 self._events += 1
                 self.story.append(Happening(self.timeline.now, number, "event", run_id, event))
                 account.hear(event)
+                self._gates.hear(account, event)
                 self._digest.update(account.encoded[-1])
                 if isinstance(event, Outcome):
                     self._traffic.check_outcome(account, event)
