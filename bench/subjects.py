@@ -23,9 +23,9 @@ async def grow(job: il.Job) -> dict[str, Any]:
     return {f"out.{job.step}": _chance.randbytes(GROWTH_BYTES // 2).hex()}
 
 
-def chain(steps: int, use: Callable[[il.Job], Awaitable[Any]] = work) -> il.Team:
-    """Steps one after another."""
-    return _team(use, [_step(f"s{n}", [f"s{n - 1}"] if n else []) for n in range(steps)])
+def chain(steps: int, use: Callable[[il.Job], Awaitable[Any]] = work, **declared: Any) -> il.Team:
+    """Steps one after another. declared: more of their agent."""
+    return _team(use, [_step(f"s{n}", [f"s{n - 1}"] if n else []) for n in range(steps)], **declared)
 
 
 def guarded_chain(steps: int, *, guarded: bool) -> il.Team:
@@ -54,8 +54,8 @@ def _step(name: str, needs: Sequence[str]) -> il.Step:
     return il.Step(name, agent="worker", action="work", needs=needs, writes=[f"out.{name}"])
 
 
-def _team(use: Callable[[il.Job], Awaitable[Any]], steps: list[il.Step]) -> il.Team:
+def _team(use: Callable[[il.Job], Awaitable[Any]], steps: list[il.Step], **declared: Any) -> il.Team:
     scope = il.Scope(allowed_actions=["work"], context_access=["seed", "seeds", "out.*"], write_permissions=["out.*"])
-    team = il.Team([il.Agent("worker", use=use, scope=scope)], il.Plan(steps))
+    team = il.Team([il.Agent("worker", use=use, scope=scope, **declared)], il.Plan(steps))
     assert team.rules.plan is team.plan  # proved here, once for all runs, and not while the clock runs
     return team
