@@ -32,7 +32,7 @@ class Gates:
                 for gate in self._behind(event.agent):
                     gate.call_began(account, call, event.at_us)
             case e.AttemptCommitted():
-                self._ended(account, event, "good")
+                self._ended(account, event, "good", event.score)
             case e.AttemptFailed():
                 self._ended(account, event, "says nothing" if event.kind == "rate_limited" else event.kind)
             case e.AttemptRefused():
@@ -48,10 +48,10 @@ class Gates:
             yield self._of[agent]
         yield from self._of_all
 
-    def _ended(self, account: Account, event: "_Ended", came: str) -> None:
+    def _ended(self, account: Account, event: "_Ended", came: str, score: float | None = None) -> None:
         call = (account.run_id, event.step, event.attempt)
         for gate in self._behind(self._callers[call]):
-            gate.call_ended(call, came, event.at_us)
+            gate.call_ended(call, came, event.at_us, score)
 
 
 _Ended = e.AttemptCommitted | e.AttemptFailed | e.AttemptRefused | e.QuestionAsked | e.AttemptInterrupted
@@ -116,12 +116,13 @@ class GateAccount:
         few = len(self._probes) + self._good <= breaker.half_open_calls or not account.clock_is_steady
         account.require("gates", few, f"{len(self._probes)} calls probe {self._whose} at once")
 
-    def call_ended(self, call: tuple[str, str, int], came: str, at_us: int) -> None:
+    def call_ended(self, call: tuple[str, str, int], came: str, at_us: int, score: float | None = None) -> None:
         """A call has come to something."""
         breaker = self._policy.breaker
         if breaker is None:
             return
-        is_bad, says = came in breaker.counts, came == "good" or came in breaker.counts
+        is_low = score is not None and score < breaker.threshold
+        is_bad, says = is_low or came in breaker.counts, came == "good" or came in breaker.counts
         if self._opened_us is None:
             if says:
                 self._bad = self._bad + 1 if is_bad else 0
