@@ -90,6 +90,13 @@ def test_an_agent_that_is_kept_away_later_has_used_up_nothing_of_its_fallback():
     assert run.refuse("a")[0].startswith("buried a: ")
 
 
+def test_the_fallback_of_a_lost_call_makes_one_of_its_own():
+    run = backed()
+    run.start("a")
+    assert run.crash() == ["call ann for a #1"]
+    assert run.hold("a", "breaker", LATER) == ["call bob for a #2"]
+
+
 def test_a_folded_machine_waits_as_well():
     run = alone()
     run.hold("a", "rate", LATER)

@@ -373,6 +373,8 @@ class Machine:
             return
         else:
             self._give_up(n)
+        # Whoever does it next makes a call of its own, with a key of its own, and not the one that was lost.
+        self._reissue.discard(n)
         self._due[n] = None
 
     def _run_cancelled(self, event: e.RunCancelled) -> None:

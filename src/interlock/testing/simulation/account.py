@@ -454,11 +454,11 @@ class Account:
                 lacking = self._budgets.setdefault(whose, BudgetAccount()).lacks(budget)
                 self.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
         if not event.gate.endswith("rate") and one.link + 1 < len(one.duties):
-            one.link, one.tries, one.failures, one.state = one.link + 1, 0, 0, "ready"
+            one.link, one.tries, one.failures, one.state, one.reissue = one.link + 1, 0, 0, "ready", False
         elif event.until_us and declared.waits:
             one.state, one.not_before_us = "backing_off", event.until_us
         else:
-            one.given_up = True
+            one.given_up, one.reissue = True, False
 
     def _holding(self, kind: str, one: StepAccount) -> BreakerPolicy | RatePolicy | BudgetPolicy | None:
         """What was declared of the part of a gate that holds a step."""
