@@ -134,11 +134,10 @@ MUTANTS = [
         [
             (
                 "engine/engine.py",
-                "        now = max(self._now_us(), machine.at_us)\n        lost:",
+                "        lost = _lost(machine, max",
                 (
-                    "        now = max(self._now_us(), machine.at_us)\n"
                     '        machine._due = {n: None for n in machine._due if machine.state[n] != "backing_off"}\n'
-                    "        lost:"
+                    "        lost = _lost(machine, max"
                 ),
             )
         ],
@@ -177,13 +176,12 @@ MUTANTS = [
         [
             (
                 "engine/engine.py",
-                "        now = max(self._now_us(), machine.at_us)\n        lost:",
-                """        now = max(self._now_us(), machine.at_us)
-        for n, (item_id, index, item) in machine.items.items():
+                "        lost = _lost(machine, max",
+                """        for n, (item_id, index, item) in machine.items.items():
             there = machine.bank.value(machine.step(n).for_each, -1)[index : index + 1]
             again = msgspec.Raw(msgspec.json.encode(there[0])) if there else item
             machine.items[n] = (item_id, index, again)
-        lost:""",
+        lost = _lost(machine, max""",
             )
         ],
     ),
@@ -653,8 +651,8 @@ def _kept(raw):
         [
             (
                 "engine/driver.py",
-                "start_effect(call, at_us))\n                    ready.append(call)\n",
-                "start_effect(call, at_us))\n                    self._perform(call)\n",
+                "start_effect(command, at_us))\n            ready.append(command)\n",
+                "start_effect(command, at_us))\n            self._perform(command)\n",
             )
         ],
         team=EFFECTS,
@@ -667,7 +665,7 @@ def _kept(raw):
     Mutant(
         "effect that was lost in a crash taken for one that failed",
         [
-            ("engine/engine.py", "e.EffectBecameUnknown(now,", "e.EffectFailed(now,"),
+            ("engine/engine.py", "e.EffectBecameUnknown(at_us,", "e.EffectFailed(at_us,"),
             ("engine/engine.py", "entry.key, LOST, lost=True)", "entry.key, LOST)"),
         ],
         team=EFFECTS,
