@@ -160,7 +160,7 @@ def test_a_person_is_asked_where_its_rule_says_so():
     run.begin_effect("a", "pay")
 
     question = "nobody knows whether its effect pay was performed: the line broke. Was it?"
-    assert run.unknown("a", "pay") == [f"a asks about pay: {question}", f"parked: a asks: {question}"]
+    assert run.unknown("a", "pay") == [f"a asks about pay: {question}", f"parked: a needs a person: {question}"]
     asked = e.decode(run.journal[-2])
     assert (asked.attempt, asked.question.choices, asked.effect) == (1, CHOICES, "pay")
     assert run.states["b"] == "waiting"

@@ -246,7 +246,9 @@ def test_the_same_key_with_another_payload_is_unknown():
     outside = Outside(7, 8)
     assert run(agent, outside, desk(on_unknown="retry"))[0].context["out.a"] == 8
     ended, _ = run(agent, Outside(7, 8), desk(on_unknown="ask"))
-    assert ended.reason.startswith("a asks: nobody knows whether its effect pay (k) was performed: its key was used")
+    assert ended.reason.startswith(
+        "a needs a person: nobody knows whether its effect pay (k) was performed: its key was used"
+    )
 
 
 def test_there_is_a_bound_on_how_many_a_step_may_ask_for():

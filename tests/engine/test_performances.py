@@ -137,7 +137,7 @@ def test_after_any_other_error_a_person_is_asked(error):
         async with at_work(desk(), outside) as work:
             run = await work.run({})
         assert run.status == "parked"
-        assert run.reason.startswith("a asks: nobody knows whether its effect mail (m) was performed: ")
+        assert run.reason.startswith("a needs a person: nobody knows whether its effect mail (m) was performed: ")
         assert len(outside.done) == 1
 
     virtual.run(scene())

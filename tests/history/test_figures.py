@@ -514,6 +514,27 @@ def test_the_books_of_a_faulty_team_say_the_same(seed):
     same_spread(found.total.recoveries_ms, [value for values in recoveries.values() for value in values])
 
 
+def test_a_step_ends_with_its_effects_and_a_question_about_one_is_no_outcome_of_a_call():
+    asked = e.QuestionAsked(30 * MS, "s", 1, Question("was it?"), effect="pay")
+    of = told(
+        [
+            started(0),
+            e.EffectDone(1 * MS, "s", "look"),
+            committed(10),
+            e.EffectStarted(10 * MS, "s", "mail", "mail"),
+            e.EffectDone(20 * MS, "s", "mail"),
+            e.EffectStarted(20 * MS, "s", "pay", "pay"),
+            e.EffectBecameUnknown(30 * MS, "s", "pay", "timed out"),
+            asked,
+            e.QuestionAnswered(50 * MS, "s", 1, "person:eve", "answer", "it was performed"),
+            started(57, "z", agent="zoe"),
+        ]
+    )
+
+    assert (of.agents["ann"].outcomes, of.agents["ann"].attempts) == ({"committed": 1}, 1)
+    assert of.agents["zoe"].waits_ms.percentile(50) == 7
+
+
 def same_spread(told_of, values):
     assert told_of.count == len(values)
     for percent in (50, 95, 100) if values else ():

@@ -111,8 +111,10 @@ def _refused(found: "Open", out: Console) -> Iterator[RenderableType]:
 
 def _may(found: "Open") -> Iterator[RenderableType]:
     yield Text("\nyou may", "bold")
-    told = {"do": ", ".join(found.verbs), "write": ", ".join(found.call.job.writes) or "nothing"}
-    if found.call.job.schemas:
+    told = {"do": ", ".join(found.verbs)}
+    if "write" in found.verbs:
+        told["write"] = ", ".join(found.call.job.writes) or "nothing"
+    if "write" in found.verbs and found.call.job.schemas:
         told["schema"] = "\n".join(found.call.job.schemas)
     yield facts(told)
 

@@ -41,7 +41,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 class Asked(msgspec.Struct, frozen=True):
     """What a step waits with. reply: the writes of the reply that a person may approve or edit, None if there is none.
 
-    by_agent: the agent has asked; else its attempts are used up, and `question` says why.
+    by_agent: the agent has asked; else its attempts are used up, and `question` says why. effect: the key of the effect
+    that it is about, whose outcome nobody knows; then its agent hasn't asked, nor are its attempts used up.
     """
 
     attempt: int
@@ -50,10 +51,13 @@ class Asked(msgspec.Struct, frozen=True):
     reply: Mapping[str, Any] | None = None
     reads: tuple[str, ...] = ()
     due_us: int = 0
+    effect: str = ""
 
     @property
     def verbs(self) -> tuple[Verb, ...]:
         """What a person may do about it."""
+        if self.effect:
+            return ("answer", "reject")
         first: tuple[Verb, ...] = ("answer",) if self.by_agent else ()
         about_reply: tuple[Verb, ...] = ("approve", "edit") if self.reply is not None else ()
         return (*first, *about_reply, "write", "retry", "reject")

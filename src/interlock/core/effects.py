@@ -17,7 +17,7 @@ from .policy import BACKOFF_MS, BACKOFF_MS_MAX, REISSUES_MAX
 TIMEOUT_MS = 10_000
 RETRIES = 2
 # What a person may say of an effect that is unknown.
-CHOICES = ("it was performed", "it was not: perform it", "give the step up")
+PERFORMED, NOT_PERFORMED, GIVE_UP = CHOICES = ("it was performed", "it was not: perform it", "give the step up")
 
 OnUnknown = Literal["retry", "ask", "fail"]
 Standing = Literal["requested", "started", "done", "failed", "unknown"]
@@ -25,13 +25,13 @@ Following = Literal["perform", "wait", "ask", "bury", "nothing"]
 EffectEvent = e.EffectRequested | e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown
 
 # How an effect may come to stand. failed: it is certain that nothing was done. What is done becomes unknown only where
-# the same key is asked for with another payload.
+# the same key is asked for with another payload. What a person says was not performed is asked for again.
 LEGAL: dict[Standing, frozenset[Standing]] = {
     "requested": frozenset({"started"}),
     "started": frozenset({"done", "failed", "unknown"}),
     "done": frozenset({"unknown"}),
     "failed": frozenset({"started", "unknown"}),
-    "unknown": frozenset({"started", "done", "unknown"}),
+    "unknown": frozenset({"requested", "started", "done", "unknown"}),
 }
 # What follows, for its step; a further try only where there is one left. Of what is unknown, by its rule.
 FOLLOWING: dict[Standing, Following] = {
@@ -70,7 +70,8 @@ class Entry(msgspec.Struct):
 
     wanted: somebody waits for it: its step has committed, or the attempt that asked for it goes on. retryable: a
     further try may help. due_us: when that may begin, wait_ms after the last one. reason: why it failed or is unknown.
-    doubtful: of some try it isn't known what it did.
+    doubtful: of some try it isn't known what it did. forgiven: tries that count no more, since a person has it tried
+    again; renewed: a person has, so that one is asked even where its rule is to fail.
     """
 
     effect: str
@@ -85,6 +86,8 @@ class Entry(msgspec.Struct):
     flaw: str = ""
     reason: str = ""
     doubtful: bool = False
+    forgiven: int = 0
+    renewed: bool = False
     due_us: int = 0
     wait_ms: int = 0
 
@@ -104,6 +107,17 @@ class Entry(msgspec.Struct):
     def question(self) -> Question:
         """What a person is asked."""
         return Question(f"{self.fate}. Was it?", CHOICES)
+
+    @property
+    def counted(self) -> int:
+        """How many tries its rule counts."""
+        return self.tries - self.lost - self.forgiven
+
+    def renew(self) -> None:
+        """A person has it tried again: all its tries are left."""
+        self.lost, self.forgiven = 0, self.tries
+        self.retryable = self.renewed = True
+        self.due_us = self.wait_ms = 0
 
     def move(self, to: Standing) -> None:
         """Come to stand otherwise."""
@@ -150,7 +164,9 @@ class EffectLedger(msgspec.Struct):
         """What follows from how an effect stands."""
         rule = self.rule(entry)
         following = FOLLOWING.get(entry.standing) or FOLLOWING_UNKNOWN[rule.on_unknown]
-        used_up = entry.tries - entry.lost > rule.retries or entry.lost > REISSUES_MAX
+        if entry.standing == "unknown" and following == "bury" and entry.renewed:
+            return "ask"
+        used_up = entry.counted > rule.retries or entry.lost > REISSUES_MAX
         if following == "perform" and (used_up or not entry.retryable):
             return "bury"
         return following
@@ -188,8 +204,10 @@ class EffectLedger(msgspec.Struct):
         """An effect is asked for, for the first time or again."""
         mine = self.entries.setdefault(n, {})
         entry = mine.get(key)
-        if entry is None or (entry.standing == "requested" and not entry.is_same(effect, payload)):
+        if entry is None:
             entry = mine[key] = Entry(effect, key, payload)
+        elif entry.standing == "requested":
+            entry.effect, entry.payload = effect, payload
         elif not entry.is_same(effect, payload):
             entry.move("unknown")
             entry.reason = "its key was used before, with another payload"
@@ -221,6 +239,23 @@ class EffectLedger(msgspec.Struct):
         entry.doubtful = True
         self._back_off(entry, reason, at_us, wait=not lost)
 
+    def answer(self, n: int, key: str, by: str, *, performed: bool) -> None:
+        """A person says what became of an effect that is unknown."""
+        entry = self.entry(n, key)
+        if performed:
+            entry.move("done")
+            entry.result, entry.flaw = Raw(b"null"), f"{by} has said that it was performed, and nothing of its result"
+        else:
+            entry.move("requested")
+            entry.doubtful = False
+            entry.renew()
+
+    def renew(self, n: int) -> None:
+        """A step is tried again: so is what was asked for, and isn't done."""
+        for entry in self.of(n):
+            if entry.standing in {"failed", "unknown"}:
+                entry.renew()
+
     def lose_all(self, reason: str, at_us: int) -> None:
         """Whatever is under way is given up."""
         for n, entry in self.open():
@@ -236,5 +271,5 @@ class EffectLedger(msgspec.Struct):
         entry.move(to)
 
     def _back_off(self, entry: Entry, reason: str, at_us: int, *, wait: bool = True) -> None:
-        entry.reason, entry.wait_ms = reason, self.rule(entry).wait_ms(entry.tries - entry.lost) if wait else 0
+        entry.reason, entry.wait_ms = reason, self.rule(entry).wait_ms(entry.counted) if wait else 0
         entry.due_us = at_us + 1_000 * entry.wait_ms

@@ -20,7 +20,7 @@ from .budget import NOTHING_USED, BudgetPolicy, Ledger, reserve, settle, settle_
 from .conditions import holds
 from .context import EVERYTHING, Bank, View
 from .decision import Asked, told
-from .effects import EffectEvent, EffectLedger, Entry
+from .effects import GIVE_UP, PERFORMED, EffectEvent, EffectLedger, Entry
 from .job import Job, Question, Usage, idempotency_key
 from .plan import Step
 from .rules import Duty, Rules
@@ -80,6 +80,8 @@ class Machine:
         # (step, key) of the effects that are to be performed now, and of those that the shell was told to.
         self._due_effects: dict[tuple[int, str], None] = {}
         self._told_effects: set[tuple[int, str]] = set()
+        # Steps that have committed, and had effects left to perform then: their agent is not called again.
+        self._performed: set[int] = set()
         self._open = count - 1
         self._busy = 0
         self._calls = self._tokens = 0
@@ -217,6 +219,7 @@ class Machine:
         if self.ledger.first_open(n) is None:
             self._end(n, "committed", "")
         else:
+            self._performed.add(n)
             self._move(n, "performing")
             self._perform(n)
 
@@ -290,8 +293,11 @@ class Machine:
     def _question_asked(self, event: e.QuestionAsked) -> None:
         n = self.number[event.step]
         self.reasons[n] = event.question.text
-        self._settle(n, event.usage or NOTHING_USED)
-        self._ask(n, Asked(event.attempt, event.question, reads=event.reads, due_us=event.due_us))
+        if not event.effect:
+            self._settle(n, event.usage or NOTHING_USED)
+            self._forget_effects(n)
+        asked = Asked(event.attempt, event.question, not event.effect, None, event.reads, event.due_us, event.effect)
+        self._ask(n, asked)
 
     def _step_escalated(self, event: e.StepEscalated) -> None:
         n = self.number[event.step]
@@ -320,11 +326,16 @@ class Machine:
         self._unpark()
         if after == "committed":
             self._commit(n, event)
-            self._end(n, "committed", "")
+            self._end_with_effects(n)
             return
-        if event.decision == "reject":
+        if event.decision == "reject" or (asked.effect and event.text == GIVE_UP):
             self.reasons[n] = f"rejected by {event.by}" + (f": {event.reason}" if event.reason else "")
             self._given_up.add(n)
+        elif asked.effect:
+            self.ledger.answer(n, asked.effect, event.by, performed=event.text == PERFORMED)
+            if n in self._performed:
+                self._end_with_effects(n)
+                return
         else:
             self.answers[n] = event.text or self.answers.get(n, "")
             self.feedback[n] = told(asked, event.text, self.feedback.get(n, ()))
@@ -346,7 +357,7 @@ class Machine:
         self._unpark()
         if event.then == "default":
             self._commit(n, event)
-            self._end(n, "committed", "")
+            self._end_with_effects(n)
             return
         self.reasons[n] = event.reason or f"nobody has answered in time: {asked.question.text}"
         following = self._link[n] + 1
@@ -445,13 +456,21 @@ class Machine:
                     open_again.append(dependent)
 
     def _try_again(self, n: int) -> list[int]:
-        """Make a dead step as if it had never been tried; returns what its dependents must wait for again."""
+        """Make a dead step as if it had never been tried; returns what its dependents must wait for again.
+
+        One that has committed goes on with those of its effects that are not done.
+        """
         group = self.label[n]
         self._tries[n] = self._failures[n] = self._link[n] = 0
         self._duty[n] = self.rules.duties[group][0]
         self._given_up.discard(n)
         self._lost.pop(n, None)
-        self._reopen(n, "ready")
+        self.ledger.renew(n)
+        if n in self._performed:
+            self._reopen(n, "performing")
+            self._perform(n)
+        else:
+            self._reopen(n, "ready")
         if group == n:
             return [n]
         if group in self._items_left:

@@ -76,7 +76,7 @@ def _problem(decision: Decision, asked: Asked, reason: str) -> str:
     """Why this can't be done about it, whatever the values; "" if it can."""
     text, choices = decision.text, asked.question.choices
     if decision.verb not in asked.verbs:
-        why = _WHY_NOT[decision.verb]
+        why = "the question is what became of its effect" if asked.effect else _WHY_NOT[decision.verb]
         return f"{decision.step} can't be dealt with by {decision.verb}: {why}"
     if len(text) > TEXT_CHARS_MAX or len(reason) > REASON_CHARS_MAX:
         return f"a text has at most {TEXT_CHARS_MAX:,} characters, and a reason {REASON_CHARS_MAX:,}"

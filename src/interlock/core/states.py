@@ -29,7 +29,7 @@ LEGAL: dict[State, frozenset[State]] = {
 SHARED: dict[State, frozenset[State]] = {"ready": frozenset({"committed"})}
 # What it may become when its run is reopened: tried again, or an item of it is, or it was skipped for want of them.
 REOPENED: dict[State, frozenset[State]] = {
-    "dead": frozenset({"ready", "running"}),
+    "dead": frozenset({"ready", "running", "performing"}),
     "committed": frozenset({"running"}),
     "skipped": frozenset({"waiting"}),
 }

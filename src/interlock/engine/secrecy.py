@@ -11,7 +11,7 @@ from interlock.core.values import decode, encode_written
 from interlock.ports import Secrets
 
 # Their texts may be cut, so that a piece of a secret is left that isn't found as a whole.
-_CUT = (e.AttemptRefused, e.AttemptFailed)
+_CUT = (e.AttemptRefused, e.AttemptFailed, e.EffectDone, e.EffectFailed, e.EffectBecameUnknown)
 
 
 def without_secrets(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:

@@ -335,6 +335,8 @@ class _Fold:
         # Whose call a gate first held back, of steps that wait for their next one.
         self._held: dict[str, _Call] = {}
         self._callees: dict[tuple[str, int], str] = {}
+        # Steps that have committed; one that has effects ends with the last of them.
+        self._done: set[str] = set()
         # When each step ended, by its number in the plan; a for_each step ends with the last of its items.
         self._ended_us: dict[int, int] = {}
         self._expanded_us: dict[int, int] = {}
@@ -348,7 +350,9 @@ class _Fold:
                 self._attempt_ended(event)
                 self._committed(event)
             case e.AttemptRefused() | e.AttemptFailed() | e.QuestionAsked() | e.AttemptInterrupted():
-                self._attempt_ended(event)
+                self._attempt_ended(event)  # a question about an effect ends no call: its call has ended before
+            case e.EffectDone():
+                self._effect_done(event)
             case e.ReplyArrivedLate():
                 self._arrived_late(event)
             case e.RunStarted():
@@ -367,6 +371,8 @@ class _Fold:
             case e.QuestionAnswered():
                 if AFTER_DECISION.get(event.decision) == "committed":
                     self._committed(event)
+                else:
+                    self._effect_done(event)
             case e.RunReopened():
                 for step in self._steps.keys() & set(event.steps):
                     self._steps[step].is_retried = False
@@ -447,7 +453,12 @@ class _Fold:
         if step is not None and step.setback_us is not None:
             owner = self._figures.of(self._owner(event.step))
             owner.recoveries_ms.add((event.at_us - step.setback_us) / 1_000)
+        self._done.add(event.step)
         self._step_ended(event.step, event.at_us)
+
+    def _effect_done(self, event: e.EffectDone | e.QuestionAnswered) -> None:
+        if event.step in self._done:
+            self._step_ended(event.step, event.at_us)
 
     def _step_expanded(self, event: e.StepExpanded) -> None:
         self._step_ended(event.step, event.at_us)  # unless it has items, the last of which ends it

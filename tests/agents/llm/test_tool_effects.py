@@ -119,7 +119,7 @@ def test_after_any_other_error_a_person_is_asked_and_the_model_gets_no_second_tr
     ended, _ = run(model, shop)
 
     assert (ended.status, len(shop.done)) == ("parked", 1)
-    assert ended.reason.startswith("s asks: nobody knows whether its effect ann.refund (refund ")
+    assert ended.reason.startswith("s needs a person: nobody knows whether its effect ann.refund (refund ")
     assert all("nobody knows" in text for text in told(model))
 
 

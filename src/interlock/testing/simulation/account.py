@@ -14,6 +14,7 @@ from interlock.core import paths
 from interlock.core.breaker import BreakerPolicy
 from interlock.core.budget import BudgetPolicy
 from interlock.core.context import View
+from interlock.core.effects import GIVE_UP
 from interlock.core.job import Job, Usage
 from interlock.core.machine import Cost
 from interlock.core.plan import Step
@@ -57,7 +58,8 @@ class StepAccount:
         self.not_before_us = 0
         self.open = self.reissue = self.given_up = self.buried = False
         self.feedback: tuple[str, ...] = ()
-        self.asked = self.answer = ""
+        # about: the key of the effect that a person is asked about.
+        self.asked = self.answer = self.about = ""
         self.due_us = 0
 
     @property
@@ -275,9 +277,7 @@ class Account:
         self._charge(event)
         for wanted in event.effects:
             self.effects.asked(event.step, wanted.effect, wanted.key, wanted.payload, one.duty.effects)
-        self._outbox[event.step] = [wanted.key for wanted in event.effects]
-        one.state = "performing"
-        self._settle(event.step)
+        self._perform(event.step, *(wanted.key for wanted in event.effects))
 
     def _commit(self, one: StepAccount, event: Any, output: bytes = b"") -> None:
         writable = [p.replace("{index}", str(one.index or 0)) for p in one.duty.writable.patterns]
@@ -299,13 +299,19 @@ class Account:
         self.require("people", event.by.startswith("person:"), f"{event.by} decides about {name}, and is no person")
         self.status, self.reason = "running", ""
         if event.decision in {"approve", "edit", "write"}:
+            self.require("people", not one.about, f"to {event.decision} {name} says nothing about its effect")
             self._commit(one, event)
-            self._over(name, "committed")
+            self._perform(name)
+            return
+        if one.about and event.decision == "answer" and event.text != GIVE_UP:
+            self.effects.answered(name, one.about, event.text)
+            one.state = "performing" if name in self._outbox else "ready"
+            self._settle(name)
             return
         self.require("people", not event.writes and not event.deletes, f"to {event.decision} {name} commits nothing")
-        one.state, one.given_up = "ready", event.decision == "reject"
+        one.state, one.given_up = "ready", event.decision == "reject" or bool(one.about)
         one.buried = one.given_up
-        if event.decision in {"answer", "retry"}:
+        if not one.about and event.decision in {"answer", "retry"}:
             one.answer = event.text or one.answer
             if one.asked:
                 one.tries -= 1
@@ -322,6 +328,7 @@ class Account:
         declared = self.rules.escalations[one.number]
         self.require("people", declared is not None, f"{name} is escalated, which it doesn't declare")
         one.state, one.asked, one.due_us, one.given_up = "escalated", "", event.due_us, False
+        one.about = ""
 
     def _question_expired(self, event: e.QuestionExpired) -> None:
         one, name = self._step(event.step), event.step
@@ -335,7 +342,7 @@ class Account:
         self.status, self.reason = "running", ""
         if event.then == "default":
             self._commit(one, event)
-            self._over(name, "committed")
+            self._perform(name)
             return
         one.state = "ready"
         if event.then == "fallback":
@@ -357,6 +364,12 @@ class Account:
         enough = score >= duty.panel.threshold - SCORE_TOLERANCE
         self.require("guardrails", enough, f"{event.step} is committed with {score:g}, below {duty.panel.threshold:g}")
 
+    def _perform(self, name: str, *keys: str) -> None:
+        """A step has committed, and these effects with it."""
+        self._outbox[name] = [*keys]
+        self.steps[name].state = "performing"
+        self._settle(name)
+
     def _settle(self, name: str) -> None:
         """A step that has committed is over when all its effects are done."""
         left = [effect for effect in self.effects.of(name) if effect.open or self._is_waited_for(name, effect)]
@@ -376,6 +389,8 @@ class Account:
         if not event.effect:
             one = self._outcome(event)
             one.state, one.asked, one.due_us = "escalated", event.question.text, event.due_us
+            one.about = ""
+            self._forget_waits(event.step)
             self._charge(event)
             return
         one, stuck = self._step(event.step), self._stuck(event.step)
@@ -573,13 +588,15 @@ class Account:
         self.status, self.reason, self.forks = "running", "", 0
         wrong = self.why_not_reopened(event.steps)
         self.require("redrive", not wrong, f"the run is reopened, but {wrong}")
-        for one in map(self._step, event.steps):
+        for tried in event.steps:
+            one = self._step(tried)
             for name, other in self.steps.items():
                 if self._ancestors[other.number] >> one.number & 1:
                     other.state = "waiting"
                     self._blocked.discard(name)
             self.steps[self._id[one.number]].state = "running"  # where it is an item
-            one.state = "ready"
+            one.state = "performing" if tried in self._outbox else "ready"
+            self.effects.renew(tried)
             one.tries = one.failures = one.lost = one.link = one.not_before_us = 0
             one.given_up = one.reissue = False
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from interlock.core import events as e
-from interlock.core.effects import EffectRule
+from interlock.core.effects import NOT_PERFORMED, PERFORMED, EffectRule
 from interlock.core.policy import REISSUES_MAX
 
 EffectEvent = e.EffectRequested | e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown
@@ -21,14 +21,16 @@ class EffectAccount:
 
     ended: how its last try did, as the name of an event. payloads: all that were asked for under its key; the last one
     counts. performed: how often its function was called, completed: how often it did what it is for, refused: how often
-    it said that it did nothing; failed: how often that is told.
+    it said that it did nothing; failed: how often that is told. forgiven: how many of those begun count no more, since
+    a person has it tried again; renewed: a person has.
     """
 
     def __init__(self, effect: str, key: str, payload: bytes) -> None:
         self.effect, self.key = effect, key
         self.payloads = [payload]
         self.begun = self.lost = self.performed = self.completed = self.refused = self.failed = 0
-        self.open = self.done = self.retryable = False
+        self.forgiven = 0
+        self.open = self.done = self.retryable = self.renewed = False
         self.ended = ""
         self.not_before_us = 0
 
@@ -57,7 +59,8 @@ class EffectsAccount:
         if before is None or not before.begun:
             self.known[step, key] = EffectAccount(effect, key, payload)
         elif (before.effect, before.payloads[-1]) != (effect, payload):
-            before.effect, before.done, before.ended = effect, False, "conflict"
+            before.effect, before.done = effect, False
+            before.ended = NOT_PERFORMED if before.ended == NOT_PERFORMED else "conflict"
             before.payloads.append(payload)
 
     def hear(self, event: e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown) -> None:
@@ -68,7 +71,7 @@ class EffectsAccount:
             return
         self._require("effects", one.open, f"{one.key} has an outcome, and was not begun")
         one.open, one.ended = False, type(event).__name__
-        wait_ms = min(200 * 2 ** (one.begun - one.lost - 1), 30_000)
+        wait_ms = min(200 * 2 ** (one.begun - one.lost - one.forgiven - 1), 30_000)
         match event:
             case e.EffectDone():
                 one.done, wait_ms = True, 0
@@ -90,13 +93,15 @@ class EffectsAccount:
 
     def may_go_on(self, one: EffectAccount) -> bool:
         """Whether it may be begun, for the first time or again."""
-        rule, tries = self._rules[one.effect], one.begun - one.lost
+        rule, tries = self._rules[one.effect], one.begun - one.lost - one.forgiven
         if not one.begun:
             return True
         if tries > rule.retries or one.lost > REISSUES_MAX:
             return False
         if one.ended == "EffectFailed":
             return one.retryable
+        if one.ended == NOT_PERFORMED:
+            return True
         return rule.on_unknown == "retry"
 
     def stuck(self, step: str, wanted: Collection[str]) -> Iterator[EffectAccount]:
@@ -108,7 +113,26 @@ class EffectsAccount:
 
     def asks(self, one: EffectAccount) -> bool:
         """Whether a person must say what became of it."""
-        return one.ended != "EffectFailed" and self._rules[one.effect].on_unknown == "ask"
+        rule = self._rules[one.effect].on_unknown
+        return one.ended not in {"EffectFailed", NOT_PERFORMED} and (rule == "ask" or (one.renewed and rule == "fail"))
+
+    def answered(self, step: str, key: str, text: str) -> None:
+        """A person says what became of an effect."""
+        one = self._one(step, key)
+        self._require("effects_unknown", self.asks(one) and not one.open, f"{key} of {step} is decided about: {text}")
+        one.done, one.ended = text == PERFORMED, text
+        if text == NOT_PERFORMED:
+            self._renew(one)
+
+    def renew(self, step: str) -> None:
+        """A step is tried again."""
+        for one in self.of(step):
+            if one.begun and not one.done:
+                self._renew(one)
+
+    def _renew(self, one: EffectAccount) -> None:
+        one.forgiven, one.lost, one.not_before_us = one.begun, 0, 0
+        one.retryable = one.renewed = True
 
     # --- out there ---
 
