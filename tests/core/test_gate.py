@@ -119,6 +119,17 @@ def test_a_booking_means_nothing_once_the_rate_is_gone():
     assert ask(gate, OPEN, "b", 2 * S)[0] == Verdict(2 * S)
 
 
+def test_a_call_that_was_booked_for_too_little_stands_in_line_again():
+    policy, gate = GatePolicy(rate=RatePolicy(tokens=Rate(20, S))), Gate(ended=1, consumed=10)
+    ask(gate, policy, "a", 0)
+    ask(gate, policy, "b", S // 2)
+    due_us = ask(gate, policy, "c", S // 2)[0].at_us
+    assert S < due_us < S + S // 2
+    tell(gate, policy, [Outcome("b", S, "committed", usage=Usage(1_000, 0))])
+    again, _ = ask(gate, policy, "c", due_us)
+    assert (again.by, again.at_us >= S + S // 2) == ("rate", True)
+
+
 def test_tokens_are_booked_by_what_calls_consume_on_average_and_corrected_later():
     gate, policy = Gate(), GatePolicy(rate=RatePolicy(tokens=Rate(3_000, S)))
     for key in "abc":

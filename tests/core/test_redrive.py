@@ -276,6 +276,27 @@ def fork_of_a_fork(run):
     return other, other.say(e.RunStarted(95_000_000, request, "team", "plan"), *facts)
 
 
+def test_a_fork_shares_what_people_and_deadlines_have_written():
+    run = Transcript(
+        step("a", writes=["a"], escalate={"deadline": "1h", "then": "default", "default": {"a": 0}}),
+        step("b", writes=["b"]),
+        step("c", needs=["a"], writes=["c"], on_dead="continue"),
+        step("d", needs=["c"], writes=["d"]),
+    )
+    run.begin()
+    run.ask("a", "How many?")
+    run.say(e.QuestionExpired(run.tick(), "a", 1, "default", writes={"a": Raw(b"0")}))
+    run.ask("b", "Which?")
+    run.say(e.QuestionAnswered(run.tick(), "b", 1, "person:eve", "write", writes={"b": Raw(b"1")}))
+    run.refuse("c")
+    run.reply("d", d=1)
+    other, said = fork(run, ("a", 5))
+    assert said == ["call ann for c #1"]
+    assert other.context == {"a": 5, "b": 1}
+    shared = [e.decode(told) for told in other.journal if b"step_shared" in told]
+    assert [(fact.step, fact.agent) for fact in shared] == [("a", "default"), ("b", "person:eve")]
+
+
 def test_a_dead_item_runs_again_and_its_siblings_are_shared():
     run = Transcript(
         step("a", for_each="q", writes=["a.{index}"], on_dead="skip"),
