@@ -79,7 +79,7 @@ def test_what_a_journal_knows_of_its_gates(tripped):
     [gate] = tripped.json("breakers")["gates"]
     assert (gate["team"], gate["agent"]) == (str(tripped.folder / "team.yaml"), "worker")
     assert gate["breaker"]["state"] == "open"
-    assert gate["breaker"]["reason"].startswith("1 bad outputs in a row, the last: RuntimeError: no")
+    assert gate["breaker"]["reason"].startswith("a bad output: RuntimeError: no")
     assert [moved["to"] for moved in gate["breaker"]["moves"]] == ["open"]
     assert gate["rate"]["requests"] | {"free": 0} == {"amount": 600, "per": "min", "booked": 1, "later": 0, "free": 0}
     assert gate["budget"]["usd"] | {"left": 0} == {"limit": 5.0, "spent": 0.5, "reserved": 0.0, "left": 0}
@@ -134,7 +134,7 @@ def test_of_several_teams_one_must_be_named(tripped):
     gates = tripped.json("breakers")["gates"]
     assert {gate["team"].rpartition("/")[2]: gate["breaker"]["reason"][:3] for gate in gates} == {
         "other": "x",
-        "team.yaml": "1 b",
+        "team.yaml": "a b",
     }
 
 
@@ -211,7 +211,7 @@ def test_a_step_that_waits_is_shown_with_its_gate_and_until_when(tripped, held):
     assert (step["state"], step["held"]) == ("backing_off", [{k: v for k, v in wait.items() if k != "step"}])
     shown = words(tripped.run("show", held).out)
     assert "worker.work waits at a gate" in shown
-    assert re.search(r"↻ held worker its breaker is open: 1 bad .* until (\S+ )?\d\d:\d\d:\d\d", shown)
+    assert re.search(r"↻ held worker its breaker is open: a bad .* until (\S+ )?\d\d:\d\d:\d\d", shown)
     replayed = words(tripped.run("replay", held).out)
     assert re.search(r"worker not called: its breaker is open: .* until (3\d\d\d\.\d+ s|1 h 00 m)", replayed)
     [event] = [one for one in tripped.json("replay", held)["events"] if one["event"] == "call_held"]

@@ -234,15 +234,13 @@ def test_what_is_not_counted_says_nothing():
         ask(gate, policy, key, 0)
         assert tell(gate, policy, [came(key, how)]) == []
     ask(gate, policy, "c", 0)
-    assert tell(gate, policy, [came("c", "refused", 5, why="no sum")]) == [
-        Moved(5, "open", "1 bad outputs in a row, the last: no sum")
-    ]
+    assert tell(gate, policy, [came("c", "refused", 5, why="no sum")]) == [Moved(5, "open", "a bad output: no sum")]
 
 
 def test_a_score_that_is_too_low_is_told():
     gate, policy = Gate(), GatePolicy(BreakerPolicy(trip_after=1))
     ask(gate, policy, "a", 0)
-    assert tell(gate, policy, [came("a", score=0.25)])[0].reason.endswith("the last: a score of 0.25, below 0.7")
+    assert tell(gate, policy, [came("a", score=0.25)])[0].reason.endswith("a score of 0.25, below 0.7")
 
 
 def test_an_outcome_is_counted_once_and_one_of_an_unknown_call_never():
@@ -263,6 +261,16 @@ def test_a_late_bill_is_paid_by_the_day_it_comes_on():
 # --- breakers, with calls in flight ---
 
 
+def test_the_longer_a_breaker_is_held_open_by_hand_the_more_rarely_it_is_looked_at():
+    gate, policy = Gate(), GatePolicy(BREAKER)
+    move(gate.breaker, "open", "by hand", 0)
+    looked, now_us = 0, 0
+    while now_us < 3 * DAY_US:
+        now_us, looked = ask(gate, policy, "a", now_us)[0].until_us, looked + 1
+    assert looked < 50
+    assert ask(gate, policy, "b", 60 * S)[0].until_us == 90 * S
+
+
 def test_a_breaker_trips_probes_and_closes_again():
     gate = tripped()
     assert ask(gate, BREAKS, "c", 29 * S)[0] == Verdict(
@@ -274,7 +282,7 @@ def test_a_breaker_trips_probes_and_closes_again():
         (None, []),
         ("breaker", []),
     ]
-    assert asked[2][0].reason == "its breaker is half-open: it has cooled down"
+    assert asked[2][0].reason == "its breaker is half-open: it is being tried with a few calls"
     assert [one.to for one in tell(gate, BREAKS, [came("c"), came("d")])] == ["closed"]
     assert ask(gate, BREAKS, "e", 30 * S)[0].by is None
 

@@ -114,4 +114,4 @@ def test_the_log_tells_when_calls_are_kept_away_and_when_they_are_made_again(cap
     opened, closed = [record.getMessage() for record in caplog.records if "breaker" in record.getMessage()]
     assert opened.startswith("agent ann is called no more: its breaker has opened: 2 bad outputs in a row")
     assert "\x1b" not in opened
-    assert closed == "agent ann is called again: its breaker has closed: 1 probes were good"
+    assert closed == "agent ann is called again: its breaker has closed: the probe was good"

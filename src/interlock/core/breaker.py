@@ -117,13 +117,15 @@ def judge(breaker: Breaker, policy: BreakerPolicy, *, bad: str, probe: int, at_u
             return [move(breaker, "open", f"a probe was bad: {bad}", at_us, policy.cooldown_ms)]
         breaker.good += 1
         if breaker.good >= policy.half_open_calls:
-            return [move(breaker, "closed", f"{breaker.good} probes were good", at_us)]
+            good = "the probe was" if breaker.good == 1 else f"{breaker.good} probes were"
+            return [move(breaker, "closed", f"{good} good", at_us)]
     return []
 
 
 def _reason_to_trip(breaker: Breaker, policy: BreakerPolicy, bad: str) -> str:
     if breaker.bad_in_a_row >= policy.trip_after:
-        return f"{breaker.bad_in_a_row} bad outputs in a row, the last: {bad}"
+        count = breaker.bad_in_a_row
+        return f"a bad output: {bad}" if count == 1 else f"{count} bad outputs in a row, the last: {bad}"
     recent = breaker.recent
     if bad and policy.window and len(recent) == policy.window and recent.count("x") >= policy.bad_share * len(recent):
         return f"{recent.count('x')} of the last {len(recent)} outputs were bad, the last: {bad}"

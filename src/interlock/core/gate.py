@@ -109,10 +109,23 @@ def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict,
     if policy.breaker is not None:
         admitted, moved = admit(gate.breaker, policy.breaker, now_us)
         if not admitted:
-            breaker = gate.breaker
-            again_us = breaker.until_us or now_us + 1_000 * policy.breaker.cooldown_ms  # it may be reset by then
-            return Verdict(0, "breaker", f"its breaker is {_named(breaker)}: {breaker.reason}", again_us), moved
+            again_us = gate.breaker.until_us or _look_again_us(gate.breaker, policy.breaker, now_us)
+            return Verdict(0, "breaker", _why_held(gate.breaker), again_us), moved
     return _granted(gate, policy, key, now_us), moved
+
+
+def _look_again_us(breaker: Breaker, policy: BreakerPolicy, now_us: int) -> int:
+    """When to look whether a breaker that was opened by hand was reset: ever more rarely, the longer it has been open.
+
+    Else each step that waits over a weekend would write thousands of events.
+    """
+    return now_us + max(1_000 * policy.cooldown_ms, (now_us - breaker.since_us) // 4)
+
+
+def _why_held(breaker: Breaker) -> str:
+    if breaker.state == "half_open":
+        return "its breaker is half-open: it is being tried with a few calls"
+    return f"its breaker is open: {breaker.reason}"
 
 
 def _is_good(gate: Gate, policy: GatePolicy, grant: Grant) -> bool:
@@ -190,10 +203,6 @@ def _booked(at_us: int, now_us: int) -> Verdict:
     if at_us <= now_us + SOON_US:
         return Verdict(now_us)
     return Verdict(at_us, "rate", "its rate is taken up until then", at_us)
-
-
-def _named(breaker: Breaker) -> str:
-    return breaker.state.replace("_", "-")
 
 
 def withdraw(gate: Gate, policy: GatePolicy, key: str) -> None:
