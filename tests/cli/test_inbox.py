@@ -321,3 +321,51 @@ def test_what_is_overdue_takes_the_declared_way_at_resume(desk):
     assert (ended.code, ended.runs[0]["context"]["first"]) == (0, 0)
     assert desk.json("explain", run_id, "first")["origins"][0]["agent"] == "default"
     assert "nobody has answered in time; the default is taken" in desk.run("replay", run_id).out
+
+
+PAYING = """
+
+def pay(payload, idempotency_key):
+    raise OSError("the line broke")
+
+async def buy(job):
+    return il.Reply(writes={"first": 1}, effects=[il.Effect("pay", {"usd": 5})])
+"""
+
+
+def unsure(desk, on_unknown="ask"):
+    """A run of which nobody knows whether it has paid; its id."""
+    (desk.folder / "team.yaml").write_text(f"""\
+effects:
+  pay: {{use: "agents:pay", on_unknown: {on_unknown}}}
+agents:
+  one: {{allowed_actions: [buy, pay], context_access: [text], write_permissions: [first], use: "agents:buy"}}
+plan:
+  - {{id: work, agent: one, action: buy}}
+""")
+    agents = desk.folder / "agents.py"
+    agents.write_text(agents.read_text() + PAYING)
+    return desk.run("run", ".", "--input", desk.write("in.jsonl", "x"), "--json").runs[0]["run_id"]
+
+
+def test_what_became_of_an_effect_is_shown_with_its_choices_and_answered(desk):
+    unsure(desk)
+    shown = desk.json("inbox", "show", "last")
+    assert (shown["allowed"], shown["choices"][0]) == (["answer", "reject"], "it was performed")
+    assert shown["call"]["attempt"] == 1
+    out = desk.run("inbox", "show", "last").out
+    assert "nobody knows whether its effect pay was performed" in out
+    assert "--set" not in out
+    assert desk.run("inbox", "answer", "last", "--set", "first=2").code == 2
+
+    ended = desk.run("inbox", "answer", "last", "it was performed", "--json")
+    assert ended.code == 0, ended.err
+
+
+def test_a_fork_that_asks_before_it_calls_anybody_is_shown(desk):
+    unsure(desk, on_unknown="fail")
+    forked = desk.run("dlq", "redrive", "last", "--set", "text=other", "--json")
+    assert forked.code == 3, forked.err
+    shown = desk.json("inbox", "show", "last")
+    assert (shown["step"], shown["attempt"], shown["allowed"]) == ("work", 0, ["answer", "reject"])
+    assert desk.run("inbox", "show", "last").code == 0

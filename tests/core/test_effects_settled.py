@@ -1,16 +1,18 @@
 """Effects and people: what one says of an effect that is unknown, and what a step that is tried again performs."""
 
 import pytest
+from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.core.effects import GIVE_UP, NOT_PERFORMED, PERFORMED
-from interlock.core.job import Question, Reply, Usage
+from interlock.core.job import Effect, Question, Reply, Usage
+from interlock.core.redrive import taken_over
 from interlock.core.settlement import overdue
 
-from .test_effects import acting, asks, standing, wants
-from .test_redrive import reopen
+from .test_effects import RULES, acting, asks, standing, wants
+from .test_redrive import fork, reopen
 from .test_settlement import decide
-from .transcripts import step
+from .transcripts import Transcript, step
 
 
 def unsure(*more, **given):
@@ -222,3 +224,96 @@ def test_an_agent_that_is_tried_again_may_have_performed_what_had_failed_for_goo
     run.start("a")
 
     assert asks(run, "mail", attempt=2) == ["perform k of a #2"]
+
+
+# --- in a fork ---
+
+
+def outlived():
+    """`a` has committed and mailed, and died of its next effect; `b` came after it all the same."""
+    run = acting(step("a", on_dead="continue"), step("b", needs=["a"]))
+    run.reply("a", wants("mail", "pay", "file", x=1))
+    run.begin_effect("a", "mail")
+    run.done("a", "mail", {"sent": 1})
+    run.begin_effect("a", "pay")
+    run.not_done("a", "pay", retryable=False)
+    run.reply("b", y=1)
+    assert run.machine.status == "succeeded"
+    return run
+
+
+def test_a_fork_calls_the_agent_again_and_performs_only_what_was_not_done():
+    other, said = fork(outlived())
+
+    assert said == ["call ann for a #1"]
+    assert other.context == {}, "the commit of a step that is tried again is not shared"
+    assert other.reply("a", wants("mail", "pay", x=1)) == ["perform pay of a #1"]
+    other.begin_effect("a", "pay")
+    assert other.done("a", "pay") == ["call ann for b #1"]
+    entry = other.machine.ledger.entry(1, "mail")
+    assert (entry.standing, bytes(entry.result), entry.run_id) == ("done", b'{"sent":1}', "run")
+    assert other.fold().state == other.machine.state
+
+
+def test_in_a_fork_a_key_that_is_done_is_not_used_for_something_else():
+    other, _ = fork(outlived())
+
+    assert other.reply("a", Reply(effects=[Effect("mail", {"for": "eve"})]))[0].startswith("buried a: ")
+    assert "mail" in other.machine.reasons[1]
+
+
+def test_what_comes_after_knows_what_it_has_done_in_the_origin_and_in_its_origin():
+    run = acting(step("a", on_dead="continue"), step("b", needs=["a"]))
+    run.refuse("a")
+    run.reply("b", wants("mail", y=1))
+    run.begin_effect("b", "mail")
+    run.done("b", "mail")
+    other, _ = fork(run)
+    other.refuse("a")
+    assert other.reply("b", wants("mail", y=1)) == ["succeeded"]
+
+    third, _ = fork(other)
+    third.reply("a", x=1)
+    assert third.reply("b", wants("mail", y=1)) == ["succeeded"]
+
+
+@pytest.mark.parametrize(("effect", "then"), [("file", "a asks about file: "), ("mail", "call ann for a #1")])
+def test_what_is_unknown_stays_unknown_in_a_fork(effect, then):
+    run = acting(step("a", on_dead="continue"), step("b", needs=["a"]))
+    run.reply("a", wants(effect))
+    for _ in range(RULES[effect].retries + 1):
+        run.begin_effect("a", effect)
+        run.unknown("a", effect)
+    run.reply("b", y=1)
+
+    other, said = fork(run)
+    assert said[0].startswith(then)
+    if effect == "file":
+        assert decide(other, "a", "answer", text=PERFORMED) == ["call ann for a #1"]
+        assert other.reply("a", wants("file", x=1)) == ["call ann for b #1"]
+    else:
+        assert other.reply("a", wants("mail", x=1)) == ["perform mail of a #1"]
+
+
+def test_items_find_what_was_done_for_them_once_there_are_any():
+    run = acting(
+        step("a", writes=["q"]),
+        step("b", needs=["a"], for_each="q", writes=["y.{index}"]),
+        step("c", writes=["c"]),
+    )
+    run.reply("a", Reply(ask=Question("Really?")))
+    decide(run, "a", "write", writes={"q": [1, 2]})
+    run.reply("b-0", Reply(writes={"y.0": 1}, effects=wants("mail").effects))
+    run.begin_effect("b-0", "mail")
+    run.done("b-0", "mail")
+    events = [e.decode(told) for told in run.journal]
+    facts = taken_over(run.machine, "run", events, ["a"], 90_000_000)
+    assert [(type(fact), fact.step) for fact in facts] == [(e.StepShared, "a"), (e.EffectShared, "b-0")]
+
+    other = Transcript(*run.rules.plan.declared, roles=run.rules.roles, effects=RULES)
+    inherited = other.say(e.RunStarted(90_000_000, Raw(b"{}"), "team", "plan"), facts[1])
+    assert taken_over(other.machine, "other", [], ["a"], 95_000_000)[0].run_id == "run"
+    assert inherited == ["call ann for a #1", "call ann for c #1"]
+    other.reply("a", q=[1])
+    assert other.reply("b-0", Reply(writes={"y.0": 1}, effects=wants("mail").effects)) == []
+    assert other.states["b-0"] == "committed"

@@ -211,6 +211,20 @@ GOLDEN = [
         ),
     ),
     (
+        e.EffectShared(16, "a", "pay", "p 1", Raw(b"1"), "run", Raw(b"7")),
+        (
+            b'{"t":"effect_shared","at_us":16,"step":"a","effect":"pay","key":"p 1","payload":1,"run_id":"run",'
+            b'"result":7}'
+        ),
+    ),
+    (
+        e.EffectShared(16, "a", "pay", "p 1", Raw(b"1"), "run", reason="timed out"),
+        (
+            b'{"t":"effect_shared","at_us":16,"step":"a","effect":"pay","key":"p 1","payload":1,"run_id":"run",'
+            b'"reason":"timed out"}'
+        ),
+    ),
+    (
         e.RunReopened(16, ("a",), "person:eve"),
         b'{"t":"run_reopened","at_us":16,"steps":["a"],"by":"person:eve"}',
     ),

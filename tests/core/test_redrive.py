@@ -220,11 +220,13 @@ def fork(run, *changes):
     """A run that shares with this one what doesn't come after its dead steps."""
     dead = dead_steps(run.machine)
     events = [e.decode(told) for told in run.journal]
-    facts = taken_over(run.machine, events, dead, 90_000_000)
+    facts = taken_over(run.machine, "run", events, dead, 90_000_000)
     request = Raw(values.encode(run.request))
     for path, value in changes:
         request = change(run.machine, request, facts, dead[0], path, value)
-    other = Transcript(*run.rules.plan.declared, roles=run.rules.roles, reducers=run.rules.sharing.reducers)
+    other = Transcript(
+        *run.rules.plan.declared, roles=run.rules.roles, reducers=run.rules.sharing.reducers, effects=run.rules.effects
+    )
     origin = e.Origin("run", tuple(dead), "ann", "", tuple(path for path, _ in changes))
     return other, other.say(e.RunStarted(90_000_000, request, "team", "plan", origin=origin), *facts)
 
@@ -270,7 +272,7 @@ def test_a_fork_shares_what_does_not_come_after_a_dead_step():
 def fork_of_a_fork(run):
     """As if its `b` had died as well."""
     events = [e.decode(told) for told in run.journal]
-    facts = taken_over(run.machine, events, ["b"], 95_000_000)
+    facts = taken_over(run.machine, "run", events, ["b"], 95_000_000)
     other = Transcript(*run.rules.plan.declared, roles=run.rules.roles)
     request = Raw(values.encode({"q": {"x": 1}, "list": ["i", "j"]}))
     return other, other.say(e.RunStarted(95_000_000, request, "team", "plan"), *facts)

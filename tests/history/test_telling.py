@@ -18,6 +18,14 @@ TOLD = [
         "started as a fork of r by ann for s, with q.x changed: enough",
     ),
     (e.StepShared(0, "s", 1, "ann"), "taken over from the run that this is a fork of: wrote nothing"),
+    (
+        e.EffectShared(0, "s", "pay", "k", msgspec.Raw(b"1"), "r"),
+        "effect pay (k) was done in run r: it is not done again",
+    ),
+    (
+        e.EffectShared(0, "s", "pay", "pay", msgspec.Raw(b"1"), "r", reason="timed out"),
+        "effect pay is unknown from run r: timed out",
+    ),
     (e.AttemptStarted(0, "s", 2, "ann", "v"), "ann called, attempt 2"),
     (
         e.CallHeld(0, "s", "ann", "rate", "its rate is taken up until then", 9),

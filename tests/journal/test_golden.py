@@ -54,6 +54,7 @@ DEFAULTS = {
     "effect_failed": {"retryable": True},
     "effect_became_unknown": {"lost": False},
     "run_cancelled": {"reason": ""},
+    "effect_shared": {"result": b"null", "flaw": "", "reason": ""},
     "step_shared": {"writes": {}, "deletes": (), "reads": (), "changed": ()},
     "step_buried": {"agent": "", "attempts": 0},
     "run_finished": {"reason": ""},

@@ -504,6 +504,29 @@ def forked() -> Told:
     return told
 
 
+def inherited() -> Told:
+    """A fork that knows effects of its origin: two done, one that a person settles; and a step tried again in place."""
+    team = il.Team(
+        [il.Agent("ann", scope=il.Scope(["act", "mail", "pay"], ["*"], ["a"]))],
+        il.Plan([step("one", writes=["a.one"]), step("two", needs=["one"], writes=["a.two"])]),
+        effects={"mail": "outside:mail", "pay": {"use": "outside:pay", "retries": 0}},
+    )
+    shared = [
+        e.EffectShared(START_US, "one", "mail", "mail", Raw(b"1"), "golden", Raw(b"7")),
+        e.EffectShared(START_US, "one", "mail", "m 2", Raw(b"1"), "golden", flaw="the result is no JSON"),
+        e.EffectShared(START_US, "one", "pay", "pay", Raw(b"2"), "golden", reason="timed out"),
+    ]
+    told = Told(team, {}, origin=e.Origin("golden", ("one",), "person:eve"), shared=shared)
+    told.say(e.QuestionAnswered(told.tick(), "one", 0, "person:eve", "answer", "it was not: perform it"))
+    told.does("one", lambda _: il.Reply(writes={"a.one": 1}, effects=[il.Effect("mail", 1), il.Effect("pay", 2)]))
+    told.performs("one", "pay", lambda at_us: e.EffectFailed(at_us, "one", "pay", "declined", retryable=False))
+    told.say(e.RunReopened(told.tick(), ("one",), "person:eve"))
+    told.performs("one", "pay", lambda at_us: e.EffectBecameUnknown(at_us, "one", "pay", "timed out"))
+    told.say(e.QuestionAnswered(told.tick(), "one", 1, "person:eve", "answer", "it was performed"))
+    told.does("two", lambda job: {"a.two": job.attempt})
+    return told
+
+
 RUNS = (
     chain,
     wide,
@@ -524,6 +547,7 @@ RUNS = (
     reopened,
     forked,
     effects,
+    inherited,
 )
 
 

@@ -134,7 +134,10 @@ def shown(settings: Settings, name: str, *, json: bool) -> int:
 def _opened(name: str, waiting: WaitingQuestion, run: Record) -> Open:
     machine = run.folded()
     asked = machine.questions[machine.number[waiting.step]]
-    return Open(name, waiting, run, asked, history.handed(run, waiting.step, waiting.attempt), asked.verbs)
+    step, attempt = waiting.step, waiting.attempt
+    # A fork may ask about an effect of its origin before it calls anybody.
+    call = history.handed(run, step, attempt) if attempt else history.to_be_handed(run, step)
+    return Open(name, waiting, run, asked, call, asked.verbs)
 
 
 async def _find(journal: Journal, name: str) -> WaitingQuestion:

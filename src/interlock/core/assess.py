@@ -335,7 +335,9 @@ def _take_effects(effects: Any, duty: Duty, limits: Limits, begun: Mapping[str, 
         before = begun.get(wanted.key)
         if wanted.key in taken:
             submission.refuse("effect", f"two effects have the key {wanted.key}; give each a key of its own")
-        elif before is not None and before.tries and not before.is_same(wanted.effect, wanted.payload):
+        elif (
+            before is not None and before.standing != "requested" and not before.is_same(wanted.effect, wanted.payload)
+        ):
             message = f"the effect with the key {wanted.key} was begun before, with another payload; take another key"
             submission.refuse("effect", message)
         taken[wanted.key] = wanted

@@ -71,7 +71,8 @@ class Entry(msgspec.Struct):
     wanted: somebody waits for it: its step has committed, or the attempt that asked for it goes on. retryable: a
     further try may help. due_us: when that may begin, wait_ms after the last one. reason: why it failed or is unknown.
     doubtful: of some try it isn't known what it did. forgiven: tries that count no more, since a person has it tried
-    again; renewed: a person has, so that one is asked even where its rule is to fail.
+    again; renewed: a person has, so that one is asked even where its rule is to fail. run_id: of the run that asked for
+    it first, where a fork has taken it over.
     """
 
     effect: str
@@ -88,6 +89,7 @@ class Entry(msgspec.Struct):
     doubtful: bool = False
     forgiven: int = 0
     renewed: bool = False
+    run_id: str = ""
     due_us: int = 0
     wait_ms: int = 0
 
@@ -182,6 +184,14 @@ class EffectLedger(msgspec.Struct):
         return next(stuck, None)
 
     # --- what becomes of them ---
+
+    def take_over(self, n: int, event: e.EffectShared) -> None:
+        """An effect of the run that this one is a fork of."""
+        entry = Entry(event.effect, event.key, event.payload, "done", result=event.result, flaw=event.flaw)
+        entry.wanted, entry.renewed, entry.run_id = False, True, event.run_id
+        if event.reason:
+            entry.standing, entry.doubtful, entry.reason = "unknown", True, event.reason
+        self.entries.setdefault(n, {})[event.key] = entry
 
     def apply(self, n: int, event: EffectEvent) -> Entry:
         """Fold a fact about an effect of a step; returns its entry."""

@@ -312,6 +312,22 @@ class StepShared(Event, frozen=True, tag="step_shared"):
     changed: tuple[str, ...] = ()
 
 
+class EffectShared(Event, frozen=True, tag="effect_shared"):
+    """What became of an effect in the run that this one is a fork of; what is done there is not done again here.
+
+    run_id: in which run it was asked for first. reason: why nobody knows whether it was performed; "" where it was.
+    """
+
+    step: str
+    effect: str
+    key: str
+    payload: Raw
+    run_id: str
+    result: Raw = NULL
+    flaw: str = ""
+    reason: str = ""
+
+
 class StepBuried(Event, frozen=True, tag="step_buried"):
     """A step was given up: it is a dead letter. agent: whose step it is; attempts: how many it had."""
 
@@ -378,6 +394,7 @@ AnyEvent = (
     | StepExpanded
     | StepSkipped
     | StepShared
+    | EffectShared
     | StepBuried
     | RunParked
     | RunCancelled

@@ -82,6 +82,8 @@ class Machine:
         self._told_effects: set[tuple[int, str]] = set()
         # Steps that have committed, and had effects left to perform then: their agent is not called again.
         self._performed: set[int] = set()
+        # What a fork has taken over for items that there aren't yet.
+        self.shared_effects: dict[str, list[e.EffectShared]] = {}
         self._open = count - 1
         self._busy = 0
         self._calls = self._tokens = 0
@@ -149,6 +151,8 @@ class Machine:
                 self._step_expanded(event)
             case e.StepShared():
                 self._step_shared(event)
+            case e.EffectShared():
+                self._effect_shared(event)
             case e.StepBuried():
                 self._end(self.number[event.step], "dead", event.reason)
             case e.QuestionAsked():
@@ -398,6 +402,13 @@ class Machine:
 
     # --- effects ---
 
+    def _effect_shared(self, event: e.EffectShared) -> None:
+        n = self.number.get(event.step)
+        if n is None:
+            self.shared_effects.setdefault(event.step, []).append(event)
+        else:
+            self.ledger.take_over(n, event)
+
     def _effect_told(self, event: EffectEvent) -> None:
         n = self.number[event.step]
         entry = self.ledger.apply(n, event)
@@ -510,6 +521,8 @@ class Machine:
             counters.append(0)
         self._duty.append(self.rules.duties[group][0])
         self._open += 1
+        for event in self.shared_effects.pop(item_id, ()):
+            self.ledger.take_over(n, event)
         self._move(n, "ready")
 
     def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
@@ -641,16 +654,16 @@ class Machine:
             return c.AskPerson(self.step_id(n), self.attempts[n], self.reasons[n], escalation.deadline_ms)
         if n in self._given_up:
             return self._burial(n, self.reasons[n])
-        if n in self.ledger.entries:
-            stuck = self.ledger.first_open(n) if self.state[n] == "performing" else self.ledger.blocker(n)
-            if stuck is not None:
-                return self._stuck(n, stuck)
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
             if step.when is not None and not holds(step.when, self.bank, self.plan.ancestors[n]):
                 return c.SkipStep(step.id, f"its condition did not hold: {step.when}{self._found(n, step.when.path)}")
             if step.for_each is not None:
                 return self._expansion(n, step.for_each)
+        if n in self.ledger.entries:
+            stuck = self.ledger.first_open(n) if self.state[n] == "performing" else self.ledger.blocker(n)
+            if stuck is not None:
+                return self._stuck(n, stuck)
         duty = self._duty[n]
         return c.CallAgent(n, self.step_id(n), duty.agent, self._next_attempt(n), duty.policy.timeout_ms)
 

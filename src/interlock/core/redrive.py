@@ -1,6 +1,6 @@
 """Trying dead steps again: which they are, whether their own run can go on with them, and what a fork shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -52,10 +52,10 @@ Facts = list[e.AnyEvent]
 BY_DEADLINE = "default"
 
 
-def taken_over(machine: Machine, events: Sequence[e.AnyEvent], steps: Sequence[str], at_us: int) -> Facts:
+def taken_over(machine: Machine, run_id: str, events: Sequence[e.AnyEvent], steps: Sequence[str], at_us: int) -> Facts:
     """What a fork shares with its origin: all that was done there, but for what comes after the steps tried again.
 
-    machine: that of the origin.
+    Of those it shares the effects, lest they are performed again. machine, run_id: of the origin.
     """
     plan, after = machine.plan, 0
     for step in steps:
@@ -70,7 +70,7 @@ def taken_over(machine: Machine, events: Sequence[e.AnyEvent], steps: Sequence[s
         match event:
             case e.AttemptStarted():
                 agents[step] = event.agent
-            case e.AttemptCommitted():
+            case e.AttemptCommitted() if machine.state[machine.number[step]] == "committed":
                 told = (event.attempt, agents[step], event.writes, event.deletes, event.reads)
                 fact = e.StepShared(at_us, step, *told)
             case e.QuestionAnswered() if AFTER_DECISION[event.decision] == "committed":
@@ -84,7 +84,21 @@ def taken_over(machine: Machine, events: Sequence[e.AnyEvent], steps: Sequence[s
         if fact is not None:
             facts.pop((type(fact), step), None)
             facts[type(fact), step] = fact
-    return [*facts.values()]
+    return [*facts.values(), *_effects(machine, run_id, {step for kind, step in facts if kind is e.StepShared}, at_us)]
+
+
+def _effects(machine: Machine, run_id: str, shared: Collection[str], at_us: int) -> Iterator[e.EffectShared]:
+    """What became of the effects of steps that are not shared, where they were performed or may have been."""
+    for n, mine in machine.ledger.entries.items():
+        step = machine.step_id(n)
+        for entry in mine.values() if step not in shared else ():
+            if entry.standing != "done" and not entry.doubtful and entry.standing != "unknown":
+                continue
+            said = (entry.result, entry.flaw) if entry.standing == "done" else (e.NULL, "", entry.reason)
+            first = entry.run_id or run_id
+            yield e.EffectShared(at_us, step, entry.effect, entry.key, entry.payload, first, *said)
+    for waiting in machine.shared_effects.values():
+        yield from (msgspec.structs.replace(event, at_us=at_us) for event in waiting)
 
 
 def change(machine: Machine, request: Raw, facts: Facts, step: str, path: str, value: Any) -> Raw:

@@ -420,7 +420,7 @@ class Driver:
 
     def _perform(self, command: PerformEffect) -> None:
         entry = self.machine.ledger.entry(command.number, command.key)
-        key = effect_key(self._run_id, command.step, command.key)
+        key = effect_key(entry.run_id or self._run_id, command.step, command.key)
         by = self._asking.performer(command.number, command.key)
         self._performances.begin(command, by, decode(entry.payload), key, self._context.copy())
 

@@ -347,7 +347,7 @@ class Engine:
             message = f"run {row.run_id} is not over, and can't go on with {step}: {obstacle(machine, [step])}"
             raise InputError(message or "", fix="let it end first: interlock resume")
         events, now, dead = await self.journal.load(row.run_id), self._now_us(), dead_steps(machine)
-        facts = taken_over(machine, events, dead, now)
+        facts = taken_over(machine, row.run_id, events, dead, now)
         first = events[0]
         assert isinstance(first, e.RunStarted)
         request = first.request

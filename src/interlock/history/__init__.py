@@ -13,7 +13,7 @@ from .figures import AgentFigures, Figures
 from .letter import Letter, letter, to_redrive_elsewhere
 from .lineage import Lineage, Origin, lineage
 from .record import Record
-from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay
+from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay, to_be_handed
 from .spread import Spread
 from .standing import BudgetStanding, RateStanding, Standing, standing
 from .story import (
@@ -73,6 +73,7 @@ __all__ = [
     "standing",
     "story",
     "timestamp",
+    "to_be_handed",
     "to_redrive_elsewhere",
     "visible",
     "why_held",

@@ -237,6 +237,16 @@ def handed(record: Record, step: str, attempt: int | None = None) -> Handed:
     return Handed(seq, job, view, started.view, telling.fold(started).mismatches, attempts(events)[place], same)
 
 
+def to_be_handed(record: Record, step: str) -> Handed:
+    """What a step that was never called would be handed now."""
+    machine, last = record.folded(), record.events[-1]
+    agent = machine.duty(machine.number[step]).agent
+    job = _job(record.run_id, machine, e.AttemptStarted(last.at_us, step, 1, agent, ""))
+    view = dict[str, Any](job.view.to_dict())  # type: ignore[attr-defined]
+    attempt = Attempt(step=step, attempt=0, agent=agent, view="", at_us=last.at_us)
+    return Handed(len(record.events) - 1, job, view, "", (), attempt, 0)
+
+
 def _job(run_id: str, machine: Machine, started: e.AttemptStarted) -> Job:
     """The job as the engine made it, from the machine as it was then."""
     n = machine.number[started.step]

@@ -66,6 +66,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return f"became {_items(event)}"
         case e.StepSkipped():
             return f"skipped: {event.reason}"
+        case e.EffectShared():
+            return _taken_over(event)
         case e.StepShared():
             return f"taken over from the run that this is a fork of: wrote {some([*event.writes]) or 'nothing'}"
         case e.StepBuried():
@@ -142,8 +144,14 @@ def _asked_for(effects: Sequence[e.EffectWanted]) -> str:
     return f"; effects: {some([_named(effect) for effect in effects])}" if effects else ""
 
 
-def _named(effect: e.EffectWanted | e.EffectRequested | e.EffectStarted) -> str:
+def _named(effect: e.EffectWanted | e.EffectRequested | e.EffectStarted | e.EffectShared) -> str:
     return effect.effect if effect.key == effect.effect else f"{effect.effect} ({effect.key})"
+
+
+def _taken_over(event: e.EffectShared) -> str:
+    if event.reason:
+        return f"effect {_named(event)} is unknown from run {event.run_id}: {event.reason}"
+    return f"effect {_named(event)} was done in run {event.run_id}: it is not done again"
 
 
 def _items(event: e.StepExpanded) -> str:

@@ -213,6 +213,10 @@ class Account:
                 self._step_expanded(event)
             case e.StepSkipped():
                 self._step_skipped(event)
+            case e.EffectShared():
+                forked = isinstance(self.events[0], e.RunStarted) and self.events[0].origin is not None
+                self.require("shared", forked and not self.calls, f"{event.key} is taken over, but not into a fork")
+                self.effects.shared(event)
             case e.StepShared():
                 self._step_shared(event)
             case e.StepBuried():
@@ -394,7 +398,10 @@ class Account:
             self._charge(event)
             return
         one, stuck = self._step(event.step), self._stuck(event.step)
-        self.require("once", one.state in {"performing", "ready"}, f"{event.step} asks although it is {one.state}")
+        if one.state == "waiting":
+            self._require_turn(event.step, "asked about")
+        idle = one.state in {"performing", "ready", "waiting"}
+        self.require("once", idle, f"{event.step} asks although it is {one.state}")
         asks = any(effect.key == event.effect and self.effects.asks(effect) for effect in stuck)
         self.require("effects_unknown", asks, f"{event.step} asks a person about {event.effect}")
         one.state = "escalated"

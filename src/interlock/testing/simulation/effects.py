@@ -22,7 +22,8 @@ class EffectAccount:
     ended: how its last try did, as the name of an event. payloads: all that were asked for under its key; the last one
     counts. performed: how often its function was called, completed: how often it did what it is for, refused: how often
     it said that it did nothing; failed: how often that is told. forgiven: how many of those begun count no more, since
-    a person has it tried again; renewed: a person has.
+    a person has it tried again; renewed: a person has. origin: the run that asked for it first, where this one is
+    a fork.
     """
 
     def __init__(self, effect: str, key: str, payload: bytes) -> None:
@@ -31,7 +32,7 @@ class EffectAccount:
         self.begun = self.lost = self.performed = self.completed = self.refused = self.failed = 0
         self.forgiven = 0
         self.open = self.done = self.retryable = self.renewed = False
-        self.ended = ""
+        self.ended = self.origin = ""
         self.not_before_us = 0
 
 
@@ -56,7 +57,7 @@ class EffectsAccount:
         """A step asks for an effect."""
         self._require("effects", effect in allowed, f"{step} has {effect}, which its agent may not ask for")
         payload, before = bytes(raw), self.known.get((step, key))
-        if before is None or not before.begun:
+        if before is None or not (before.begun or before.origin):
             self.known[step, key] = EffectAccount(effect, key, payload)
         elif (before.effect, before.payloads[-1]) != (effect, payload):
             before.effect, before.done = effect, False
@@ -94,7 +95,7 @@ class EffectsAccount:
     def may_go_on(self, one: EffectAccount) -> bool:
         """Whether it may be begun, for the first time or again."""
         rule, tries = self._rules[one.effect], one.begun - one.lost - one.forgiven
-        if not one.begun:
+        if not one.begun and not one.origin:
             return True
         if tries > rule.retries or one.lost > REISSUES_MAX:
             return False
@@ -124,6 +125,16 @@ class EffectsAccount:
         if text == NOT_PERFORMED:
             self._renew(one)
 
+    def shared(self, event: e.EffectShared) -> None:
+        """A fork takes over what became of an effect."""
+        one = self.known[event.step, event.key] = EffectAccount(event.effect, event.key, bytes(event.payload))
+        one.origin, one.renewed, one.done = event.run_id, True, not event.reason
+        one.ended = "EffectBecameUnknown" if event.reason else "EffectDone"
+
+    def is_open(self, idempotency_key: str) -> bool:
+        """Whether it is this run that has an effect performed now."""
+        return any(one.open and self._is_key(place, idempotency_key) for place, one in self.known.items())
+
     def renew(self, step: str) -> None:
         """A step is tried again."""
         for one in self.of(step):
@@ -152,7 +163,7 @@ class EffectsAccount:
         return one
 
     def _is_key(self, place: tuple[str, str], key: str) -> bool:
-        return key == f"{self._run_id}/{place[0]}/effect:{place[1]}"
+        return key == f"{self.known[place].origin or self._run_id}/{place[0]}/effect:{place[1]}"
 
     def _one(self, step: str, key: str) -> EffectAccount:
         one = self.known.get((step, key))

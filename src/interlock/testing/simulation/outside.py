@@ -38,7 +38,8 @@ class Outside:
         world = self._world
         if self._process.dead:
             return None
-        account = world.accounts[idempotency_key.partition("/")[0]]
+        first = world.accounts[idempotency_key.partition("/")[0]]
+        account = next((one for one in world.accounts.values() if one.effects.is_open(idempotency_key)), first)
         try:
             one = account.effects.performed(self._name, payload, idempotency_key)
         except Broken as broken:

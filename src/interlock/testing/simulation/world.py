@@ -355,10 +355,18 @@ class World:
         origin.forks += 1
         wrong = origin.why_not_reopened(told.steps)
         origin.require("redrive", wrong, f"it is forked for {told.steps}, although it could go on")
-        commits = [event for event in origin.events if isinstance(event, e.AttemptCommitted)]
+        over = {name for name, one in origin.steps.items() if one.state == "committed"}
+        commits = [event for event in origin.events if isinstance(event, e.AttemptCommitted) and event.step in over]
         meant = {event.step: event for event in commits if not origin.comes_after(event.step, told.steps)}
         found = {event.step: event for event in events if isinstance(event, e.StepShared)}
         origin.require_same("redrive", "what a fork takes over", _written(found), _written(meant))
+        effects = [event for event in events if isinstance(event, e.EffectShared)]
+        known = {place: one for place, one in origin.effects.known.items() if place[0] not in found}
+        done = {place for place, one in known.items() if one.done}
+        told_done = {(event.step, event.key) for event in effects if not event.reason}
+        origin.require_same("redrive", "the effects that a fork knows to be done", told_done, done)
+        unsure = {place for place, one in known.items() if one.open or one.ended in {"EffectBecameUnknown", "conflict"}}
+        origin.require("redrive", unsure - done <= {(event.step, event.key) for event in effects}, "it forgets effects")
 
     def _check_replay(self, account: Account) -> None:
         self._folded += len(account.events)
