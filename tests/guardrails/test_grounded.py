@@ -163,6 +163,21 @@ def test_kinds_paths_and_ignored_texts_narrow_it():
     assert findings(text, guardrail=Grounded(paths=("refund.*",))) == []
 
 
+@pytest.mark.parametrize(
+    "day", ["March 0", "0 March 2026", "March 90, 2026", "the 32nd of March", "Mar. 0", "May 99", "90 june 2026"]
+)
+def test_a_day_that_no_calendar_has_is_no_count(day):
+    [finding] = findings(f"It was ordered on {day}.")
+    assert finding.startswith("the date ")
+    assert findings(f"It was ordered on {day}.", {"note": f"On {day}."}) == []
+
+
+def test_a_number_before_a_verb_is_no_day():
+    assert findings("Up to 45 may apply.", {"limit": 45}) == []
+    assert findings("Up to 46 may apply.", {"limit": 45}) != []
+    assert findings("Up to 0 may apply.", {"limit": 45}) == []
+
+
 def test_counts_in_prose_are_not_looked_for_up_to_a_bound():
     assert findings("We sent 11 parcels.") != []
     assert findings("We sent 11 parcels.", guardrail=Grounded(count_max=12)) == []

@@ -59,6 +59,7 @@ _MONTHS = {
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1
     )
 }
+_VERBS = frozenset({"may", "march", "mar"})
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "k": 3}
 
 _MONTH = (
@@ -257,11 +258,14 @@ def _iso(match: re.Match[str]) -> Iterator[Fact]:
 
 
 def _named(match: re.Match[str]) -> Iterator[Fact]:
-    month = _MONTHS[(match["month"] or match["month2"])[:3].lower()]
-    year = match["year"] or match["year2"]
-    reading = _date(int(year) if year else None, month, int(match["day"] or match["day2"]))
-    if reading:
-        yield Fact("date", match[0].strip(" ,."), (reading,))
+    name, day = match["month"] or match["month2"], match["day"] or match["day2"]
+    month, year = _MONTHS[name[:3].lower()], match["year"] or match["year2"]
+    reading = _date(int(year) if year else None, month, int(day))
+    if reading is None and name in _VERBS:
+        yield Fact("number", day, readings(day))
+    else:
+        # A day that no calendar has is one all the same: nobody was shown it.
+        yield Fact("date", match[0].strip(" ,."), (reading or f"{year or '-'}-{month:02}-{int(day):02}",))
 
 
 def _month_of_year(match: re.Match[str]) -> Iterator[Fact]:
