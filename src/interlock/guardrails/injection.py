@@ -1,4 +1,4 @@
-"""`injection`: orders to the agent that stand in its data, and that its reply obeys."""
+"""`injection`: orders to the agent that stand in its data, and that its reply obeys; or orders that it gives itself."""
 
 import re
 from collections.abc import Iterator
@@ -56,21 +56,30 @@ PHRASES = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _WORDS = re.compile(r"\w+")
+# Of what nobody sees: control characters, those that turn the direction of writing, and tags that are no flag's.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
+)
 
 
 class Injection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Refuses replies that use what stands only in a passage of the data that gives the agent orders.
 
-    phrases: further texts, in any case, that make a passage suspicious.
+    phrases: further texts, in any case, that make a passage suspicious. replies: refuse replies as well that hold such
+    a passage themselves, for whoever reads them, or characters that hide one.
     """
 
     phrases: tuple[str, ...] = ()
+    replies: bool = False
 
     name: ClassVar[str] = "injection"
     cost: ClassVar[int] = 3
 
     def check(self, draft: Draft) -> Opinion:
-        """Look for orders in the data, then for what of them is in the reply."""
+        """Look for orders in the data, then for what of them is in the reply; and for orders in the reply."""
+        handed_on = tuple(islice(self._handed_on(draft), FINDINGS_MAX)) if self.replies else ()
+        if handed_on:
+            return Opinion(0.0, handed_on)
         texts: list[str] = []
         numbers: list[float | str] = []
         collect(draft.view.unread().to_dict(), texts, numbers)
@@ -81,6 +90,19 @@ class Injection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         known = Shown(facts.BREAK.join([rest, draft.instructions]), tuple(numbers))
         findings = tuple(islice(_obeyed(draft, passages, known), FINDINGS_MAX))
         return Opinion(0.0, findings) if findings else FINE
+
+    def _handed_on(self, draft: Draft) -> Iterator[Finding]:
+        """The orders that the reply gives to whoever reads it."""
+        for path, value in ((p, v) for write, v in draft.writes.items() for p, v in leaves(v, write)):
+            if not isinstance(value, str):
+                continue
+            text = value[:REPLY_CHARS_MAX]
+            if _HIDDEN.search(text):
+                yield Finding("injection", "it holds characters that nobody sees: leave them out", path)
+            text = facts.plain(text)
+            for at in sorted(self._suspicious(text))[:1]:
+                order = cut_short(text[at:].strip(), EXCERPT_CHARS_MAX)
+                yield Finding("injection", f'it gives orders to whoever reads it ("{order}"): leave them out', path)
 
     def _split(self, text: str) -> tuple[list[str], str]:
         """The passages that give orders, and all the rest."""
