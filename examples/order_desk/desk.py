@@ -7,6 +7,7 @@ from pathlib import Path
 import interlock as il
 
 ORDERS = {order["id"]: order for order in json.loads(Path(__file__).with_name("orders.json").read_text("utf-8"))}
+NUMBER = r"\bA-\d{4}\b"
 WISHES = {
     "refund": r"refund|money back|broken|damaged|return",
     "cancel": r"cancel|changed my mind|don't want",
@@ -18,7 +19,7 @@ REFUND_DAYS_MAX = 30
 async def understand(job: il.Job) -> dict:
     """What the customer wants, and of which order."""
     message = job.view["request.message"]
-    number = re.search(r"A-\d{4}", message)
+    number = re.search(NUMBER, message) or re.search(NUMBER, job.answer)
     if number is None:
         return il.Reply(ask=il.Question("Which order is this about?"))
     wish = next((wish for wish, words in WISHES.items() if re.search(words, message, re.IGNORECASE)), "status")
@@ -53,20 +54,24 @@ async def answer(job: il.Job) -> dict:
     """The answer, in a friendly tone."""
     order, decision = job.view["order"], job.view["decision"]
     items = " and ".join(item["name"] for item in order["items"])
-    ends = {
+    text = f"Dear {order['customer']}, thank you for asking about order {order['id']} of {order['date']} ({items})."
+    return {"reply.text": f"{text} {closing(order, decision)}"}
+
+
+def closing(order, decision):
+    """What the house says about a decision, word for word."""
+    return {
         "refunded": f"We refund you ${decision['amount']:.2f} for it.",
         "cancelled": f"It is cancelled, and ${decision['amount']:.2f} are on their way back to you.",
         "declined": "We are sorry that we can't do this for you any more.",
         "informed": f"It is {order['status']}.",
-    }
-    text = f"Dear {order['customer']}, thank you for asking about order {order['id']} of {order['date']} ({items}). "
-    return {"reply.text": text + ends[decision["outcome"]]}
+    }[decision["outcome"]]
 
 
 async def fill_in(job: il.Job) -> dict:
     """The answer as a form letter."""
     order, decision = job.view["order"], job.view["decision"]
-    return {"reply.text": f"Order {order['id']}: {decision['outcome']}, ${decision['amount']:.2f}."}
+    return {"reply.text": f"Order {order['id']}. {closing(order, decision)}"}
 
 
 # --- guardrails ---
@@ -86,9 +91,10 @@ def by_the_rules(draft):
 
 
 def complete(draft):
-    """The answer names the order, and the amount where one is paid."""
-    text, order, decision = draft.writes["reply.text"], draft.view["order"], draft.view["decision"]
-    missing = [f"the order {order['id']}"] if order["id"] not in text else []
-    if decision["amount"] and f"{decision['amount']:.2f}" not in text:
-        missing.append(f"the amount {decision['amount']:.2f}")
+    """The answer names the order, and says the decision in the words of the house."""
+    text, order = draft.writes["reply.text"], draft.view["order"]
+    sentence = closing(order, draft.view["decision"])
+    missing = [] if re.search(rf"\b{order['id']}\b", text) else [f"the order {order['id']}"]
+    if sentence not in text:
+        missing.append(f'word for word: "{sentence}"')
     return [f"say {what}" for what in missing]
