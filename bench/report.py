@@ -9,9 +9,11 @@ VERDICTS = {True: "ok", False: "SHORT", None: ""}
 
 
 def table(results: Sequence[Result]) -> str:
-    """All figures, a line each; below, what could not be measured."""
+    """All figures, a line each; below, what could not be measured. A column that nothing stands in is left out."""
     rows = [HEADER, *(_row(result, figure) for result in results for figure in result.figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    used = [column for column in range(len(HEADER)) if any(row[column] for row in rows[1:] or rows)]
+    rows = [tuple(row[column] for column in used) for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(used))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths).rstrip())
     notes = [f"{result.workload}: {result.note}" for result in results if result.note]

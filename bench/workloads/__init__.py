@@ -18,6 +18,8 @@ from . import (
     guardrails,
     import_size,
     many_runs,
+    plainly,
+    recovery,
     support_desk,
 )
 
@@ -36,5 +38,7 @@ WORKLOADS: dict[str, ModuleType] = {
         support_desk,
         adapter_overhead,
         grounded,
+        recovery,
+        plainly,
     )
 }

@@ -1,10 +1,15 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from interlock.core import events as e
+from interlock.testing.injection.faults import GARBAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 EDITS = ("amount", "date", "id", "name", "unit", "negation", "swap")
@@ -21,6 +26,17 @@ FIGURES = {
         *(f"{kind}: recall" for kind in EDITS),
         *(f"{kind}: precision" for kind in EDITS[:5]),
         *("false findings", "check, view unseen", "check, view seen", "check, 95th percentile"),
+    },
+    "recovery": {
+        *(f"{kind}: injected" for kind in ("garbage", "timeout", "altered_values")),
+        *(f"{kind}: through" for kind in ("timeout", *GARBAGE)),
+        *(f"unseen {kind}: through" for kind in ("wrong_label", "other_order", "negated")),
+        *("steps that are lost", "runs without an end"),
+        *("runs that succeeded", "runs that wait for a person", "runs with a dead letter"),
+        *(f"writer's breaker: {move}" for move in ("opened", "probed", "closed again")),
+    },
+    "plainly": {
+        *("false refusals", "mixed, 18%", "mixed, 18%: right", "mixed, 18%, 3x slips", "mixed, 18%, no slips"),
     },
     "adapter_overhead": {"langgraph", "llm", "autogen", "openai_agents", "swarm", "http", "command"},
 }
@@ -134,3 +150,58 @@ def test_profiles_what_runs_in_this_process(tmp_path):
 
     assert "--- event loop" in text
     assert "machine.py" in text
+
+
+def test_a_column_that_nothing_stands_in_is_left_out(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from bench.figures import Figure, Result
+    from bench.report import table
+
+    assert table([Result("w", [Figure(name="f", value=1, unit="s")])]).splitlines() == [
+        "workload  figure  result",
+        "--------  ------  ------",
+        "w         f       1 s",
+    ]
+
+
+# --- the order desk: what the bench would say if something got through, or got lost ---
+
+
+@pytest.fixture
+def recovery(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from bench.workloads import recovery
+
+    return recovery
+
+
+def test_what_gets_through_is_counted_without_asking_the_guardrails(recovery, tmp_path, monkeypatch):
+    from bench import order_desk
+    from bench.figures import Settings
+
+    bare = tmp_path / "bare"
+    shutil.copytree(order_desk.EXAMPLE, bare)
+    team = yaml.safe_load((bare / "team.yaml").read_text())
+    for agent in team["agents"].values():
+        del agent["guardrails"]
+    (bare / "team.yaml").write_text(yaml.safe_dump(team))
+    monkeypatch.setattr(order_desk, "EXAMPLE", bare)
+
+    result = recovery.measure(Settings(1, 0.02, True, tmp_path))
+
+    through = {figure.name.removesuffix(": through"): figure.value for figure in result.figures}
+    assert all(through[kind] > 0 for kind in ("altered_values", "off_topic", "injected_prompt"))
+    assert through["invented_fields"] == through["timeout"] == 0
+
+
+def test_a_step_of_which_nothing_becomes_is_lost_and_its_run_has_no_end(recovery):
+    finding = e.Finding("schema", "no")
+    refused = e.AttemptRefused(1, step="a", attempt=1, findings=(finding,))
+    failed = e.RunFinished(2, status="failed")
+    committed = e.AttemptCommitted(2, step="a", attempt=2)
+    told = {"lost": [refused, failed], "lettered": [refused, failed], "mended": [refused, committed, failed]}
+    told |= {"waits": [refused], "fine": [refused, committed, e.RunFinished(3, status="succeeded")]}
+    day = recovery.Day([], 0, {}, told, {("lettered", "a")}, {("waits", "a")}, [])
+
+    assert recovery.unaccounted(day) == (5, [("lost", "a")])
+    assert recovery.unended(day) == ["lost", "mended"]

@@ -21,7 +21,7 @@ from .reading import Example
 EXAMPLE = Example("order_desk")
 ROOT = EXAMPLE.folder.parents[1]
 LINES = EXAMPLE.lines()
-WORLDS = 300
+WORLDS = 200
 
 
 def writes(run):
