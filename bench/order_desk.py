@@ -34,7 +34,7 @@ from interlock.team import Team
 from interlock.team.load import load
 from interlock.testing.chance import Chance
 from interlock.testing.injection.adapters import FaultyAdapter
-from interlock.testing.injection.faults import Faults, Injection
+from interlock.testing.injection.faults import Fault, Faults, Injection
 from interlock.wiring import adapters
 
 VARIABLE = "INTERLOCK_BENCH_RETAIL"
@@ -255,6 +255,16 @@ class Writer:
 # --- what goes wrong ---
 
 
+def faults_of(shares: Mapping[str, float]) -> Faults:
+    """Faults that strike exactly these shares of all calls: each is drawn for those that the ones before it left."""
+    found, left = [], 1.0
+    for kind, share in shares.items():
+        if share:
+            found.append(Fault(fault=kind, probability=share / left))
+            left -= share
+    return Faults(found)
+
+
 class Struck(msgspec.Struct):
     """A call that was broken on purpose. job: what the agent was handed."""
 
@@ -298,7 +308,6 @@ class Saboteur:
 
     def slip(self, job: Job, answer: Any) -> Any:
         """The answer, or a slip of it, where this call is one's and no fault has struck it."""
-        self.calls += 1
         if (job.run_id, job.step, job.attempt) in self._keys or self.share("slip", job) >= self._slips:
             return answer
         found = slipped(job, answer, self._chance.stream("slipped", label(job.run_id), job.step, job.attempt))
@@ -318,6 +327,7 @@ class _Slipping:
 
     async def call(self, job: Job, began: Began) -> Any:
         """The inner one's answer after a while, or a slip of it."""
+        self._saboteur.calls += 1
         await asyncio.sleep(SECONDS_MIN + (SECONDS_MAX - SECONDS_MIN) * self._saboteur.share("seconds", job))
         return self._saboteur.slip(job, await self._inner.call(job, began))
 

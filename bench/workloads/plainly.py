@@ -31,7 +31,7 @@ from bench.folders import fresh_folder
 from interlock.core import events as e
 from interlock.engine.engine import Engine
 from interlock.journal.memory import MemoryJournal
-from interlock.testing.injection.faults import GARBAGE, Fault, Faults
+from interlock.testing.injection.faults import GARBAGE, Faults
 from interlock.testing.simulation.loop import now_us, run
 
 REQUESTS = 4_000
@@ -39,7 +39,7 @@ REQUESTS_BY_KIND = 1_000
 RUNS_AT_ONCE = 50
 TRIES = 3
 SEEDS = {"tune": 1_001, "report": 2_002}
-RATE = 0.18
+RATE = 0.17
 RATES = (0.02, 0.05, 0.10, 0.40)
 SLIPS = 0.1
 SLIPS_MANY = 0.3
@@ -85,7 +85,7 @@ class Trial:
         return self.with_faults(shares, slips * rate, requests)
 
     def with_faults(self, shares: dict[str, float], slips: float, requests: int) -> Share:
-        faults = Faults(Fault(fault=kind, probability=share) for kind, share in shares.items() if share)
+        faults = order_desk.faults_of(shares)
         return Share(*(run(way(faults, slips, requests)) for way in (self.plainly, self.guarded)))
 
     # --- plainly ---

@@ -26,12 +26,11 @@ from interlock.engine.engine import Engine
 from interlock.errors import cut_short
 from interlock.journal.memory import MemoryJournal
 from interlock.ports import Letters
-from interlock.testing.injection.faults import Fault, Faults
 from interlock.testing.simulation.loop import START_US, now_us, run
 
 REQUESTS = 4_000
 RUNS_AT_ONCE = 12
-FAULTS = (("garbage", 0.3), ("timeout", 0.1), ("altered_values", 0.1))
+FAULTS = {"garbage": 0.3, "timeout": 0.1, "altered_values": 0.1}
 SLIPS = 0.1
 LEAST = 500
 # Of the breaker's transcript, at each end.
@@ -93,8 +92,7 @@ def measure(settings: Settings) -> Result:
 
 async def bad_day(made: order_desk.Desk, asked: list[order_desk.Case], seed: int) -> Day:
     """Play it, in virtual time."""
-    faults = Faults(Fault(fault=kind, probability=share) for kind, share in FAULTS)
-    saboteur = order_desk.Saboteur(made, faults, SLIPS, seed)
+    saboteur = order_desk.Saboteur(made, order_desk.faults_of(FAULTS), SLIPS, seed)
     journal, number = MemoryJournal(), count()
     engine = Engine(
         made.team,
@@ -194,7 +192,7 @@ def _by_declaration(day: Day) -> list[Figure]:
     goal = Goal("value", at_least=LEAST)
     return [
         Figure(name=f"{kind}: injected", value=injected[kind], unit=f"of {day.calls:,} calls", goal=goal)
-        for kind, _ in FAULTS
+        for kind in FAULTS
     ]
 
 

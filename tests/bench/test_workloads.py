@@ -36,7 +36,8 @@ FIGURES = {
         *(f"writer's breaker: {move}" for move in ("opened", "probed", "closed again")),
     },
     "plainly": {
-        *("false refusals", "mixed, 18%", "mixed, 18%: right", "mixed, 18%, 3x slips", "mixed, 18%, no slips"),
+        "false refusals",
+        *(f"mixed, 17%{what}" for what in ("", ": right", ", 3x slips", ", no slips")),
     },
     "adapter_overhead": {"langgraph", "llm", "autogen", "openai_agents", "swarm", "http", "command"},
 }
