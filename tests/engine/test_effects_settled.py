@@ -20,7 +20,7 @@ def test_a_person_says_what_became_of_an_effect():
 
     run, performed, events = virtual.run(main())
     assert (run.status, performed) == ("succeeded", 1)
-    assert events.count("attempt_committed") == 2
+    assert events.count("AttemptStarted a") == 1
 
 
 def test_a_step_tried_again_in_place_performs_what_is_not_done_with_the_same_key():
