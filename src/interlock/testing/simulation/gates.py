@@ -37,6 +37,8 @@ class Gates:
                 self._ended(account, event, "says nothing" if event.kind == "rate_limited" else event.kind)
             case e.AttemptRefused():
                 self._ended(account, event, "refused")
+            case e.QuestionAsked() if event.effect:
+                pass  # it isn't an agent that asks: its call has ended before
             case e.QuestionAsked() | e.AttemptInterrupted():
                 self._ended(account, event, "says nothing")
             case e.CallHeld():
