@@ -48,20 +48,17 @@ def good(simulator):
     return found
 
 
-def wrong(simulator, good, worlds):
-    """The commits of a bad day that are not right, and how many faults were injected into it."""
+def bad_day(simulator, good, worlds):
+    """The commits of a bad day that are not right, and its runs."""
     faults = Faults.load(EXAMPLE.folder / "faults.yaml")
-    found, injected = [], 0
+    found, runs = [], []
     for seed in range(worlds):
         n = seed % len(LINES)
         _, right, letter = good[n]
         run = simulator.run(LINES[n], faults=faults, seed=seed)
-        injected += sum(isinstance(event, e.FaultInjected) for event in run.events)
+        runs.append(run)
         found += [what for step, what in writes(run).items() if what not in (right[step], letter)]
-        assert run.status in {"succeeded", "failed"}
-        buried = any(isinstance(event, e.StepBuried) for event in run.events)
-        assert buried == (run.status == "failed")
-    return found, injected
+    return found, runs
 
 
 def test_clean_all_forty_succeed_and_nothing_is_refused(good):
@@ -71,9 +68,12 @@ def test_clean_all_forty_succeed_and_nothing_is_refused(good):
 
 
 def test_nothing_wrong_is_committed_on_a_bad_day(simulator, good):
-    found, injected = wrong(simulator, good, WORLDS)
+    found, runs = bad_day(simulator, good, WORLDS)
     assert found == []
-    assert injected > WORLDS
+    assert sum(isinstance(event, e.FaultInjected) for run in runs for event in run.events) > WORLDS
+    for run in runs:
+        buried = any(isinstance(event, e.StepBuried) for event in run.events)
+        assert run.status == ("failed" if buried else "succeeded")
 
 
 def test_without_its_guardrails_it_would_be(good, tmp_path):
@@ -86,7 +86,7 @@ def test_without_its_guardrails_it_would_be(good, tmp_path):
     for agent in team["agents"].values():
         del agent["guardrails"]
     (bare / "team.yaml").write_text(yaml.safe_dump(team))
-    found, _ = wrong(Simulator(load(bare), "real"), good, len(LINES))
+    found, _ = bad_day(Simulator(load(bare), "real"), good, len(LINES))
     assert found
 
 
