@@ -16,7 +16,8 @@ with three times as many is told as well. RATE is such that about 22 % go wrong 
 is to be beaten (22 % -> 6 %).
 
 Generator and seeds were fixed before any guardrail was tuned. Messages, wordings, orders and draws of the two halves
-differ: the guardrails were tuned on one, the other is reported (INTERLOCK_BENCH_SPLIT=tune shows the first).
+differ: the guardrails were tuned on one, the other is reported (INTERLOCK_BENCH_SPLIT=tune shows the first). One
+exception: that replies give orders to their readers was first seen on the reported half, by `recovery`.
 """
 
 import asyncio
