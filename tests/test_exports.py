@@ -28,6 +28,7 @@ def test_nothing_public_is_forgotten():
         "doctor",
         "engine",
         "errors",
+        "guardrails",
         "history",
         "ids",
         "journal",

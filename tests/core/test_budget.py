@@ -9,6 +9,7 @@ from interlock.core.budget import (
     BudgetPolicy,
     Ledger,
     budget_of,
+    is_only_reserved,
     next_day_us,
     release,
     reserve,
@@ -170,3 +171,26 @@ def test_a_declaration():
 def test_what_is_left_of_dollars_is_told_in_dollars():
     policy = BudgetPolicy(usd=1_500_000_000, call_usd=2_000_000_000)
     assert shortfall(Ledger(), policy, 0) == "its budget is 1,500.00 USD, of which 1,500.00 USD are left"
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_only"),
+    [
+        (BudgetPolicy(tokens=100, call_tokens=60), True),
+        (BudgetPolicy(usd=100, call_usd=60), True),
+        (BudgetPolicy(calls=1), False),
+        (BudgetPolicy(calls=1, tokens=100, call_tokens=60), False),
+        (BudgetPolicy(tokens=50, call_tokens=60), False),
+    ],
+)
+def test_what_is_only_reserved_may_come_back_but_no_call_does(policy, is_only):
+    ledger = Ledger()
+    reserve(ledger, policy)
+    assert shortfall(ledger, policy, 0)
+    assert is_only_reserved(ledger, policy) == is_only
+
+
+def test_what_is_spent_does_not_come_back():
+    policy, ledger = BudgetPolicy(tokens=100), Ledger(spent=Amounts(tokens=100))
+    assert shortfall(ledger, policy, 0)
+    assert not is_only_reserved(ledger, policy)

@@ -261,6 +261,14 @@ def test_a_late_bill_is_paid_by_the_day_it_comes_on():
 # --- breakers, with calls in flight ---
 
 
+def test_a_probe_that_was_let_through_before_a_crash_is_no_second_one_after_it():
+    gate, policy = Gate(), GatePolicy(msgspec.structs.replace(BREAKER, half_open_calls=1))
+    move(gate.breaker, "open", "bad", 0, 30_000)
+    assert ask(gate, policy, "a", 30 * S)[0].by is None
+    later_us = 7_200 * S
+    assert [ask(gate, policy, key, later_us)[0].by for key in ("a", "b")] == [None, "breaker"]
+
+
 def test_the_longer_a_breaker_is_held_open_by_hand_the_more_rarely_it_is_looked_at():
     gate, policy = Gate(), GatePolicy(BREAKER)
     move(gate.breaker, "open", "by hand", 0)

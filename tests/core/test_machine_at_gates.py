@@ -194,7 +194,7 @@ def test_a_call_that_does_not_tell_is_charged_in_full():
     run.fail("a", "timeout")
     assert held(run, "b") is None
     run.start("b")
-    assert held(run, "c")[3] == "the run: its budget is 100 tokens, of which 0 tokens are left"
+    assert held(run, "c")[3] == "the run: its budget is 100 tokens, of which 0 tokens are left for now"
 
 
 def test_a_lost_call_counts_as_what_was_reserved_for_it_and_its_reissue_again():

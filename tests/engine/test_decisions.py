@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Raw
 
@@ -436,7 +437,7 @@ def test_a_missed_deadline_takes_the_declared_way_while_an_engine_is_open(way):
             await running.run({}, run_id="run")
             await asyncio.sleep(DAY - 5)
             assert (await running.journal.run("run")).status == "parked"
-            await asyncio.sleep(10)
+            await asyncio.sleep(3)
             return (await running.journal.run("run")).status, heard
 
     found, heard = virtual.run(main())
@@ -521,3 +522,43 @@ def test_attempts_that_are_used_up_are_a_persons_to_decide_about():
 
     ended = virtual.run(main())
     assert (ended.status, ended.context["out.s0"], ended.cost.calls) == ("succeeded", 5, 2)
+
+
+def test_whoever_decides_may_go_away_and_the_run_goes_on():
+    """A request of a server that its client has dropped: the decision is taken, and nothing else notices."""
+
+    async def main():
+        async with engine(fan(2), slowly_asking) as running:
+            run = asyncio.create_task(running.run({}, run_id="run"))
+            await asyncio.sleep(1)
+            deciding = asyncio.create_task(running.decide("run", "s0", "answer", text="yes", by="eve"))
+            await asyncio.sleep(0)
+            deciding.cancel()
+            return (await run).status
+
+    assert virtual.run(main()) == "succeeded"
+
+
+async def slowly_asking(job: il.Job) -> Any:
+    if job.step == "s0":
+        return {"out.s0": job.answer} if job.answer else il.Reply(ask=il.Question("may I?"))
+    await asyncio.sleep(3)
+    return {f"out.{job.step}": "done"}
+
+
+@pytest.mark.parametrize(("by", "body"), [("", None), ("a\x1b[2J", None), ("person:eve", 123), ("person:eve", b"\xff")])
+def test_a_request_that_nobody_could_have_made_so_is_refused_and_the_question_stays(by, body):
+    async def main():
+        store = MemoryStore()
+        await parked(store)
+        asked = request()
+        odd = msgspec.structs.replace(asked, by=by, body=asked.body if body is None else body)
+        async with engine(chain(2), asking, journal=MemoryJournal(store)) as running:
+            await running.journal.ask(odd)
+            await running.resume_run("run")
+            waiting = [one.step for one in await running.inbox()]
+            return waiting, await running.journal.load("run")
+
+    waiting, events = virtual.run(main())
+    assert waiting == ["s0"]
+    assert not [event for event in events if isinstance(event, e.QuestionAnswered)]

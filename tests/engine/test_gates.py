@@ -293,6 +293,20 @@ def test_200_calls_at_a_time_against_a_budget_for_50_make_50_whatever_is_restart
     assert (ended.count("succeeded"), ended.count("failed")) == (10, 170)
 
 
+@pytest.mark.parametrize("journal", [MemoryJournal, SlowGates])
+def test_what_others_have_reserved_and_did_not_use_is_waited_for(journal):
+    """Each call may cost two cents and costs a tenth of one: seven cents are enough for six calls at a time."""
+    ann = Moody(seconds=0.05, usage=il.Usage(1, 1, 0.001))
+
+    async def main():
+        of = chain(1, budget={"day": {"usd": 0.07, "call": {"usd": 0.02}}})
+        async with engine(of, ann, journal=journal(MemoryStore())) as running:
+            runs = await asyncio.gather(*(running.run({}) for _ in range(6)))
+            return [(run.status, run.reason) for run in runs]
+
+    assert virtual.run(main()) == [("succeeded", "")] * 6
+
+
 @pytest.mark.parametrize("whose", ["run", "agent", "step"])
 def test_a_budget_of_one_run_is_never_exceeded(whose):
     budget, ann = {"calls": 50}, Ann(every=1)

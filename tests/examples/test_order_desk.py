@@ -67,6 +67,7 @@ def test_clean_all_forty_succeed_and_nothing_is_refused(good):
     assert not [event for run, _, _ in good for event in run.events if isinstance(event, e.AttemptRefused)]
 
 
+@pytest.mark.timeout(300)
 def test_nothing_wrong_is_committed_on_a_bad_day(simulator, good):
     found, runs = bad_day(simulator, good, WORLDS)
     assert found == []
@@ -76,6 +77,7 @@ def test_nothing_wrong_is_committed_on_a_bad_day(simulator, good):
         assert run.status == ("failed" if buried else "succeeded")
 
 
+@pytest.mark.timeout(300)
 def test_without_its_guardrails_it_would_be(good, tmp_path):
     bare = tmp_path / "desk"
     bare.mkdir()

@@ -13,6 +13,8 @@ from .job import Usage
 
 DAY_US = 86_400_000_000
 USD_MICROS = 1_000_000
+# When to ask again where others' calls hold what is left.
+RESERVED_WAIT_US = 1_000_000
 # Of an agent that ended by itself and told no usage.
 NOTHING_USED = Usage()
 
@@ -102,6 +104,15 @@ def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
             per_day = " a day" if policy.daily else ""
             return f"its budget is {_shown(name, most)}{per_day}, of which {left} are left"
     return ""
+
+
+def is_only_reserved(ledger: Ledger, policy: BudgetPolicy) -> bool:
+    """Whether what is lacking is set aside for calls that go on, and may be left by them. Of calls, nothing is left."""
+    call = policy.call
+    if policy.calls is not None and ledger.spent.calls + ledger.reserved.calls + call.calls > policy.calls:
+        return False
+    bounds = ((policy.tokens, ledger.spent.tokens, call.tokens), (policy.usd, ledger.spent.usd, call.usd))
+    return all(most is None or (spent + need <= most and (need or spent < most)) for most, spent, need in bounds)
 
 
 def reserve(ledger: Ledger, policy: BudgetPolicy) -> None:

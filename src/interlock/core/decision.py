@@ -99,6 +99,8 @@ def encoded(given: Decision) -> bytes:
 
 def decoded(body: bytes) -> Decision:
     """The decision that a request carries. Raises InputError."""
+    if not isinstance(body, bytes):  # of a row that somebody else has written
+        raise InputError("a decision can't be read: it is no bytes")
     if len(body) > BODY_BYTES_MAX:
         raise InputError(f"a decision is {len(body):,} bytes, more than {BODY_BYTES_MAX:,}")
     try:

@@ -12,7 +12,19 @@ from typing import Any, Literal
 import msgspec
 
 from .breaker import Breaker, BreakerPolicy, Moved, admit, forget_probe, judge
-from .budget import NOTHING_USED, BudgetPolicy, Ledger, next_day_us, release, reserve, settle, settle_late, shortfall
+from .budget import (
+    NOTHING_USED,
+    RESERVED_WAIT_US,
+    BudgetPolicy,
+    Ledger,
+    is_only_reserved,
+    next_day_us,
+    release,
+    reserve,
+    settle,
+    settle_late,
+    shortfall,
+)
 from .events import (
     AnyEvent,
     AttemptCommitted,
@@ -31,8 +43,9 @@ WHY_CHARS_MAX = 200
 # Longer than any call may take.
 LOST_US = 8 * 86_400_000_000
 
-Kind = Literal["breaker", "rate", "budget", "team_rate", "team_budget"]
+Kind = Literal["breaker", "rate", "budget", "reservation", "team_reservation", "team_rate", "team_budget"]
 # neutral: it says nothing about its agent. not_made: it was let through, or booked, and is not wanted any more.
+_OF_TEAM: dict[str, Kind] = {"rate": "team_rate", "budget": "team_budget", "reservation": "team_reservation"}
 Came = Literal["committed", "refused", "error", "timeout", "neutral", "late", "not_made"]
 
 
@@ -100,11 +113,13 @@ class Verdict(msgspec.Struct, frozen=True):
 def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict, list[Moved]]:
     """Whether, and when, a call may be made."""
     grant = gate.grants.get(key)
-    if grant is not None and _is_good(gate, policy, grant):
+    if grant is not None and _is_good(gate, policy, grant, now_us):
         return _asked_again(gate, policy, key, grant, now_us), []
     withdraw(gate, policy, key)
     moved: list[Moved] = []
     if policy.budget is not None and (lacking := shortfall(gate.ledger, policy.budget, now_us)):
+        if is_only_reserved(gate.ledger, policy.budget):
+            return Verdict(0, "reservation", f"{lacking} for now", now_us + RESERVED_WAIT_US), moved
         return Verdict(0, "budget", lacking, next_day_us(now_us) if policy.budget.daily else 0), moved
     if policy.breaker is not None:
         admitted, moved = admit(gate.breaker, policy.breaker, now_us)
@@ -128,12 +143,12 @@ def _why_held(breaker: Breaker) -> str:
     return f"its breaker is open: {breaker.reason}"
 
 
-def _is_good(gate: Gate, policy: GatePolicy, grant: Grant) -> bool:
-    """Whether what was granted still is, for all that the breaker did since."""
+def _is_good(gate: Gate, policy: GatePolicy, grant: Grant, now_us: int) -> bool:
+    """Whether what was granted still is, for all that the breaker did since. A probe of a round that is over is none."""
     breaker = gate.breaker
     if policy.breaker is None or breaker.state == "closed":
         return True
-    return breaker.state == "half_open" and grant.probe == breaker.round
+    return breaker.state == "half_open" and grant.probe == breaker.round and now_us < breaker.until_us
 
 
 def _asked_again(gate: Gate, policy: GatePolicy, key: str, grant: Grant, now_us: int) -> Verdict:
@@ -329,7 +344,7 @@ def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, 
         verdict, moved = ask(at.gate, policy, key, now_us)
         at.moved += moved
         if verdict.by is not None and policy.is_shared:
-            verdict = msgspec.structs.replace(verdict, by="team_rate" if verdict.by == "rate" else "team_budget")
+            verdict = msgspec.structs.replace(verdict, by=_OF_TEAM[verdict.by])
         if verdict.by is not None and not verdict.at_us:
             for its, other in zip(policies, found, strict=True):
                 withdraw(other.gate, its, key)

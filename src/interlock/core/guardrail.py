@@ -15,6 +15,7 @@ from interlock.errors import cut_short
 
 from .context import View
 from .events import Finding
+from .paths import PATH_CHARS_MAX
 
 COST_MAX = 9
 THRESHOLD_DEFAULT = 1.0
@@ -152,12 +153,16 @@ def _counted(opinion: Any, name: str) -> Opinion:
         raise _NoOpinionError("its score is not a number from 0 to 1")
     if type(findings) not in {tuple, list} or not all(_is_finding(finding) for finding in findings[:FINDINGS_MAX]):
         raise _NoOpinionError("its findings are not a tuple of Finding")
-    found = tuple(Finding(name, finding.message, finding.path) for finding in findings[:FINDINGS_MAX])
+    found = tuple(Finding(name, finding.message, _unicode(finding.path)) for finding in findings[:FINDINGS_MAX])
     score = round(float(score), SCORE_DIGITS)
     if found:
         return Opinion(score if score < 1 else 0.0, found)
     unexplained = () if score == 1 else (Finding(name, f"{name} gives it a score of {score:g}, of 1"),)
     return Opinion(score, unexplained)
+
+
+def _unicode(path: str) -> str:
+    return path[:PATH_CHARS_MAX].encode("utf-8", "replace").decode()
 
 
 def _is_finding(finding: Any) -> bool:

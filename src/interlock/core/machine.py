@@ -16,7 +16,17 @@ from msgspec import Raw
 from . import commands as c
 from . import events as e
 from .assess import assess
-from .budget import NOTHING_USED, BudgetPolicy, Ledger, reserve, settle, settle_late, shortfall
+from .budget import (
+    NOTHING_USED,
+    RESERVED_WAIT_US,
+    BudgetPolicy,
+    Ledger,
+    is_only_reserved,
+    reserve,
+    settle,
+    settle_late,
+    shortfall,
+)
 from .conditions import holds
 from .context import EVERYTHING, Bank, View
 from .decision import Asked, told
@@ -377,11 +387,11 @@ class Machine:
         n = self.number[event.step]
         duty = self.duty(n)
         self.reasons[n] = f"{event.agent} was not called: {event.reason}"
-        is_rate = event.gate in {"rate", "team_rate"}
-        if not is_rate and self._link[n] + 1 < len(self.rules.duties[self.label[n]]):
+        passes = event.gate.endswith(("rate", "reservation"))
+        if not passes and self._link[n] + 1 < len(self.rules.duties[self.label[n]]):
             self._hand_on(n, self._link[n] + 1)
             self._tries[n] = self._failures[n] = 0
-        elif event.until_us and self.rules.waits_at(event.gate, duty):
+        elif event.until_us and (passes or self.rules.waits_at(event.gate, duty)):
             wait_us = max(1, event.until_us - self.at_us)
             self._waits[n] = (event.until_us, -(-wait_us // 1_000))
             self._move(n, "backing_off")
@@ -763,6 +773,9 @@ class Machine:
         """Why a call may not be announced: one of the run's budgets has too little left for it."""
         for kind, whose, budget in self.duty(command.number).budgets:
             lacking = shortfall(self._ledgers.setdefault(whose, Ledger()), budget, at_us)
+            if lacking and is_only_reserved(self._ledgers[whose], budget):
+                reason, until_us = f"{whose or 'the run'}: {lacking} for now", at_us + RESERVED_WAIT_US
+                return e.CallHeld(at_us, command.step, command.agent, "run_reservation", reason, until_us)
             if lacking:
                 return e.CallHeld(at_us, command.step, command.agent, kind, f"{whose or 'the run'}: {lacking}")
         return None

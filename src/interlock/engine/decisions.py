@@ -9,7 +9,7 @@ from interlock.core.decision import Decision, decoded, encoded, person
 from interlock.core.machine import Machine
 from interlock.core.rules import Rules
 from interlock.core.settlement import expired, overdue, refused, settled
-from interlock.errors import DecisionRefused, InputError, JournalError
+from interlock.errors import DecisionRefused, InputError, JournalError, cut_short
 from interlock.ids import new_id
 from interlock.ports import Journal, Request, RunRow, Secrets
 
@@ -22,6 +22,10 @@ OPEN = frozenset({"running", "parked"})
 OWNER_WAIT_SECONDS = 1.0
 ANSWER_WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.05
+
+# Who has decided, where that can't be recorded.
+NOBODY = "person:unknown"
+REASON_CHARS_MAX = 4_000
 
 Verdict = e.QuestionAnswered | e.AnswerRefused
 
@@ -42,10 +46,10 @@ def refuse_secrets(request: Request, secrets: Secrets | None) -> None:
 def verdict_on(request: Request, machine: Machine, at_us: int) -> Verdict:
     """What becomes of a decision in a run that is folded so far. A request that can't be read is refused, too."""
     try:
-        decision = decoded(request.body)
+        by, decision = person(request.by), decoded(request.body)
     except InputError as error:
-        return refused(Decision("", "retry"), request.by, "decision", error.message, at_us)
-    return settled(machine, decision, request.by, request.reason, at_us)
+        return refused(Decision("", "retry"), NOBODY, "decision", error.message, at_us)
+    return settled(machine, decision, by, cut_short(request.reason, REASON_CHARS_MAX), at_us)
 
 
 def refusal(run_id: str, verdict: e.AnswerRefused) -> DecisionRefused:
@@ -120,6 +124,13 @@ async def decide(
     return await _ask(journal, rules, request, machine.seq, secrets, leave=leave, now_us=now_us)
 
 
+def _is_of(verdict: Verdict, request: Request) -> bool:
+    """Whether this is what became of a request: one person may decide about several things at once."""
+    given = decoded(request.body)
+    same = (verdict.by, verdict.step, verdict.decision) == (request.by, given.step, given.verb)
+    return same and (isinstance(verdict, e.AnswerRefused) or verdict.text == given.text)
+
+
 async def _ask(
     journal: Journal,
     rules: Rules,
@@ -135,7 +146,7 @@ async def _ask(
     await journal.ask(request)
     for turn in range(round(ANSWER_WAIT_SECONDS / POLL_SECONDS)):
         for event in (await journal.load(run_id))[seq:]:
-            if isinstance(event, Verdict) and event.by == request.by:
+            if isinstance(event, Verdict) and _is_of(event, request):
                 if isinstance(event, e.AnswerRefused):
                     raise refusal(run_id, event)
                 return await journal.run(run_id)

@@ -223,7 +223,7 @@ class Driver:
         for observe in self._shell.observers:
             try:
                 observe(self._run_id, facts)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
                 log.exception("an observer of run %s failed; the run goes on", self._run_id)
 
     def fail(self, error: BaseException) -> None:
@@ -577,7 +577,8 @@ class Driver:
 
     async def verdict(self, request: Request) -> e.AnyEvent | None:
         """Deliver a decision; returns what becomes of it, None where the driver is done before it can be taken."""
-        return await self._verdicts[request.request_id] if self.deliver(request) else None
+        # Shared with the driver: whoever waits for it may be cancelled.
+        return await asyncio.shield(self._verdicts[request.request_id]) if self.deliver(request) else None
 
     @property
     def undecided(self) -> list[Request]:

@@ -517,7 +517,7 @@ class Engine:
         for observe in self._shell.observers:
             try:
                 observe(run_id, facts)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
                 log.exception("an observer failed")
 
     def _wake(self, request: Request) -> None:

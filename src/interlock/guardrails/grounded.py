@@ -1,6 +1,7 @@
 """`grounded`: every fact in a reply occurs in what its agent was shown. docs/grounding.md says what it can't see."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ClassVar, get_args
 
 import msgspec
@@ -67,6 +68,7 @@ class Grounded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def check(self, draft: Draft) -> Opinion:
         """Look for each fact of the writes in what was shown."""
         shown: Shown | None = None
+        summed = _Totals(draft)
         findings: list[Finding] = []
         count = wrong = 0
         try:
@@ -74,7 +76,7 @@ class Grounded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 shown = shown or shown_to(draft, self.sources, self.ignore)
                 count += 1
                 objection = shown.objection(fact)
-                if objection and not (self.arithmetic and _computed(fact, shown, draft)):
+                if objection and not (self.arithmetic and _computed(fact, shown, summed)):
                     wrong += 1
                     if len(findings) < FINDINGS_MAX:
                         findings.append(Finding(self.name, _sentence(fact, objection, shown), path))
@@ -113,11 +115,23 @@ class Grounded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return fact.kind == "number" and "." not in fact.readings[0] and float(fact.readings[0]) <= self.count_max
 
 
-def _computed(fact: Fact, shown: Shown, draft: Draft) -> bool:
+class _Totals:
+    """The totals of all lists that the agent of a draft was shown, summed when they are asked for."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    @cached_property
+    def found(self) -> frozenset[str]:
+        """Them, as they are read in texts."""
+        return frozenset(totals(self._draft.view.unread().to_dict()))
+
+
+def _computed(fact: Fact, shown: Shown, summed: _Totals) -> bool:
     """Whether a number is a sum or a difference of shown numbers, or the total of a list."""
     if fact.kind not in {"amount", "number", "quantity"}:
         return False
-    return shown.is_sum(fact) or any(total in fact.readings for total in totals(draft.view.unread().to_dict()))
+    return shown.is_sum(fact) or not summed.found.isdisjoint(fact.readings)
 
 
 def stated(text: str, kinds: frozenset[str]) -> Iterator[Fact]:

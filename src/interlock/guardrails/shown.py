@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations, islice
 from typing import Any
 
@@ -157,9 +157,12 @@ class Shown:
 
     def is_sum(self, fact: Fact) -> bool:
         """Whether a number is the sum or the difference of two that were shown."""
-        wanted = {round(float(reading), 2) for reading in fact.readings}
+        return any(round(float(reading), 2) in self._sums for reading in fact.readings)
+
+    @cached_property
+    def _sums(self) -> frozenset[float]:
         pairs = combinations([float(reading) for reading in islice(self.measures, SUMMED_MAX)], 2)
-        return any(round(a + b, 2) in wanted or round(abs(a - b), 2) in wanted for a, b in pairs)
+        return frozenset(value for a, b in pairs for value in (round(a + b, 2), round(abs(a - b), 2)))
 
     # --- what is there instead? ---
 

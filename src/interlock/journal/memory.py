@@ -266,7 +266,11 @@ class MemoryJournal:
     async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
         """See ports.Journal."""
         self._check_open()
-        return sum(self.store.letters.pop(letter, None) is not None for letter in letters)
+        kept = self.store.letters
+        gone = [key for key in letters if key in kept and not kept[key].redriven_run]
+        for key in gone:
+            kept.pop(key, None)
+        return len(set(gone))
 
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""

@@ -151,5 +151,5 @@ WHERE (?1 = '' OR run.run_id = ?1) AND (?2 = '' OR step = ?2) AND (?3 = '' OR le
     AND (?6 = '' OR instr(letter.reason, ?6)) AND letter.at_us >= ?7 AND (NOT ?8 OR redriven_run = '')
 ORDER BY letter.at_us DESC, letter.run DESC, step LIMIT ?9;
 
--- name: purge: a dead letter of a run
-DELETE FROM letter WHERE run = (SELECT number FROM run WHERE run_id = ?) AND step = ? RETURNING step;
+-- name: purge: a dead letter of a run; one that was redriven says so, lest it be done again
+DELETE FROM letter WHERE run = (SELECT number FROM run WHERE run_id = ?) AND step = ? AND redriven_run = '' RETURNING step;

@@ -1,6 +1,7 @@
 """The durable journal: one SQLite file, one writer thread, many runs' events in one transaction (group commit)."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -21,6 +22,8 @@ from interlock.ports import Batch, LetterRow, Letters, Opening, Request, Result,
 from .decoding import decoded
 from .projection import Projection
 from .store import Append, SqliteStore
+
+log = logging.getLogger("interlock")
 
 GROUP_APPENDS_MAX = 2_000
 LISTEN_SECONDS = 0.2
@@ -250,10 +253,13 @@ class SqliteJournal:
             return
         self._next_listen = now + LISTEN_SECONDS
         loop, hear = self._listener
-        # What is wrong with the journal will be told to whoever appends; here it only means: later.
-        with suppress(JournalError):
+        try:
             for request in self._store.news():
                 _wake(loop, hear, request)
+        except JournalError:
+            pass  # it will be told to whoever appends; here it only means: later
+        except Exception:
+            log.exception("a request in the journal can't be read; the journal goes on")
 
 
 def _closed() -> JournalError:

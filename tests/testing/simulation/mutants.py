@@ -697,8 +697,8 @@ def _kept(raw):
         [
             (
                 "engine/driver.py",
-                "key = effect_key(self._run_id, command.step, command.key)",
-                'key = effect_key(self._run_id, command.step, f"{command.key}{command.attempt}")',
+                "key = effect_key(entry.run_id or self._run_id, command.step, command.key)",
+                'key = effect_key(entry.run_id or self._run_id, command.step, f"{command.key}{command.attempt}")',
             )
         ],
         team=EFFECTS,

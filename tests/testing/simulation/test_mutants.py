@@ -4,6 +4,9 @@ import pytest
 
 from .mutants import MUTANTS, SEEDS_MAX, hunt
 
+# Some bugs make worlds that take long, and the machine may have other work.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])

@@ -475,9 +475,10 @@ class Account:
             if kind == event.gate:
                 lacking = self._budgets.setdefault(whose, BudgetAccount()).lacks(budget)
                 self.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
-        if not event.gate.endswith("rate") and one.link + 1 < len(one.duties):
+        passes = event.gate.endswith(("rate", "reservation"))
+        if not passes and one.link + 1 < len(one.duties):
             one.link, one.tries, one.failures, one.state, one.reissue = one.link + 1, 0, 0, "ready", False
-        elif event.until_us and declared.waits:
+        elif event.until_us and (passes or declared.waits):
             one.state, one.not_before_us = "backing_off", event.until_us
         else:
             one.given_up, one.reissue = True, False
@@ -487,6 +488,9 @@ class Account:
         own, all_ = one.duty.gate, self.rules.gate
         declared = {"breaker": own.breaker, "rate": own.rate, "budget": own.budget}
         declared |= {"team_rate": all_.rate, "team_budget": all_.budget}
+        declared |= {"reservation": own.budget, "team_reservation": all_.budget}
+        if kind == "run_reservation":
+            return one.duty.budgets[0][2] if one.duty.budgets else None
         return declared.get(kind) or next((budget for name, _, budget in one.duty.budgets if name == kind), None)
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
