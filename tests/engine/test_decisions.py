@@ -437,7 +437,7 @@ def test_a_missed_deadline_takes_the_declared_way_while_an_engine_is_open(way):
             await running.run({}, run_id="run")
             await asyncio.sleep(DAY - 5)
             assert (await running.journal.run("run")).status == "parked"
-            await asyncio.sleep(3)
+            await asyncio.sleep(10)
             return (await running.journal.run("run")).status, heard
 
     found, heard = virtual.run(main())

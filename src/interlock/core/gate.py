@@ -144,7 +144,7 @@ def _why_held(breaker: Breaker) -> str:
 
 
 def _is_good(gate: Gate, policy: GatePolicy, grant: Grant, now_us: int) -> bool:
-    """Whether what was granted still is, for all that the breaker did since. A probe of a round that is over is none."""
+    """Whether what was granted still is, for all that the breaker did since. A probe of an earlier round is none."""
     breaker = gate.breaker
     if policy.breaker is None or breaker.state == "closed":
         return True

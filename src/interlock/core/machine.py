@@ -351,7 +351,8 @@ class Machine:
                 self._end_with_effects(n)
                 return
         else:
-            self.answers[n] = event.text or self.answers.get(n, "")
+            if event.decision == "answer" or not asked.by_agent:  # to have it tried again answers nothing
+                self.answers[n] = event.text or self.answers.get(n, "")
             self.feedback[n] = told(asked, event.text, self.feedback.get(n, ()))
             if asked.by_agent:
                 self._tries[n] -= 1  # to ask a person uses up no retry

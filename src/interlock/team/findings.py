@@ -126,7 +126,9 @@ def failures(subject: Subject) -> Iterator[AuditFinding]:
 
 def people(subject: Subject) -> Iterator[AuditFinding]:
     """Is there a way to a person, where nothing stands between a failure and the end?"""
-    if subject.agents and all(agent.fallback is None for agent in subject.agents.values()):
+    steps = subject.plan.declared if subject.plan else ()
+    asks = any(declared.escalate for declared in (*subject.agents.values(), *steps))
+    if subject.agents and not asks and all(agent.fallback is None for agent in subject.agents.values()):
         given_up = "no declaration leads to a person: what is given up becomes a dead letter"
         message = f"{given_up}; an agent can ask one with Reply(ask=Question(...))"
         yield AuditFinding("no_person", "info", (), (), message)
@@ -157,11 +159,12 @@ def unused(subject: Subject) -> Iterator[AuditFinding]:
     for name in (name for name, actions in wanted.items() if not actions):
         message = f"agent {name} has no step, and stands in for none that has"
         yield AuditFinding("unused_agent", "warning", (name,), (), message, "remove it", subject.line(("agents", name)))
+    effects = set(subject.rules.effects) if subject.rules else set()
     idle = {
         name: [
             action
             for action in subject.agents[name].scope.allowed_actions
-            if action not in actions | _tools(subject, name)
+            if action not in actions | _tools(subject, name) | effects
         ]
         for name, actions in wanted.items()
         if actions

@@ -316,7 +316,8 @@ class Account:
         one.state, one.given_up = "ready", event.decision == "reject" or bool(one.about)
         one.buried = one.given_up
         if not one.about and event.decision in {"answer", "retry"}:
-            one.answer = event.text or one.answer
+            if event.decision == "answer" or not one.asked:
+                one.answer = event.text or one.answer
             if one.asked:
                 one.tries -= 1
                 answered = f"A person has answered your question: {one.asked}"
