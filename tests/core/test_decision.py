@@ -99,3 +99,8 @@ def test_an_edit_changes_what_was_written_and_nothing_beside_it(writes, changes,
     before = msgspec.json.encode(writes)
     assert d.laid_over(writes, changes) == after
     assert msgspec.json.encode(writes) == before
+
+
+def test_what_is_no_bytes_is_no_decision():
+    with pytest.raises(InputError, match="it is no bytes"):
+        d.decoded(123)

@@ -164,6 +164,15 @@ def test_a_call_that_breaker_or_budget_keep_away_is_booked_nowhere():
     assert state(gate) == before
 
 
+def test_what_calls_under_way_have_only_reserved_is_waited_for():
+    policy, gate = GatePolicy(budget=BudgetPolicy(tokens=100, daily=True, call_tokens=60)), Gate()
+    ask(gate, policy, "a", 0)
+    held, _ = ask(gate, policy, "b", 0)
+    assert (held.by, held.until_us) == ("reservation", S)
+    tell(gate, policy, [came("a", usage=Usage(10, 0))])
+    assert ask(gate, policy, "b", S)[0].by is None
+
+
 def test_a_daily_budget_says_when_to_ask_again():
     gate = Gate()
     verdicts = [ask(gate, THREE, key, 5)[0] for key in "abcd"]

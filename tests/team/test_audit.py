@@ -223,3 +223,17 @@ def test_a_condition_on_a_field_that_is_nearly_one_that_is_written_is_a_warning(
     assert (found.severity, found.line) == ("warning", 4)
     assert "depends on claim.rsky, which no agent writes; did you mean claim.risky?" in found.message
     assert "mistyped" not in codes(findings(tmp_path, text.replace("rsky", "risky")))
+
+
+def test_an_escalation_leads_to_a_person(tmp_path):
+    agent = "{allowed_actions: [x], write_permissions: [t], escalate: true}"
+    assert "no_person" not in codes(findings(tmp_path, f"agents: {{a: {agent}}}"))
+
+
+def test_an_effect_is_an_action_that_no_step_asks_for(tmp_path):
+    (tmp_path / "out.py").write_text("def mail(payload, key): pass\n")
+    text = (
+        "agents: {a: {allowed_actions: [x, mail], write_permissions: [t]}}\n"
+        "effects: {mail: 'out:mail'}\nplan: [{id: s, agent: a, action: x}]\n"
+    )
+    assert "unused_actions" not in codes(findings(tmp_path, text))
