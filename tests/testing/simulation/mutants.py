@@ -637,6 +637,7 @@ def _kept(raw):
         "lost call made again for ever",
         [("core/machine.py", "if self._lost[n] > self.duty(n).policy.reissues_max:", "if False:")],
         {"crash_after_write": 0.6},
+        EFFECTS,  # without gates, whose turns are writes at which the process dies before it has called
     ),
     Mutant(
         "more calls at once than there is room for",
