@@ -198,7 +198,10 @@ class Journal(Protocol):
         """The newest dead letters first, at most `limit`; 0 for all."""
 
     async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
-        """Take dead letters, each (run id, step), off the list; returns how many were on it. Their events stay."""
+        """Take dead letters, each (run id, step), off the list; returns how many. Their events stay.
+
+        Those that were redriven stay, too: nothing else keeps them from being redriven again.
+        """
 
     async def put_blob(self, data: bytes) -> str:
         """Keep content under its hash, once; returns the hash."""

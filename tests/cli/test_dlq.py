@@ -143,6 +143,16 @@ def test_a_purge_wants_to_be_sure_and_leaves_the_run(dead):
     assert dead.run("dlq", "purge", "--step", "work", "--yes").out == "1 dead letter purged\n"
 
 
+def test_what_was_redriven_is_not_purged(dead):
+    """The letter is all that keeps it from being redriven again, and its effects from being done twice."""
+    mend(dead)
+    [letter] = letters(dead, "--reason", "luck")
+    name = f"{letter['run_id']}/{letter['step']}"
+    dead.run("dlq", "redrive", name)
+    assert dead.json("dlq", "purge", name, "--yes") == {"purged": 0}
+    assert letters(dead, "--reason", "luck")[0]["redriven"]["outcome"] == "succeeded"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

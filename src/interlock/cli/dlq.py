@@ -200,11 +200,12 @@ def export(settings: Settings, names: Sequence[str], letters: Letters) -> int:
 
 
 def purge(settings: Settings, names: Sequence[str], letters: Letters, *, yes: bool, json: bool) -> int:
-    """Take letters off the list, when the person says so."""
+    """Take letters off the list, when the person says so. Those that were redriven stay, and say what came of it."""
 
     async def look() -> list[LetterRow]:
         async with reading(settings) as journal:
-            return await chosen(journal, names, letters)
+            found = await chosen(journal, names, letters)
+        return [row for row in found if not row.redriven_run]
 
     async def take() -> int:
         async with reading(settings) as journal:
@@ -231,9 +232,8 @@ def _agreed(rows: Sequence[LetterRow]) -> bool:
     more = len(rows) - SHOWN_BEFORE_PURGE
     if more > 0:
         exits.say(f"  and {more:,} more")
-    waiting = sum(not row.redriven_run for row in rows)
-    what = f"{plural(len(rows), 'dead letter')}, {waiting:,} of which nobody has redriven"
-    return typer.confirm(f"take {what}, off the list? their runs and events stay", err=True)
+    what = f"{plural(len(rows), 'dead letter')} that nobody has redriven"
+    return typer.confirm(f"take {what} off the list? their runs and events stay", err=True)
 
 
 def _row(row: LetterRow) -> dict[str, Any]:
