@@ -15,7 +15,7 @@ import pytest
 
 import interlock as il
 from interlock.core.guardrail import Draft
-from interlock.core.machine import Cost
+from interlock.core.purse import Cost
 from interlock.doctor import installed
 from tests.agents import contract_table
 

@@ -8,9 +8,10 @@ import interlock.core.events as e
 from interlock.core import values
 from interlock.core.context import Bank, Origin
 from interlock.core.job import Question, Reply, Usage
-from interlock.core.machine import Cost, Machine
+from interlock.core.machine import Machine
 from interlock.core.plan import Condition, Phase
 from interlock.core.policy import Policy
+from interlock.core.purse import Cost
 from interlock.core.rules import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, TERMINAL

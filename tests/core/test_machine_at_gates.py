@@ -234,7 +234,7 @@ def test_a_late_bill_is_paid_by_whoever_made_the_call():
     assert held(run, "a") is None
     assert held(run, "b")[0] == "agent_budget"
     assert run.machine.cost.tokens == 10
-    assert run.machine._ledgers["agent ann"].spent.tokens == 10
+    assert run.machine.purse.ledgers["agent ann"].spent.tokens == 10
 
 
 @pytest.mark.parametrize("usage", [None, Usage(10, 0)])

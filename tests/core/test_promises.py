@@ -235,8 +235,9 @@ class Playing:
 
 def state_of(machine: Machine) -> list[tuple[str, Any]]:
     """All that a machine knows, but for what it has handed out and what it may forget."""
-    declared, derived = {"rules", "plan", "bank", "_plan", "_limits", "_reducers"}, {"_due", "_sums", *_HANDED_OUT}
-    known = {**vars(machine), **vars(machine.bank)}
+    declared = {"rules", "plan", "bank", "purse", "_plan", "_limits", "_reducers"}
+    derived = {"_due", "_sums", *_HANDED_OUT}
+    known = {**vars(machine), **vars(machine.bank), **vars(machine.purse)}
     return [(name, known[name]) for name in sorted(known.keys() - declared - derived)]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from interlock.core.context import View
-from interlock.core.machine import Cost, Machine
+from interlock.core.machine import Machine
+from interlock.core.purse import Cost
 from interlock.core.states import Status
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from interlock.core import events as e
-from interlock.core.machine import Cost
 from interlock.core.plan import hint
+from interlock.core.purse import Cost
 from interlock.errors import InputError
 
 from .record import Record

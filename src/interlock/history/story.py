@@ -12,7 +12,8 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.job import Question, Usage
-from interlock.core.machine import Cost, Machine
+from interlock.core.machine import Machine
+from interlock.core.purse import Cost
 from interlock.ports import RunRow
 
 from .record import Record

@@ -8,8 +8,9 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.context import View
-from interlock.core.machine import Cost, Machine
+from interlock.core.machine import Machine
 from interlock.core.plan import hint
+from interlock.core.purse import Cost
 from interlock.core.states import Status
 from interlock.engine.run import Run
 from interlock.errors import UsageError

@@ -151,21 +151,21 @@ MUTANTS = [
                 "        if call.over:\n            self._arrive(outcome)\n",
             ),
             (
-                "core/machine.py",
+                "core/fold.py",
                 (
                     "        assert self.attempts[n] == event.attempt, "
                     'f"{event.step}: attempt {event.attempt} is not the running one"\n'
                 ),
                 "",
             ),
-            ("core/machine.py", "        assert to in legal.get(state, ())", "        assert True or to in legal"),
+            ("core/progress.py", "        assert to in legal.get(state, ())", "        assert True or to in legal"),
         ],
     ),
     Mutant(
         "skipped need treated as dead",
         [
             (
-                "core/machine.py",
+                "core/progress.py",
                 'if outcome[need] == "dead" or need in self._blocked), None)',
                 'if outcome[need] in {"dead", "skipped"} or need in self._blocked), None)',
             )
@@ -203,9 +203,9 @@ MUTANTS = [
                 'if machine.status != "running" and not isinstance(item, e.RunReopened):\n',
                 'if machine.status not in {"running", "cancelled"} and not isinstance(item, e.RunReopened):\n',
             ),
-            ("core/machine.py", "        assert to in legal.get(state, ())", "        assert True or to in legal"),
+            ("core/progress.py", "        assert to in legal.get(state, ())", "        assert True or to in legal"),
             (
-                "core/machine.py",
+                "core/fold.py",
                 """        for n in range(1, len(self.state)):
             if self.state[n] not in TERMINAL:
                 self._move(n, "cancelled")
@@ -218,7 +218,7 @@ MUTANTS = [
         "refused write partly applied",
         [
             (
-                "core/machine.py",
+                "core/fold.py",
                 "        self.feedback[n] = tuple(finding.message for finding in event.findings)\n",
                 """        self.feedback[n] = tuple(finding.message for finding in event.findings)
         if bytes(event.reply)[:1] == b"{":
@@ -233,7 +233,7 @@ MUTANTS = [
         "feedback of an older attempt",
         [
             (
-                "core/machine.py",
+                "core/fold.py",
                 "        self.feedback[n] = tuple(finding.message for finding in event.findings)\n",
                 "        self.feedback.setdefault(n, tuple(finding.message for finding in event.findings))\n",
             )
@@ -272,9 +272,7 @@ MUTANTS = [
         [("core/job.py", 'return f"{run_id}/{step}/{attempt}"', 'return f"{step}/{attempt}"')],
     ),
     Mutant("reads forgotten", [("core/assess.py", "    reads = view.reads\n", "    reads = ()\n")]),
-    Mutant(
-        "price not added", [("core/machine.py", "                self._usd += usage.usd\n", "                pass\n")]
-    ),
+    Mutant("price not added", [("core/purse.py", "            self._usd += usage.usd\n", "            pass\n")]),
     Mutant(
         "room for a call not given back",
         [("engine/driver.py", "            slots.give_back(self.command.agent)\n", "            pass\n")],
@@ -287,7 +285,7 @@ MUTANTS = [
         "more retries than declared",
         [
             (
-                "core/machine.py",
+                "core/fold.py",
                 "self._tries[n] > self.duty(n).policy.retries",
                 "self._tries[n] > self.duty(n).policy.retries + 1",
             )
@@ -309,7 +307,7 @@ MUTANTS = [
     ),
     Mutant(
         "join runs although a need is dead",
-        [("core/machine.py", "if lost is not None and whole:", "if False:")],
+        [("core/progress.py", "if lost is not None and whole:", "if False:")],
     ),
     Mutant(
         "who needs a step that may die is blocked by its death",
@@ -323,7 +321,7 @@ MUTANTS = [
         "one dead item is the death of all",
         [
             (
-                "core/machine.py",
+                "core/progress.py",
                 'if dead and (self.rules.on_dead[group] == "fail_run" or len(dead) == len(items)):',
                 "if dead:",
             )
@@ -353,13 +351,13 @@ MUTANTS = [
     ),
     Mutant(
         "redriven step without new attempts",
-        [("core/machine.py", "        self._given_up.discard(n)\n", "")],
+        [("core/fold.py", "        self._given_up.discard(n)\n", "")],
     ),
     Mutant(
         "redriven step begins with the fallback",
         [
             (
-                "core/machine.py",
+                "core/fold.py",
                 "        self._duty[n] = self.rules.duties[group][0]\n        self._given_up",
                 "        self._given_up",
             )
@@ -370,7 +368,7 @@ MUTANTS = [
         [
             ("core/redrive.py", "            if machine.state[n] not in NOT_STARTED:\n", "            if False:\n"),
             (
-                "core/machine.py",
+                "core/fold.py",
                 '                if self.state[dependent] != "waiting":\n',
                 '                if self.state[dependent] == "skipped":\n',
             ),
@@ -380,7 +378,7 @@ MUTANTS = [
         "what was skipped for want of a redriven step stays skipped",
         [
             (
-                "core/machine.py",
+                "core/fold.py",
                 """                if self.state[dependent] != "waiting":
                     self._reopen(dependent, "waiting")
 """,
@@ -394,7 +392,7 @@ MUTANTS = [
         "redriven step whose dependents don't wait",
         [
             (
-                "core/machine.py",
+                "core/fold.py",
                 "                self._lacking[dependent] += 1\n",
                 "                self._lacking[dependent] += not self._lacking[dependent]\n",
             )
@@ -445,7 +443,7 @@ MUTANTS = [
         "failure for good tried again",
         [
             (
-                "core/machine.py",
+                "core/fold.py",
                 "self._setback(n, event.error, again=event.retryable,",
                 "self._setback(n, event.error, again=True,",
             )
@@ -532,7 +530,7 @@ def _kept(raw):
                 "item=item[2] if item else None",
             ),
             (
-                "core/machine.py",
+                "core/fold.py",
                 "self.items[n] = (item_id, index, item)",
                 "self.items[n] = (item_id, index, msgspec.json.decode(item))",
             ),
@@ -635,7 +633,7 @@ def _kept(raw):
     ),
     Mutant(
         "lost call made again for ever",
-        [("core/machine.py", "if self._lost[n] > self.duty(n).policy.reissues_max:", "if False:")],
+        [("core/fold.py", "if self._lost[n] > self.duty(n).policy.reissues_max:", "if False:")],
         {"crash_after_write": 0.6},
         EFFECTS,  # without gates, whose turns are writes at which the process dies before it has called
     ),
@@ -686,7 +684,7 @@ def _kept(raw):
         "step over before its effects are done",
         [
             (
-                "core/machine.py",
+                "core/fold.py",
                 "        if self.ledger.first_open(n) is None:\n",
                 "        if self.ledger.first_open(n) is None or len(event.effects) == 1:\n",
             )
@@ -709,9 +707,9 @@ def _kept(raw):
         [
             ("core/machine.py", "in self._told_effects and entry.wanted\n", "in self._told_effects\n"),
             (
-                "core/machine.py",
-                "            self._told_effects.discard((n, entry.key))\n\n    def is_due",
-                "\n    def is_due",
+                "core/fold.py",
+                "            self._told_effects.discard((n, entry.key))\n\n    # ---",
+                "\n    # ---",
             ),
         ],
         team=EFFECTS,
@@ -764,14 +762,14 @@ def _kept(raw):
         "budget of a run checked without reservations",
         [
             (
-                "core/machine.py",
-                "            reserve(self._ledgers.setdefault(whose, Ledger()), budget)\n",
+                "core/purse.py",
+                "            reserve(self.ledgers.setdefault(whose, Ledger()), budget)\n",
                 "            pass\n",
             ),
             (
-                "core/machine.py",
-                "            settle(self._ledgers[whose], budget, usage, self.at_us)\n",
-                "            settle(self._ledgers.setdefault(whose, Ledger()), budget, usage, self.at_us)\n",
+                "core/purse.py",
+                "            settle(self.ledgers[whose], budget, usage, at_us)\n",
+                "            settle(self.ledgers.setdefault(whose, Ledger()), budget, usage, at_us)\n",
             ),
             (
                 "core/budget.py",
@@ -782,7 +780,7 @@ def _kept(raw):
     ),
     Mutant(
         "lost call not charged",
-        [("core/machine.py", "        self._settle(n, None)\n", "        self._settle(n, NOTHING_USED)\n")],
+        [("core/fold.py", "        self._settle(n, None)\n", "        self._settle(n, NOTHING_USED)\n")],
     ),
     Mutant(
         "outcome told outside of the transaction",

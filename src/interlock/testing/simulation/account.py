@@ -16,9 +16,9 @@ from interlock.core.budget import BudgetPolicy
 from interlock.core.context import View
 from interlock.core.effects import GIVE_UP
 from interlock.core.job import Job, Usage
-from interlock.core.machine import Cost
 from interlock.core.plan import Step
 from interlock.core.policy import RETRY_AFTER_MS_MAX
+from interlock.core.purse import Cost
 from interlock.core.rate import RatePolicy
 from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL

@@ -1,0 +1,457 @@
+"""What each event makes of a run: one handler for each."""
+
+from typing import assert_never
+
+import msgspec
+from msgspec import Raw
+
+from . import events as e
+from .budget import NOTHING_USED
+from .context import Bank
+from .decision import Asked, told
+from .effects import GIVE_UP, PERFORMED, EffectEvent, EffectLedger, Entry
+from .job import Question, Usage
+from .progress import Progress
+from .purse import Purse
+from .rules import Duty, Rules
+from .states import AFTER_DECISION, SHARED, TERMINAL, Status
+
+
+class Fold(Progress):
+    """The state of a run as its events tell it.
+
+    bank: what was committed. purse: what was consumed. ledger: of its effects. questions: of the steps that wait for a
+    person. decided_by: who decided about a step. answers: what was answered to its agent.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules)
+        count = len(self.state)
+        self.bank = Bank(self.plan, rules.sharing.reducers, rules.limits)
+        self.purse = Purse()
+        self.seq = 0
+        self.at_us = 0
+        self.started_us = 0
+        self.status: Status = "running"
+        self.reason = ""
+        self.faults = ""
+        self.started = False
+        self.feedback: dict[int, tuple[str, ...]] = {}
+        self.questions: dict[int, Asked] = {}
+        self.decided_by: dict[int, str] = {}
+        self.answers: dict[int, str] = {}
+        self._tries = [0] * count
+        self._failures = [0] * count
+        self._link = [0] * count
+        self._duty = list(rules.first_duties)
+        self._given_up: set[int] = set()
+        self._to_escalate: set[int] = set()
+        # Of steps that may be escalated, the reply that was refused last.
+        self._refused: dict[int, e.AttemptRefused] = {}
+        self._lost: dict[int, int] = {}
+        self._reissue: set[int] = set()
+        self._waits: dict[int, tuple[int, int]] = {}
+        self.ledger = EffectLedger(rules.effects)
+        # (step, key) of the effects that are to be performed now, and of those that the shell was told to.
+        self._due_effects: dict[tuple[int, str], None] = {}
+        self._told_effects: set[tuple[int, str]] = set()
+        # Steps that have committed, and had effects left to perform then: their agent is not called again.
+        self._performed: set[int] = set()
+        # What a fork has taken over for items that there aren't yet.
+        self.shared_effects: dict[str, list[e.EffectShared]] = {}
+
+    def duty(self, n: int) -> Duty:
+        """Who does a step now: its agent, or the fallback that the attempts have come to."""
+        return self._duty[n]
+
+    def apply(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - the dispatcher: one case per event
+        """Fold one fact into the state."""
+        self.seq += 1
+        self.at_us = event.at_us
+        match event:
+            case e.AttemptStarted():
+                self._attempt_started(event)
+            case e.AttemptCommitted():
+                self._attempt_committed(event)
+            case e.AttemptRefused():
+                self._attempt_refused(event)
+            case e.AttemptFailed():
+                self._attempt_failed(event)
+            case e.BackoffEnded():
+                self._move(self.number[event.step], "ready")
+            case e.StepSkipped():
+                self._end(self.number[event.step], "skipped", event.reason)
+            case e.StepExpanded():
+                self._step_expanded(event)
+            case e.StepShared():
+                self._step_shared(event)
+            case e.EffectShared():
+                self._effect_shared(event)
+            case e.StepBuried():
+                self._end(self.number[event.step], "dead", event.reason)
+            case e.QuestionAsked():
+                self._question_asked(event)
+            case e.StepEscalated():
+                self._step_escalated(event)
+            case e.QuestionAnswered():
+                self._question_answered(event)
+            case e.QuestionExpired():
+                self._question_expired(event)
+            case e.AnswerRefused():
+                pass  # a mark for people: nothing has changed
+            case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():
+                self._effect_told(event)
+            case e.AttemptInterrupted():
+                self._attempt_interrupted(event)
+            case e.ReplyArrivedLate():
+                self._reply_arrived_late(event)
+            case e.CallHeld():
+                self._call_held(event)
+            case e.FaultInjected():
+                pass  # a mark for people; what it leads to is told by events of its own
+            case e.RunStarted():
+                self._run_started(event)
+            case e.RunParked():
+                self.status, self.reason = "parked", event.reason
+            case e.RunCancelled():
+                self._run_cancelled(event)
+            case e.RunReopened():
+                self._run_reopened(event)
+            case e.RunFinished():
+                self.status, self.reason = ("failed" if event.status == "failed" else "succeeded"), event.reason
+            case _:
+                assert_never(event)
+
+    def _run_started(self, event: e.RunStarted) -> None:
+        self.started, self.started_us, self.faults = True, event.at_us, event.faults
+        self.bank.commit_request(event.request)
+        for n in range(1, len(self.state)):
+            if not self._lacking[n]:
+                self._move(n, "ready")
+
+    def _attempt_started(self, event: e.AttemptStarted) -> None:
+        n = self.number[event.step]
+        self._move(n, "running")
+        self.attempts[n] = event.attempt
+        self.purse.draw(n, event.attempt, self._duty[n].budgets)
+        if n in self._reissue:
+            self._reissue.remove(n)
+        else:
+            self._tries[n] += 1
+
+    def _attempt_committed(self, event: e.AttemptCommitted) -> None:
+        n = self.number[event.step]
+        assert self.attempts[n] == event.attempt, f"{event.step}: attempt {event.attempt} is not the running one"
+        self._commit(n, event)
+        self._settle(n, event.usage or NOTHING_USED)
+        for wanted in event.effects:
+            self.ledger.request(n, wanted.effect, wanted.key, wanted.payload)
+        self._end_with_effects(n)
+
+    def _end_with_effects(self, n: int) -> None:
+        """A step has committed; it has ended when its effects have."""
+        if self.ledger.first_open(n) is None:
+            self._end(n, "committed", "")
+        else:
+            self._performed.add(n)
+            self._move(n, "performing")
+            self._perform(n)
+
+    def _step_shared(self, event: e.StepShared) -> None:
+        n = self.number[event.step]
+        self._commit(n, event)
+        self._end(n, "committed", "", SHARED)
+
+    def _commit(
+        self, n: int, event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.StepShared
+    ) -> None:
+        item = self.items.get(n)
+        deletes, reads = ((), ()) if isinstance(event, e.QuestionExpired) else (event.deletes, event.reads)
+        index = item[1] if item else 0
+        self.bank.commit(self.label[n], event.writes, deletes, writer=n, index=index, reads=reads)
+
+    def _attempt_refused(self, event: e.AttemptRefused) -> None:
+        n = self.number[event.step]
+        self.feedback[n] = tuple(finding.message for finding in event.findings)
+        if self.rules.escalations[self.label[n]] is not None:
+            self._refused[n] = event
+        self._settle(n, event.usage or NOTHING_USED)
+        self._setback(n, "; ".join(self.feedback[n]), again=True)
+
+    def _attempt_failed(self, event: e.AttemptFailed) -> None:
+        n = self.number[event.step]
+        self._failures[n] += 1
+        self._refused.pop(n, None)
+        self._settle(n, event.usage)
+        wait_ms = self.duty(n).policy.wait_after(self._failures[n], event.retry_after_ms)
+        self._setback(n, event.error, again=event.retryable, wait_ms=wait_ms)
+
+    def _setback(self, n: int, reason: str, *, again: bool, wait_ms: int = 0) -> None:
+        """An attempt did not commit: try again, after a wait, with the next agent of the chain, or not at all."""
+        self._forget_effects(n)
+        self.reasons[n] = reason
+        if not again or self._tries[n] > self.duty(n).policy.retries:
+            self._hand_on(n, self._link[n] + 1)
+            self._tries[n] = self._failures[n] = wait_ms = 0
+        if wait_ms:
+            self._waits[n] = (self.at_us + 1_000 * wait_ms, wait_ms)
+            self._move(n, "backing_off")
+        else:
+            self._move(n, "ready")
+
+    def _hand_on(self, n: int, link: int) -> None:
+        """From now on the agent at this place of the chain does the step; past its end, nobody."""
+        duties = self.rules.duties[self.label[n]]
+        if link == len(duties):
+            self._give_up(n)
+        else:
+            self._link[n], self._duty[n] = link, duties[link]
+
+    def _give_up(self, n: int) -> None:
+        """Every attempt of a step is used up: a person is asked where that is declared."""
+        (self._given_up if self.rules.escalations[self.label[n]] is None else self._to_escalate).add(n)
+
+    def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
+        n = self.number[event.step]
+        self._settle(n, None)
+        self._forget_effects(n)
+        self._lost[n] = self._lost.get(n, 0) + 1
+        if self._lost[n] > self.duty(n).policy.reissues_max:
+            self.reasons[n] = f"its call was lost {self._lost[n]} times: whatever it does kills the process"
+            self._refused.pop(n, None)
+            self._give_up(n)
+        else:
+            self._reissue.add(n)
+        self._move(n, "ready")
+
+    def _call_held(self, event: e.CallHeld) -> None:
+        """A gate keeps a call away: the step waits for it, goes to the next agent of the chain, or is given up."""
+        n = self.number[event.step]
+        duty = self.duty(n)
+        self.reasons[n] = f"{event.agent} was not called: {event.reason}"
+        passes = event.gate.endswith(("rate", "reservation"))
+        if not passes and self._link[n] + 1 < len(self.rules.duties[self.label[n]]):
+            self._hand_on(n, self._link[n] + 1)
+            self._tries[n] = self._failures[n] = 0
+        elif event.until_us and (passes or self.rules.waits_at(event.gate, duty)):
+            wait_us = max(1, event.until_us - self.at_us)
+            self._waits[n] = (event.until_us, -(-wait_us // 1_000))
+            self._move(n, "backing_off")
+            return
+        else:
+            self._give_up(n)
+        # Whoever does it next makes a call of its own, with a key of its own, and not the one that was lost.
+        self._reissue.discard(n)
+        self._due[n] = None
+
+    def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
+        self.purse.settle_late(self.number[event.step], event.attempt, event.usage, self.at_us)
+
+    def _settle(self, n: int, usage: Usage | None) -> None:
+        self.purse.settle(self._duty[n].budgets, usage, self.at_us)
+
+    def _step_expanded(self, event: e.StepExpanded) -> None:
+        group = self.number[event.step]
+        items = msgspec.json.decode(event.items, type=list[Raw])
+        self._move(group, "running")
+        self._busy -= 1  # its items are busy, not the group
+        self._items_left[group] = len(items)
+        if self.number is self.plan.number:
+            self.number = dict(self.number)
+        for index, item in enumerate(items):
+            self._add_item(group, index, item)
+        if not items:
+            self._end_group(group)
+
+    def _add_item(self, group: int, index: int, item: Raw) -> None:
+        n = len(self.state)
+        item_id = f"{self.plan.steps[group].id}-{index}"
+        self.items[n] = (item_id, index, item)
+        self.number[item_id] = n
+        self.label.append(group)
+        self.state.append("waiting")
+        for counters in (self.attempts, self._tries, self._failures, self._link):
+            counters.append(0)
+        self._duty.append(self.rules.duties[group][0])
+        self._open += 1
+        for event in self.shared_effects.pop(item_id, ()):
+            self.ledger.take_over(n, event)
+        self._move(n, "ready")
+
+    def _run_cancelled(self, event: e.RunCancelled) -> None:
+        self.status = "cancelled"
+        self.reason = event.sentence
+        for n in range(1, len(self.state)):
+            if self.state[n] not in TERMINAL:
+                self._move(n, "cancelled")
+        self.ledger.lose_all("the run was cancelled meanwhile", event.at_us)
+
+    # --- people ---
+
+    def _question_asked(self, event: e.QuestionAsked) -> None:
+        n = self.number[event.step]
+        self.reasons[n] = event.question.text
+        if not event.effect:
+            self._settle(n, event.usage or NOTHING_USED)
+            self._forget_effects(n)
+        asked = Asked(event.attempt, event.question, not event.effect, None, event.reads, event.due_us, event.effect)
+        self._ask(n, asked)
+
+    def _step_escalated(self, event: e.StepEscalated) -> None:
+        n = self.number[event.step]
+        self._to_escalate.discard(n)
+        refused = self._refused.pop(n, None)
+        reply = msgspec.json.decode(refused.reply) if refused else None
+        reads = refused.reads if refused else ()
+        kept = reply if isinstance(reply, dict) else None
+        self._ask(n, Asked(event.attempt, Question(event.reason), False, kept, reads, event.due_us))
+
+    def _ask(self, n: int, asked: Asked) -> None:
+        self.questions[n] = asked
+        self._move(n, "escalated")
+        if asked.due_us:
+            self._due[n] = None  # its timer
+
+    def _unpark(self) -> None:
+        if self.status == "parked":
+            self.status, self.reason = "running", ""
+
+    def _question_answered(self, event: e.QuestionAnswered) -> None:
+        n = self.number[event.step]
+        asked, after = self.questions.pop(n), AFTER_DECISION[event.decision]
+        assert asked.attempt == event.attempt, f"{event.step}: attempt {event.attempt} is not the one that asked"
+        self.decided_by[n] = event.by
+        self._unpark()
+        if after == "committed":
+            self._commit(n, event)
+            self._end_with_effects(n)
+            return
+        if event.decision == "reject" or (asked.effect and event.text == GIVE_UP):
+            self.reasons[n] = f"rejected by {event.by}" + (f": {event.reason}" if event.reason else "")
+            self._given_up.add(n)
+        elif asked.effect:
+            self.ledger.answer(n, asked.effect, event.by, performed=event.text == PERFORMED)
+            if n in self._performed:
+                self._end_with_effects(n)
+                return
+        else:
+            if event.decision == "answer" or not asked.by_agent:  # to have it tried again answers nothing
+                self.answers[n] = event.text or self.answers.get(n, "")
+            self.feedback[n] = told(asked, event.text, self.feedback.get(n, ()))
+            if asked.by_agent:
+                self._tries[n] -= 1  # to ask a person uses up no retry
+            else:
+                self._begin_anew(n)
+        self._move(n, after)
+
+    def _begin_anew(self, n: int) -> None:
+        """All attempts again, from the first agent of the chain on."""
+        self._link[n], self._duty[n] = 0, self.rules.duties[self.label[n]][0]
+        self._tries[n] = self._failures[n] = self._lost[n] = 0
+
+    def _question_expired(self, event: e.QuestionExpired) -> None:
+        n = self.number[event.step]
+        asked = self.questions.pop(n)
+        self.decided_by[n] = "the deadline"
+        self._unpark()
+        if event.then == "default":
+            self._commit(n, event)
+            self._end_with_effects(n)
+            return
+        self.reasons[n] = event.reason or f"nobody has answered in time: {asked.question.text}"
+        following = self._link[n] + 1
+        if event.then == "fallback" and following < len(self.rules.duties[self.label[n]]):
+            self._hand_on(n, following)
+            self._tries[n] = self._failures[n] = 0
+        else:
+            self._given_up.add(n)
+        self._move(n, "ready")
+
+    # --- effects ---
+
+    def _effect_shared(self, event: e.EffectShared) -> None:
+        n = self.number.get(event.step)
+        if n is None:
+            self.shared_effects.setdefault(event.step, []).append(event)
+        else:
+            self.ledger.take_over(n, event)
+
+    def _effect_told(self, event: EffectEvent) -> None:
+        n = self.number[event.step]
+        entry = self.ledger.apply(n, event)
+        if isinstance(event, e.EffectStarted):
+            self._due_effects.pop((n, event.key), None)
+            self._told_effects.discard((n, event.key))
+        else:
+            self._effect_moved(n, entry)
+
+    def _effect_moved(self, n: int, entry: Entry) -> None:
+        """What follows, for its step, from how an effect stands now."""
+        if self.state[n] == "performing":
+            self._perform(n)
+        elif self.state[n] == "running" and entry.wanted:
+            following = self.ledger.following(entry)
+            if following == "perform" and (n, entry.key) not in self._told_effects:
+                self._due_effects[n, entry.key] = None
+            elif entry.standing == "failed":
+                entry.wanted = False  # its agent is told, and goes on as it likes
+
+    def _perform(self, n: int) -> None:
+        """The effects of a step that has committed: one after another, and then it is done."""
+        entry = self.ledger.first_open(n)
+        if entry is None:
+            self._end(n, "committed", "")
+            return
+        following = self.ledger.following(entry)
+        if following == "perform" and (n, entry.key) not in self._told_effects:
+            self._due_effects[n, entry.key] = None
+        elif following in {"ask", "bury"}:
+            self._due[n] = None
+
+    def _forget_effects(self, n: int) -> None:
+        """The attempt that waited for them is over."""
+        self.ledger.forget(n)
+        for entry in self.ledger.of(n):
+            self._due_effects.pop((n, entry.key), None)
+            self._told_effects.discard((n, entry.key))
+
+    # --- dead letters that are tried again ---
+
+    def _run_reopened(self, event: e.RunReopened) -> None:
+        self.status, self.reason = "running", ""
+        open_again: list[int] = []
+        for step in event.steps:
+            open_again += self._try_again(self.number[step])
+        for n in open_again:
+            for dependent in self.plan.dependents[n]:
+                self._lacking[dependent] += 1
+                if self.state[dependent] != "waiting":
+                    self._reopen(dependent, "waiting")
+                    self._blocked.discard(dependent)
+                    open_again.append(dependent)
+
+    def _try_again(self, n: int) -> list[int]:
+        """Make a dead step as if it had never been tried; returns what its dependents must wait for again.
+
+        One that has committed goes on with those of its effects that are not done.
+        """
+        group = self.label[n]
+        self._tries[n] = self._failures[n] = self._link[n] = 0
+        self._duty[n] = self.rules.duties[group][0]
+        self._given_up.discard(n)
+        self._lost.pop(n, None)
+        self.ledger.renew(n)
+        if n in self._performed:
+            self._reopen(n, "performing")
+            self._perform(n)
+        else:
+            self._reopen(n, "ready")
+        if group == n:
+            return [n]
+        if group in self._items_left:
+            self._items_left[group] += 1
+            return []
+        self._items_left[group] = 1
+        self._reopen(group, "running")
+        self._busy -= 1  # its items are busy, not the group
+        return [group]

@@ -1,0 +1,87 @@
+"""The money of one run: what its calls have consumed, and what is left for them in the run's own budgets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from .budget import (
+    NOTHING_USED,
+    RESERVED_WAIT_US,
+    BudgetPolicy,
+    Ledger,
+    is_only_reserved,
+    reserve,
+    settle,
+    settle_late,
+    shortfall,
+)
+from .job import Usage
+
+# Of a duty: (the gate that it is, whose it is, how much); a call draws on each of them.
+Budgets = Sequence[tuple[str, str, BudgetPolicy]]
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a run has consumed. usd is None as soon as one price is unknown."""
+
+    usd: float | None
+    tokens: int
+    calls: int
+
+
+class Purse:
+    """What was drawn, by events alone. ledgers: whose budget -> where it stands."""
+
+    def __init__(self) -> None:
+        self.ledgers: dict[str, Ledger] = {}
+        self._calls = self._tokens = 0
+        self._usd = 0.0
+        self._price_unknown = False
+        self._drawn: dict[tuple[int, int], Budgets] = {}
+
+    @property
+    def cost(self) -> Cost:
+        """What the run has consumed so far."""
+        return Cost(None if self._price_unknown else self._usd, self._tokens, self._calls)
+
+    def lacking(self, budgets: Budgets, at_us: int) -> tuple[Any, ...]:
+        """What keeps a call away: the gate, why, and until when if that is known; empty where nothing does."""
+        for gate, whose, budget in budgets:
+            ledger = self.ledgers.setdefault(whose, Ledger())
+            lacks = shortfall(ledger, budget, at_us)
+            if lacks and is_only_reserved(ledger, budget):
+                return "run_reservation", f"{whose or 'the run'}: {lacks} for now", at_us + RESERVED_WAIT_US
+            if lacks:
+                return gate, f"{whose or 'the run'}: {lacks}"
+        return ()
+
+    def draw(self, n: int, attempt: int, budgets: Budgets) -> None:
+        """A call begins: what it may consume is set aside."""
+        self._calls += 1
+        if budgets:
+            self._drawn[n, attempt] = budgets
+        for _, whose, budget in budgets:
+            reserve(self.ledgers.setdefault(whose, Ledger()), budget)
+
+    def settle(self, budgets: Budgets, usage: Usage | None, at_us: int) -> None:
+        """A call has ended. usage: None where nobody knows what it consumed."""
+        if usage is not None:
+            self._charge(usage)
+        for _, whose, budget in budgets:
+            settle(self.ledgers[whose], budget, usage, at_us)
+
+    def settle_late(self, n: int, attempt: int, usage: Usage | None, at_us: int) -> None:
+        """A call has told what it consumed after it was given up. By now another agent may do its step."""
+        if usage is not None:
+            self._charge(usage)
+        for _, whose, budget in self._drawn.get((n, attempt), ()):
+            settle_late(self.ledgers[whose], budget, usage or NOTHING_USED, at_us)
+
+    def _charge(self, usage: Usage) -> None:
+        tokens = usage.input_tokens + usage.output_tokens
+        self._tokens += tokens
+        if usage.usd is not None:
+            self._usd += usage.usd
+        elif tokens or usage.requests:
+            self._price_unknown = True
