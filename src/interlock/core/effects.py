@@ -147,7 +147,7 @@ class EffectLedger(msgspec.Struct):
 
     def of(self, n: int) -> Iterator[Entry]:
         """The effects of a step."""
-        return iter(self.entries.get(n, {}).values())
+        return iter(self.entries[n].values() if n in self.entries else ())
 
     def find(self, n: int, key: str) -> Entry | None:
         """The effect of a step with this key, if there is one."""

@@ -150,7 +150,7 @@ class Fold(Progress):
 
     def _end_with_effects(self, n: int) -> None:
         """A step has committed; it has ended when its effects have."""
-        if self.ledger.first_open(n) is None:
+        if n not in self.ledger.entries or self.ledger.first_open(n) is None:
             self._end(n, "committed", "")
         else:
             self._performed.add(n)
@@ -410,6 +410,8 @@ class Fold(Progress):
 
     def _forget_effects(self, n: int) -> None:
         """The attempt that waited for them is over."""
+        if n not in self.ledger.entries:
+            return
         self.ledger.forget(n)
         for entry in self.ledger.of(n):
             self._due_effects.pop((n, entry.key), None)

@@ -165,10 +165,10 @@ class Rules:
 
     def duty(self, step_id: str, agent: str) -> Duty:
         """The part of an agent in a step or an item, be it as a fallback. Raises KeyError where it has none."""
-        found = next((duty for duty in self.duties[self.plan.number_of(step_id)] if duty.agent == agent), None)
-        if found is None:
-            raise KeyError(agent)
-        return found
+        for duty in self.duties[self.plan.number_of(step_id)]:
+            if duty.agent == agent:
+                return duty
+        raise KeyError(agent)
 
     def _duties(self, step: Step) -> tuple[Duty, ...]:
         return tuple(self._duty(step, agent) for agent in self.chain(step.agent))

@@ -33,6 +33,9 @@ BACKOFF_LATE_US_MAX = 1_000_000
 # Scores are told rounded.
 SCORE_TOLERANCE = 1e-5
 
+# What may happen to a run that is parked.
+_WAKES = e.RunCancelled | e.QuestionAnswered | e.QuestionExpired | e.AnswerRefused
+
 _json = msgspec.json.encode
 
 
@@ -159,15 +162,15 @@ class Account:
         """Step id -> state."""
         return {name: one.state for name, one in self.steps.items()}
 
-    def require(self, invariant: str, holds: object, message: str) -> None:
-        """Raise Broken unless something holds."""
+    def require(self, invariant: str, holds: object, message: str, *about: object) -> None:
+        """Raise Broken unless something holds. about: what the message's {} stand for, only spelled out then."""
         if not holds:
-            raise Broken(invariant, message, self.run_id)
+            raise Broken(invariant, message.format(*about) if about else message, self.run_id)
 
-    def require_same(self, invariant: str, what: str, found: object, meant: object) -> None:
+    def require_same(self, invariant: str, what: str, found: object, meant: object, *about: object) -> None:
         """Raise Broken unless two things are equal, which are only spelled out then: most are large."""
         if found != meant:
-            raise Broken(invariant, f"{what}: {found!r:.300}, not {meant!r:.300}", self.run_id)
+            raise Broken(invariant, f"{what.format(*about)}: {found!r:.300}, not {meant!r:.300}", self.run_id)
 
     # --- events ---
 
@@ -175,7 +178,9 @@ class Account:
         """An event has become durable. Raises Broken."""
         self.require("time", event.at_us >= self._at_us, "time went back within a run")
         self._at_us = event.at_us
-        self.require("final", self._may_still_happen(event), f"{_name(event)} after the run was {self.status}")
+        self.require(
+            "final", self._may_still_happen(event), "{.__name__} after the run was {}", type(event), self.status
+        )
         self.events.append(event)
         self.encoded.append(e.encode(event))
         match event:
@@ -238,7 +243,7 @@ class Account:
         if isinstance(event, e.RunReopened):
             return self.status != "cancelled"
         if self.status == "parked":
-            return isinstance(event, e.RunCancelled | e.QuestionAnswered | e.QuestionExpired | e.AnswerRefused)
+            return isinstance(event, _WAKES)
         return self.status == "running" and not isinstance(event, e.RunStarted)
 
     def _run_started(self, event: e.RunStarted) -> None:
@@ -250,25 +255,26 @@ class Account:
     def _attempt_started(self, event: e.AttemptStarted) -> None:
         one, name = self._step(event.step), event.step
         idle = one.state not in TERMINAL and one.state not in {"escalated", "performing"}
-        self.require("once", idle, f"{name} is called again although it is {one.state}")
-        self.require("once", not one.open, f"{name} is called while a call of it is in flight")
+        self.require("once", idle, "{} is called again although it is {}", name, one.state)
+        self.require("once", not one.open, "{} is called while a call of it is in flight", name)
         if not one.attempt and one.item is ABSENT:
             self._require_turn(name, "called")
             self.require("plan", self._declared(one).for_each is None, f"{name} is called, not its items")
-        self.require("effects_unknown", not self._stuck(name), f"{name} is called although an effect of it is unknown")
+        self.require("effects_unknown", not self._stuck(name), "{} is called although an effect of it is unknown", name)
         number = one.attempt if one.reissue else one.attempt + 1
-        self.require("attempts", event.attempt == number, f"attempt {event.attempt} of {name} should be {number}")
-        self.require("attempts", not one.given_up, f"{name} is called although all attempts of it are used up")
-        self.require("attempts", event.agent == one.duty.agent, f"{event.agent} is called, not {one.duty.agent}")
+        duty = one.duty
+        self.require("attempts", event.attempt == number, "attempt {} of {} should be {}", event.attempt, name, number)
+        self.require("attempts", not one.given_up, "{} is called although all attempts of it are used up", name)
+        self.require("attempts", event.agent == duty.agent, "{} is called, not {}", event.agent, duty.agent)
         waited = event.at_us >= one.not_before_us or not self.clock_is_steady
-        self.require("backoff", waited and one.state != "backing_off", f"{name} is called before its wait is over")
+        self.require("backoff", waited and one.state != "backing_off", "{} is called before its wait is over", name)
         fits = self._hashes.fit(event.view, self._seen(one))
-        self.require("views", fits, f"the hash of the view of {name} is that of another view")
-        for _, whose, budget in one.duty.budgets:
+        self.require("views", fits, "the hash of the view of {} is that of another view", name)
+        for _, whose, budget in duty.budgets:
             lacking = self._budgets.setdefault(whose, BudgetAccount()).lacks(budget)
             self.require("gates", not lacking, f"{name} is called, but {whose or 'the run'} has no {lacking} left")
             self._budgets[whose].in_flight += 1
-        self._drew[event.step, event.attempt] = one.duty
+        self._drew[event.step, event.attempt] = duty
         if not one.reissue:
             one.tries += 1
         self.calls += 1
@@ -288,7 +294,7 @@ class Account:
         deletes = getattr(event, "deletes", ())
         for path in (*event.writes, *deletes):
             allowed = any(covers(pattern, path) for pattern in writable)
-            self.require("permissions", allowed, f"{event.step} committed {path}, which it may not write")
+            self.require("permissions", allowed, "{} committed {}, which it may not write", event.step, path)
         writes = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
         self.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, deletes)
         self._written += (*writes, *deletes)
@@ -637,7 +643,7 @@ class Account:
     # --- what follows from events ---
 
     def _step(self, name: str) -> StepAccount:
-        self.require("plan", name in self.steps, f"there is no step {name}")
+        self.require("plan", name in self.steps, "there is no step {}", name)
         return self.steps[name]
 
     def _declared(self, one: StepAccount) -> Step:
@@ -647,7 +653,14 @@ class Account:
         """The step whose call has ended; its first outcome counts."""
         one = self._step(event.step)
         fits = one.open and one.attempt == event.attempt
-        self.require("first_outcome", fits, f"{_name(event)} of attempt {event.attempt} of {event.step}, which is over")
+        self.require(
+            "first_outcome",
+            fits,
+            "{.__name__} of attempt {} of {}, which is over",
+            type(event),
+            event.attempt,
+            event.step,
+        )
         one.open = False
         return one
 
@@ -761,14 +774,16 @@ class Account:
         name = job.step
         one = self._step(name)
         announced = one.open and one.attempt == job.attempt
-        self.require("durable", announced, f"{name} is called before its attempt {job.attempt} is durable")
-        self.require("keys", self._is_key(job), f"the idempotency key of {name} changed to {job.idempotency_key}")
-        self.require("feedback", job.feedback == one.feedback, f"{name} is told {job.feedback}, not {one.feedback}")
+        self.require("durable", announced, "{} is called before its attempt {} is durable", name, job.attempt)
+        self.require("keys", self._is_key(job), "the idempotency key of {} changed to {}", name, job.idempotency_key)
+        self.require(
+            "feedback", job.feedback == one.feedback, "{} is told {}, not {}", name, job.feedback, one.feedback
+        )
         step = self._declared(one)
         index = self.plan.sample_index.get(name) if one.item is ABSENT else one.index
         told = (job.run_id, job.agent, job.action, job.instructions, job.index, job.answer)
         meant = (self.run_id, one.duty.agent, step.action, step.instructions, index, one.answer)
-        self.require("job", told == meant, f"{name} is handed {told}, not {meant}")
+        self.require("job", told == meant, "{} is handed {}, not {}", name, told, meant)
         if one.item is not ABSENT:
             same = _json(job.item) == _json(one.item)
             self.require("frozen_items", same, f"{name} is handed another item than at its expansion")
@@ -783,11 +798,14 @@ class Account:
     def _check_view(self, job: Job, one: StepAccount) -> None:
         view = cast("View", job.view)
         meant = self._seen(one)
-        self.require_same("views", f"what {job.step} is shown", _json(view.unread().to_dict()), meant.encoded)
+        shown = _json(view.unread().to_dict())
+        self.require(
+            "views", shown == meant.encoded, "{} is shown {!r:.300}, not {!r:.300}", job.step, shown, meant.encoded
+        )
         if self._written and self.calls % 2:
             path = self._written[self.calls // 4 % len(self._written)]
             wrong = wrong_by_name(view, meant.tree, path if self.calls % 4 == 1 else lookalike(path))
-            self.require("views", not wrong, f"to {job.step}, {wrong}")
+            self.require("views", not wrong, "to {}, {}", job.step, wrong)
 
     def _seen(self, one: StepAccount) -> Seen:
         """What a step that may start may see: all before it is over, so it is the same for each attempt and item."""
@@ -826,7 +844,3 @@ def _ancestors(needs: Sequence[Sequence[int]]) -> list[int]:
             seen |= 1 << need | found[need]
         found.append(seen)
     return found
-
-
-def _name(event: e.AnyEvent) -> str:
-    return type(event).__name__

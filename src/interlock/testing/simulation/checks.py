@@ -55,7 +55,7 @@ def check_outcome(account: Account, event: Outcome, call: Call) -> None:
     """That the journal says of a call what became of it, and what the agent did."""
     match event:
         case e.AttemptCommitted():
-            account.require("timeouts", call.in_time, f"{_attempt(event)} committed after its timeout")
+            account.require("timeouts", call.in_time, "{} committed after its timeout", _attempt(event))
             _check_commit(account, event, call)
         case e.AttemptRefused():
             _check_refusal(account, event, call)
@@ -78,16 +78,16 @@ def _check_commit(account: Account, event: e.AttemptCommitted, call: Call) -> No
     there = {path: value for path, value in values.items() if value is not DELETE}
     writes = {path: _encode(value) for path, value in there.items()}
     committed = {path: _encode(msgspec.json.decode(raw)) for path, raw in event.writes.items()}
-    account.require_same("replies", f"the writes of {name}", committed, writes)
+    account.require_same("replies", "the writes of {}", committed, writes, name)
     rest = (list(event.deletes), event.usage, event.confidence, msgspec.json.decode(event.output))
     meant = (deletes, reply.usage, reply.confidence, reply.output)
-    account.require_same("replies", f"the rest of what {name} committed", rest, meant)
+    account.require_same("replies", "the rest of what {} committed", rest, meant, name)
     told = [(wanted.effect, wanted.key, msgspec.json.decode(wanted.payload)) for wanted in event.effects]
     asked = [(effect.effect, effect.key or effect.effect, effect.payload) for effect in reply.effects]
-    account.require_same("replies", f"the effects of {name}", told, asked)
+    account.require_same("replies", "the effects of {}", told, asked, name)
     _check_reads(account, event, call)
     for schema in account.steps[name].duty.schemas:
-        account.require_same("schemas", f"what the schema of {name} finds", schema.findings(there), [])
+        account.require_same("schemas", "what the schema of {} finds", schema.findings(there), [], name)
     _check_scores(account, event, call)
 
 
@@ -146,7 +146,7 @@ def _check_reads(account: Account, event: e.AttemptCommitted | e.AttemptRefused,
     read: Any = call.job.view
     reads = event.reads if event.reads == ("*",) else read.reads
     told = (event.reads, getattr(event, "coarse", read.coarse))
-    account.require_same("reads", f"the reads of {event.step}", told, (reads, read.coarse))
+    account.require_same("reads", "the reads of {}", told, (reads, read.coarse), event.step)
 
 
 def _check_refusal(account: Account, event: e.AttemptRefused, call: Call) -> None:

@@ -22,9 +22,12 @@ class Gates:
         self._of = {name: GateAccount(f"agent {name}", role.gate) for name, role in rules.roles.items() if role.gate}
         self._of_all = [GateAccount("the team", rules.gate)] if rules.gate else []
         self._callers: dict[tuple[str, str, int], str] = {}
+        self._guards = bool(self._of or self._of_all)
 
     def hear(self, account: Account, event: e.AnyEvent) -> None:
         """An event has become durable, and its run's account knows of it."""
+        if not self._guards:
+            return
         match event:
             case e.AttemptStarted():
                 call = (account.run_id, event.step, event.attempt)

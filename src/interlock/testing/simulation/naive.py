@@ -32,11 +32,13 @@ class NaiveContext:
         self.commits: dict[tuple[int, int], dict[str, Any]] = {}
         self._request, self._reducers = request, {paths.parse(path): kind for path, kind in (reducers or {}).items()}
         self._known: dict[int, dict[str, tuple[Leaf, Any]]] = {}
+        self._cut: dict[tuple[int, tuple[str, ...]], dict[str, tuple[Leaf, Any]]] = {}
 
     def commit(self, label: int, index: int, writes: Mapping[str, Any], deletes: Iterable[str] = ()) -> None:
         """Take what a step wrote, and what it deleted."""
         self.commits[label, index] = {**dict.fromkeys(deletes, DELETE), **writes}
         self._known.clear()
+        self._cut.clear()
 
     def tree(self, visible: int, patterns: Sequence[str] = ("*",)) -> dict[str, Any]:
         """What is seen of the commits of these labels (a bitset), cut to the patterns."""
@@ -65,7 +67,8 @@ class NaiveContext:
         held = [value for path, value in self.leaves(-1).items() if not self.is_reduced(path)]
         given = (self.contributions(paths.join(leaf), -1) for leaf in self._reducers)
         held += [value for contributions in given for _, _, value in contributions]
-        return sum(len(msgspec.json.encode(value)) for value in held)
+        between = len(held) + 1  # the brackets and commas of a list of them
+        return len(msgspec.json.encode(held)) - between if held else 0
 
     def is_reduced(self, path: str) -> bool:
         """Whether there is a reducer for this very path."""
@@ -86,7 +89,12 @@ class NaiveContext:
         known = self._by_path(visible)
         if "*" in patterns:
             return known
-        return {path: it for path, it in known.items() if any(covers(pattern, path) for pattern in patterns)}
+        key = (visible, tuple(patterns))
+        cut = self._cut.get(key)
+        if cut is None:
+            cut = {path: it for path, it in known.items() if any(covers(pattern, path) for pattern in patterns)}
+            self._cut[key] = cut
+        return cut
 
     def _by_path(self, visible: int) -> dict[str, tuple[Leaf, Any]]:
         known = self._known.get(visible)
@@ -151,6 +159,7 @@ def holds(condition: Condition, found: Any) -> bool:
     op, wanted = condition.op, condition.value
     if found is ABSENT:
         return op in {"absent", "!=", "not in"}
+    order = _order(found, wanted)
     truths: dict[str, bool] = {
         "exists": True,
         "==": _plain(found) == _plain(wanted),
@@ -158,10 +167,10 @@ def holds(condition: Condition, found: Any) -> bool:
         "in": _has(wanted, found),
         "not in": not _has(wanted, found),
         "contains": _has(found, wanted),
-        "<": _order(found, wanted) == "less",
-        "<=": _order(found, wanted) in {"less", "equal"},
-        ">": _order(found, wanted) == "more",
-        ">=": _order(found, wanted) in {"more", "equal"},
+        "<": order == "less",
+        "<=": order in {"less", "equal"},
+        ">": order == "more",
+        ">=": order in {"more", "equal"},
     }
     return truths.get(op, False)
 

@@ -45,7 +45,7 @@ class Traffic:
         job = call.job
         mine = (job.run_id, job.step, job.attempt)
         owner = self._keys.setdefault(job.idempotency_key, mine)
-        account.require("keys", owner == mine, f"{mine} has the idempotency key of {owner}")
+        account.require("keys", owner == mine, "{} has the idempotency key of {}", mine, owner)
         self._check_room(process, account, call)
 
     def _check_room(self, process: Process, account: Account, call: Call) -> None:
@@ -55,17 +55,18 @@ class Traffic:
         mine.append(call)
         bound = self._team.agents[agent].concurrency
         fits = bound is None or len(mine) <= bound
-        account.require("limits", fits, f"{len(mine)} calls of {agent} in flight, more than {bound}")
+        account.require("limits", fits, "{} calls of {} in flight, more than {}", len(mine), agent, bound)
         calls = (call for (number, _), calls in self._open.items() if number == process.number for call in calls)
         fits = sum(call.goes_on for call in calls) <= self._calls_max
-        account.require("limits", fits, f"more than {self._calls_max} calls in flight")
+        account.require("limits", fits, "more than {} calls in flight", self._calls_max)
 
     def check_outcome(self, account: Account, event: Outcome) -> None:
         """That an outcome belongs to a call, and is what became of it."""
         if isinstance(event, e.QuestionAsked) and event.effect:
             return  # it isn't an agent that asks
         call = self._calls.get((account.run_id, event.step, event.attempt))
-        account.require("durable", call, f"attempt {event.attempt} of {event.step} has an outcome, but was never made")
+        has_been = "attempt {} of {} has an outcome, but was never made"
+        account.require("durable", call, has_been, event.attempt, event.step)
         assert call is not None
         check_outcome(account, event, call)
 

@@ -53,6 +53,8 @@ ATTEMPTS_MAX = 12
 # One durable append in so many is followed by a whole replay of its run.
 REPLAY_ONE_IN = 16
 
+_ENDED_EFFECT = e.EffectDone | e.EffectFailed
+
 Invariant = Callable[[Account, e.AnyEvent], str | None]
 
 _encode = msgspec.json.encode
@@ -240,12 +242,12 @@ class World:
                 self._digest.update(account.encoded[-1])
                 if isinstance(event, Outcome):
                     self._traffic.check_outcome(account, event)
-                elif isinstance(event, e.EffectDone | e.EffectFailed):
+                elif isinstance(event, _ENDED_EFFECT):
                     self._traffic.check_effect(account, event)
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
-            if not self._replays.randrange(REPLAY_ONE_IN):
+            if self._replays.random() * REPLAY_ONE_IN < 1:
                 self._check_replay(account)
         except Broken as broken:
             self.break_(broken)
