@@ -685,8 +685,8 @@ def _kept(raw):
         [
             (
                 "core/fold.py",
-                "        if self.ledger.first_open(n) is None:\n",
-                "        if self.ledger.first_open(n) is None or len(event.effects) == 1:\n",
+                "or self.ledger.first_open(n) is None:\n            self._end",
+                "or len(self.ledger.entries[n]) == 1:\n            self._end",
             )
         ],
         team=EFFECTS,
