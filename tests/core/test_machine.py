@@ -241,6 +241,36 @@ def test_a_failure_that_asking_again_would_not_mend_is_not_retried():
     assert run.fail("a", retryable=False) == ["buried a: it broke", "failed: a: it broke"]
 
 
+def test_no_attempt_is_made_once_the_time_for_them_is_over():
+    run = Transcript(step("a"), policy=Policy(retries=9, retry_for_ms=4_000))
+    run.begin()
+
+    assert run.refuse("a") == ["call ann for a #2"]
+    assert run.refuse("a") == ["call ann for a #3"]
+    because = "'' is not a dotted path; no other attempt may begin after 4 s"
+    assert run.refuse("a") == [f"buried a: {because}", f"failed: a: {because}"]
+
+
+def test_a_wait_that_would_end_after_the_time_for_attempts_is_not_waited_for():
+    run = Transcript(step("a"), policy=Policy(retries=9, backoff_ms=1_500, retry_for_ms=2_000))
+    run.begin()
+
+    because = "it broke; no other attempt may begin after 2 s"
+    assert run.fail("a") == [f"buried a: {because}", f"failed: a: {because}"]
+
+
+def test_whoever_stands_in_has_a_time_of_its_own():
+    quick = Policy(retries=9, retry_for_ms=1_000)
+    run = Transcript(step("a"), roles={"ann": Role(ALL, quick, fallback="bob"), "bob": Role(ALL, quick)})
+    run.begin()
+
+    run.refuse("a")
+    assert run.refuse("a") == ["call bob for a #3"]
+    assert run.refuse("a") == ["call bob for a #4"]
+    assert run.crash() == ["call bob for a #4"]
+    assert run.refuse("a")[0].startswith("buried a")
+
+
 def test_a_refusal_does_not_make_the_next_wait_longer():
     run = Transcript(step("a"), policy=PATIENT)
     run.begin()

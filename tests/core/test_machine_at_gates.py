@@ -49,6 +49,15 @@ def test_a_call_that_is_held_is_made_later(gate):
     assert run.machine.cost.calls == 1
 
 
+def test_another_attempt_does_not_wait_at_a_gate_for_longer_than_attempts_may_take():
+    run = Transcript(step("a"), roles={"ann": Role(ALL, Policy(retries=9, retry_for_ms=5_000), gate=WAITS)}, gate=WAITS)
+    run.begin()
+    assert run.hold("a", "rate", LATER) == ["wake a at 60,000,000"]  # the first: its time has not begun
+    run.say(e.BackoffEnded(LATER, "a"))
+    run.refuse("a")
+    assert run.hold("a", "rate", 2 * LATER)[0] == "buried a: ann was not called: it is shut"
+
+
 def test_a_wait_is_told_in_whole_milliseconds_and_is_never_over_at_once():
     run = alone()
     assert (

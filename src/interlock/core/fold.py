@@ -42,6 +42,8 @@ class Fold(Progress):
         self.answers: dict[int, str] = {}
         self._tries = [0] * count
         self._failures = [0] * count
+        # When the first attempt of its agent began, of a step that is tried.
+        self._first_us: dict[int, int] = {}
         self._link = [0] * count
         self._duty = list(rules.first_duties)
         self._given_up: set[int] = set()
@@ -133,6 +135,7 @@ class Fold(Progress):
         n = self.number[event.step]
         self._move(n, "running")
         self.attempts[n] = event.attempt
+        self._first_us.setdefault(n, event.at_us)
         self.purse.draw(n, event.attempt, self._duty[n].budgets)
         if n in self._reissue:
             self._reissue.remove(n)
@@ -190,7 +193,11 @@ class Fold(Progress):
         """An attempt did not commit: try again, after a wait, with the next agent of the chain, or not at all."""
         self._forget_effects(n)
         self.reasons[n] = reason
-        if not again or self._tries[n] > self.duty(n).policy.retries:
+        policy = self._duty[n].policy
+        in_time = policy.may_begin(self.at_us + 1_000 * wait_ms, self._first_us[n])
+        if not again or not in_time or self._tries[n] > policy.retries:
+            if again and not in_time:
+                self.reasons[n] += f"; no other attempt may begin after {policy.retry_for_ms / 1_000:g} s"
             self._hand_on(n, self._link[n] + 1)
             self._tries[n] = self._failures[n] = wait_ms = 0
         if wait_ms:
@@ -201,6 +208,7 @@ class Fold(Progress):
 
     def _hand_on(self, n: int, link: int) -> None:
         """From now on the agent at this place of the chain does the step; past its end, nobody."""
+        self._first_us.pop(n, None)
         duties = self.rules.duties[self.label[n]]
         if link == len(duties):
             self._give_up(n)
@@ -229,11 +237,12 @@ class Fold(Progress):
         n = self.number[event.step]
         duty = self.duty(n)
         self.reasons[n] = f"{event.agent} was not called: {event.reason}"
-        passes = event.gate.endswith(("rate", "reservation"))
+        in_time = n not in self._first_us or duty.policy.may_begin(event.until_us, self._first_us[n])
+        passes = event.gate.endswith(("rate", "reservation")) and in_time
         if not passes and self._link[n] + 1 < len(self.rules.duties[self.label[n]]):
             self._hand_on(n, self._link[n] + 1)
             self._tries[n] = self._failures[n] = 0
-        elif event.until_us and (passes or self.rules.waits_at(event.gate, duty)):
+        elif event.until_us and in_time and (passes or self.rules.waits_at(event.gate, duty)):
             wait_us = max(1, event.until_us - self.at_us)
             self._waits[n] = (event.until_us, -(-wait_us // 1_000))
             self._move(n, "backing_off")
@@ -339,7 +348,8 @@ class Fold(Progress):
                 self.answers[n] = event.text or self.answers.get(n, "")
             self.feedback[n] = told(asked, event.text, self.feedback.get(n, ()))
             if asked.by_agent:
-                self._tries[n] -= 1  # to ask a person uses up no retry
+                self._tries[n] -= 1  # to ask a person uses up no retry, and no time
+                self._first_us.pop(n, None)
             else:
                 self._begin_anew(n)
         self._move(n, after)
@@ -348,6 +358,7 @@ class Fold(Progress):
         """All attempts again, from the first agent of the chain on."""
         self._link[n], self._duty[n] = 0, self.rules.duties[self.label[n]][0]
         self._tries[n] = self._failures[n] = self._lost[n] = 0
+        self._first_us.pop(n, None)
 
     def _question_expired(self, event: e.QuestionExpired) -> None:
         n = self.number[event.step]
@@ -439,6 +450,7 @@ class Fold(Progress):
         """
         group = self.label[n]
         self._tries[n] = self._failures[n] = self._link[n] = 0
+        self._first_us.pop(n, None)
         self._duty[n] = self.rules.duties[group][0]
         self._given_up.discard(n)
         self._lost.pop(n, None)

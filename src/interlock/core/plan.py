@@ -77,10 +77,10 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     this path, named id-0, id-1, ... when: run only where this holds. join: `any_outcome` runs although a need died.
     on_dead: what its being given up means for the run: `fail_run`, `skip` (it counts as skipped) or `continue` (who
     needs it runs all the same); by default what its agent says.
-    timeout, backoff: durations such as `2s`; with `retries` they override the agent's. schema: a JSON Schema over the
-    writes, beside the agent's. guardrails: checks on its replies, beside the agent's. threshold: the score they must
-    reach, in place of the agent's. budget: what its calls may consume in one run, such as `{calls: 3}`. escalate: what
-    a person is asked for, in place of the agent's; see Escalation.of.
+    timeout, backoff, retry_for: durations such as `2s`; with `retries` they override the agent's. schema: a JSON
+    Schema over the writes, beside the agent's. guardrails: checks on its replies, beside the agent's. threshold: the
+    score they must reach, in place of the agent's. budget: what its calls may consume in one run, such as `{calls:
+    3}`. escalate: what a person is asked for, in place of the agent's; see Escalation.of.
     """
 
     id: str
@@ -99,6 +99,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     timeout: str | None = None
     retries: int | None = None
     backoff: str | None = None
+    retry_for: str | None = None
     schema: Mapping[str, Any] | None = None
     budget: Mapping[str, Any] | None = None
     guardrails: Sequence[Any] = ()
@@ -154,6 +155,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "retries": (int, _NONE),
     "timeout": (str, _NONE),
     "backoff": (str, _NONE),
+    "retry_for": (str, _NONE),
     "when": (Condition, _NONE),
     "schema": (Mapping, _NONE),
     "budget": (Mapping, _NONE),
@@ -283,7 +285,7 @@ def _check_step(step: Step) -> None:
     if step.on_dead not in {None, *get_args(OnDead)}:
         fix = f"use one of: {', '.join(get_args(OnDead))}"
         raise PlanError(f"step {step.id} has the on_dead {step.on_dead!r}", fix=fix, place=(*place, "on_dead"))
-    for name in ("timeout", "backoff"):
+    for name in ("timeout", "backoff", "retry_for"):
         text = getattr(step, name)
         if text is not None and not 0 < duration_ms(text) <= TIMEOUT_MS_MAX:
             message = f"the {name} of step {step.id} is {text}; more than 0 and up to 7d is possible"

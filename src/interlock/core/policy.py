@@ -33,8 +33,8 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
 
     timeout_ms bounds one attempt. `retries` further attempts follow a refused or failed one; before attempt n after an
     error or a timeout (never after a refusal, which carries feedback) the run waits backoff_ms * 2 ** (n - 1), at most
-    backoff_ms_max, or as long as a failed server asks for, at most an hour. A call lost in a crash is issued again at
-    most reissues_max times.
+    backoff_ms_max, or as long as a failed server asks for, at most an hour. None of them is due later than retry_for_ms
+    after the first began; 0 for no such bound. A call lost in a crash is issued again at most reissues_max times.
     """
 
     timeout_ms: int = TIMEOUT_SIMPLE_MS
@@ -42,11 +42,16 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     backoff_ms: int = BACKOFF_MS
     backoff_ms_max: int = BACKOFF_MS_MAX
     reissues_max: int = REISSUES_MAX
+    retry_for_ms: int = 0
 
     def wait_after(self, failures: int, retry_after_ms: int = 0) -> int:
         """Milliseconds to wait after this many failed attempts in a row, the last of which asked for some time."""
         backoff = min(self.backoff_ms << min(failures - 1, 32), self.backoff_ms_max)
         return max(backoff, min(retry_after_ms, RETRY_AFTER_MS_MAX))
+
+    def may_begin(self, at_us: int, first_us: int) -> bool:
+        """Whether a further attempt may begin at this time, by when the first one began."""
+        return not self.retry_for_ms or at_us <= first_us + 1_000 * self.retry_for_ms
 
 
 def duration_ms(text: str) -> int:

@@ -175,7 +175,7 @@ class Rules:
 
     def _duty(self, step: Step, agent: str) -> Duty:
         role = self.roles[agent]
-        given = {"timeout_ms": step.timeout, "backoff_ms": step.backoff}
+        given = {"timeout_ms": step.timeout, "backoff_ms": step.backoff, "retry_for_ms": step.retry_for}
         changed: dict[str, Any] = {name: duration_ms(text) for name, text in given.items() if text is not None}
         if step.retries is not None:
             changed["retries"] = step.retries

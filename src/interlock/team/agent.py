@@ -42,13 +42,14 @@ class Agent(_Who, frozen=True, kw_only=True):
     audited, not run. llm, langgraph, crewai, autogen, openai_agents, swarm, http, command: an agent of that kind
     instead, declared as in a team file. scope: what it may do, see and write. effort: `simple` gives an attempt 5 s
     (the default), `complex` 30 s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the
-    first wait after a failure (200 ms). fallback: the agent that takes over. breaker, rate, budget: when it is not
-    called, declared as in a team file. schema: a JSON Schema over the writes. guardrails: checks on its replies, as in
-    a team file, or functions of a draft. threshold: the score that a reply must reach (1). escalate: ask a person when
-    all attempts have failed: true, or {deadline, then, default}. isolation: `task`, `process` or `thread`. concurrency:
-    how many of its calls may be open at a time. effects: `immediate` lets it wait for effects while it works. version:
-    change it when the code changes meaning. on_dead: what it means for the run that a step of it is given up:
-    `fail_run` (the default), `skip` or `continue`.
+    first wait after a failure (200 ms). retry_for: how long after the first attempt began another one may. fallback:
+    the agent that takes over. breaker, rate, budget: when it is not called, declared as in a team file. schema: a
+    JSON Schema over the writes. guardrails: checks on its replies, as in a team file, or functions of a draft.
+    threshold: the score that a reply must reach (1). escalate: ask a person when all attempts have failed: true, or
+    {deadline, then, default}. isolation: `task`, `process` or `thread`. concurrency: how many of its calls may be
+    open at a time. effects: `immediate` lets it wait for effects while it works. version: change it when the code
+    changes meaning. on_dead: what it means for the run that a step of it is given up: `fail_run` (the default),
+    `skip` or `continue`.
 
     Raises TeamError, with every problem found.
     """
@@ -67,6 +68,7 @@ class Agent(_Who, frozen=True, kw_only=True):
     timeout: str | None = None
     retries: int = RETRIES_DEFAULT
     backoff: str | None = None
+    retry_for: str | None = None
     fallback: str | None = None
     breaker: Mapping[str, Any] | None = None
     rate: Mapping[str, str] | None = None
@@ -104,8 +106,9 @@ class Agent(_Who, frozen=True, kw_only=True):
         timeout_ms = TIMEOUT_COMPLEX_MS if self.effort == "complex" else TIMEOUT_SIMPLE_MS
         if self.timeout is not None:
             timeout_ms = duration_ms(self.timeout)
-        backoff = {} if self.backoff is None else {"backoff_ms": duration_ms(self.backoff)}
-        return Policy(timeout_ms=timeout_ms, retries=self.retries, **backoff)
+        given = {"backoff_ms": self.backoff, "retry_for_ms": self.retry_for}
+        durations = {name: duration_ms(text) for name, text in given.items() if text is not None}
+        return Policy(timeout_ms=timeout_ms, retries=self.retries, **durations)
 
     @property
     def role(self) -> Role:

@@ -332,6 +332,7 @@ AGENT = Record(
         "backoff": Field(
             DURATION, "The wait after a first failure (200ms); each further failure doubles it.", lone=True
         ),
+        "retry_for": Field(DURATION, "How long after the first attempt began another one may begin.", lone=True),
         "fallback": Field(NAME, "The agent that takes over when all attempts have failed."),
         "breaker": Field(BREAKER, "When it is called no more for a while, because its outputs were bad.", lone=True),
         "rate": Field(RATE, "How many calls and tokens it may have in any window of time, over all runs.", lone=True),
@@ -419,6 +420,7 @@ STEP = Record(
         "timeout": Field(DURATION, "In place of the agent's.", lone=True),
         "retries": Field(Whole(0, RETRIES_MAX), "In place of the agent's.", lone=True),
         "backoff": Field(DURATION, "In place of the agent's.", lone=True),
+        "retry_for": Field(DURATION, "In place of the agent's.", lone=True),
         "schema": Field(SCHEMA, "A JSON Schema over its writes, beside the agent's."),
         "guardrails": Field(GUARDRAILS, "Checks on its replies, beside the agent's."),
         "threshold": Field(THRESHOLD, "In place of the agent's."),

@@ -59,6 +59,8 @@ class StepAccount:
         self.state = "waiting" if item is ABSENT else "ready"
         self.attempt = self.tries = self.failures = self.lost = self.link = 0
         self.not_before_us = 0
+        # When the first attempt of who does it now began; -1 where there was none.
+        self.first_us = -1
         self.open = self.reissue = self.given_up = self.buried = False
         self.feedback: tuple[str, ...] = ()
         # about: the key of the effect that a person is asked about.
@@ -69,6 +71,11 @@ class StepAccount:
     def duty(self) -> Duty:
         """Who does it now."""
         return self.duties[min(self.link, len(self.duties) - 1)]
+
+    def in_time(self, at_us: int) -> bool:
+        """Whether another attempt may begin at this time."""
+        most_ms = self.duty.policy.retry_for_ms
+        return not most_ms or self.first_us < 0 or at_us - self.first_us <= 1_000 * most_ms
 
 
 class BudgetAccount:
@@ -277,6 +284,8 @@ class Account:
         self._drew[event.step, event.attempt] = duty
         if not one.reissue:
             one.tries += 1
+        if one.first_us < 0:
+            one.first_us = event.at_us
         self.calls += 1
         one.attempt, one.open, one.reissue, one.state = event.attempt, True, False, "running"
 
@@ -325,11 +334,12 @@ class Account:
             if event.decision == "answer" or not one.asked:
                 one.answer = event.text or one.answer
             if one.asked:
-                one.tries -= 1
+                one.tries, one.first_us = one.tries - 1, -1
                 answered = f"A person has answered your question: {one.asked}"
                 one.feedback = (answered, event.text) if event.text else ()
             else:
                 one.tries = one.failures = one.link = one.lost = 0
+                one.first_us = -1
                 one.feedback += ("A person advises:", event.text) if event.text else ()
 
     def _step_escalated(self, event: e.StepEscalated) -> None:
@@ -357,7 +367,7 @@ class Account:
             return
         one.state = "ready"
         if event.then == "fallback":
-            one.link, one.tries, one.failures = one.link + 1, 0, 0
+            one.link, one.tries, one.failures, one.first_us = one.link + 1, 0, 0, -1
         one.given_up = one.buried = event.then == "dead" or one.link >= len(one.duties)
 
     def _require_score(self, duty: Duty, event: e.AttemptCommitted) -> None:
@@ -463,8 +473,8 @@ class Account:
 
     def _setback(self, one: StepAccount, *, again: bool, wait_ms: int = 0) -> None:
         one.state = "ready"
-        if not again or one.tries > one.duty.policy.retries:
-            one.link += 1
+        if not again or one.tries > one.duty.policy.retries or not one.in_time(self._at_us + 1_000 * wait_ms):
+            one.link, one.first_us = one.link + 1, -1
             one.given_up = one.link == len(one.duties)
             one.tries = one.failures = wait_ms = 0
         if wait_ms:
@@ -482,10 +492,12 @@ class Account:
             if kind == event.gate:
                 lacking = self._budgets.setdefault(whose, BudgetAccount()).lacks(budget)
                 self.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
-        passes = event.gate.endswith(("rate", "reservation"))
+        in_time = one.in_time(event.until_us)
+        passes = event.gate.endswith(("rate", "reservation")) and in_time
         if not passes and one.link + 1 < len(one.duties):
             one.link, one.tries, one.failures, one.state, one.reissue = one.link + 1, 0, 0, "ready", False
-        elif event.until_us and (passes or declared.waits):
+            one.first_us = -1
+        elif event.until_us and in_time and (passes or declared.waits):
             one.state, one.not_before_us = "backing_off", event.until_us
         else:
             one.given_up, one.reissue = True, False
@@ -616,6 +628,7 @@ class Account:
             one.state = "performing" if tried in self._outbox else "ready"
             self.effects.renew(tried)
             one.tries = one.failures = one.lost = one.link = one.not_before_us = 0
+            one.first_us = -1
             one.given_up = one.reissue = False
 
     def is_group(self, name: str) -> bool:
