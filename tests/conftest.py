@@ -1,11 +1,14 @@
 """What holds for every test."""
 
+import compileall
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
 
+import interlock
 from interlock.team import registry
 
 pytest_plugins = ["pytester"]
@@ -19,6 +22,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 # A shell that has the tests run in the background lets them ignore Ctrl-C, and with them all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hundreds of processes are started. Where nobody may write bytecode, each would compile Interlock anew, which takes
+# longer than to import it.
+if sys.dont_write_bytecode and "PYTEST_XDIST_WORKER" not in os.environ:
+    compileall.compile_dir(os.path.dirname(interlock.__file__), quiet=2)  # noqa: PTH120
 
 # Settings of the person who runs the tests must not reach them.
 for name in [name for name in os.environ if name.startswith("INTERLOCK_")]:
