@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+import certifi
 import pytest
 from hypothesis import settings
 
@@ -41,6 +42,17 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_authority(tmp_path_factory):
+    """Every client of a model reads all authorities of the world, for longer than its test takes: here there is one."""
+    first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----")
+    bundle = tmp_path_factory.mktemp("authority") / "one.pem"
+    bundle.write_text(f"{first}{end}\n", encoding="ascii", errors="ignore")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(bundle))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
