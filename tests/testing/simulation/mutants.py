@@ -806,8 +806,8 @@ def _kept(raw):
 
 
 def mutated(mutant: Mutant, folder: Path) -> None:
-    """A copy of the source in the folder, with the bug in it."""
-    shutil.copytree(ROOT / "src" / "interlock", folder / "interlock", ignore=shutil.ignore_patterns("__pycache__"))
+    """A copy of the source in the folder, with the bug in it; what has none is there compiled, if it was before."""
+    shutil.copytree(ROOT / "src" / "interlock", folder / "interlock")
     for name, old, new in mutant.edits:
         file = folder / "interlock" / name
         text = file.read_text(encoding="utf-8")
