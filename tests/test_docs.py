@@ -32,6 +32,7 @@ PAGES = [
     "docs/secrets.md",
     "docs/tools.md",
     "docs/people.md",
+    "docs/requests.md",
     "docs/python.md",
     "docs/dead-letters.md",
     "docs/test-an-agent.md",

@@ -21,7 +21,7 @@ The house, from the top; imports point down only:
 from typing import Any as _Any
 
 from interlock.agents.secret import provide as provide_secrets
-from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Request, Usage
 from interlock.core.plan import Condition, Phase, Plan, Step
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
@@ -48,6 +48,7 @@ __all__ = [
     "Plan",
     "Question",
     "Reply",
+    "Request",
     "Run",
     "Scope",
     "Step",

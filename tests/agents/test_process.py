@@ -55,6 +55,12 @@ def test_a_question_comes_back(tmp_path):
     assert reply.ask == il.Question("ship it?", ("yes", "no"))
 
 
+def test_a_request_goes_there_and_comes_back(tmp_path):
+    given = job(requests=(il.Request("escalate", "bob"),))
+    reply = agent(tmp_path, "return il.Reply(writes={'a': 1}, request=job.requests[0])").call(given=given)
+    assert (reply.writes, reply.request) == ({"a": 1}, il.Request("escalate", "bob"))
+
+
 def test_values_come_back_as_they_were(tmp_path):
     reply = agent(tmp_path, "return {'v': [1, 1.0, -0.0, 1e300, 2**63 - 1, True, None, 'ü🙂', {'': {}}]}").call()
     values = reply.writes["v"]
@@ -153,6 +159,10 @@ def test_its_standard_input_is_empty(tmp_path):
         ("il.Reply(ask=il.Question('q', 'yes'))", "ask is not an interlock.Question"),
         ("il.Reply(ask=il.Question('q', (1,)))", "a choice of the question is a int"),
         ("il.Reply(ask=il.Question('\\ud800'))", "lone surrogate"),
+        ("il.Reply(request='escalate')", "request is not an interlock.Request"),
+        ("il.Reply(request=il.Request('escalate', None))", "request is not an interlock.Request"),
+        ("il.Reply(request=il.Request('\\ud800', 'bob'))", "lone surrogate"),
+        ("il.Reply(request=il.Request('x' * 30_000_000, 'bob'))", "request: it is larger than"),
     ],
 )
 def test_what_is_no_reply_is_refused_and_the_worker_stays(pool_of, answer, why):

@@ -274,7 +274,7 @@ def test_a_question_beside_effects_is_refused():
 def test_a_bad_question_is_told_what_a_question_is():
     assert why(Reply(ask="Refund?")) == (
         "ask is a Question with a text of 1 to 8000 characters and at most 50 choices,"
-        " and comes without writes and effects"
+        " and comes without writes, effects and a request"
     )
 
 

@@ -527,6 +527,30 @@ def inherited() -> Told:
     return told
 
 
+def requested() -> Told:
+    """A fork whose shared step had requested a branch, a step of it that requests another, and one that nobody does."""
+    team = il.Team(
+        [
+            il.Agent("ann", scope=il.Scope(["act", "escalate", "get_help"], ["*"], ["a"])),
+            agent("bob", writes=["b"]),
+            agent("eve", writes=["c"]),
+        ],
+        il.Plan([
+            step("one", writes=["a.one"], on_request={"escalate": "three"}),
+            step("two", needs=["one"], writes=["a.two"], on_request={"escalate": "four", "get_help": "five"}),
+            step("three", "bob", needs=["one"], writes=["b.three"]),
+            step("four", "bob", needs=["two", "three"], writes=["b.four"]), step("five", "eve", needs=["two"]),
+        ]),
+    )  # fmt: skip
+    asked = e.BranchRequested("escalate", "bob", "three")
+    shared = [e.StepShared(START_US, "one", 1, "ann", {"a.one": Raw(b"1")}, request=asked)]
+    told = Told(team, {}, origin=e.Origin("golden", ("two",), "person:eve"), shared=shared)
+    told.does("two", lambda _: il.Reply(writes={"a.two": 2}, request=il.Request("escalate", "bob")))
+    told.does("three", lambda job: {"b.three": job.view["a.one"]})
+    told.does("four", lambda job: {"b.four": job.view["a.two"]})
+    return told
+
+
 RUNS = (
     chain,
     wide,
@@ -548,6 +572,7 @@ RUNS = (
     forked,
     effects,
     inherited,
+    requested,
 )
 
 

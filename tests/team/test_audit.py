@@ -237,3 +237,48 @@ def test_an_effect_is_an_action_that_no_step_asks_for(tmp_path):
         "effects: {mail: 'out:mail'}\nplan: [{id: s, agent: a, action: x}]\n"
     )
     assert "unused_actions" not in codes(findings(tmp_path, text))
+
+
+def test_an_action_that_may_be_requested_is_used(tmp_path):
+    found = findings(
+        tmp_path,
+        """\
+        agents:
+          a: {allowed_actions: [x, hand_over, other], write_permissions: [t]}
+          b: {allowed_actions: [y], write_permissions: [u]}
+        plan:
+          - {id: s, agent: a, action: x, on_request: {hand_over: r}}
+          - {id: r, agent: b, action: y, needs: [s]}
+        """,
+    )
+    assert found.ok
+    assert one(found, "unused_actions").message == "no step asks for these allowed actions: a: other"
+
+
+@pytest.mark.parametrize(
+    ("on_request", "needs", "message"),
+    [
+        ("{hand_over: z}", "[s]", "step s runs z on request, which is no step"),
+        ("{hand_over: r}", "[]", "step s runs r on request, which does not come after it"),
+        ("{hand_ower: r}", "[s]", "step s: a may not request hand_ower; did you mean hand_over?"),
+        ("{hand_over: [r]}", "[s]", "plan[0].on_request.hand_over is a list, not a name of 1 to 80"),
+        ("hand_over", "[s]", "plan[0].on_request is 'hand_over', not a mapping"),
+    ],
+)
+def test_a_branch_that_could_never_run_is_found_in_its_line(tmp_path, on_request, needs, message):
+    found = findings(
+        tmp_path,
+        f"""\
+        agents:
+          a: {{allowed_actions: [x, hand_over], write_permissions: [t]}}
+          b: {{allowed_actions: [y], write_permissions: [u]}}
+        plan:
+          - id: s
+            agent: a
+            action: x
+            on_request: {on_request}
+          - {{id: r, agent: b, action: y, needs: {needs}}}
+        """,
+    )
+    (error,) = [finding for finding in found.findings if finding.severity == "error"]
+    assert (error.line, error.message.startswith(message)) == (8, True), error

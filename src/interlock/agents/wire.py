@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from interlock.core.context import View
-from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Request, Usage
 from interlock.core.values import Limits
 from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused
 
@@ -141,6 +141,7 @@ class WorkerReply(msgspec.Struct, omit_defaults=True):
     confidence: Any = None
     ask: Question | None = None
     effects: tuple[Effect, ...] = ()
+    request: Request | None = None
     error: str = ""
     kind: str = ""
     retry_after: float | None = None
@@ -163,4 +164,5 @@ def answer_of(reply: WorkerReply) -> Reply:
         confidence=reply.confidence,
         ask=reply.ask,
         effects=reply.effects,
+        request=reply.request,
     )

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from interlock.core.assess import excerpt, no_reply, usage_of
-from interlock.core.job import DELETE, Effect, Job, Question, Reply, connect
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Request, connect
 from interlock.core.values import Limits, encode
 from interlock.errors import AgentError, AgentRefused, InterlockError, ReplyRefused, ValueRefused, describe, failure_of
 from interlock.team.registry import find, resolve
@@ -249,6 +249,7 @@ def _reply(answer: Any, limits: Limits) -> WorkerReply:
         _encoded("confidence", reply.confidence, limits),
         _question(reply.ask, limits),
         effects=_effects(reply.effects, limits),
+        request=_request(reply.request, limits),
     )
 
 
@@ -267,6 +268,15 @@ def _effects(effects: Any, limits: Limits) -> tuple[Effect, ...]:
             raise ReplyRefused("an effect is not an interlock.Effect with a name, a payload and a key")
         _encoded("an effect", [effect.effect, effect.payload, effect.key], limits)
     return tuple(effects)
+
+
+def _request(request: Any, limits: Limits) -> Request | None:
+    if request is None:
+        return None
+    if type(request) is not Request or type(request.action) is not str or type(request.to) is not str:
+        raise ReplyRefused("request is not an interlock.Request with an action and to")
+    _encoded("request", [request.action, request.to], limits)
+    return request
 
 
 def _question(ask: Any, limits: Limits) -> Question | None:

@@ -12,9 +12,19 @@ from msgspec import Raw
 from interlock.errors import CUT, AgentError, PathError, ReplyRefused, ValueRefused, cut_short
 
 from . import paths
+from .branches import granted
 from .context import Bank, View
 from .effects import Entry
-from .events import NULL, AttemptCommitted, AttemptRefused, EffectWanted, Finding, QuestionAsked, Verdict
+from .events import (
+    NULL,
+    AttemptCommitted,
+    AttemptRefused,
+    BranchRequested,
+    EffectWanted,
+    Finding,
+    QuestionAsked,
+    Verdict,
+)
 from .guardrail import Assessment, Draft, Panel
 from .job import DELETE, Effect, Job, Question, Reply, Usage
 from .rules import PATTERNS_SHOWN, Duty
@@ -40,7 +50,7 @@ _NONE_BEGUN: Mapping[str, Entry] = {}
 class Submission:
     """One reply on its way through the checks: what it writes as JSON, and what was found wrong with it."""
 
-    __slots__ = ("deletes", "effects", "findings", "output", "values", "writes")
+    __slots__ = ("deletes", "effects", "findings", "output", "request", "values", "writes")
 
     def __init__(self) -> None:
         self.writes: dict[str, Raw] = {}
@@ -48,6 +58,7 @@ class Submission:
         self.values: dict[str, Any] = {}
         self.output = NULL
         self.effects: tuple[EffectWanted, ...] = ()
+        self.request: BranchRequested | None = None
         self.findings: list[Finding] = []
 
     def refuse(self, code: str, message: str, path: str = "") -> None:
@@ -114,6 +125,8 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
     _take_output(reply, limits, submission)
     if reply.effects != ():
         _take_effects(reply.effects, duty, limits, begun, submission)
+    if reply.request is not None:
+        _take_request(reply.request, duty, submission)
     _check_values(duty, bank, submission)
     judged = _AGAINST_THE_RULES if submission.findings else _judged(duty.panel, reply, submission, view, job)
     found = tuple(submission.findings)
@@ -135,6 +148,7 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
         judged.scores,
         found,
         submission.effects,
+        submission.request,
     )
 
 
@@ -238,11 +252,12 @@ def _question(reply: Reply, submission: Submission) -> Question | None:
         and len(ask.choices) <= CHOICES_MAX
         and all(type(choice) is str and len(choice) <= FINDING_CHARS_MAX for choice in ask.choices)
     )
-    if not fine or type(reply.writes) is not dict or reply.writes or reply.effects != ():
+    alone = type(reply.writes) is dict and not reply.writes and reply.effects == () and reply.request is None
+    if not fine or not alone:
         submission.refuse(
             "shape",
             f"ask is a Question with a text of 1 to {QUESTION_CHARS_MAX} characters and at most {CHOICES_MAX} choices,"
-            " and comes without writes and effects",
+            " and comes without writes, effects and a request",
         )
         return None
     assert ask is not None
@@ -346,6 +361,13 @@ def _take_effects(effects: Any, duty: Duty, limits: Limits, begun: Mapping[str, 
             "size", f"the payloads of the effects are more than {limits.commit_bytes_max:,} bytes of JSON"
         )
     submission.effects = tuple(taken.values())
+
+
+def _take_request(request: Any, duty: Duty, submission: Submission) -> None:
+    try:
+        submission.request = granted(request, duty.agent, duty.branches)
+    except ValueRefused as error:
+        submission.refuse("request", error.message)
 
 
 def wanted_effect(effect: Any, duty: Duty, limits: Limits, among: Collection[str]) -> EffectWanted:

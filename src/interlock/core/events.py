@@ -34,6 +34,14 @@ class EffectWanted(msgspec.Struct, frozen=True):
     payload: Raw
 
 
+class BranchRequested(msgspec.Struct, frozen=True):
+    """A request that was granted. step: the branch that runs because of it; to: the agent that does that."""
+
+    action: str
+    to: str
+    step: str
+
+
 class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=False):
     """A fact about one run, with the time at which it became one."""
 
@@ -102,7 +110,7 @@ class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
 
     score: what its guardrails gave it, 0 to 1; None where it has none. scores: of each that was asked. findings: what
     they found, and what did not suffice to refuse it. effects: what is performed now, one after another, before the
-    step counts as done.
+    step counts as done. request: the branch of the plan that runs because of this reply.
     """
 
     step: str
@@ -118,6 +126,7 @@ class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
     scores: dict[str, float] = {}
     findings: tuple[Finding, ...] = ()
     effects: tuple[EffectWanted, ...] = ()
+    request: BranchRequested | None = None
 
 
 class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
@@ -291,7 +300,7 @@ class StepExpanded(Event, frozen=True, tag="step_expanded"):
 
 
 class StepSkipped(Event, frozen=True, tag="step_skipped"):
-    """A step will not run, because its condition did not hold."""
+    """A step will not run, because its condition did not hold, or because nobody has requested it."""
 
     step: str
     reason: str
@@ -300,7 +309,8 @@ class StepSkipped(Event, frozen=True, tag="step_skipped"):
 class StepShared(Event, frozen=True, tag="step_shared"):
     """A step's commit was taken over from the run that this one is a fork of.
 
-    attempt, agent: what made it there. changed: the paths in it that were set by whoever made the fork.
+    attempt, agent: what made it there. changed: the paths in it that were set by whoever made the fork. request: as in
+    AttemptCommitted.
     """
 
     step: str
@@ -310,6 +320,7 @@ class StepShared(Event, frozen=True, tag="step_shared"):
     deletes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    request: BranchRequested | None = None
 
 
 class EffectShared(Event, frozen=True, tag="effect_shared"):

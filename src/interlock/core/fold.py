@@ -59,6 +59,8 @@ class Fold(Progress):
         self._told_effects: set[tuple[int, str]] = set()
         # Steps that have committed, and had effects left to perform then: their agent is not called again.
         self._performed: set[int] = set()
+        # The branches that were requested: those that run.
+        self._requested: set[int] = set()
         # What a fork has taken over for items that there aren't yet.
         self.shared_effects: dict[str, list[e.EffectShared]] = {}
 
@@ -149,6 +151,8 @@ class Fold(Progress):
         self._settle(n, event.usage or NOTHING_USED)
         for wanted in event.effects:
             self.ledger.request(n, wanted.effect, wanted.key, wanted.payload)
+        if event.request is not None:
+            self._requested.update(self.plan.groups[event.request.step])
         self._end_with_effects(n)
 
     def _end_with_effects(self, n: int) -> None:
@@ -163,6 +167,8 @@ class Fold(Progress):
     def _step_shared(self, event: e.StepShared) -> None:
         n = self.number[event.step]
         self._commit(n, event)
+        if event.request is not None:
+            self._requested.update(self.plan.groups[event.request.step])
         self._end(n, "committed", "", SHARED)
 
     def _commit(

@@ -32,7 +32,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     idempotency_key: the same when a call lost in a crash is issued again. item, index: of a `for_each` (index from 0);
     of `samples` the index alone (from 1). writes: the patterns of what may be written. schemas: the JSON Schemas over
     the writes that a reply is checked against, as text. answer: what a person has said last about this step, in an
-    earlier attempt; empty if nobody has.
+    earlier attempt; empty if nobody has. requests: those that the agent may make here.
     """
 
     view: Mapping[str, Any]
@@ -49,6 +49,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     writes: tuple[str, ...] = ()
     schemas: tuple[str, ...] = ()
     answer: str = ""
+    requests: tuple["Request", ...] = ()
 
     def effect(self, effect: str, payload: Any = None, *, key: str = "") -> Any:
         """Have an effect performed now, for its result: `await job.effect(...)`; without await in a sync agent.
@@ -110,6 +111,17 @@ class Question(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     choices: tuple[str, ...] = ()
 
 
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request that another step of the plan runs: the branch which the requester's step declares for this action.
+
+    action: one of the agent's allowed actions. to: the agent that does the branch, or the id of its step. It carries
+    nothing else: what the other agent is to know is written to the context, where it passes both scopes.
+    """
+
+    action: str
+    to: str
+
+
 class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Something to be changed out there once the reply that asks for it is committed: a mail, a payment.
 
@@ -128,7 +140,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     writes: dotted path -> JSON value, or DELETE. output: any JSON value to keep with the attempt, outside the context.
     usage: what the call consumed. confidence: the agent's own estimate, 0 to 1. ask: a question to a person instead of
     writes; the run is parked with it. effects: what is performed after the commit, in this order, before any step that
-    needs this one begins.
+    needs this one begins. request: that a declared branch of the plan runs once the reply is committed.
     """
 
     writes: Mapping[str, Any] = {}
@@ -137,3 +149,4 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None = None
     ask: Question | None = None
     effects: Sequence[Effect] = ()
+    request: Request | None = None

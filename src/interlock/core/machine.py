@@ -15,6 +15,7 @@ from msgspec import Raw
 from . import commands as c
 from . import events as e
 from .assess import assess
+from .branches import unrequested
 from .conditions import holds
 from .context import EVERYTHING, View
 from .effects import Entry
@@ -82,6 +83,8 @@ class Machine(Fold):
             return self._burial(n, self.reasons[n])
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
+            if n in self.plan.requesters and n not in self._requested:
+                return c.SkipStep(step.id, unrequested(n, self.plan))
             if step.when is not None and not holds(step.when, self.bank, self.plan.ancestors[n]):
                 return c.SkipStep(step.id, f"its condition did not hold: {step.when}{self._found(n, step.when.path)}")
             if step.for_each is not None:
@@ -220,6 +223,7 @@ class Machine(Fold):
             writes=self.duty(n).writable_by(item[1] if item else 0).patterns,
             schemas=self.duty(n).schema_texts,
             answer=self.answers.get(n, ""),
+            requests=self.duty(n).requests,
         )
 
     def judge(self, command: c.CallAgent, job: Job, answer: Any, at_us: int) -> e.Verdict:

@@ -80,7 +80,9 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     timeout, backoff, retry_for: durations such as `2s`; with `retries` they override the agent's. schema: a JSON
     Schema over the writes, beside the agent's. guardrails: checks on its replies, beside the agent's. threshold: the
     score they must reach, in place of the agent's. budget: what its calls may consume in one run, such as `{calls:
-    3}`. escalate: what a person is asked for, in place of the agent's; see Escalation.of.
+    3}`. escalate: what a person is asked for, in place of the agent's; see Escalation.of. on_request: which step runs
+    when this one's agent requests an action, such as `{escalate: resolve}`: a branch of the plan, which comes after
+    this step and is skipped where nobody has requested it.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     guardrails: Sequence[Any] = ()
     threshold: float | None = None
     escalate: bool | Mapping[str, Any] | None = None
+    on_request: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
@@ -126,6 +129,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
                 found = type(getattr(self, name)).__name__
                 raise PlanError(f"{name} of step {self.id} is a {found}", place=("plan", self.id, name))
         set_field(self, "guardrails", listed(self.guardrails))
+        set_field(self, "on_request", _branches(self.on_request, self.id))
         if self.threshold is not None and not 0 < self.threshold <= 1:
             message = f"the threshold of step {self.id} is {self.threshold}"
             raise PlanError(message, fix="more than 0, up to 1", place=("plan", self.id, "threshold"))
@@ -145,6 +149,13 @@ def _condition(when: Mapping[str, Any], step: str) -> Condition:
         raise PlanError(message, fix="give it a path, an op and a value", place=("plan", step, "when")) from error
 
 
+def _branches(on_request: Mapping[Any, Any], step: str) -> dict[str, str]:
+    if not all(isinstance(text, str) for text in (*on_request, *on_request.values())):
+        message = f"on_request of step {step} holds something that is not a string"
+        raise PlanError(message, fix="name a step for each action", place=("plan", step, "on_request"))
+    return dict(on_request)
+
+
 _NONE = type(None)
 _KINDS: dict[str, tuple[type, ...]] = {
     "id": (str,),
@@ -162,6 +173,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "guardrails": (list, tuple),
     "threshold": (int, float, _NONE),
     "escalate": (bool, Mapping, _NONE),
+    "on_request": (Mapping,),
 }
 
 
@@ -176,7 +188,8 @@ class Plan:
     """A validated plan. Raises PlanError: unknown or doubled ids, cycles, bad templates, too many steps.
 
     steps[n] is the step with number n; steps[0] stands for the request. groups: declared id -> numbers of its copies;
-    declared_id: the way back, from the id of a copy.
+    declared_id: the way back, from the id of a copy. requesters: number of a branch -> those of the steps that may
+    request it; what is no branch isn't there.
     """
 
     def __init__(self, items: Iterable[Step | Phase], *, steps_max: int = DEFAULT_LIMITS.steps_max) -> None:
@@ -208,6 +221,10 @@ class Plan:
         self.extra: list[tuple[int, ...]] = [()] * len(self.steps)
         for n in range(1, len(self.steps)):
             self._link(n)
+        self.requesters: dict[int, dict[int, None]] = {}
+        for step in declared:
+            for action, branch in step.on_request.items():
+                self._add_branch(step, action, branch)
 
     def _link(self, n: int) -> None:
         seen = 1
@@ -217,6 +234,18 @@ class Plan:
         self.ancestors[n] = seen
         self.base[n] = max(self.needs[n], key=lambda need: self.ancestors[need].bit_count(), default=0)
         self.extra[n] = tuple(bits(seen & ~self.ancestors[self.base[n]]))
+
+    def _add_branch(self, step: Step, action: str, branch: str) -> None:
+        place = ("plan", step.id, "on_request", action)
+        if branch not in self.groups:
+            message = f"step {step.id} runs {branch} on request, which is no step{hint(branch, self.groups)}"
+            raise PlanError(message, place=place)
+        mine = self.groups[step.id]
+        for n in self.groups[branch]:
+            if any(not self.ancestors[n] >> number & 1 for number in mine):
+                message = f"step {step.id} runs {branch} on request, which does not come after it"
+                raise PlanError(message, fix=f"let {branch} need {step.id}", place=place)
+            self.requesters.setdefault(n, {}).update(dict.fromkeys(mine))
 
     @cached_property
     def descendants(self) -> list[int]:

@@ -72,7 +72,7 @@ def taken_over(machine: Machine, run_id: str, events: Sequence[e.AnyEvent], step
                 agents[step] = event.agent
             case e.AttemptCommitted() if machine.state[machine.number[step]] == "committed":
                 told = (event.attempt, agents[step], event.writes, event.deletes, event.reads)
-                fact = e.StepShared(at_us, step, *told)
+                fact = e.StepShared(at_us, step, *told, request=event.request)
             case e.QuestionAnswered() if AFTER_DECISION[event.decision] == "committed":
                 fact = e.StepShared(at_us, step, event.attempt, event.by, event.writes, event.deletes, event.reads)
             case e.QuestionExpired(then="default"):

@@ -13,10 +13,13 @@ import msgspec
 from interlock.errors import InputError, OwnershipError, PathError, PlanError, RaceError, TeamError, ValueRefused
 
 from . import paths
+from .branches import branch_problems, branches_of
 from .budget import BudgetPolicy, budget_of
 from .effects import EffectRule, effect_of
+from .events import BranchRequested
 from .gate import OPEN, GatePolicy
 from .guardrail import THRESHOLD_DEFAULT, Guardrail, Panel, Seat
+from .job import Request
 from .paths import bits
 from .plan import INDEX, Plan, Step, hint
 from .policy import Escalation, Policy, duration_ms
@@ -60,7 +63,8 @@ class Duty(msgspec.Struct, frozen=True):
     templated: `writable` still holds `{index}`, to be filled in for each item of a for_each. schema_texts: the schemas
     as they were declared, as JSON. panel: its guardrails; None where there are none. budgets: of the run, the agent and
     the step, as (what it is, whose it is, how much). effects: those it may ask for; immediate: and wait for. tools: the
-    effects that its tools are.
+    effects that its tools are. branches: what it may request.
+    requests: the same, as it is told.
     """
 
     agent: str
@@ -76,6 +80,8 @@ class Duty(msgspec.Struct, frozen=True):
     effects: tuple[str, ...] = ()
     immediate: bool = False
     tools: tuple[str, ...] = ()
+    branches: tuple[BranchRequested, ...] = ()
+    requests: tuple[Request, ...] = ()
 
     def writable_by(self, index: int) -> paths.Patterns:
         """What the agent may write in the copy of the step with this index; any where the step has no copies."""
@@ -189,6 +195,7 @@ class Rules:
         panel = self._panel(step, agent)
         effects = tuple(action for action in role.scope.allowed_actions if action in self._declared_effects)
         tools = tuple(effect_of(agent, tool) for tool in role.tools)
+        branches = branches_of(step, self.plan, role.scope)
         return Duty(
             agent,
             sight,
@@ -203,6 +210,8 @@ class Rules:
             effects,
             role.immediate,
             tools,
+            branches,
+            tuple(Request(branch.action, branch.to) for branch in branches),
         )
 
     def _budgets(self, step: Step, agent: str) -> Iterator[tuple[str, str, BudgetPolicy]]:
@@ -258,6 +267,7 @@ class Rules:
                 yield from self._agent_problems(step, agent)
             yield from _schema_problems(step.schema, {agent: self.roles[agent] for agent in chain}, (*place, "schema"))
             yield from self._escalation_problems(step)
+            yield from branch_problems(step, {agent: self.roles[agent].scope for agent in chain})
 
     def _escalation_problems(self, step: Step) -> Iterator[TeamError]:
         place = ("plan", step.id, "escalate") if step.escalate is not None else ("agents", step.agent, "escalate")

@@ -155,7 +155,7 @@ def unused(subject: Subject) -> Iterator[AuditFinding]:
     for step in subject.plan.declared:
         if step.agent in wanted:
             for name in (step.agent, *chains.get(step.agent, ())):
-                wanted[name].add(step.action)
+                wanted[name] |= {step.action, *step.on_request}
     for name in (name for name, actions in wanted.items() if not actions):
         message = f"agent {name} has no step, and stands in for none that has"
         yield AuditFinding("unused_agent", "warning", (name,), (), message, "remove it", subject.line(("agents", name)))

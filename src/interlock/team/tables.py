@@ -359,7 +359,7 @@ AGENT = Record(
             ON_DEAD, "What it means for the run that a step of it is given up (fail_run); see a step's.", lone=True
         ),
     },
-    later=_ADAPTERS_LATER | {"escalation", "on_request"},
+    later=_ADAPTERS_LATER | {"escalation"},
     rivals=tuple(KINDS),
     check=_agent_problems,
 )
@@ -426,8 +426,11 @@ STEP = Record(
         "threshold": Field(THRESHOLD, "In place of the agent's."),
         "budget": Field(STEP_BUDGET, "How much its calls may consume in one run.", lone=True),
         "escalate": Field(ESCALATE, "In place of the agent's."),
+        "on_request": Field(
+            Named(ACTION, NAME), "The actions that its agent may request, and the step that each of them runs."
+        ),
     },
-    later=frozenset({"effects", "on_request", "team"}),
+    later=frozenset({"effects", "team"}),
 )
 
 PHASE = Record(
