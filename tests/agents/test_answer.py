@@ -231,3 +231,64 @@ def test_a_refusal_keeps_what_was_said_and_what_it_cost():
     assert refused.value.usage == usage
     assert refused.value.said.startswith("Sure!Sure!")
     assert len(refused.value.said) == 10_000
+
+
+# --- requests ---
+
+REQUESTS = (il.Request("escalate", "bob"), il.Request("get_help", "eve"))
+
+
+def requesting(*writes):
+    return job(writes=writes or ("ticket.category", "ticket.priority"), requests=REQUESTS)
+
+
+def test_an_agent_that_may_request_is_offered_it():
+    form = Form.of(requesting())
+    assert form.schema["properties"]["request"] == {
+        "enum": ["escalate", "get_help"],
+        "description": "Only where it is called for: escalate has bob go on, get_help has eve go on.",
+    }
+    assert form.schema["required"] == ["category", "priority"]
+    assert '"request"' in form.request
+    assert '"request"' in Form.of(requesting("*")).request
+    assert "request" not in Form.of(TICKET).schema["properties"]
+
+
+@pytest.mark.parametrize(
+    ("said", "request_"),
+    [
+        ("escalate", REQUESTS[0]),
+        ({"action": "get_help"}, REQUESTS[1]),
+        ({"action": "get_help", "to": "eve"}, REQUESTS[1]),
+        ({"action": "get_help", "to": "bob"}, il.Request("get_help", "bob")),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_a_request_is_a_field_of_the_answer(said, request_):
+    reply = reply_of({"category": "a", "request": said}, requesting())
+    assert (reply.writes, reply.request) == ({"ticket.category": "a"}, request_)
+    assert reply_of(msgspec.json.encode({"category": "a", "request": said}).decode(), requesting()) == reply
+
+
+@pytest.mark.parametrize("said", ["refund", 7, ["escalate"], {"to": "bob"}, {"action": ["escalate"]}])
+def test_a_request_that_was_made_up_is_refused(said):
+    refused = refusal({"category": "a", "request": said}, of=requesting())
+    assert refused.message.startswith("request is ")
+    assert refused.message.endswith("not one of: escalate, get_help")
+
+
+def test_who_may_request_nothing_has_no_such_field():
+    assert refusal({"category": "a", "request": "escalate"}).message.startswith("request was not asked for")
+
+
+def test_a_field_of_that_name_is_a_field():
+    given = requesting("ticket.request")
+    assert Form.of(given).requests == ()
+    reply = reply_of({"request": "escalate"}, given)
+    assert (reply.writes, reply.request) == ({"ticket.request": "escalate"}, None)
+
+
+def test_one_text_may_still_be_the_whole_answer():
+    reply = reply_of("billing", requesting("ticket.category"))
+    assert (reply.writes, reply.request) == ({"ticket.category": "billing"}, None)

@@ -11,11 +11,12 @@ from interlock.errors import AgentError, AgentRefused, Overloaded, RateLimited, 
 from .scenes import job
 
 FIELDS = ("ticket.category", "ticket.priority")
+ESCALATE = il.Request("escalate", "bob")
 
 
-def answer(said, *writes, schemas=()):
+def answer(said, *writes, schemas=(), requests=()):
     raw = said if isinstance(said, bytes) else json.dumps(said).encode()
-    return opened(raw, job(writes=writes or FIELDS, schemas=schemas))
+    return opened(raw, job(writes=writes or FIELDS, schemas=schemas, requests=requests))
 
 
 def refused(said, **given):
@@ -34,6 +35,7 @@ def test_a_job_is_posted_with_all_that_it_shows():
         index=3,
         writes=FIELDS,
         schemas=(schema,),
+        requests=(ESCALATE,),
     )
     assert json.loads(posted(given)) == {
         "format": 1,
@@ -51,6 +53,7 @@ def test_a_job_is_posted_with_all_that_it_shows():
         "view": {"ticket": {"text": "Ünicode", "tags": []}},
         "schemas": [json.loads(schema)],
         "answer": "",
+        "requests": [{"action": "escalate", "to": "bob"}],
     }
 
 
@@ -101,6 +104,28 @@ def test_a_question_comes_without_writes():
     reply = answer({"ask": {"text": "Refund?", "choices": ["yes", "no"]}, "usage": {"input_tokens": 5}})
     assert (reply.ask, reply.writes) == (il.Question("Refund?", ("yes", "no")), {})
     assert reply.usage == il.Usage(5)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"writes": {"category": "a"}, "request": {"action": "escalate", "to": "bob"}},
+        {"writes": {"category": "a", "request": "escalate"}},
+        {"category": "a", "request": "escalate"},
+        {"category": "a", "request": {"action": "escalate", "to": "bob"}},
+    ],
+)
+def test_a_request_comes_beside_the_writes_or_among_the_fields(said):
+    reply = answer(said, requests=[ESCALATE])
+    assert (reply.writes, reply.request) == ({"ticket.category": "a"}, ESCALATE)
+
+
+def test_a_request_may_come_alone():
+    assert answer({"request": {"action": "escalate", "to": "bob"}}, requests=[ESCALATE]).request == ESCALATE
+
+
+def test_a_request_that_nobody_offered_is_left_to_the_assessment():
+    assert answer({"request": {"action": "escalate", "to": "eve"}}).request == il.Request("escalate", "eve")
 
 
 # --- what is none ---

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from interlock.core import paths
-from interlock.core.job import Job, Reply, Usage
+from interlock.core.job import Job, Reply, Request, Usage
 from interlock.core.values import ABSENT
 from interlock.errors import ReplyRefused, describe
 
@@ -23,6 +23,8 @@ SAID_CHARS_MAX = 10_000
 FORMS_KEPT_MAX = 256
 PATTERNS_SHOWN = 5
 PATH_CHARS_SHOWN = 200
+# The field of an answer that makes a request, where the agent may make one and writes no field of that name.
+REQUEST = "request"
 _FENCED = re.compile(r"\s*```(?:json)?[^\S\n]*\n(.*)\n[^\S\n]*```\s*", re.DOTALL)
 # What begins like this was to be JSON, even where it is none.
 _LIKE_JSON = re.compile(r"[\s\ufeff]*(?:[{[]|```)")
@@ -31,35 +33,51 @@ _LIKE_JSON = re.compile(r"[\s\ufeff]*(?:[{[]|```)")
 class Form(msgspec.Struct, frozen=True):
     """What a job asks to be written. fields: short name -> path; schema: of the answer, a JSON Schema over the names.
 
-    open: whether paths of its own may be written beside the fields. All jobs of a step share one, so it stays as it is.
+    open: whether paths of its own may be written beside the fields. requests: those that may be made in the field
+    `request`. All jobs of a step share one, so it stays as it is.
     """
 
     fields: dict[str, str]
     schema: dict[str, Any]
     open: bool
+    requests: tuple[Request, ...] = ()
 
     @classmethod
     def of(cls, job: Job) -> "Form":
         """The form for a job: the fields that its schemas name, and those of its writes that they say nothing about."""
-        return _form(tuple(job.schemas), tuple(job.writes))
+        return _form(tuple(job.schemas), tuple(job.writes), tuple(job.requests))
+
+    def with_requests(self, requests: tuple[Request, ...]) -> "Form":
+        """The same, and a field for a request."""
+        if not requests or REQUEST in self.fields:
+            return self
+        whom = ", ".join(f"{one.action} has {one.to} go on" for one in requests)
+        offered = {"enum": [one.action for one in requests], "description": f"Only where it is called for: {whom}."}
+        schema = {**self.schema, "properties": {**self.schema["properties"], REQUEST: offered}}
+        return Form(self.fields, schema, self.open, requests)
+
+    def knows(self, key: str) -> bool:
+        """Whether a key of an answer is one that is asked for."""
+        return key in self.fields or (key == REQUEST and bool(self.requests))
 
     @property
     def takes_text(self) -> bool:
         """Whether it is one field that is asked for, and a text."""
-        return not self.open and [inner.get("type") for inner in self.schema["properties"].values()] == ["string"]
+        kinds = [inner.get("type") for name, inner in self.schema["properties"].items() if name in self.fields]
+        return not self.open and kinds == ["string"]
 
     @property
     def request(self) -> str:
         """The sentence that asks for it, for agents that are not given the schema by other means."""
-        if not self.fields:
+        if not self.fields and not self.requests:
             return "Answer with one JSON object and nothing else; its keys are dotted paths."
         schema = msgspec.json.encode(self.schema).decode()
         return f"Answer with one JSON object and nothing else, no prose around it, that fits this JSON Schema: {schema}"
 
 
 @lru_cache(FORMS_KEPT_MAX)
-def _form(texts: tuple[str, ...], writes: tuple[str, ...]) -> Form:
-    """The form for jobs with these schemas and writes."""
+def _form(texts: tuple[str, ...], writes: tuple[str, ...], requests: tuple[Request, ...]) -> Form:
+    """The form for jobs with these schemas, writes and requests."""
     schemas = [msgspec.json.decode(text) for text in texts]
     described = {
         paths.canonical(path): inner for schema in schemas for path, inner in schema.get("properties", {}).items()
@@ -72,7 +90,7 @@ def _form(texts: tuple[str, ...], writes: tuple[str, ...]) -> Form:
     needed = [name for name, path in names.items() if path in required or not schemas]
     is_open = any(paths.is_open(pattern) for pattern in writes)
     schema = {"type": "object", "properties": properties, "required": needed, "additionalProperties": is_open}
-    return Form(names, schema, is_open)
+    return Form(names, schema, is_open).with_requests(requests)
 
 
 def _names(known: Sequence[str]) -> dict[str, str]:
@@ -100,9 +118,9 @@ def reply_of(answer: Any, job: Job, usage: Usage | None = None) -> Reply:
         return answer if answer.usage is not None else msgspec.structs.replace(answer, usage=usage)
     try:
         asked = Form.of(job)
-        writes = _writes(_object(answer, asked), asked)
+        writes, request = _parts(_object(answer, asked), asked)
         _refuse_strays(writes, job)
-        return Reply(writes=writes, usage=usage)
+        return Reply(writes=writes, usage=usage, request=request)
     except ReplyRefused as refused:
         raise ReplyRefused(refused.message, usage=usage, said=_said(answer)) from None
     except Exception as error:  # noqa: BLE001 - an answer's own methods may raise anything when it is looked at
@@ -125,12 +143,12 @@ def _object(answer: Any, form: Form) -> Mapping[str, Any]:
     raise ReplyRefused(f"the agent answered {what}, not an object with {_wanted(form)}")
 
 
-def writes_in(text: str, form: Form, *, strict: bool) -> dict[str, Any]:
-    """The writes in a text, strays included. strict: it must be the object that the form describes.
+def parts_in(text: str, form: Form, *, strict: bool) -> tuple[dict[str, Any], Request | None]:
+    """The writes in a text, strays included, and its request. strict: it must be the object that the form describes.
 
     Raises ReplyRefused.
     """
-    return _writes(_of_text(text, form, strict=strict), form)
+    return _parts(_of_text(text, form, strict=strict), form)
 
 
 def _of_text(text: str, form: Form, *, strict: bool = False) -> Mapping[str, Any]:
@@ -158,6 +176,25 @@ def _json_in(text: str) -> Any:
 
 def _wanted(form: Form) -> str:
     return ", ".join(form.fields) or "dotted paths as its keys"
+
+
+def _parts(found: Mapping[str, Any], form: Form) -> tuple[dict[str, Any], Request | None]:
+    if not form.requests or REQUEST not in found:
+        return _writes(found, form), None
+    rest = {key: value for key, value in found.items() if key != REQUEST}
+    return _writes(rest, form), _request(found[REQUEST], form)
+
+
+def _request(said: Any, form: Form) -> Request | None:
+    """The request that a field means: the name of an action, or an object as interlock.Request has it."""
+    if said is None or said == "":
+        return None
+    action, to = (said.get("action"), said.get("to")) if isinstance(said, Mapping) else (said, None)
+    known = next((one for one in form.requests if one.action == action), None)
+    if known is None:
+        may = ", ".join(one.action for one in form.requests)
+        raise ReplyRefused(f"request is {excerpt(str(action), PATH_CHARS_SHOWN)!r}, not one of: {may}")
+    return known if to is None else Request(known.action, to)
 
 
 def _writes(found: Mapping[str, Any], form: Form) -> dict[str, Any]:

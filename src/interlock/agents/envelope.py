@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Request, Usage
 from interlock.errors import DESCRIPTION_CHARS_MAX, FAILURES, AgentError, AgentRefused, ReplyRefused
 
 from .answer import PATH_CHARS_SHOWN, SAID_CHARS_MAX, Form, reply_of
@@ -49,6 +49,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
     confidence: float | None = None
     ask: Question | None = None
     effects: tuple[Effect, ...] = ()
+    request: Request | None = None
     refused: str = ""
     error: Failure | None = None
 
@@ -84,14 +85,15 @@ def _reply(envelope: Envelope, job: Job, usage: Usage | None) -> Reply:
     for path in envelope.deletes:
         if path in envelope.writes:
             raise ReplyRefused(f"{excerpt(path, PATH_CHARS_SHOWN)} is written and deleted; do one of them")
-    writes = reply_of(envelope.writes | dict.fromkeys(envelope.deletes, DELETE), job).writes
+    said = reply_of(envelope.writes | dict.fromkeys(envelope.deletes, DELETE), job)
     return Reply(
-        writes=writes,
+        writes=said.writes,
         output=envelope.output,
         usage=usage,
         confidence=envelope.confidence,
         ask=envelope.ask,
         effects=envelope.effects,
+        request=envelope.request or said.request,
     )
 
 
@@ -108,7 +110,7 @@ def _decoded(raw: bytes) -> Any:
 
 def _is_envelope(answer: dict[str, Any], form: Form) -> bool:
     """Whether an object is a reply, and not the fields of one: a field may be called `output`, too."""
-    return "writes" in answer or any(key in answer and key not in form.fields for key in Envelope.__struct_fields__)
+    return "writes" in answer or any(key in answer and not form.knows(key) for key in Envelope.__struct_fields__)
 
 
 def _usage(answer: dict[str, Any]) -> Usage | None:

@@ -104,6 +104,19 @@ def test_without_a_declaration_the_job_says_what_is_asked_for():
         Answers().reply('{"category": "billing", "owner": "x"}', given)
 
 
+@pytest.mark.parametrize("asked", [answers({"category": "text"}), Answers()])
+def test_a_request_is_asked_for_and_read_where_one_may_be_made(asked):
+    given = job(writes=["ticket.category"], requests=(il.Request("escalate", "bob"),))
+    assert asked.form(given).schema["properties"]["request"]["enum"] == ["escalate"]
+    reply = asked.reply('{"category": "a", "request": "escalate"}', given, held=True)
+    assert (reply.writes, reply.request) == ({"ticket.category": "a"}, il.Request("escalate", "bob"))
+    assert asked.reply('{"category": "a"}', given).request is None
+    with pytest.raises(ReplyRefused, match="request is 'refund', not one of: escalate"):
+        asked.reply('{"category": "a", "request": "refund"}', given)
+    with pytest.raises(ReplyRefused, match="request"):
+        asked.reply('{"category": "a", "request": "escalate"}', job(writes=["ticket.category"]))
+
+
 @pytest.mark.parametrize("text", ["billing", '"billing"', '[{"category": "billing"}]', "null", '{"category": NaN}'])
 @pytest.mark.parametrize("asked", [answers({"category": "text"}), answers({"category": "any"}), Answers()])
 def test_who_was_given_a_schema_answers_with_its_object_and_nothing_else(asked, text):

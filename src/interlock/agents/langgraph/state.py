@@ -114,7 +114,7 @@ def answer_in(result: Any, given: Any, job: Job) -> Any:
     if talked and len(result) == 1:
         return _text(messages[-1])
     form, put_in = Form.of(job), given if isinstance(given, Mapping) else {}
-    said = {key: value for key, value in result.items() if key in form.fields and value is not None}
+    said = {key: value for key, value in result.items() if form.knows(key) and value is not None}
     if not talked:
         return {**(_others(result, put_in, job) if form.open else {}), **said}
     # A field that is both read and written stands in the state from the beginning: that is no answer.

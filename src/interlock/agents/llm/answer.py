@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.agents.answer import SAID_CHARS_MAX, Form, writes_in
+from interlock.agents.answer import SAID_CHARS_MAX, Form, parts_in
 from interlock.agents.secret import excerpt
 from interlock.agents.setting import Setting
 from interlock.core import paths
@@ -51,7 +51,9 @@ class Answers:
 
     def form(self, job: Job) -> Form:
         """What the model is asked for."""
-        return Form.of(job) if self._schema is None else Form(self._fields, dict(self._schema), open=False)
+        if self._schema is None:
+            return Form.of(job)
+        return Form(self._fields, dict(self._schema), open=False).with_requests(job.requests)
 
     def reply(self, text: str, job: Job, *, held: bool = False) -> Reply:
         """The reply in what the model said. Raises ReplyRefused, which says all that is wrong with it.
@@ -60,7 +62,7 @@ class Answers:
         """
         form = self.form(job)
         try:
-            writes = writes_in(text, form, strict=held or self._schema is not None)
+            writes, request = parts_in(text, form, strict=held or self._schema is not None)
         except ReplyRefused as refused:
             raise _refused([refused.message], text) from None
         _refuse([*_strays(writes, form)], text)
@@ -71,11 +73,12 @@ class Answers:
         if self._schema is not None:
             # The whole answer was asked for; a step may write less than its agent.
             writes = {path: value for path, value in writes.items() if _may(job, path)}
-        return Reply(writes=writes)
+        return Reply(writes=writes, request=request)
 
     def _findings(self, writes: Mapping[str, Any], form: Form) -> list[str]:
         """What is wrong with the writes, as the schema of the form has it."""
-        key = msgspec.json.encode((form.fields, form.schema["properties"], form.schema.get("required", [])))
+        properties = {name: inner for name, inner in form.schema["properties"].items() if name in form.fields}
+        key = msgspec.json.encode((form.fields, properties, form.schema.get("required", [])))
         try:
             return [sentence for _, sentence in self._checked(key, form.open).findings(writes)]
         except PathError as error:  # it made up a key
