@@ -19,6 +19,14 @@ TOLD = [
     ),
     (e.StepShared(0, "s", 1, "ann"), "taken over from the run that this is a fork of: wrote nothing"),
     (
+        e.StepShared(0, "s", 1, "ann", request=e.BranchRequested("escalate", "eve", "b")),
+        "taken over from the run that this is a fork of: wrote nothing; requests escalate of eve (step b)",
+    ),
+    (
+        e.AttemptCommitted(0, "s", 1, {"x": Raw(b"1")}, request=e.BranchRequested("escalate", "eve", "b")),
+        "committed: wrote x; requests escalate of eve (step b)",
+    ),
+    (
         e.EffectShared(0, "s", "pay", "k", msgspec.Raw(b"1"), "r"),
         "effect pay (k) was done in run r: it is not done again",
     ),

@@ -54,6 +54,8 @@ def _job(call: Handed) -> Iterator[RenderableType]:
         told["feedback"] = "\n".join(job.feedback)
     if job.answer:
         told["answer"] = job.answer
+    if job.requests:
+        told["may request"] = ", ".join(f"{one.action} of {one.to}" for one in job.requests)
     if job.index is not None:
         told["index"] = str(job.index)
     yield Text("\njob", "bold")
@@ -100,6 +102,8 @@ def reply_part(told: Attempt, out: Console) -> Iterator[RenderableType]:
         yield facts({"asks": told.question.text, **choices})
     if told.deletes:
         yield facts({"deletes": ", ".join(told.deletes)})
+    if told.request:
+        yield facts({"requests": f"{told.request.action} of {told.request.to} (step {told.request.step})"})
     if told.decided:
         yield Text("\ndecided", "bold")
         yield facts(_decided(told.decided))

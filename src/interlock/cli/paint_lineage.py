@@ -6,7 +6,7 @@ import msgspec
 from rich.text import Text
 from rich.tree import Tree
 
-from interlock.history import Lineage, Origin, Record
+from interlock.history import Lineage, Origin, Record, some
 
 from .paint import MARKS, console, injected
 from .paint_run import indented_json
@@ -71,6 +71,7 @@ class _Drawing:
         if origin.writer:
             when = duration((origin.at_us - self._started_us) / 1e6)
             text.append(f"  {origin.agent} · attempt {origin.attempt} · {when}", "dim")
+            text.append(f" · requested by {some(origin.requested_by)}" if origin.requested_by else "", "dim")
         text.append("  (its reads are drawn elsewhere)" if again else "", "dim")
         for leaf in origins[:VALUES_SHOWN]:
             text.append(f"\n{plain(leaf.path)} ").append(shortened(leaf.value), "dim")

@@ -108,9 +108,15 @@ def _step_line(step: StepStory, attempts: Sequence[Attempt], width: int, before:
     text = Text.assemble((f"{mark} {plain(step.id):<{width}}", style), "  ", plain(f"{step.agent}.{step.action}"))
     text.append("  " + _outcome(step, attempts), "dim" if step.state == "committed" else style)
     text.append(f"  {plural(items, 'item')}" if items else "", "dim")
+    text.append(_requested(attempts))
     if set(step.needs) != before and step.needs:
         text.append(f"  after {', '.join(step.needs)}", "dim")
     return text
+
+
+def _requested(attempts: Sequence[Attempt]) -> str:
+    request = attempts[-1].request if attempts else None
+    return f"  requests {line(request.action)} of {request.to}" if request else ""
 
 
 def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
@@ -197,7 +203,9 @@ def _add_items(
     for item in chosen:
         mine = attempts.get(item.id, [])
         mark, style = MARKS[item.state]
-        inner = node.add(Text.assemble((f"{mark} {item.id:<{width}}", style), "  ", (_outcome(item, mine), "dim")))
+        inner = node.add(
+            Text.assemble((f"{mark} {item.id:<{width}}", style), "  ", (_outcome(item, mine), "dim"), _requested(mine))
+        )
         _add_details(inner, mine, item.held)
         _add_effects(inner, effects.get(item.id, []))
     if len(items) > len(chosen):

@@ -129,6 +129,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
     reply = {key: document.pop(key) for key in _SAID if key in document}
     del document["view"]
     handed = ("action", "instructions", "feedback", "item", "index", "idempotency_key", "answer")
+    requests = {"requests": msgspec.to_builtins(job.requests)} if job.requests else {}
     return {
         "run_id": run_id,
         **head,
@@ -137,7 +138,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
         "view_hash": call.view_hash,
         "verified": not call.mismatches,
         **({"mismatches": _documents(call.mismatches)} if call.mismatches else {}),
-        "job": {name: getattr(job, name) for name in handed},
+        "job": {name: getattr(job, name) for name in handed} | requests,
         "reply": reply or None,
         "verdict": outcome,
         "calls": call.calls,
@@ -145,7 +146,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
     }
 
 
-_SAID = ("writes", "deletes", "output", "confidence", "question", "reply")
+_SAID = ("writes", "deletes", "output", "confidence", "question", "request", "reply")
 
 
 # --- explain and diff ---

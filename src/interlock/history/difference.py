@@ -249,6 +249,7 @@ def _said(attempt: Attempt) -> dict[str, Any]:
     said["findings"] = [finding.message for finding in attempt.findings]
     said["question"] = attempt.question.text if attempt.question else None
     said["deletes"] = list(attempt.deletes)
+    said["request"] = msgspec.to_builtins(attempt.request)
     if attempt.decided:
         one = attempt.decided
         said["decided"] = {"decision": one.decision, "text": one.text, "writes": one.writes, "deletes": one.deletes}

@@ -29,6 +29,7 @@ class Origin(msgspec.Struct, frozen=True):
     """Who wrote a leaf, and which paths it had read.
 
     writer: a step's number in the run; 0 is the request. agent: whose reply it was; `person:ID` where a person wrote.
+    requested_by: the steps without whose request the writer would have been skipped.
     """
 
     path: str
@@ -39,11 +40,13 @@ class Origin(msgspec.Struct, frozen=True):
     at_us: int
     value: Any
     reads: tuple[str, ...]
+    requested_by: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The origin as `explain --json` prints it."""
         who = {"writer": self.step, "agent": self.agent or None, "attempt": self.attempt or None}
-        return {"path": self.path, **who, "value": self.value, "reads": self.reads}
+        asked = {"requested_by": self.requested_by} if self.requested_by else {}
+        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **asked}
 
 
 class Lineage:
@@ -137,7 +140,10 @@ class _Writers:
         self._committed: dict[int, _Commit] = {}
         self._decoded: dict[tuple[int, str], Any] = {}
         self._request: e.RunStarted | None = None
+        self._requesters: dict[str, dict[str, None]] = {}
         for event in events:
+            if isinstance(event, e.AttemptCommitted | e.StepShared) and event.request is not None:
+                self._requesters.setdefault(event.request.step, {})[event.step] = None
             if isinstance(event, e.AttemptStarted):
                 self._started[event.step] = event
             elif isinstance(event, _Commit):
@@ -151,7 +157,9 @@ class _Writers:
             return Origin(leaf, 0, REQUEST, "", 0, self._machine.started_us, value, ())
         event = self._committed[writer]
         agent = self._writer(event)
-        return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads)
+        declared = self._machine.plan.declared_id[self._machine.step(writer).id]
+        asked = tuple(self._requesters.get(declared, ()))
+        return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads, asked)
 
     def _writer(self, event: "_Commit") -> str:
         """Who wrote what an event commits."""

@@ -124,10 +124,12 @@ class Replay:
             yield from _unequal("", "hash of the plan", event.plan, self.machine.plan.hash)
         if isinstance(event, e.RunReopened) and (why := obstacle(self.machine, [*event.steps])):
             yield "", "event", "RunReopened", f"no reason for it: {why}"
+        step = getattr(event, "step", "")
+        if isinstance(event, e.AttemptCommitted) and event.request is not None:
+            yield from self._not_granted(step, event.request)
         kind = _DUE.get(type(event))
         if kind is None:
             return
-        step = getattr(event, "step", "")
         command = self._due.pop((kind, _about(event)), None)
         if command is None:
             yield step, "event", type(event).__name__, "no reason for it"
@@ -143,6 +145,10 @@ class Replay:
             yield from _unequal("", "end of the run", event.status, command.status)
         if isinstance(event, e.AttemptStarted):
             yield from _unequal(step, "view", event.view, self.view_hash(step))
+
+    def _not_granted(self, step: str, request: e.BranchRequested) -> Iterator[tuple[str, str, str, str]]:
+        if request not in self.machine.duty(self.machine.number[step]).branches:
+            yield step, "request", f"{request.action} of {request.to} (step {request.step})", "no such branch"
 
     def differences_at_the_end(self, row: RunRow) -> Iterator[Mismatch]:
         """Where lists show something else of the run than its events come to, as where the last of them is missing."""

@@ -49,7 +49,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     """One call of an agent for a step.
 
     outcome: committed, refused, failed, timed out, crashed, asked, interrupted (the call was lost with its driver),
-    cancelled (the run was) or running. effects: those that its reply asks for. at_us: when it began; ended_us is 0
+    cancelled (the run was) or running. effects: those that its reply asks for. request: the branch that it
+    requests. at_us: when it began; ended_us is 0
     until it ends. findings: why it was refused, or what was found and did not suffice for that. score, scores: what its
     guardrails gave it; None where none was asked. reads: the paths it had read when it answered, `*` for all. late: its
     reply came after its end, and was charged, not used. injected: how the call was broken on purpose; empty for an
@@ -69,6 +70,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     writes: dict[str, Any] | None = None
     deletes: tuple[str, ...] = ()
     effects: tuple[dict[str, Any], ...] = ()
+    request: e.BranchRequested | None = None
     reply: Any = None
     output: Any = None
     confidence: float | None = None
@@ -104,6 +106,7 @@ _SAID = (
     "writes",
     "deletes",
     "effects",
+    "request",
     "reply",
     "output",
     "confidence",
@@ -144,7 +147,7 @@ class Held(msgspec.Struct, kw_only=True):
 class StepStory(msgspec.Struct, frozen=True):
     """A step as it is now. stage: how many steps follow one another before it. item_of: the for_each step it is of.
 
-    held: which gates kept its calls away.
+    held: which gates kept its calls away. branch_of: the steps one of which must have requested it.
     """
 
     id: str
@@ -156,12 +159,13 @@ class StepStory(msgspec.Struct, frozen=True):
     stage: int
     item_of: str = ""
     held: Sequence[Held] = ()
+    branch_of: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The step as `show --json` prints it."""
         document: dict[str, Any] = {name: getattr(self, name) for name in ("id", "agent", "action", "needs", "state")}
         held = [one.to_dict() for one in self.held]
-        optional = {"reason": self.reason, "item_of": self.item_of, "held": held}
+        optional = {"reason": self.reason, "item_of": self.item_of, "branch_of": self.branch_of, "held": held}
         return document | {key: value for key, value in optional.items() if value}
 
 
@@ -295,6 +299,7 @@ def _step(machine: Machine, n: int, stage: int, held: Mapping[str, list[Held]], 
         stage,
         item_of,
         held.get(machine.step_id(n), ()),
+        tuple(machine.step_id(by) for by in machine.plan.requesters.get(machine.label[n], ())),
     )
 
 
@@ -370,6 +375,7 @@ def _ended(attempt: Attempt, event: Ending) -> None:
             attempt.deletes, attempt.output = event.deletes, msgspec.json.decode(event.output)
             attempt.reads, attempt.findings = event.reads, event.findings
             attempt.score, attempt.scores = event.score, event.scores or None
+            attempt.request = event.request
             attempt.effects = tuple(
                 {"effect": one.effect, "key": one.key, "payload": msgspec.json.decode(one.payload)}
                 for one in event.effects

@@ -69,7 +69,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.EffectShared():
             return _taken_over(event)
         case e.StepShared():
-            return f"taken over from the run that this is a fork of: wrote {some([*event.writes]) or 'nothing'}"
+            wrote = f"wrote {some([*event.writes]) or 'nothing'}{_requested(event.request)}"
+            return f"taken over from the run that this is a fork of: {wrote}"
         case e.StepBuried():
             return f"given up: {event.reason}"
         case e.RunParked():
@@ -121,7 +122,8 @@ def _expired(event: e.QuestionExpired) -> str:
 
 def _committed(event: e.AttemptCommitted) -> str:
     despite = f", despite: {reasons(event.findings)}" if event.findings else ""
-    return f"committed{_scored(event.score)}: {_written(event)}{_asked_for(event.effects)}{despite}"
+    asked = _asked_for(event.effects) + _requested(event.request)
+    return f"committed{_scored(event.score)}: {_written(event)}{asked}{despite}"
 
 
 def _written(event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired) -> str:
@@ -142,6 +144,10 @@ def reasons(findings: Sequence[e.Finding]) -> str:
 
 def _asked_for(effects: Sequence[e.EffectWanted]) -> str:
     return f"; effects: {some([_named(effect) for effect in effects])}" if effects else ""
+
+
+def _requested(request: e.BranchRequested | None) -> str:
+    return f"; requests {request.action} of {request.to} (step {request.step})" if request else ""
 
 
 def _named(effect: e.EffectWanted | e.EffectRequested | e.EffectStarted | e.EffectShared) -> str:
