@@ -218,6 +218,15 @@ def test_a_step_that_no_run_comes_to_is_said():
         report.raise_for_failures()
 
 
+def test_a_branch_is_come_to_by_requesting_it():
+    asked = step("first", "other", on_request={"escalate": "second"})
+    other = il.Agent("other", scope=il.Scope(["act", "escalate"], [], ["a"]))
+    team = il.Team([other, agent("reader", lambda _: {"b": 1}, ["a"], ["b"])], il.Plan([
+        asked, step("second", "reader", needs=["first"]),
+    ]))  # fmt: skip
+    assert check_agent(team, "reader", examples=5).accepted == 5
+
+
 def test_conditions_of_earlier_steps_that_never_hold_do_not_hide_it():
     never = {"path": "mode", "op": "<", "value": None}
     report = check_agent(conditional(None, before=never), "second")

@@ -17,7 +17,7 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.context import EVERYTHING, View
-from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
+from interlock.core.job import DELETE, Effect, Job, Question, Reply, Request, Usage
 from interlock.core.paths import Patterns, base, inside, is_open
 from interlock.core.policy import Policy
 from interlock.core.rules import Duty, Rules, deciding
@@ -144,6 +144,7 @@ def _replayed(outcome: e.AnyEvent) -> Any:
                 usage=outcome.usage,
                 confidence=outcome.confidence,
                 effects=tuple(Effect(w.effect, msgspec.json.decode(w.payload), w.key) for w in outcome.effects),
+                request=Request(outcome.request.action, outcome.request.to) if outcome.request else None,
             )
         case e.AttemptRefused():
             return _refused(outcome)
@@ -252,7 +253,8 @@ class Generated:
             writes |= self._deletion(writes, maker(job, random))
         output = {"said": text(random)} if random.random() < OUTPUT_SHARE else None
         effects = self._effects(job, random)
-        return Reply(writes=writes, output=output, usage=usage, confidence=confidence, effects=effects)
+        request = random.choice(job.requests) if job.requests and random.random() < HALF else None
+        return Reply(writes=writes, output=output, usage=usage, confidence=confidence, effects=effects, request=request)
 
     def _effects(self, job: Job, random: Random) -> tuple[Effect, ...]:
         """Some of the effects that the agent may ask for, if there are any."""

@@ -10,7 +10,7 @@ import interlock.core.events as e
 from interlock.core.assess import assess
 from interlock.core.commands import CallAgent
 from interlock.core.context import View
-from interlock.core.job import Job
+from interlock.core.job import Job, Reply, Request
 from interlock.core.machine import Machine
 from interlock.core.plan import Plan
 from interlock.core.rules import Rules
@@ -71,22 +71,31 @@ class Situations:
             if label == n and command.agent == agent:
                 reached.append(command)
             else:
-                commands += machine.advance([self._outcome(machine, command, random, give_up=label == n)], 0)
+                commands += machine.advance([self._outcome(machine, command, random, wanted, give_up=label == n)], 0)
         if not reached:
             return Unreached(_why(machine, n))
         call = pick(random, reached)
         machine.start(call, 0)
         return Situation(machine, call, machine.job(_RUN_ID, call))
 
-    def _outcome(self, machine: Machine, call: CallAgent, random: Random, *, give_up: bool) -> e.AnyEvent:
-        """What becomes of a call on the way: a good reply; to come to a fallback, a failure."""
+    def _outcome(self, machine: Machine, call: CallAgent, random: Random, wanted: int, *, give_up: bool) -> e.AnyEvent:
+        """What becomes of a call on the way: a good reply, which requests a branch that is wanted; or a failure.
+
+        give_up: it fails, so that a fallback has its turn. wanted: a bitset of steps.
+        """
         machine.start(call, 0)
         if give_up:
             return e.AttemptFailed(0, call.step, call.attempt, "error", "the fallback's turn", retryable=False)
         job, duty = machine.job(_RUN_ID, call), machine.duty(call.number)
+        groups = machine.plan.groups
+        leading = [b for b in duty.branches if any(wanted >> number & 1 for number in groups[b.step])]
+        branch = pick(random, leading) if leading else None
         # What guardrails want nobody can make up; here it is enough to come to the step.
         return assess(
-            self._maker(machine.label[call.number], call.agent)(job, random),
+            Reply(
+                writes=self._maker(machine.label[call.number], call.agent)(job, random),
+                request=Request(branch.action, branch.to) if branch else None,
+            ),
             bank=machine.bank,
             duty=msgspec.structs.replace(duty, panel=None),
             index=job.index or 0,

@@ -230,6 +230,22 @@ def test_large_limits_are_not_filled_up():
     assert all(len(pickle.dumps(call.garbled("oversized", {}, seed))) < 10_000 for seed in SEEDS)
 
 
+def requesting(action="escalate", to="eve"):
+    """A step whose agent may request another."""
+    roles = {"ann": Role(Scope(["act", action], ["*"], ["out"])), to: Role(Scope(["act"], ["*"], ["more"]))}
+    steps = [Step("only", "ann", "act", on_request={action: "branch"}), Step("branch", to, "act", needs=["only"])]
+    return Call(Rules(Plan(steps), roles), {})
+
+
+@pytest.mark.parametrize("call", [requesting(), requesting("transfer"), requesting("act"), requesting(to="supervisor")])
+def test_of_who_may_make_requests_some_invented_fields_are_a_request(call):
+    found = [call.garbled("invented_fields", Reply(writes={"out": 1}), seed) for seed in SEEDS]
+    requests = [answer for answer in found if answer.request is not None]
+    assert 0 < len(requests) < len(found)
+    assert all(answer.writes == {"out": 1} and call.codes(answer) == {"request"} for answer in requests)
+    assert call.codes(call.garbled("invented_fields", ask(), 0)) <= {"request", "scope", "shape"}
+
+
 def test_invented_fields_stand_beside_the_good_ones():
     call = resolve()
     found = {}

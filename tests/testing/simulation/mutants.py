@@ -19,6 +19,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[3]
 TEAM = Path(__file__).parent / "teams" / "all_features.yaml"
 EFFECTS = TEAM.with_name("effects.yaml")
+REQUESTS = TEAM.with_name("requests.yaml")
 SEEDS_MAX = 1_000
 
 
@@ -644,6 +645,32 @@ def _kept(raw):
     Mutant(
         "more runs at once than allowed",
         [("engine/tasks.py", "while len(tasks) >= width or not done.empty():", "while not done.empty():")],
+    ),
+    Mutant(
+        "request granted to an agent that may not make it",
+        [
+            (
+                "core/branches.py",
+                "step.on_request.items() if action in scope.allowed_actions)",
+                "step.on_request.items())",
+            )
+        ],
+        team=REQUESTS,
+    ),
+    Mutant(
+        "request granted of whomever it is made",
+        [("core/branches.py", "if request.to not in {branch.to, branch.step}:", "if False:")],
+        team=REQUESTS,
+    ),
+    Mutant(
+        "branch that runs although nobody has requested it",
+        [("core/machine.py", "if n in self.plan.requesters and n not in self._requested:", "if False:")],
+        team=REQUESTS,
+    ),
+    Mutant(
+        "request that a fork forgets",
+        [("core/redrive.py", ", *told, request=event.request)", ", *told)")],
+        team=REQUESTS,
     ),
     Mutant(
         "effect performed before its begin is durable",

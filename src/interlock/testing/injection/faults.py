@@ -61,7 +61,7 @@ KINDS: Mapping[str, str] = {
     "truncated": "The reply is JSON text that breaks off in the middle.",
     "oversized": "The reply is beyond a limit: a value too large, too deep, or too many fields.",
     "off_topic": "The texts of the reply are about something else.",
-    "invented_fields": "The reply writes one to three fields as well that the agent may not write.",
+    "invented_fields": "The reply writes one to three fields that are not its agent's, or requests what it may not.",
     "altered_values": "Numbers, dates and names that the agent was shown come back changed.",
     "injected_prompt": "The texts of the reply hold instructions to whoever reads them.",
     "crash_before_write": "The process dies just before it writes to the journal.",

@@ -19,7 +19,7 @@ import msgspec
 from interlock.core import paths
 from interlock.core.assess import excerpt
 from interlock.core.context import View
-from interlock.core.job import Job, Question, Reply
+from interlock.core.job import Job, Question, Reply, Request
 from interlock.core.plan import hint
 from interlock.core.rules import Duty
 from interlock.core.values import Limits
@@ -37,6 +37,8 @@ MANY_FIELDS_SHARE = 1 / 8
 BIG_TEXT_SHARE = 0.25
 TRUNCATED_CHARS_MAX = 2_000
 TRIES = 4
+# Of the invented fields of an agent that may make requests, so many are a request.
+INVENTED_REQUEST_SHARE = 0.5
 
 Writes = dict[str, Any]
 
@@ -189,6 +191,8 @@ def _invented_fields(good: Any, scene: _Scene) -> Any:
     subject = _subject(good)
     if subject is None:
         return good
+    if scene.job.requests and type(good) is Reply and scene.random.random() < INVENTED_REQUEST_SHARE:
+        return msgspec.structs.replace(good, request=_invented_request(scene), ask=None)
     own = [path for path in subject if type(path) is str and path] or [_own_path(good, scene)]
     shown = [*scene.shown()]
     typos = [_mistyped(path, scene.random) for path in own]
@@ -200,6 +204,14 @@ def _invented_fields(good: Any, scene: _Scene) -> Any:
     writes = {} if "" in subject else _copied(subject)  # a question has no writes of its own
     writes |= invented
     return writes if type(good) is dict else msgspec.structs.replace(good, writes=writes)
+
+
+def _invented_request(scene: _Scene) -> Request:
+    """Its own action, a made-up one, or one of somebody who doesn't do that."""
+    good = scene.random.choice(scene.job.requests)
+    made_up = (Request(scene.job.action, good.to), Request("transfer", good.to), Request(good.action, "supervisor"))
+    granted = [*scene.job.requests, *(Request(branch.action, branch.step) for branch in scene.duty.branches)]
+    return scene.random.choice([one for one in made_up if one not in granted] or [Request("", good.to)])
 
 
 _MADE_UP = ("summary", "result.status", "metadata.confidence", "reasoning", "final_answer", "next_agent")

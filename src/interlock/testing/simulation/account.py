@@ -24,6 +24,7 @@ from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT, Limits
 
+from .branches import BranchesAccount
 from .effects import EffectAccount, EffectEvent, EffectsAccount
 from .naive import NaiveContext, covers, depth_of, holds, leaves_in
 from .views import Seen, ViewHashes, lookalike, wrong_by_name
@@ -127,6 +128,7 @@ class Account:
         self._key_owners: dict[str, tuple[str, int]] = {}
         self._ancestors = _ancestors(self.plan.needs)
         self.effects = EffectsAccount(run_id, rules.effects, self.require)
+        self.branches = BranchesAccount(rules, self.require)
         # Step -> the keys of the effects in its reply; and of those that its attempt waits for.
         self._outbox: dict[str, list[str]] = {}
         self._waited: dict[str, dict[str, None]] = {}
@@ -294,6 +296,8 @@ class Account:
         self._commit(one, event, bytes(event.output))
         self._require_score(one.duty, event)
         self._charge(event)
+        if event.request is not None:
+            self.branches.hear(self._declared(one), one.duty.agent, event.request)
         for wanted in event.effects:
             self.effects.asked(event.step, wanted.effect, wanted.key, wanted.payload, one.duty.effects)
         self._perform(event.step, *(wanted.key for wanted in event.effects))
@@ -574,6 +578,8 @@ class Account:
         writes = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
         self.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, event.deletes)
         self._written += (*writes, *event.deletes)
+        if event.request is not None:
+            self.branches.hear(self._declared(one), event.agent, event.request)
         self._over(event.step, "committed")
 
     def _step_buried(self, event: e.StepBuried) -> None:
@@ -760,8 +766,9 @@ class Account:
         self.require("plan", self._is_wanted(self.steps[name]), f"{name} is {what}, but its condition doesn't hold")
 
     def _is_wanted(self, one: StepAccount) -> bool:
-        when = self._declared(one).when
-        return when is None or holds(when, self._value(when.path, one.number))
+        step = self._declared(one)
+        holding = step.when is None or holds(step.when, self._value(step.when.path, one.number))
+        return holding and self.branches.is_wanted(step)
 
     def _can_go_on(self, name: str, one: StepAccount) -> bool:
         if one.state == "waiting":

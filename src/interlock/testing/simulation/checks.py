@@ -85,10 +85,19 @@ def _check_commit(account: Account, event: e.AttemptCommitted, call: Call) -> No
     told = [(wanted.effect, wanted.key, msgspec.json.decode(wanted.payload)) for wanted in event.effects]
     asked = [(effect.effect, effect.key or effect.effect, effect.payload) for effect in reply.effects]
     account.require_same("replies", "the effects of {}", told, asked, name)
+    if event.request is not None or reply.request is not None:
+        _check_request(account, event, reply)
     _check_reads(account, event, call)
     for schema in account.steps[name].duty.schemas:
         account.require_same("schemas", "what the schema of {} finds", schema.findings(there), [], name)
     _check_scores(account, event, call)
+
+
+def _check_request(account: Account, event: e.AttemptCommitted, reply: Reply) -> None:
+    """That a request was granted as it was made, and none that could not be."""
+    told = (event.request.action, event.request.step) if event.request else None
+    meant = account.branches.meant(account.plan.steps[account.steps[event.step].number], reply.request)
+    account.require_same("requests", "the request of {}", told, meant, event.step)
 
 
 def _check_scores(account: Account, event: e.AttemptCommitted | e.AttemptRefused, call: Call) -> None:

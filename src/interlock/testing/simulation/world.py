@@ -440,7 +440,8 @@ class World:
 
 def _written(commits: Mapping[str, e.AttemptCommitted | e.StepShared]) -> dict[str, Any]:
     return {
-        step: ({path: bytes(raw) for path, raw in told.writes.items()}, told.deletes) for step, told in commits.items()
+        step: ({path: bytes(raw) for path, raw in told.writes.items()}, told.deletes, told.request)
+        for step, told in commits.items()
     }
 
 
