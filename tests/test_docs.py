@@ -46,6 +46,7 @@ LINKED_PAGES = [
     "docs/agents-crewai.md",
     "docs/agents-langgraph.md",
     "docs/agents-llm.md",
+    "docs/authority.md",
     "docs/debugging.md",
     "docs/doctor.md",
     "docs/stats.md",
@@ -137,8 +138,10 @@ def test_every_adapter_is_documented():
     [
         *PAGES,
         *FRAMEWORK_PAGES,
+        "docs/authority.md",
         "docs/debugging.md",
         "docs/doctor.md",
+        "docs/failure-modes.md",
         "docs/team-file.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",

@@ -87,7 +87,9 @@ def test_the_writes_of_a_step_are_checked_against_the_schemas_of_agent_and_step(
 
 
 def test_a_step_may_write_what_any_agent_of_its_chain_may():
-    rules = Rules(Plan([step("s"), step("t", "b", "s")]), {"a": role("x", "y", fallback="b"), "b": role("y", "z")})
+    rules = Rules(
+        Plan([step("s"), step("t", "b", "s", writes=["z"])]), {"a": role("x", "y", fallback="b"), "b": role("y", "z")}
+    )
     assert rules.may_write(rules.plan.steps[1]) == ("x", "y", "z")
     assert rules.may_write(step("narrow", writes=["x.1"])) == ("x.1",)
 

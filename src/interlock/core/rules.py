@@ -13,6 +13,7 @@ import msgspec
 from interlock.errors import InputError, OwnershipError, PathError, PlanError, RaceError, TeamError, ValueRefused
 
 from . import paths
+from .authority import usurped
 from .branches import branch_problems, branches_of
 from .budget import BudgetPolicy, budget_of
 from .effects import EffectRule, effect_of
@@ -246,6 +247,9 @@ class Rules:
         shared = (paths.intersection(read, pattern) for read in step.reads for pattern in readable)
         return Sight([pattern for pattern in shared if pattern is not None], narrowed=True)
 
+    def _writable(self, step: Step, agent: str) -> Sequence[str]:
+        return self.roles[agent].scope.write_permissions if step.writes is None else step.writes
+
     def may_write(self, step: Step) -> tuple[str, ...]:
         """Every pattern that some agent of a step may write in it."""
         if step.writes is not None:
@@ -353,6 +357,7 @@ class Rules:
             fix = f"let {reader} need {writer}, or mark it stale_ok: true to read what was there before"
             yield PlanError(message, fix=fix, place=("plan", self.plan.declared_id[reader], "reads"))
         yield from self._succession_problems(writes)
+        yield from usurped(self.plan, self.sharing, self._writable)
         for step in steps[1:]:
             yield from self._unmet_schemas(step)
         for name, role in self.roles.items():
