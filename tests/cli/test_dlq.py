@@ -205,6 +205,64 @@ def test_a_change_is_of_one_run_and_of_what_its_step_is_shown(dead):
     assert len(letters(dead, "--waiting")) == 2
 
 
+def another_team(desk, step="work"):
+    """A team file beside the first, in which another function does what died."""
+    told = (desk.folder / "team.yaml").read_text().replace("use: agents:work", "use: better:work")
+    (desk.folder / "other.yaml").write_text(told.replace("id: work", f"id: {step}").replace("[work]}", f"[{step}]}}"))
+    (desk.folder / "better.py").write_text('async def work(job):\n    return {"first": "better"}\n')
+
+
+def test_another_team_tries_them_in_forks(dead):
+    another_team(dead)
+    [letter] = letters(dead, "--reason", "luck")
+    (dead.folder / "team.yaml").write_text((dead.folder / "other.yaml").read_text())
+    ended = dead.run("dlq", "redrive", letter["run_id"])
+    assert ended.code == 2
+    assert "agents.worker.use: agents:work -> better:work fix: add --team TEAM" in " ".join(ended.err.split())
+    ended = dead.run("dlq", "redrive", letter["run_id"], "--team", "other.yaml", "--json")
+    [run] = ended.runs
+    assert (ended.code, run["status"], run["context"]["second"]) == (0, "succeeded", "BETTER")
+    assert f"run {letter['run_id']} was forked: the steps are tried again in run {run['run_id']}" in ended.err
+    [after] = letters(dead, "--reason", "luck")
+    assert (after["redriven"]["run_id"], after["redriven"]["outcome"]) == (run["run_id"], "succeeded")
+    shown = dead.run("show", run["run_id"]).out
+    assert f"a fork of {letter['run_id']} by person:" in shown
+    assert ", under another team" in shown
+    assert dead.run("replay", run["run_id"]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        (["--all", "--team", "other.yaml"], 2),
+        (["--team", "other.yaml"], 0),
+        (["--team", "other.yaml", "--since", "1h"], 0),
+        (["--team", "other.yaml", "--from", ".", "--reason", "luck"], 1),
+    ],
+)
+def test_many_are_tried_under_another_team(dead, filters, count):
+    another_team(dead)
+    ended = dead.run("dlq", "redrive", *filters, "--json")
+    assert (ended.code, [run["status"] for run in ended.runs]) == (0, ["succeeded"] * count)
+    assert len(letters(dead, "--waiting")) == 2 - count
+
+
+def test_one_that_does_not_fit_the_other_team_is_told(dead):
+    another_team(dead, "works")
+    ended = dead.run("dlq", "redrive", "--all", "--team", "other.yaml")
+    assert ended.code == 2, ended.err
+    said = "the run can't go on under this team: there is no step work; did you mean works?"
+    assert ended.err.count(f"can't be redriven: {said}") == 2
+    assert len(letters(dead, "--waiting")) == 2
+
+
+def test_a_team_whose_agents_can_not_be_found_interrupts_nothing(dead):
+    another_team(dead)
+    (dead.folder / "better.py").unlink()
+    ended = dead.run("dlq", "redrive", "--all", "--team", "other.yaml")
+    assert (ended.code, "2 runs of other.yaml can't be redriven" in ended.err) == (2, True), ended.err
+
+
 @pytest.mark.parametrize(
     ("script", "code", "said"),
     [

@@ -7,7 +7,7 @@ import pytest
 import interlock as il
 from interlock.core import events as e
 from interlock.core.values import content_hash
-from interlock.errors import InputError, StaleDriver, TeamChanged
+from interlock.errors import InputError, JournalError, StaleDriver, TeamChanged
 from interlock.history import Record, lineage, replay
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.ports import Letters
@@ -271,6 +271,97 @@ def test_a_secret_is_not_brought_in_by_a_change():
             for path in ("q", "out.s0"):
                 with pytest.raises(InputError, match="holds the value of KEY"):
                     await running.redrive("run", changes={path: "hush"})
+
+    virtual.run(main())
+
+
+# --- under another team ---
+
+
+def other_team(**s3):
+    """`outlived`, whose dead step `bob` does now."""
+    bob = il.Agent("bob", scope=il.Scope(["act"], ["*"], ["out.s1"]), retries=0)
+    ann = il.Scope(["act"], ["*"], ["out.s0", "out.s2", "out.s3", "out.s4"])
+    s1, s3 = step("s1", "s0", agent="bob", on_dead="continue"), step("s3", **s3)
+    return il.Team([il.Agent("ann", scope=ann, retries=0), bob], il.Plan([step("s0"), s1, step("s2", "s1"), s3]))
+
+
+def under(of, **given):
+    """A run that dies under `outlived`, redriven under this team; what became of it, and of its letter."""
+
+    async def main():
+        store, agent = MemoryStore(), Ill("s1")
+        async with engine(outlived(), agent, journal=MemoryJournal(store)) as running:
+            await running.run({"q": 1}, run_id="run")
+        agent.steps.clear()
+        async with engine(of, agent, journal=MemoryJournal(store)) as running:
+            with pytest.raises(TeamChanged, match="add --team TEAM to have it tried under that team as it is"):
+                await running.redrive("run", **SINCE)
+            calls = len(agent.calls)
+            after = await running.redrive("run", under_this_team=True, **given, **SINCE)
+            [letter] = await running.journal.letters(Letters())
+            return after, agent.calls[calls:], letter, await record(running.journal, after.run_id), store
+
+    return virtual.run(main())
+
+
+def test_another_team_tries_what_the_first_could_not():
+    after, calls, letter, told, store = under(other_team())
+    assert (after.status, after.steps) == ("succeeded", dict.fromkeys(("s0", "s3", "s1", "s2"), "committed"))
+    assert calls == [("s1", 1), ("s2", 1)]
+    assert (letter.run_id, letter.redriven_run, letter.outcome) == ("run", after.run_id, "succeeded")
+    assert told.events[0].origin.team == store.rows["run"].team != told.row.team
+    assert told.row.team == told.events[0].team
+    assert [moment.mismatches for moment in replay(told) if moment.mismatches] == []
+    [started, *_] = [event for event in told.events if isinstance(event, e.AttemptStarted)]
+    assert (started.step, started.agent) == ("s1", "bob")
+
+
+def test_what_another_team_is_shown_can_be_changed_as_well():
+    after, calls, *_, told, _ = under(other_team(), changes={"out.s0": "mended", "q": 2})
+    assert (after.context["out.s0"], after.context["q"], calls[0]) == ("mended", 2, ("s1", 1))
+    assert told.events[0].origin.changed == ("out.s0", "q")
+
+
+def test_what_another_team_could_not_have_come_to_is_refused_and_the_letter_waits():
+    async def main():
+        store, agent = MemoryStore(), Ill("s1")
+        async with engine(outlived(), agent, journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+        refused = []
+        async with engine(other_team(writes=["out.s4"]), agent, journal=MemoryJournal(store)) as running:
+            told = running.redrive_many(
+                {"run": []}, under_this_team=True, refused=lambda run_id, error: refused.append(str(error))
+            )
+            assert [run async for run in told] == []
+            assert len(await running.journal.letters(Letters(waiting=True))) == 1
+            assert [row.run_id for row in await running.journal.runs()] == ["run"]
+        return refused
+
+    [said] = virtual.run(main())
+    assert "step s3 could not have committed what it has: ann may not write out.s3; it may write out.s4" in said
+
+
+def test_under_the_same_team_its_run_goes_on():
+    async def main():
+        agent = Ill("s1")
+        async with engine(chain(2), agent) as running:
+            await running.run({}, run_id="run")
+            agent.steps.clear()
+            return await running.redrive("run", under_this_team=True)
+
+    assert virtual.run(main()).run_id == "run"
+
+
+def test_a_team_that_the_journal_keeps_no_more_can_not_be_compared():
+    async def main():
+        store = MemoryStore()
+        async with engine(chain(2), Ill("s1"), journal=MemoryJournal(store)) as running:
+            row = (await running.run({}, run_id="run"), store.rows["run"])[1]
+        store.blobs[row.team] = b"{"
+        async with engine(chain(2, timeout="9s"), journal=MemoryJournal(store)) as running:
+            with pytest.raises(JournalError, match="the journal is damaged: the team of run run can't be read"):
+                await running.redrive("run", under_this_team=True)
 
     virtual.run(main())
 

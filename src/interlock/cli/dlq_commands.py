@@ -75,6 +75,19 @@ SetOption = Annotated[
         show_default=False,
     ),
 ]
+UnderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--team",
+        metavar="TEAM",
+        help="Try them under this team, in forks where a run was started under another. Where no letter is named, it "
+        "means those of this team file; with --all or --from, others, too.",
+        show_default=False,
+    ),
+]
+FromFilter = Annotated[
+    str, typer.Option("--from", metavar="TEAM", help="Only those of this team file.", show_default=False)
+]
 WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the journal.", show_default=False)]
 
 
@@ -158,7 +171,8 @@ def purge(  # noqa: PLR0913 - its options
 def redrive(  # noqa: PLR0913 - its options
     names: Names = None,
     *,
-    team: TeamFilter = "",
+    team: UnderOption = None,
+    from_: FromFilter = "",
     agent: AgentFilter = "",
     step: StepFilter = "",
     reason: ReasonFilter = "",
@@ -175,10 +189,11 @@ def redrive(  # noqa: PLR0913 - its options
     """Try them again: each run goes on from there, or, where more has come after, a fork of it does."""
     from . import dlq, redriving, running
 
-    wanted = dlq.wanted(team, agent, step, reason, since, batch, waiting=True)
+    source = from_ or ("" if names or everything else team or "")
+    wanted = dlq.wanted(source, agent, step, reason, since, batch, waiting=True)
     dlq.refuse_all(names or (), wanted, everything=everything)
     how = running.How.of(journal, concurrency, grace, json=json)
-    return redriving.redrive(names or (), wanted, dlq.changes(set_ or ()), why, how)
+    return redriving.redrive(names or (), wanted, redriving.Trial(dlq.changes(set_ or ()), why, team), how)
 
 
 @command
@@ -186,6 +201,7 @@ def edit(
     letter: OneName,
     *,
     why: WhyOption = "",
+    team: UnderOption = None,
     grace: GraceOption = GRACE,
     journal: JournalOption = None,
     json: JsonOption = False,
@@ -193,4 +209,4 @@ def edit(
     """Change what a dead step was shown, in your editor, and try it again in a fork of its run."""
     from . import redriving, running
 
-    return redriving.edit(letter, why, running.How.of(journal, None, grace, json=json))
+    return redriving.edit(letter, why, team, running.How.of(journal, None, grace, json=json))

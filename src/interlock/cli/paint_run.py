@@ -67,7 +67,10 @@ def _head(story: Story) -> RenderableType:
         lines.append(Text(plain(story.reason), MARKS[story.status][1]))
     if origin := story.origin:
         why = f": {line(origin.reason)}" if origin.reason else ""
-        lines.append(Text(f"a fork of {origin.run_id} by {line(origin.by)} for {some(origin.steps)}{why}", "dim"))
+        other = ", under another team" if origin.team else ""
+        lines.append(
+            Text(f"a fork of {origin.run_id} by {line(origin.by)} for {some(origin.steps)}{other}{why}", "dim")
+        )
     if story.faults:
         lines.append(injected(story.faults))
     return Group(*lines)

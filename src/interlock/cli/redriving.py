@@ -27,15 +27,24 @@ Steps = Mapping[str, Sequence[str]]
 Changes = Mapping[str, Any]
 
 
-def redrive(names: Sequence[str], letters: Letters, changes: Changes, why: str, how: How) -> int:
-    """Try the letters with these names again, or all that the filters mean; returns the exit code.
+class Trial(msgspec.Struct, frozen=True):
+    """How letters are tried again.
 
-    changes: what is set in the context that the step was shown; of one run only.
+    changes: what is set in the context that the step was shown; of one run only. why: for the journal. team: under
+    which team; None for the one that each run was started with, which must be as it was.
     """
-    return tasks.run_main(_redrive(names, letters, changes, why, how))
+
+    changes: Changes
+    why: str
+    team: str | None = None
 
 
-def edit(name: str, why: str, how: How) -> int:
+def redrive(names: Sequence[str], letters: Letters, trial: Trial, how: How) -> int:
+    """Try the letters with these names again, or all that the filters mean; returns the exit code."""
+    return tasks.run_main(_redrive(names, letters, trial, how))
+
+
+def edit(name: str, why: str, team: str | None, how: How) -> int:
     """Let the person change what one dead step was shown, and try it again; returns the exit code."""
     row, run = asyncio.run(found(how.settings, name))
     call = letter(run, row.step).call
@@ -57,7 +66,7 @@ def edit(name: str, why: str, how: How) -> int:
         exits.say("nothing was changed")
         return exits.FAILED
     decoded = {path: msgspec.json.decode(value) for path, value in changes}
-    return redrive([row.name], Letters(waiting=True), decoded, why, how)
+    return redrive([row.name], Letters(waiting=True), Trial(decoded, why, team), how)
 
 
 _GONE = b""
@@ -74,44 +83,45 @@ def _differences(before: Any, after: Any, place: tuple[str, ...]) -> Iterator[tu
         yield ".".join(place), msgspec.json.encode(after)
 
 
-async def _redrive(names: Sequence[str], letters: Letters, changes: Changes, why: str, how: How) -> int:
+async def _redrive(names: Sequence[str], letters: Letters, trial: Trial, how: How) -> int:
     async with reading(how.settings) as journal:
         rows = await chosen(journal, names, letters)
     if not rows:
         exits.say("no dead letters wait that are meant so")
         return exits.DONE
-    by_source = _by_source(rows)
+    by_source = _by_source(rows, trial.team)
     if len(by_source) == 1 and len(steps := next(iter(by_source.values()))) == 1:
         [(source, _)] = by_source.items()
-        return await _redrive_one(source, steps, changes, why, how)
-    if changes:
+        return await _redrive_one(source, steps, trial, how)
+    if trial.changes:
         runs = plural(len({row.run_id for row in rows}), "run")
         raise InputError(f"--set changes what one run is shown, and these are {runs}", fix="name one")
-    return await _redrive_all(by_source, why, how)
+    return await _redrive_all(by_source, trial, how)
 
 
-def _by_source(rows: Sequence[LetterRow]) -> dict[str, dict[str, list[str]]]:
-    """Team file -> run -> steps; the oldest letters first."""
+def _by_source(rows: Sequence[LetterRow], team: str | None) -> dict[str, dict[str, list[str]]]:
+    """Team file -> run -> steps; the oldest letters first. team: the file for all of them."""
     groups: dict[str, dict[str, list[str]]] = {}
     for row in reversed(rows):
-        groups.setdefault(row.source, {}).setdefault(row.run_id, []).append(row.step)
+        groups.setdefault(team or row.source, {}).setdefault(row.run_id, []).append(row.step)
     return groups
 
 
-async def _redrive_one(source: str, steps: Steps, changes: Changes, why: str, how: How) -> int:
+async def _redrive_one(source: str, steps: Steps, trial: Trial, how: How) -> int:
     [(run_id, mine)] = steps.items()
-    loaded = load(source, None)
+    loaded = load(source, trial.team)
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:
-            work = engine.redrive(run_id, mine, changes=changes, by=f"person:{user()}", reason=why)
+            by, other = f"person:{user()}", trial.team is not None
+            work = engine.redrive(run_id, mine, changes=trial.changes, by=by, reason=trial.why, under_this_team=other)
             told = await drive_one(engine, work, run_id, how, shown)
     if told.row.run_id != run_id:
         exits.say(f"run {run_id} was forked: the steps are tried again in run {told.row.run_id}")
     return show_one(told, how)
 
 
-async def _redrive_all(by_source: Mapping[str, Steps], why: str, how: How) -> int:
+async def _redrive_all(by_source: Mapping[str, Steps], trial: Trial, how: How) -> int:
     """One team after the other. What can't be redriven is told, and the rest goes on."""
     tally, began, codes = Tally(0), clock.monotonic(), list[int]()
     shown = screen(tally, json=how.json)
@@ -124,10 +134,11 @@ async def _redrive_all(by_source: Mapping[str, Steps], why: str, how: How) -> in
     with quiet_agents(shown), shown:
         for source, steps in by_source.items():
             try:
-                loaded = load(source, None)
-                tally.total += len(steps)
+                loaded = load(source, trial.team)
                 async with open_engine(loaded, how.settings, shown) as engine:
-                    runs = engine.redrive_many(steps, by=f"person:{user()}", reason=why, refused=refused)
+                    tally.total += len(steps)
+                    by, other = f"person:{user()}", trial.team is not None
+                    runs = engine.redrive_many(steps, by=by, reason=trial.why, under_this_team=other, refused=refused)
                     stopped = await drive_many(engine, runs, how, shown, tally)
             except InterlockError as error:
                 shown.say(f"{plural(len(steps), 'run')} of {shown_path(source)} can't be redriven: {error}")

@@ -51,7 +51,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=F
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """The run that a fork goes on from: the steps of it that are tried again, by whom and why.
 
-    changed: the paths of the context that were set for it.
+    changed: the paths of the context that were set for it. team: the hash of that run's team, where it is another.
     """
 
     run_id: str
@@ -59,6 +59,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str
     reason: str = ""
     changed: tuple[str, ...] = ()
+    team: str = ""
 
 
 class RunStarted(Event, frozen=True, tag="run_started"):

@@ -52,14 +52,24 @@ Facts = list[e.AnyEvent]
 BY_DEADLINE = "default"
 
 
-def taken_over(machine: Machine, run_id: str, events: Sequence[e.AnyEvent], steps: Sequence[str], at_us: int) -> Facts:
+def taken_over(
+    machine: Machine,
+    run_id: str,
+    events: Sequence[e.AnyEvent],
+    steps: Sequence[str],
+    at_us: int,
+    apart: Collection[str] = (),
+) -> Facts:
     """What a fork shares with its origin: all that was done there, but for what comes after the steps tried again.
 
-    Of those it shares the effects, lest they are performed again. machine, run_id: of the origin.
+    Of those it shares the effects, lest they are performed again. machine, run_id: of the origin. apart: steps that it
+    doesn't share either.
     """
     plan, after = machine.plan, 0
     for step in steps:
         after |= plan.descendants[plan.number_of(step)]
+    for step in plan.number.keys() & apart:
+        after |= 1 << plan.number[step]
     agents: dict[str, str] = {}
     facts: dict[tuple[type, str], e.AnyEvent] = {}
     for event in events:

@@ -12,11 +12,10 @@ import msgspec
 
 from interlock import errors
 from interlock.core import events as e
-from interlock.core import paths
 from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
 from interlock.core.plan import hint, is_id
-from interlock.core.redrive import change, dead_steps, obstacle, taken_over
+from interlock.core.redrive import dead_steps, obstacle
 from interlock.core.settlement import overdue
 from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ids import new_id, row_run_id
@@ -27,6 +26,8 @@ from . import clock, tasks
 from .breakers import move_breaker, policy_of
 from .decisions import DECIDE, decide, expire, folded, refusal, refuse_secrets, request_of, settle
 from .driver import Driver, Observer, Shell
+from .forks import Tried, forked, rules_of
+from .forks import refuse_secrets as refuse_secrets_in
 from .gates import Gatekeeper
 from .partials import Hearer
 from .performances import slot_of
@@ -43,6 +44,8 @@ CANCEL_WAIT_SECONDS = 10.0
 DEADLINE_FIRST_SECONDS = 1.0
 DEADLINE_POLL_SECONDS = 30.0
 CANCEL_POLL_SECONDS = 0.05
+# The mend where a run that is tried again was started under another version of the team.
+UNDER_THIS_TEAM = "add --team TEAM to have it tried under that team as it is, in a fork (in Python: under_this_team)"
 # Why nobody knows what became of an effect.
 LOST = "its driver died or stopped meanwhile"
 
@@ -297,13 +300,10 @@ class Engine:
             if row.source == self._source and row.team != self._team_hash and self._source:
                 raise await self._changed(row)
 
-    async def _changed(self, row: RunRow) -> TeamChanged:
+    async def _changed(self, row: RunRow, fix: str = "resume it with the team as it was, or cancel it") -> TeamChanged:
         differences = difference(await self.journal.blob(row.team), self.team.document)
         what = "; ".join(differences) or "it is another team"
-        return TeamChanged(
-            f"run {row.run_id} was started under another version of this team: {what}",
-            fix="resume it with the team as it was, or cancel it",
-        )
+        return TeamChanged(f"run {row.run_id} was started under another version of this team: {what}", fix=fix)
 
     # --- redriving ---
 
@@ -315,55 +315,43 @@ class Engine:
         changes: Mapping[str, Any] | None = None,
         by: str = "program",
         reason: str = "",
+        under_this_team: bool = False,
     ) -> Run:
         """Try steps of a run again that were given up; without any named, all of them. Returns the run as it ends.
 
         The run itself goes on where nothing that comes after them has started. Else, and where `changes` set paths of
         what the first of them is shown, it is forked: a new run shares all that was committed, but for what comes after
-        a dead step; it tries all of them. by, reason: who does it and why, for the journal.
+        a dead step; it tries all of them. by, reason: who does it and why, for the journal. under_this_team: a run that
+        was started under another version of the team, or another team, is forked under this one, too.
 
-        Raises RunNotFound, InputError where a step is not dead or a change not possible, StaleDriver where another
-        process drives the run, TeamChanged, RunInterrupted.
+        Raises RunNotFound, InputError where a step is not dead, a change not possible, or what was committed could not
+        be so under this team, StaleDriver where another process drives the run, TeamChanged, RunInterrupted.
         """
         async with self._room:
             row = await self.journal.run(run_id)
             if run_id in self._drivers or not await self.journal.claim(run_id, ended=True):
                 raise StaleDriver(f"run {run_id} is being driven", fix="redrive it when it has ended, or cancel it")
-            if row.team != self._team_hash:
-                raise await self._changed(row)
-            machine = await folded(self.journal, self._rules, run_id)
+            is_other = row.team != self._team_hash
+            if is_other and not under_this_team:
+                raise await self._changed(row, UNDER_THIS_TEAM)
+            rules = await rules_of(self.journal, row) if is_other else self._rules
+            machine = await folded(self.journal, rules, run_id)
             chosen = _dead(machine, run_id, steps)
-            if changes or obstacle(machine, chosen):
-                return await self._fork(row, machine, chosen[0], changes or {}, by, errors.hide(reason))
+            if is_other or changes or obstacle(machine, chosen):
+                return await self._fork(row, machine, Tried(chosen[0], changes or {}, by, errors.hide(reason)))
             now = max(self._now_us(), machine.at_us)
             reopened = e.RunReopened(now, tuple(chosen), by, errors.hide(reason))
             return await self._drive(run_id, machine, [reopened, *_lost(machine, now)], None, row.row)
 
-    async def _fork(
-        self, row: RunRow, machine: Machine, step: str, changes: Mapping[str, Any], by: str, reason: str
-    ) -> Run:
-        """Try the dead steps of a run again in another one, which shares what doesn't come after them."""
-        if machine.status == "running":
-            message = f"run {row.run_id} is not over, and can't go on with {step}: {obstacle(machine, [step])}"
-            raise InputError(message or "", fix="let it end first: interlock resume")
-        events, now, dead = await self.journal.load(row.run_id), self._now_us(), dead_steps(machine)
-        facts = taken_over(machine, row.run_id, events, dead, now)
-        first = events[0]
-        assert isinstance(first, e.RunStarted)
-        request = first.request
-        for path, value in changes.items():
-            request = change(machine, request, facts, step, path, value)
-        self._refuse_secrets([request, *(e.encode(fact) for fact in facts if isinstance(fact, e.StepShared))])
-        origin = e.Origin(row.run_id, tuple(dead), by, reason, tuple(map(paths.canonical, changes)))
-        started = e.RunStarted(now, request, row.team, row.plan, e.FORMAT_VERSION, self._faults_hash, origin)
-        opening = Opening(row.team, row.plan, self._source)
-        return await self._drive(self._new_id(now), Machine(self._rules), [started, *facts], opening, 0)
-
-    def _refuse_secrets(self, told: Iterable[bytes]) -> None:
-        secrets = self._shell.secrets
-        if secrets is not None and (name := next(filter(None, map(secrets.among, map(bytes, told))), "")):
-            message = f"what is changed holds the value of {name}, which is secret, and a journal keeps it"
-            raise InputError(message, fix="leave it out")
+    async def _fork(self, row: RunRow, machine: Machine, tried: Tried) -> Run:
+        """Try the dead steps of a run again in another one, under this team."""
+        now, rules, faults = self._now_us(), self._rules, self._faults_hash
+        facts = await forked(
+            self.journal, row, machine, tried, rules=rules, team=self._team_hash, now_us=now, faults=faults
+        )
+        refuse_secrets_in(facts, self._shell.secrets)
+        opening = Opening(self._team_hash, rules.plan.hash, self._source)
+        return await self._drive(self._new_id(now), Machine(rules), facts, opening, 0)
 
     async def redrive_many(
         self,
@@ -371,9 +359,12 @@ class Engine:
         *,
         by: str = "program",
         reason: str = "",
+        under_this_team: bool = False,
         refused: Callable[[str, errors.InterlockError], None],
     ) -> AsyncIterator[Run]:
         """Try the steps of many runs again: run id -> steps. Yields runs as they end; `refused` is told of the others.
+
+        by, reason, under_this_team: as in `redrive`.
 
         Ends early, without an error, when the engine stops. Who dies in its middle does the rest by asking again for
         what still waits, and resumes what was begun.
@@ -381,7 +372,8 @@ class Engine:
 
         async def again(run_id: str, steps: Sequence[str]) -> Run | None:
             try:
-                return await _unless_stopped(self.redrive(run_id, steps, by=by, reason=reason))
+                work = self.redrive(run_id, steps, by=by, reason=reason, under_this_team=under_this_team)
+                return await _unless_stopped(work)
             except errors.InterlockError as error:
                 refused(run_id, error)
                 return None

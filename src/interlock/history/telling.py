@@ -92,6 +92,7 @@ def _started(event: e.RunStarted) -> str:
         return f"started{faults}"
     fork = f"started as a fork of {origin.run_id} by {origin.by} for {some(origin.steps)}"
     changed = f", with {some(origin.changed)} changed" if origin.changed else ""
+    changed += ", under another team" if origin.team else ""
     return f"{fork}{changed}{faults}" + (f": {origin.reason}" if origin.reason else "")
 
 
