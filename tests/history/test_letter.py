@@ -24,7 +24,7 @@ def test_a_letter_has_its_view_every_reply_and_what_they_cost():
     found = letter(told, "b")
     assert isinstance(told.events[found.seq], e.StepBuried)
     assert (found.agent, found.action, found.instructions) == ("ann", "act", "Do it.")
-    assert [attempt.reply for attempt in found.attempts] == ["{'': 1}", "{'': 2}"]
+    assert [attempt.reply for attempt in found.attempts] == ['{"":1}', '{"":2}']
     assert (found.cost.usd, found.cost.tokens, found.cost.calls) == (0.5, 30, 2)
     document = msgspec.json.decode(msgspec.json.encode(found.to_dict()))
     assert document["view"] == {"q": 1, "out": {"a": "done"}}
@@ -58,6 +58,36 @@ def test_an_item_has_its_item():
 
 async def fails_second(job):
     return {"": 1} if job.index else {}
+
+
+def test_effects_that_failed_are_told():
+    effects = {"mail": {"use": mail, "retries": 1, "on_unknown": "fail"}}
+    scope = il.Scope(["act", "mail"], ["*"], ["*"])
+    agent = il.Agent("ann", scope=scope, retries=0)
+    of = il.Team([agent], il.Plan([step("a"), step("b", "a")]), effects=effects)
+    found = letter(ran(of, posts, performers={"mail": Broken()}), "b")
+    [effect] = found.to_dict()["effects"]
+    assert (effect["step"], effect["key"], effect["state"], effect["payload"]) == ("b", "k", "failed", {"to": "eve"})
+    assert "no stamps" in effect["reason"]
+
+
+def mail(_):
+    """Never called: `Broken` is."""
+
+
+class Broken:
+    slots = None
+
+    async def perform(self, payload, idempotency_key, began):
+        began()
+        raise il.NotPerformed("no stamps")
+
+    async def close(self):
+        pass
+
+
+async def posts(job):
+    return il.Reply(effects=[il.Effect("mail", {"to": "eve"}, key="k")] if job.step == "b" else [])
 
 
 def test_what_was_never_given_up_is_none():

@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Iterator, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from interlock.history import Attempt, Letter
@@ -13,9 +12,12 @@ from interlock.ports import LetterRow
 
 from .config import Settings
 from .paint import MARKS, console, marked, next_commands
-from .paint_lists import columns_with_reasons
-from .paint_run import indented_json
+from .paint_lineage import shortened
+from .paint_lists import show_table
+from .paint_run import INDENT, effect_line, indented_json
 from .text import ago, count, line, money, plain, plural, shown_team
+
+EFFECTS_SHOWN = 10
 
 
 def show_letters(rows: Sequence[LetterRow], now_us: int) -> None:
@@ -31,26 +33,26 @@ def show_letters(rows: Sequence[LetterRow], now_us: int) -> None:
         return
     columns: dict[str, list[str | Text]] = {
         "letter": [plain(row.name) for row in rows],
-        "outcome": [_outcome(row) for row in rows],
+        "outcome": [_waits(row) or marked(row.outcome) for row in rows],
         "given up": [ago(row.at_us, now_us) for row in rows],
         "agent": [plain(row.agent) for row in rows],
         "tries": [str(row.attempts) for row in rows],
     }
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    columns = columns_with_reasons(columns, [line(row.reason) for row in rows], out)
-    for heading in columns:
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "tries" else "left")
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*cells)
-    out.print(table)
+    show_table(columns, [_fork(row) + line(row.reason) for row in rows], out, right="tries")
 
 
 def _outcome(row: LetterRow) -> Text:
     """`waits`, or how the run stands in which it was redriven."""
-    if not row.redriven_run:
-        return Text(f"{MARKS['dead'][0]} waits", MARKS["dead"][1])
     where = "" if row.redriven_run == row.run_id else f" in {row.redriven_run}"
-    return marked(row.outcome, f"{line(row.outcome)}{where}")
+    return _waits(row) or marked(row.outcome, f"{line(row.outcome)}{where}")
+
+
+def _waits(row: LetterRow) -> Text | None:
+    return None if row.redriven_run else Text(f"{MARKS['dead'][0]} waits", MARKS["dead"][1])
+
+
+def _fork(row: LetterRow) -> str:
+    return f"redriven in {row.redriven_run}: " if row.redriven_run not in {"", row.run_id} else ""
 
 
 def show_letter(letter: Letter, row: LetterRow, settings: Settings) -> None:
@@ -84,6 +86,12 @@ def _parts(letter: Letter, row: LetterRow) -> Iterator[RenderableType]:
     yield Text(job, "bold")
     for attempt in letter.attempts:
         yield from _attempt(attempt)
+    if letter.effects:
+        yield Text("\neffects", "bold")
+    for effect in letter.effects[:EFFECTS_SHOWN]:
+        yield Padding(effect_line(effect), (0, 0, 0, INDENT), expand=False)
+    if len(letter.effects) > EFFECTS_SHOWN:
+        yield Text(f"  and {plural(len(letter.effects) - EFFECTS_SHOWN, 'more effect')}", "dim")
 
 
 def _attempt(attempt: Attempt) -> Iterator[Text]:
@@ -93,4 +101,6 @@ def _attempt(attempt: Attempt) -> Iterator[Text]:
     if attempt.error:
         yield Text(f"  {plain(attempt.error)}", MARKS["dead"][1])
     if attempt.reply is not None:
-        yield Text(f"  replied: {line(str(attempt.reply))}")
+        # A string is what was kept of a reply that is none, or that may not be written.
+        said = line(attempt.reply) if isinstance(attempt.reply, str) else shortened(attempt.reply)
+        yield Text(f"  replied: {said}")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,7 @@ _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 REASON_COLUMNS_MIN = 20
 COLUMN_GAP = 3
+INDENT = 2
 ALWAYS_SHOWN = 2
 
 
@@ -37,13 +39,7 @@ def show_runs(rows: Sequence[RunRow], now_us: int, waiting: Mapping[str, Sequenc
     if not out.is_terminal:
         _write_runs(rows)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    columns = _columns(rows, now_us, out)
-    for heading in columns:
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "took" else "left")
-    for record in zip(*columns.values(), strict=True):
-        table.add_row(*record)
-    out.print(table)
+    show_table(_columns(rows, now_us, out), [line(row.reason) for row in rows], out, right="took")
     if any(row.faults for row in rows):
         out.print(Text(f"{INJECTED_MARK} faults were injected on purpose", INJECTED))
 
@@ -57,7 +53,7 @@ def _held(steps: Sequence[Held], now_us: int) -> str:
 
 
 def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, list[str | Text]]:
-    """What there is room for. A run's id and status are never cut: a long reason gives way, then other columns do."""
+    """What lists say of runs beside the reason."""
     columns: dict[str, list[str | Text]] = {
         "run": [row.run_id for row in rows],
         "status": [_status(row) for row in rows],
@@ -67,18 +63,54 @@ def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, lis
     }
     if len(set(columns["team"])) == 1 and out.width < WIDE_COLUMNS:
         del columns["team"]
-    return columns_with_reasons(columns, [line(row.reason) for row in rows], out)
+    return columns
 
 
-def columns_with_reasons(
-    columns: dict[str, list[str | Text]], reasons: Sequence[str], out: Console
-) -> dict[str, list[str | Text]]:
-    """As many of the first columns as leave room for the beginning of a reason, and the reasons, cut to the rest."""
-    wanted = min(REASON_COLUMNS_MIN, max(map(len, reasons)))
-    while (room := _room(columns, out)) < wanted and len(columns) > ALWAYS_SHOWN:
+def show_table(columns: dict[str, list[str | Text]], reasons: Sequence[str], out: Console, *, right: str = "") -> None:
+    """Rows with their reasons: at their ends, or below them where there is no room for the beginning of a reason.
+
+    Where not even the columns fit, as many of the first as do. right: the column of numbers.
+    """
+    room = _room(columns, out)
+    if room >= min(REASON_COLUMNS_MIN, max(map(len, reasons))):
+        _show_beside(columns, [_cut(reason, room) for reason in reasons], out, right)
+        return
+    while _room(columns, out) < -COLUMN_GAP and len(columns) > ALWAYS_SHOWN:
         columns.popitem()
-    cut = (reason if len(reason) <= room else reason[: max(0, room - 1)] + "…" for reason in reasons)
-    return columns | {"reason": list(cut)} if any(reasons) and room > 0 else columns
+    _show_above(columns, [_cut(reason, out.width - INDENT) for reason in reasons], out, right)
+
+
+def _cut(reason: str, room: int) -> str:
+    return reason if len(reason) <= room else reason[: max(0, room - 1)] + "…"
+
+
+def _show_beside(columns: dict[str, list[str | Text]], reasons: list[str], out: Console, right: str) -> None:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    columns = columns | ({"reason": [*reasons]} if any(reasons) else {})
+    for heading in columns:
+        table.add_column(heading, no_wrap=True, justify="right" if heading == right else "left")
+    for record in zip(*columns.values(), strict=True):
+        table.add_row(*record)
+    out.print(table)
+
+
+def _show_above(columns: dict[str, list[str | Text]], reasons: Sequence[str], out: Console, right: str) -> None:
+    widths = [max(map(_width, (heading, *cells))) for heading, cells in columns.items()]
+    rows: list[tuple[str | Text, ...]] = [(*columns,), *zip(*columns.values(), strict=True)]
+    for number, (row, reason) in enumerate(zip(rows, ("", *reasons), strict=True)):
+        told = Text("\n" if not number else "", style="dim" if not number else "")
+        for cell, width, heading in zip(row, widths, columns, strict=True):
+            padding = " " * (width - _width(cell))
+            told.append(padding if heading == right else "").append(cell)
+            told.append(("" if heading == right else padding) + " " * COLUMN_GAP)
+        told.rstrip()
+        out.print(told, no_wrap=True, overflow="ellipsis")
+        if reason:
+            out.print(Text(" " * INDENT + reason, "dim"), no_wrap=True, overflow="ellipsis")
+
+
+def _width(cell: str | Text) -> int:
+    return cell.cell_len if isinstance(cell, Text) else cell_len(cell)
 
 
 def _status(row: RunRow) -> Text:

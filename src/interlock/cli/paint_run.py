@@ -184,14 +184,19 @@ def _said(attempt: Attempt) -> str:
 def _add_effects(node: Tree, effects: Sequence[EffectStory]) -> None:
     """What the step does out there; of many effects, those that need a look come first."""
     for effect in sorted(effects, key=lambda effect: effect.state == "done")[:ITEMS_SHOWN]:
-        mark, style = MARKS[EFFECT_MARKS[effect.state]]
-        name = effect.effect if effect.key == effect.effect else f"{effect.effect} ({effect.key})"
-        text = Text.assemble((f"{mark} {line(name)}", style), (f"  effect {effect.state}", "dim"))
-        text.append(f"  {effect.tries} tries" if effect.tries > 1 else "", "dim")
-        said = effect.reason or (f"its result can't be kept: {effect.flaw}" if effect.flaw else "")
-        node.add(text.append(f"  {line(said)}" if said else ""))
+        node.add(effect_line(effect))
     if len(effects) > ITEMS_SHOWN:
         node.add(Text(f"and {plural(len(effects) - ITEMS_SHOWN, 'more effect')}", "dim"))
+
+
+def effect_line(effect: EffectStory) -> Text:
+    """An effect and how it stands."""
+    mark, style = MARKS[EFFECT_MARKS[effect.state]]
+    name = effect.effect if effect.key == effect.effect else f"{effect.effect} ({effect.key})"
+    text = Text.assemble((f"{mark} {line(name)}", style), (f"  effect {effect.state}", "dim"))
+    text.append(f"  {effect.tries} tries" if effect.tries > 1 else "", "dim")
+    said = effect.reason or (f"without a result: {effect.flaw}" if effect.flaw else "")
+    return text.append(f"  {line(said)}" if said else "")
 
 
 def _add_items(

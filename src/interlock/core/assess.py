@@ -5,6 +5,7 @@ is hostile input: it may be anything at all, of any size.
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Raw
@@ -395,11 +396,14 @@ def _check_against_schema(duty: Duty, submission: Submission) -> None:
 
 
 def _kept(answer: Any, reply: Reply, submission: Submission, limits: Limits) -> Raw:
-    """What a refused reply said: its writes where they are JSON, else an excerpt as a string."""
+    """What a refused reply said: its writes where all may be written, else a text: they as JSON, or an excerpt."""
     if submission.writes and len(submission.writes) == len(reply.writes):
         raw = encode_written(submission.writes)
         if len(raw) <= limits.value_bytes_max:
             return Raw(raw)
+    if type(reply.writes) is dict and reply.writes:
+        with suppress(ValueRefused):
+            return Raw(encode_written(encode(reply.writes, limits, EXCERPT_CHARS_MAX).decode()))
     return Raw(encode_written(excerpt(answer)))
 
 

@@ -12,11 +12,14 @@ from interlock.errors import InputError
 
 from .record import Record
 from .replay import Handed, handed
-from .story import Attempt, attempts, timestamp
+from .story import Attempt, EffectStory, attempts, effects, timestamp
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A step that was given up. seq: the event that says so. call: its last one; None where it was never called."""
+    """A step that was given up. seq: the event that says so. call: its last one; None where it was never called.
+
+    effects: how those that it asked for stood then.
+    """
 
     run_id: str
     seq: int
@@ -26,6 +29,7 @@ class Letter(msgspec.Struct, frozen=True):
     instructions: str
     attempts: Sequence[Attempt]
     call: Handed | None
+    effects: Sequence[EffectStory] = ()
 
     @property
     def cost(self) -> Cost:
@@ -48,6 +52,7 @@ class Letter(msgspec.Struct, frozen=True):
             "cost": {"usd": cost.usd, "tokens": cost.tokens, "calls": cost.calls},
             "job": {"action": self.action, "instructions": self.instructions},
             "attempts": [attempt.to_dict() for attempt in self.attempts],
+            "effects": [effect.to_dict() for effect in self.effects],
             "view": None,
             "view_hash": "",
             "verified": True,
@@ -60,18 +65,21 @@ class Letter(msgspec.Struct, frozen=True):
 
 def letter(record: Record, step: str) -> Letter:
     """The last letter of a step. Raises InputError where it was never given up, BrokenPromise for a damaged run."""
-    told, events = record.events, [event for event in record.events if isinstance(event, e.StepBuried)]
+    every, events = record.events, [event for event in record.events if isinstance(event, e.StepBuried)]
     buried = next((event for event in reversed(events) if event.step == step), None)
     if buried is None:
         known = [event.step for event in events]
         fix = f"its dead letters: {', '.join(dict.fromkeys(known))}" if known else "list them: interlock dlq list"
         raise InputError(f"step {step} of run {record.run_id} was never given up{hint(step, known)}", fix=fix)
-    seq = next(seq for seq in range(len(told) - 1, -1, -1) if told[seq] is buried)
-    until = msgspec.structs.replace(record, events=told[: seq + 1])
+    seq = next(seq for seq in range(len(every) - 1, -1, -1) if every[seq] is buried)
+    until = msgspec.structs.replace(record, events=every[: seq + 1])
     mine = [attempt for attempt in attempts(until.events) if attempt.step == step]
     declared = record.rules.plan.steps[record.rules.plan.number_of(step)]
     call = handed(until, step) if mine else None
-    return Letter(record.run_id, seq, buried, declared.agent, declared.action, declared.instructions, mine, call)
+    machine = until.folded()
+    asked_for = effects(machine, machine.number[step])
+    told = declared.agent, declared.action, declared.instructions
+    return Letter(record.run_id, seq, buried, *told, mine, call, [*asked_for])
 
 
 def to_redrive_elsewhere(record: Record, team: bytes) -> dict[str, Any]:

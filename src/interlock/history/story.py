@@ -251,24 +251,24 @@ def story(record: Record) -> Story:
         machine.at_us,
         machine.faults,
         first.origin if isinstance(first, e.RunStarted) else None,
-        [*_effects(machine)],
+        [effect for n in machine.ledger.entries for effect in effects(machine, n)],
     )
 
 
-def _effects(machine: Machine) -> Iterator[EffectStory]:
-    for n, mine in machine.ledger.entries.items():
-        for entry in mine.values():
-            yield EffectStory(
-                machine.step_id(n),
-                entry.effect,
-                entry.key,
-                msgspec.json.decode(entry.payload),
-                entry.standing,
-                entry.tries,
-                msgspec.json.decode(entry.result),
-                entry.reason if entry.standing in {"failed", "unknown"} else "",
-                entry.flaw,
-            )
+def effects(machine: Machine, n: int) -> Iterator[EffectStory]:
+    """The effects of a step, as they stand."""
+    for entry in machine.ledger.of(n):
+        yield EffectStory(
+            machine.step_id(n),
+            entry.effect,
+            entry.key,
+            msgspec.json.decode(entry.payload),
+            entry.standing,
+            entry.tries,
+            msgspec.json.decode(entry.result),
+            entry.reason if entry.standing in {"failed", "unknown"} else "",
+            entry.flaw,
+        )
 
 
 def _steps(machine: Machine, held: Sequence[Held]) -> Iterator[StepStory]:
