@@ -80,7 +80,7 @@ def test_a_question_is_shown_with_what_its_agent_saw_and_what_may_be_done(desk):
         "may I?",
         '"text": "ask"',
         "view verified",
-        "answer, write, retry, reject",
+        "answer, retry, reject",
         f"inbox answer {run_id} 'TEXT'",
     ):
         assert text in out
@@ -99,6 +99,8 @@ def test_an_answer_goes_to_the_agent_and_the_run_goes_on_to_its_end(desk):
     [run] = ended.runs
     assert (run["status"], run["context"]["second"]) == ("succeeded", "YES")
     assert [call[1:] for call in desk.calls] == [("work", "1"), ("work", "2"), ("close", "1")]
+    assert desk.json("explain", run_id, "first")["origins"][0]["told_by"] == ["person:eve"]
+    assert "worker · attempt 2 · " in desk.run("explain", run_id, "first").out
     [first, *_] = desk.json("show", run_id)["attempts"]
     decided = first["decided"]
     del decided["at"]
@@ -165,11 +167,23 @@ def test_what_can_not_be_done_is_told_and_the_question_stays_open(desk, monkeypa
 
 def test_the_second_decision_is_told_who_was_first(desk):
     run_id = asked(desk)
-    assert desk.run("inbox", "reject", run_id, "--reason", "fraud", "--by", "eve").code == 1
+    assert desk.run("inbox", "reject", run_id, "--reason", "fraud", "--by", "eve").code == 0
     ended = desk.run("inbox", "answer", run_id, "yes", "--by", "bob")
     assert ended.code == 2
     assert f"run {run_id} has no question to a person: it has failed" in ended.err
     assert desk.json("show", run_id)["reason"] == "work: rejected by person:eve: fraud"
+
+
+def test_last_decides_nothing_where_it_may_be_another_than_was_seen(desk):
+    desk.run("run", ".", "-i", desk.write("in.jsonl", "ask", "ask"))
+    names = [one["run_id"] for one in desk.json("inbox", "list")["questions"]]
+    assert desk.run("inbox", "show", "last").code == 0
+    ended = desk.run("inbox", "answer", "last", "yes")
+    assert ended.code == 2
+    said = "'last' may be another question than the one you have seen: 2 questions wait: "
+    assert said in ended.err
+    assert all(name in ended.err for name in names)
+    assert desk.json("inbox", "list")["total"] == 2
 
 
 def test_several_questions_of_one_run_are_named_with_their_step(desk):

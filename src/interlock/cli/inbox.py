@@ -140,10 +140,18 @@ def _opened(name: str, waiting: WaitingQuestion, run: Record) -> Open:
     return Open(name, waiting, run, asked, call, asked.verbs)
 
 
-async def _find(journal: Journal, name: str) -> WaitingQuestion:
-    """The question of this RUN, or RUN/STEP. Raises InputError, RunNotFound."""
+async def _find(journal: Journal, name: str, *, to_decide: bool = False) -> WaitingQuestion:
+    """The question of this RUN, or RUN/STEP. Raises InputError, RunNotFound.
+
+    to_decide: `last` must not be another question by now than the one that was looked at.
+    """
     run, _, step = name.partition("/")
     waiting = await journal.questions()
+    if run == LAST and to_decide and len({one.run_id for one in waiting}) > 1:
+        names = [short for short, _ in _names(sorted(waiting, key=lambda one: -one.asked_us))]
+        some = ", ".join(names[:STEPS_SHOWN]) + (", ..." if len(names) > STEPS_SHOWN else "")
+        message = f"'last' may be another question than the one you have seen: {plural(len(names), 'question')} wait"
+        raise InputError(f"{message}: {some}", fix=f"name one, such as {names[0]}")
     if run == LAST and waiting:
         run = max(waiting, key=lambda one: one.asked_us).run_id
     row = await find_run(journal, run)
@@ -235,7 +243,7 @@ async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool
     writes = answer.changes.read() if answer.changes else {}
     VAULT.refresh()
     async with reading(how.settings) as journal:
-        waiting = await _find(journal, answer.question)
+        waiting = await _find(journal, answer.question, to_decide=True)
         rules = (await record(journal, waiting.run_id)).rules
         decision = decided(waiting.step, answer.verb, text=answer.text, writes=writes, attempt=waiting.attempt)
         request = decisions.request_of(waiting.run_id, decision, answer.by or user(), answer.reason, clock.now_us())
@@ -246,7 +254,9 @@ async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool
         return _told(row, told, how, left=no_resume)
     exits.say(told)
     try:
-        return await resume_one(row, team, how)
+        code = await resume_one(row, team, how)
+        # Who gives a step up has not failed, though its run may have.
+        return exits.DONE if answer.verb == "reject" and code == exits.FAILED else code
     except InterlockError as error:
         fix = how.settings.command(f"resume {row.run_id}")
         exits.say(f"the decision is recorded, but the run can't go on here; when it can: {fix}")

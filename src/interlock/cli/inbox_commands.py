@@ -186,7 +186,7 @@ def reject(
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Give the step up: it is dead, for the reason you give."""
+    """Give the step up: it is dead, for the reason you give. That its run then fails is no failure of this command."""
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)

@@ -1,5 +1,6 @@
 """What waits for a person, drawn: as a list, and one question with all that is needed to decide."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .inbox import Open
 
 QUESTION_CHARS_MIN = 20
+CHOICES_SHOWN = 5
 
 
 def show_inbox(waiting: Sequence[tuple[str, WaitingQuestion]], total: int, now_us: int, settings: Settings) -> None:
@@ -111,7 +113,8 @@ def _refused(found: "Open", out: Console) -> Iterator[RenderableType]:
 
 def _may(found: "Open") -> Iterator[RenderableType]:
     yield Text("\nyou may", "bold")
-    told = {"do": ", ".join(found.verbs)}
+    # To write in the agent's place is `inbox answer --set`.
+    told = {"do": ", ".join(dict.fromkeys("answer" if verb == "write" else verb for verb in found.verbs))}
     if "write" in found.verbs:
         told["write"] = ", ".join(found.call.job.writes) or "nothing"
     if "write" in found.verbs and found.call.job.schemas:
@@ -129,5 +132,8 @@ def _commands(found: "Open") -> Iterator[str]:
             continue
         if verb == "write":
             yield f"inbox answer {name} --set PATH=VALUE"
+        elif verb == "answer" and found.asked.question.choices:
+            for choice in found.asked.question.choices[:CHOICES_SHOWN]:
+                yield f"inbox answer {name} {shlex.quote(line(choice))}"
         else:
             yield f"inbox {verb} {name}{_ARGUMENTS.get(verb, '')}"

@@ -10,7 +10,7 @@ from interlock.history import Lineage, Origin, Record, some
 
 from .paint import MARKS, console, injected
 from .paint_run import indented_json
-from .text import duration, plain, plural
+from .text import duration, line, plain, plural
 
 VALUE_CHARS_MAX = 200
 VALUES_SHOWN = 8
@@ -72,6 +72,7 @@ class _Drawing:
             when = duration((origin.at_us - self._started_us) / 1e6)
             text.append(f"  {origin.agent} · attempt {origin.attempt} · {when}", "dim")
             text.append(f" · requested by {some(origin.requested_by)}" if origin.requested_by else "", "dim")
+            text.append(f" · told by {', '.join(map(line, origin.told_by))}" if origin.told_by else "", "dim")
         text.append("  (its reads are drawn elsewhere)" if again else "", "dim")
         for leaf in origins[:VALUES_SHOWN]:
             text.append(f"\n{plain(leaf.path)} ").append(shortened(leaf.value), "dim")

@@ -12,6 +12,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.core import paths
 from interlock.core.machine import Machine
+from interlock.core.states import AFTER_DECISION
 from interlock.core.values import ABSENT, at
 from interlock.errors import InputError
 
@@ -30,6 +31,7 @@ class Origin(msgspec.Struct, frozen=True):
 
     writer: a step's number in the run; 0 is the request. agent: whose reply it was; `person:ID` where a person wrote.
     requested_by: the steps without whose request the writer would have been skipped.
+    told_by: the people who answered or advised it before.
     """
 
     path: str
@@ -41,12 +43,14 @@ class Origin(msgspec.Struct, frozen=True):
     value: Any
     reads: tuple[str, ...]
     requested_by: tuple[str, ...] = ()
+    told_by: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The origin as `explain --json` prints it."""
         who = {"writer": self.step, "agent": self.agent or None, "attempt": self.attempt or None}
-        asked = {"requested_by": self.requested_by} if self.requested_by else {}
-        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **asked}
+        why = {"requested_by": self.requested_by, "told_by": self.told_by}
+        told = {name: people for name, people in why.items() if people}
+        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **told}
 
 
 class Lineage:
@@ -138,6 +142,7 @@ class _Writers:
         self._machine = machine
         self._started: dict[str, e.AttemptStarted] = {}
         self._committed: dict[int, _Commit] = {}
+        self._told_by: dict[str, dict[str, None]] = {}
         self._decoded: dict[tuple[int, str], Any] = {}
         self._request: e.RunStarted | None = None
         self._requesters: dict[str, dict[str, None]] = {}
@@ -146,6 +151,8 @@ class _Writers:
                 self._requesters.setdefault(event.request.step, {})[event.step] = None
             if isinstance(event, e.AttemptStarted):
                 self._started[event.step] = event
+            elif isinstance(event, e.QuestionAnswered) and AFTER_DECISION[event.decision] != "committed":
+                self._told_by.setdefault(event.step, {})[event.by] = None
             elif isinstance(event, _Commit):
                 self._committed[machine.number[event.step]] = event
             elif isinstance(event, e.RunStarted):
@@ -159,7 +166,8 @@ class _Writers:
         agent = self._writer(event)
         declared = self._machine.plan.declared_id[self._machine.step(writer).id]
         asked = tuple(self._requesters.get(declared, ()))
-        return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads, asked)
+        told_by = tuple(self._told_by.get(event.step, ()))
+        return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads, asked, told_by)
 
     def _writer(self, event: "_Commit") -> str:
         """Who wrote what an event commits."""
