@@ -85,7 +85,7 @@ def test_runs_can_be_chosen(counted):
     ("flags", "said"),
     [
         (["--agent", "workr"], "no agent workr was called in these runs"),
-        (["--since", "yesterday"], "--since: 'yesterday' is not a duration"),
+        (["--since", "yesterday"], "--since is 'yesterday', which is no time"),
         (["nobody"], "there is no run nobody in this journal"),
         (["--journal", "none.db"], "there is no journal none.db"),
         (["--limit", "0"], "Invalid value for '--limit'"),

@@ -62,9 +62,7 @@ def test_tries_and_results_that_were_not_kept_are_told():
 
     assert shown(BEGUN, failed)[-2] == "✗ mail  effect failed  busy"
     flawed = e.EffectDone(6, "a", "mail", flaw="too large")
-    assert (
-        shown(BEGUN, failed, again, flawed)[-1] == "✓ mail  effect done  2 tries  its result can't be kept: too large"
-    )
+    assert shown(BEGUN, failed, again, flawed)[-1] == "✓ mail  effect done  2 tries  without a result: too large"
 
 
 def test_the_document_lists_them():

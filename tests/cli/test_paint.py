@@ -6,11 +6,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from interlock.cli import paint_lists
+from interlock.cli import paint_dlq, paint_lists
+from interlock.cli.bar import BatchBar
 from interlock.cli.paint import marked
 from interlock.cli.paint_run import json_lines
+from interlock.cli.tally import Tally
+from interlock.core import events as e
 from interlock.core.events import AT_US_MAX
-from interlock.ports import RunRow
+from interlock.ports import LetterRow, RunRow
 
 
 def test_json_that_fits_stands_on_one_line_and_the_rest_is_broken_up():
@@ -71,3 +74,44 @@ def test_a_damaged_row_costs_no_other_run_its_line(terminal, monkeypatch, capsys
         (line,) = [line for line in shown.splitlines() if f"{run_id} " in line]
         assert "redriven" in line
         assert started in line
+
+
+def shown_letters(width, rows, monkeypatch):
+    out = Console(width=width, force_terminal=True, no_color=True, file=StringIO())
+    monkeypatch.setattr(paint_dlq, "console", lambda: out)
+    paint_dlq.show_letters(rows, 2_000_000)
+    return re.sub(r"\x1b\[[0-9;]*m", "", out.file.getvalue()).splitlines()
+
+
+def test_where_there_is_no_room_beside_them_reasons_stand_below_their_letters(monkeypatch):
+    fork = "1k0t6fvh8fermd6xjm4rza-9"
+    rows = [
+        LetterRow("1k0t6fvh8fermd6xjm4rza-7", "classify", "triage", "why " * 50, 12, 1, "", ""),
+        LetterRow("1k0t6fvh8fermd6xjm4rza-8", "classify", "triage", "no luck", 3, 1, "", "", fork, 2, outcome="failed"),
+    ]
+    head, first, why, second, forked = shown_letters(80, rows, monkeypatch)[1:]
+    assert head.split() == ["letter", "outcome", "given", "up", "agent", "tries"]
+    assert first == "1k0t6fvh8fermd6xjm4rza-7/classify   ✗ waits    just now   triage      12"
+    assert why.startswith("  why why")
+    assert why.endswith("…")
+    assert len(why) <= 80
+    assert second == "1k0t6fvh8fermd6xjm4rza-8/classify   ✗ failed   just now   triage       3"
+    assert forked == f"  redriven in {fork}: no luck"
+    wide = shown_letters(200, rows, monkeypatch)
+    assert any("triage       3   redriven in" in line for line in wide)
+
+
+def test_of_columns_that_do_not_fit_the_first_are_shown(monkeypatch):
+    rows = [LetterRow("r" * 40, "step", "triage", "", 12, 1, "", "")]
+    lines = shown_letters(60, rows, monkeypatch)
+    assert lines[-1] == f"{'r' * 40}/step   ✗ waits"
+
+
+def test_a_bar_says_until_when_the_first_step_waits():
+    tally = Tally(2)
+    tally.happened("one", [e.CallHeld(1, "s", "ann", "rate", "", 9_000_000), e.CallHeld(1, "t", "ann", "rate", "", 0)])
+    assert tally.until_us == 9_000_000
+    said = BatchBar(tally)._progress.columns[2].render(None).plain
+    assert re.fullmatch(r"✓ 0  ↻ 2 held until (\d\d-\d\d )?\d\d:\d\d:\d\d", said)
+    tally.happened("one", [e.RunCancelled(2, "ann")])
+    assert tally.until_us == 0

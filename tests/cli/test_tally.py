@@ -4,6 +4,9 @@ import pytest
 
 from interlock.cli.tally import Tally
 from interlock.core import events as e
+from interlock.core.job import Usage
+from interlock.core.machine import Cost
+from interlock.engine.run import Run
 
 
 def started(step, agent):
@@ -55,3 +58,18 @@ def test_steps_that_wait_at_gates_are_counted_until_they_go_on():
     tally.happened("one", [e.StepBuried(3, "check", "given up")])
     tally.happened("two", [e.RunCancelled(4, "ann")])
     assert tally.waiting == 0
+
+
+def test_what_is_counted_is_what_was_done_now():
+    tally = Tally(1)
+    usage = Usage(10, 5, 0.25)
+    tally.happened("one", [started("sort", "triage"), e.AttemptCommitted(2, "sort", 1, usage=usage)])
+    tally.happened("one", [started("check", "triage"), e.AttemptFailed(3, "check", 1, "error", "no", usage=usage)])
+    tally.happened("one", [e.ReplyArrivedLate(4, "check", 1, usage)])
+    run = Run("one", "succeeded", "", {}, {}, Cost(9.0, 900, 90), 1.0, 0)
+    tally.add(run)
+    assert (tally.calls, tally.tokens, tally.usd, tally.done) == (2, 45, 0.75, 1)
+    tally.happened("two", [started("sort", "triage"), e.AttemptRefused(5, "sort", 1, (), usage=Usage(1))])
+    assert (tally.calls, tally.tokens, tally.usd) == (3, 46, None)
+    tally.happened("two", [started("sort", "triage"), e.AttemptCommitted(6, "sort", 2, usage=usage)])
+    assert (tally.calls, tally.usd) == (4, None)

@@ -1,5 +1,7 @@
 """How values are written for people."""
 
+import os
+
 import pytest
 
 from interlock.cli import text
@@ -42,3 +44,19 @@ def test_a_team_goes_by_its_folder(monkeypatch, tmp_path):
     assert text.shown_team(str(tmp_path / "desk" / "other.yaml")) == "desk/other.yaml"
     assert text.shown_team(str(tmp_path / "team.yaml")) == "team.yaml"
     assert text.shown_team("") == "(Python)"
+
+
+def test_lines_break_between_words_on_a_terminal(monkeypatch):
+    class Terminal:
+        def __init__(self, is_one):
+            self.isatty = lambda: is_one
+
+    monkeypatch.setattr(text.shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    told = f"error: a message that is too long for one line /a/{'path' * 10}\n  fix: mend it"
+    assert text.wrapped(told, Terminal(False)) == told
+    assert text.wrapped(told, Terminal(True)).split("\n") == [
+        "error: a message that is too long for",
+        "  one line",
+        f"  /a/{'path' * 10}",
+        "  fix: mend it",
+    ]

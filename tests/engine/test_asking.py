@@ -158,7 +158,7 @@ def test_a_result_that_cannot_be_kept_is_told_apart():
 
     ended, _ = run(agent, Outside({1}))
     assert ended.status == "succeeded"
-    assert said[0].startswith("the effect pay was performed, but its result can't be kept: ")
+    assert said[0].startswith("the effect pay was performed, without a result: ")
 
 
 # --- what is refused ---

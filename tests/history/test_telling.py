@@ -74,7 +74,7 @@ TOLD = [
     (e.EffectStarted(0, "s", "mail", "mail"), "effect mail begun"),
     (e.EffectStarted(0, "s", "pay", "k", 2), "effect pay (k) begun, try 2"),
     (e.EffectDone(0, "s", "k"), "effect k done"),
-    (e.EffectDone(0, "s", "k", flaw="too large"), "effect k done, but its result can't be kept: too large"),
+    (e.EffectDone(0, "s", "k", flaw="too large"), "effect k done, without a result: too large"),
     (e.EffectFailed(0, "s", "k", "declined"), "effect k not performed: declined"),
     (e.EffectBecameUnknown(0, "s", "k", "timed out"), "effect k unknown: timed out"),
     (e.BackoffEnded(0, "s"), "its wait is over"),

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from interlock.errors import TeamError
+from interlock.errors import AgentError, TeamError
 from interlock.ports import Began, Performer
 from interlock.team import Team
 from interlock.team.registry import importable, resolve
@@ -52,7 +52,7 @@ class PerformedInProcess:
             raise
         self._pool.give_back(worker)
         if reply.error and not reply.kind:
-            raise RuntimeError(reply.error)  # the function raised something that doesn't say what was done
+            raise AgentError(reply.error)  # the function raised something that doesn't say what was done
         return answer_of(reply).output
 
     async def close(self) -> None:

@@ -292,7 +292,10 @@ def stats(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="TIME", help="Only runs that began at most so long ago: 24h, 7d.", show_default=False
+            "--since",
+            metavar="TIME",
+            help="Only runs that began in the last 24h, 7d, ...; or since 2026-05-31.",
+            show_default=False,
         ),
     ] = None,
     team: Annotated[

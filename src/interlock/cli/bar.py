@@ -20,6 +20,7 @@ from interlock.testing.simulation.campaign import Report
 from .paint import MARKS
 from .tally import Tally
 from .text import ago, count, duration, line, plain
+from .text import clock as at
 
 REFRESH_PER_SECOND = 8
 RUNNING_SHOWN = 4
@@ -169,7 +170,9 @@ class _Statuses(ProgressColumn):
                 found.append(f"{'  ' if found else ''}{mark} {number:,}", style)
         if waiting := self._tally.waiting:
             mark, style = MARKS["backing_off"]
-            found.append(f"  {mark} {waiting:,} held", style)
+            until_us = self._tally.until_us
+            until = f" until {at(until_us, clock.now_us())}" if until_us else ""
+            found.append(f"  {mark} {waiting:,} held{until}", style)
         return found
 
 

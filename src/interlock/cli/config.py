@@ -3,6 +3,7 @@
 import os
 import shlex
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from interlock.core.plan import hint
 from interlock.core.policy import duration_ms
+from interlock.engine import clock
 from interlock.errors import InputError, JournalError, PlanError
 from interlock.wiring import DEFAULT_JOURNAL
 
@@ -59,6 +61,19 @@ def seconds(text: str, flag: str = "--grace") -> float:
         return duration_ms(text) / 1_000
     except PlanError as error:
         raise InputError(f"{flag}: {error.sentence}", fix=error.fix) from None
+
+
+def since_us(text: str) -> int:
+    """What `--since` says: a duration before now, or a date, as microseconds since 1970. Raises InputError."""
+    try:
+        return clock.now_us() - 1_000 * duration_ms(text)
+    except PlanError:
+        pass
+    try:
+        return round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
+    except (ValueError, OverflowError, OSError):
+        fix = "write 90m, 2h or 3d for how long ago, or a date such as 2026-05-31 or 2026-05-31T18:00"
+        raise InputError(f"--since is {text!r:.100}, which is no time", fix=fix) from None
 
 
 def _file(path: Path) -> dict[str, Any]:

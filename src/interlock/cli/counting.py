@@ -10,7 +10,6 @@ import msgspec
 
 from interlock.core.events import AnyEvent
 from interlock.core.plan import Plan, hint
-from interlock.engine import clock
 from interlock.errors import InputError, JournalError, JournalUnavailable, TeamError
 from interlock.history import Figures
 from interlock.ports import Journal, RunRow
@@ -51,7 +50,7 @@ class Choice(msgspec.Struct, frozen=True):
         limit: int | None,
     ) -> Self:
         """The choice that these flags are. Raises InputError."""
-        since_us = 0 if since is None else clock.now_us() - round(config.seconds(since, "--since") * 1e6)
+        since_us = 0 if since is None else config.since_us(since)
         source = "" if team is None else _source(Path(team))
         return cls(tuple(names or ()), batch, since_us, source, tuple(agents or ()), limit or sys.maxsize)
 

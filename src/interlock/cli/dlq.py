@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import msgspec
 import typer
 
 from interlock import history
-from interlock.core.policy import duration_ms
 from interlock.engine import clock
-from interlock.errors import InputError, InterlockError, PlanError, UsageError
+from interlock.errors import InputError, InterlockError, UsageError
 from interlock.ports import Journal, LetterRow, Letters
 
 from . import config, exits
@@ -32,25 +30,12 @@ SHOWN_BEFORE_PURGE = 10
 def wanted(team: str, agent: str, step: str, reason: str, since: str, batch: str, *, waiting: bool = False) -> Letters:
     """The letters that the filters of a command mean. Raises InputError."""
     source = str(_team_file(team)) if team else ""
-    return Letters("", step, agent, source, batch, reason, _since(since) if since else 0, waiting)
+    return Letters("", step, agent, source, batch, reason, config.since_us(since) if since else 0, waiting)
 
 
 def _team_file(name: str) -> Path:
     path = Path(name).resolve()
     return path / "team.yaml" if path.is_dir() else path
-
-
-def _since(text: str) -> int:
-    """A duration before now, or a date, as microseconds since 1970."""
-    try:
-        return clock.now_us() - 1_000 * duration_ms(text)
-    except PlanError:
-        pass
-    try:
-        return round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
-    except (ValueError, OverflowError, OSError):
-        fix = "write 90m, 2h or 3d for how long ago, or a date such as 2026-05-31 or 2026-05-31T18:00"
-        raise InputError(f"--since is {text!r:.100}, which is no time", fix=fix) from None
 
 
 def refuse_all(names: Sequence[str], letters: Letters, *, everything: bool) -> None:

@@ -14,7 +14,7 @@ from interlock.errors import (
     TeamError,
 )
 
-from .text import plain, red
+from .text import plain, red, wrapped
 
 DONE, FAILED, USAGE, PARKED, INTERRUPTED = 0, 1, 2, 3, 130
 _BY_STATUS = {"succeeded": DONE, "parked": PARKED, "running": INTERRUPTED}
@@ -69,7 +69,7 @@ def say(text: str) -> None:
     """A line on standard error, without what is secret in it."""
     from interlock.agents.secret import hidden
 
-    sys.stderr.write(hidden(text) + "\n")
+    sys.stderr.write(wrapped(hidden(text), sys.stderr) + "\n")
     sys.stderr.flush()
 
 

@@ -17,6 +17,7 @@ from interlock.engine.run import Run
 
 from . import exits
 from .tally import Tally
+from .text import clock as at
 from .text import duration, plural
 
 LINE_SECONDS = 5.0
@@ -101,7 +102,8 @@ class PlainLines(_Screen):
             self._last = now
             tally = self._tally
             others = ", ".join(f"{number:,} {status}" for status, number in sorted(tally.statuses.items()))
-            held = f"{plural(tally.waiting, 'step')} waiting at gates" if tally.waiting else ""
+            until = f" until {at(tally.until_us, clock.now_us())}" if tally.until_us else ""
+            held = f"{plural(tally.waiting, 'step')} waiting at gates{until}" if tally.waiting else ""
             said = ", ".join(part for part in (others, held) if part)
             self.say(f"{tally.done:,} of {tally.total:,} runs after {duration(now - self._began)}: {said}")
 

@@ -12,6 +12,8 @@ from interlock.history import Ending, WaitEnding, outcome_of
 from . import exits
 
 REASONS_MAX = 1_000
+# What says how much a call has consumed.
+Charged = e.AttemptCommitted | e.AttemptRefused | e.AttemptFailed | e.QuestionAsked | e.ReplyArrivedLate
 
 
 class Reason(msgspec.Struct):
@@ -25,9 +27,10 @@ class Reason(msgspec.Struct):
 class Tally(msgspec.Struct):
     """Adds up runs as they end, and what becomes of the calls of each agent meanwhile.
 
-    total: how many are to come in all. usd is None as soon as one price is unknown. outcomes: by agent, how many of its
-    calls ended how. in_flight: by run and step, the agent that is being called. held: by run, the steps that wait at a
-    gate.
+    total: how many are to come in all. calls, tokens, usd: of what was done meanwhile, whatever a run that goes on had
+    consumed before; usd is None as soon as one price is unknown. outcomes: by agent, how many of its calls ended how.
+    in_flight: by run and step, the agent that is being called. held: by run, the steps that wait at a gate, and until
+    when; 0 for good.
     """
 
     total: int
@@ -38,13 +41,14 @@ class Tally(msgspec.Struct):
     reasons: dict[str, dict[str, Reason]] = {}
     outcomes: dict[str, Counter[str]] = {}
     in_flight: dict[str, dict[str, str]] = {}
-    held: dict[str, set[str]] = {}
+    held: dict[str, dict[str, int]] = {}
 
     def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
         """Count the calls that end here; those of a run that is over are cancelled."""
         calls = self.in_flight.setdefault(run_id, {})
         for event in events:
             self._wait(run_id, event)
+            self._charge(event)
             if isinstance(event, e.AttemptStarted):
                 calls[event.step] = event.agent
             elif isinstance(event, Ending) and (agent := calls.pop(event.step, "")):
@@ -56,11 +60,28 @@ class Tally(msgspec.Struct):
     def _wait(self, run_id: str, event: e.AnyEvent) -> None:
         """A step begins to wait at a gate, or waits no longer."""
         if isinstance(event, e.CallHeld):
-            self.held.setdefault(run_id, set()).add(event.step)
+            self.held.setdefault(run_id, {})[event.step] = event.until_us
         elif isinstance(event, e.RunCancelled | e.RunFinished):
             self.held.pop(run_id, None)
         elif run_id in self.held and isinstance(event, WaitEnding):
-            self.held[run_id].discard(event.step)
+            self.held[run_id].pop(event.step, None)
+
+    def _charge(self, event: e.AnyEvent) -> None:
+        self.calls += isinstance(event, e.AttemptStarted)
+        usage = event.usage if isinstance(event, Charged) else None
+        if usage is None:
+            return
+        tokens = usage.input_tokens + usage.output_tokens
+        self.tokens += tokens
+        if usage.usd is None and (tokens or usage.requests):
+            self.usd = None
+        elif self.usd is not None:
+            self.usd += usage.usd or 0
+
+    @property
+    def until_us(self) -> int:
+        """When the first of the steps that wait at gates goes on; 0 where none does by itself."""
+        return min((until_us for steps in self.held.values() for until_us in steps.values() if until_us), default=0)
 
     @property
     def waiting(self) -> int:
@@ -74,9 +95,6 @@ class Tally(msgspec.Struct):
         """Count a run that has ended."""
         self.in_flight.pop(run.run_id, None)
         self.statuses[run.status] += 1
-        self.calls += run.cost.calls
-        self.tokens += run.cost.tokens
-        self.usd = None if self.usd is None or run.cost.usd is None else self.usd + run.cost.usd
         if run.status != "succeeded":
             reasons = self.reasons.setdefault(run.status, {})
             if run.reason in reasons:

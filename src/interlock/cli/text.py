@@ -1,7 +1,9 @@
 """How values are written for people. Texts of agents and users are hostile: none may move a cursor or set a colour."""
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TextIO
@@ -10,6 +12,7 @@ from interlock.core.events import AT_US_MAX
 
 _ESCAPED = [*range(9), *range(11, 32), *range(127, 160), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _VISIBLE = {code: f"\\u{code:04x}" for code in _ESCAPED}
+COLUMNS_MIN = 40
 _SECOND_US, _MINUTE_S, _HOUR_S, _DAY_S = 1_000_000, 60, 3_600, 86_400
 _MILLION, _TEN_THOUSAND = 1_000_000, 10_000
 
@@ -27,6 +30,24 @@ def line(text: str) -> str:
 def colourful(stream: TextIO) -> bool:
     """Whether colours are wanted on a stream (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """A text whose lines break between words where a terminal would break them anywhere; else as it is."""
+    if not stream.isatty():
+        return text
+    columns = max(COLUMNS_MIN, shutil.get_terminal_size().columns)
+    return "\n".join(part for line_ in text.split("\n") for part in _broken(line_, columns))
+
+
+def _broken(text: str, columns: int) -> list[str]:
+    if len(text) <= columns:
+        return [text]
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    # What is typed again, such as a path or a run's id, is not broken.
+    return textwrap.wrap(
+        text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
 
 
 def red(text: str, stream: TextIO) -> str:

@@ -148,5 +148,5 @@ def _outcome(entry: Entry) -> Any:
     if entry.standing != "done":
         raise AgentRefused(entry.fate)
     if entry.flaw:
-        raise AgentRefused(f"the effect {entry.name} was performed, but its result can't be kept: {entry.flaw}")
+        raise AgentRefused(f"the effect {entry.name} was performed, without a result: {entry.flaw}")
     return decode(entry.result)

@@ -55,7 +55,7 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.EffectStarted():
             return f"effect {_named(event)} begun" + (f", try {event.number}" if event.number > 1 else "")
         case e.EffectDone():
-            return f"effect {event.key} done" + (f", but its result can't be kept: {event.flaw}" if event.flaw else "")
+            return f"effect {event.key} done" + (f", without a result: {event.flaw}" if event.flaw else "")
         case e.EffectFailed():
             return f"effect {event.key} not performed: {event.error}"
         case e.EffectBecameUnknown():
