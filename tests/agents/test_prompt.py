@@ -7,7 +7,7 @@ import pytest
 
 from interlock.agents.answer import Form
 from interlock.agents.prompt import VALUE_CHARS_MAX, data_of, filled, prompt_of
-from interlock.core.job import ANSWERED
+from interlock.core.job import ADVISED, ANSWERED
 
 from .scenes import job
 
@@ -66,6 +66,8 @@ def test_what_a_person_said_is_told():
     instructions = prompt_of(asked).instructions
     assert "You asked a person:\n- A person has answered your question: May I?\n- yes" in instructions
     assert "A person has told you" not in instructions
+    advised = prompt_of(job(feedback=(ADVISED + "May I?", "look at the date"))).instructions
+    assert f"You asked a person:\n- {ADVISED}May I?\n- look at the date" in advised
     refused = prompt_of(job(feedback=("no prose",), answer="yes")).instructions
     assert "Your last answer was refused:\n- no prose\n\nA person has told you: yes" in refused
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from interlock.core import decision as d
-from interlock.core.job import ADVICE, ANSWERED, DELETE, Question
+from interlock.core.job import ADVICE, ADVISED, ANSWERED, DELETE, Question
 from interlock.errors import InputError
 
 ASKED = d.Asked(1, Question("Refund?"))
@@ -72,10 +72,11 @@ def test_what_can_be_done_hangs_on_what_is_asked():
 
 
 def test_the_next_attempt_is_told_what_the_person_said_and_about_what():
-    assert d.told(ASKED, "yes", ("old",)) == (ANSWERED + "Refund?", "yes")
-    assert d.told(ASKED, "", ("old",)) == ()
-    assert d.told(ESCALATED, "use euros", ("no dollars",)) == ("no dollars", ADVICE, "use euros")
-    assert d.told(ESCALATED, "", ("no dollars",)) == ("no dollars",)
+    assert d.told(ASKED, "answer", "yes", ("old",)) == (ANSWERED + "Refund?", "yes")
+    assert d.told(ASKED, "retry", "look again", ("old",)) == (ADVISED + "Refund?", "look again")
+    assert d.told(ASKED, "retry", "", ("old",)) == ()
+    assert d.told(ESCALATED, "retry", "use euros", ("no dollars",)) == ("no dollars", ADVICE, "use euros")
+    assert d.told(ESCALATED, "retry", "", ("no dollars",)) == ("no dollars",)
 
 
 @pytest.mark.parametrize(

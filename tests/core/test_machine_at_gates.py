@@ -55,7 +55,8 @@ def test_another_attempt_does_not_wait_at_a_gate_for_longer_than_attempts_may_ta
     assert run.hold("a", "rate", LATER) == ["wake a at 60,000,000"]  # the first: its time has not begun
     run.say(e.BackoffEnded(LATER, "a"))
     run.refuse("a")
-    assert run.hold("a", "rate", 2 * LATER)[0] == "buried a: ann was not called: it is shut"
+    reason = "ann was not called: it is shut; before that: '' is not a dotted path"
+    assert run.hold("a", "rate", 2 * LATER)[0] == f"buried a: {reason}"
 
 
 def test_a_wait_is_told_in_whole_milliseconds_and_is_never_over_at_once():
@@ -74,6 +75,16 @@ def test_a_call_that_is_held_for_good_is_given_up(gate, waits, until_us):
     run = alone(policy, policy)
     reason = "ann was not called: it is shut"
     assert run.hold("a", gate, until_us) == [f"buried a: {reason}", f"failed: a: {reason}"]
+
+
+def test_what_went_wrong_before_is_told_with_a_budget_that_is_spent():
+    run = Transcript(step("a"), policy=Policy(retries=3))
+    run.begin()
+    run.refuse("a")
+    run.say(e.CallHeld(run.tick(), "a", "ann", "rate", "too many", LATER))
+    run.say(e.BackoffEnded(run.tick(), "a"))
+    said = run.hold("a", "run_budget")[0]
+    assert said == "buried a: ann was not called: it is shut; before that: '' is not a dotted path"
 
 
 @pytest.mark.parametrize("gate", ["rate", "team_rate"])

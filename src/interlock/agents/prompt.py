@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from interlock.core.context import View
-from interlock.core.job import ANSWERED, Job
+from interlock.core.job import ADVISED, ANSWERED, Job
 
 from .answer import Form
 
@@ -51,7 +51,7 @@ def prompt_of(job: Job, template: str = "", *, form: Form | None = None) -> Prom
         parts.append(form.request)
     if job.feedback:
         said = "\n".join(f"- {sentence}" for sentence in job.feedback)
-        asked = job.feedback[0].startswith(ANSWERED)
+        asked = job.feedback[0].startswith((ANSWERED, ADVISED))
         parts.append(f"{'You asked a person' if asked else 'Your last answer was refused'}:\n{said}")
     if job.answer and job.answer not in job.feedback:  # the attempt that it was told to was refused
         parts.append(f"A person has told you: {job.answer}")

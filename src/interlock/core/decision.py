@@ -8,7 +8,7 @@ import msgspec
 from interlock.errors import InputError, PathError, ValueRefused
 
 from . import paths
-from .job import ADVICE, ANSWERED, DELETE, Question
+from .job import ADVICE, ADVISED, ANSWERED, DELETE, Question
 from .values import DEFAULT_LIMITS, encode
 
 Verb = Literal["answer", "retry", "approve", "edit", "write", "reject"]
@@ -109,10 +109,11 @@ def decoded(body: bytes) -> Decision:
         raise InputError(f"a decision can't be read: {error}") from error
 
 
-def told(asked: Asked, text: str, feedback: tuple[str, ...]) -> tuple[str, ...]:
+def told(asked: Asked, decision: str, text: str, feedback: tuple[str, ...]) -> tuple[str, ...]:
     """What the next attempt is told; the last sentence is the person's own text. feedback: that of the last refusal."""
     if asked.by_agent:
-        return (ANSWERED + asked.question.text, text) if text else ()
+        head = ANSWERED if decision == "answer" else ADVISED
+        return (head + asked.question.text, text) if text else ()
     return (*feedback, ADVICE, text) if text else feedback
 
 

@@ -5,6 +5,8 @@ from typing import assert_never
 import msgspec
 from msgspec import Raw
 
+from interlock.errors import cut_short
+
 from . import events as e
 from .budget import NOTHING_USED
 from .context import Bank
@@ -15,6 +17,9 @@ from .progress import Progress
 from .purse import Purse
 from .rules import Duty, Rules
 from .states import AFTER_DECISION, SHARED, TERMINAL, Status
+
+# Of why an attempt failed, where another reason follows.
+SETBACK_CHARS_MAX = 500
 
 
 class Fold(Progress):
@@ -50,6 +55,8 @@ class Fold(Progress):
         self._to_escalate: set[int] = set()
         # Of steps that may be escalated, the reply that was refused last.
         self._refused: dict[int, e.AttemptRefused] = {}
+        # Of steps whose attempts did not commit, why the last one did not.
+        self._setbacks: dict[int, str] = {}
         self._lost: dict[int, int] = {}
         self._reissue: set[int] = set()
         self._waits: dict[int, tuple[int, int]] = {}
@@ -198,7 +205,7 @@ class Fold(Progress):
     def _setback(self, n: int, reason: str, *, again: bool, wait_ms: int = 0) -> None:
         """An attempt did not commit: try again, after a wait, with the next agent of the chain, or not at all."""
         self._forget_effects(n)
-        self.reasons[n] = reason
+        self.reasons[n] = self._setbacks[n] = reason
         policy = self._duty[n].policy
         in_time = policy.may_begin(self.at_us + 1_000 * wait_ms, self._first_us[n])
         if not again or not in_time or self._tries[n] > policy.retries:
@@ -254,6 +261,8 @@ class Fold(Progress):
             self._move(n, "backing_off")
             return
         else:
+            if n in self._setbacks:
+                self.reasons[n] += f"; before that: {cut_short(self._setbacks[n], SETBACK_CHARS_MAX)}"
             self._give_up(n)
         # Whoever does it next makes a call of its own, with a key of its own, and not the one that was lost.
         self._reissue.discard(n)
@@ -352,7 +361,7 @@ class Fold(Progress):
         else:
             if event.decision == "answer" or not asked.by_agent:  # to have it tried again answers nothing
                 self.answers[n] = event.text or self.answers.get(n, "")
-            self.feedback[n] = told(asked, event.text, self.feedback.get(n, ()))
+            self.feedback[n] = told(asked, event.decision, event.text, self.feedback.get(n, ()))
             if asked.by_agent:
                 self._tries[n] -= 1  # to ask a person uses up no retry, and no time
                 self._first_us.pop(n, None)

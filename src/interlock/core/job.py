@@ -9,6 +9,7 @@ from interlock.errors import AgentRefused
 
 # What goes before a person's own words in the feedback of an attempt.
 ANSWERED = "A person has answered your question: "
+ADVISED = "A person has not answered your question, but advises you: "
 ADVICE = "A person advises:"
 
 
