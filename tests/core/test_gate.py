@@ -10,6 +10,7 @@ import interlock.core.events as e
 from interlock.core.breaker import BreakerPolicy, Moved, move
 from interlock.core.budget import DAY_US, NOTHING_USED, BudgetPolicy
 from interlock.core.gate import (
+    CLOCKS_APART_US,
     LOST_US,
     OPEN,
     TOKENS_AT_FIRST,
@@ -403,7 +404,7 @@ def test_what_is_taken_back_is_held_nowhere():
     own, shared = Gate(), Gate()
     turn([BREAKS, TEAM], ["a", "b"], 0, at(own, shared))
     found = [AtGate(own, [came("a", "error")]), AtGate(shared, [came("a", "error")])]
-    take_back([BREAKS, TEAM], "b", found)
+    take_back([BREAKS, TEAM], "b", 0, found)
     assert (own.grants, shared.grants, own.breaker.bad_in_a_row) == ({}, {}, 1)
 
 
@@ -412,6 +413,59 @@ def test_a_turn_lets_go_of_lost_calls():
     ask(gate, THREE, "a", 0)
     turn([THREE], [], LOST_US, at(gate))
     assert not gate.grants
+
+
+# --- a clock that was ahead ---
+
+YEAR = 365 * DAY_US
+
+
+@pytest.mark.parametrize("rate", [RatePolicy(Rate(2, S)), RatePolicy(tokens=Rate(2 * TOKENS_AT_FIRST, S))])
+def test_what_was_booked_by_a_clock_that_was_ahead_holds_nobody_longer_than_a_period(rate):
+    gate, policy = Gate(), GatePolicy(rate=rate)
+    ahead = turn([policy], [*"abcde"], YEAR, at(gate))
+    assert [verdict.by for verdict in ahead] == [None, None, "rate", "rate", "rate"]
+    [held] = turn([policy], ["f"], 0, at(gate))
+    assert (held.by, 0 < held.until_us < 2 * S) == ("rate", True)
+    again = turn([policy], ["f", "c"], held.until_us, at(gate))
+    assert [verdict.by for verdict in again] == [None, None]
+    late = turn([policy], ["d", "e"], held.until_us + 2 * S, at(gate))
+    assert [verdict.by for verdict in late] == [None, None]
+
+
+def test_what_began_before_the_clock_was_ahead_counts_as_it_did():
+    gate = Gate()
+    turn([ONE_A_SECOND], ["a"], 0, at(gate))
+    gate.seen_us = YEAR
+    [held] = turn([ONE_A_SECOND], ["b"], 0, at(gate))
+    assert (held.by, S <= held.until_us < 2 * S, gate.grants["a"].at_us) == ("rate", True, 0)
+
+
+def test_clocks_that_differ_a_little_change_nothing():
+    gate = Gate()
+    turn([ONE_A_SECOND], ["a"], CLOCKS_APART_US, at(gate))
+    [held] = turn([ONE_A_SECOND], ["b"], 0, at(gate))
+    assert (held.until_us > CLOCKS_APART_US, gate.seen_us) == (True, CLOCKS_APART_US)
+
+
+def test_a_breaker_that_was_opened_by_a_clock_that_was_ahead_cools_down_from_now_on():
+    gate = Gate()
+    turn([BREAKS], ["x", "y"], 0, at(gate))
+    bad = [came(key, "refused", YEAR, why="no") for key in "xy"]
+    [held] = turn([BREAKS], ["z"], 0, [AtGate(gate, bad)])
+    assert (held.by, held.until_us) == ("breaker", 30 * S)
+    gate.breaker.until_us = YEAR
+    assert turn([BREAKS], ["z"], 0, at(gate))[0].until_us == 30 * S
+    assert turn([BREAKS], ["z"], 30 * S, at(gate))[0].by is None
+
+
+def test_what_was_spent_by_a_clock_that_was_days_ahead_counts_for_today():
+    gate = Gate()
+    turn([THREE], ["a", "b", "c"], YEAR, [AtGate(gate, [])])
+    tell(gate, THREE, [came(key, at_us=YEAR) for key in "abc"])
+    [held] = turn([THREE], ["d"], 0, at(gate))
+    assert (held.by, held.until_us) == ("budget", DAY_US)
+    assert turn([THREE], ["d"], DAY_US, at(gate))[0].by is None
 
 
 # --- what events say ---

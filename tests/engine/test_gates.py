@@ -345,6 +345,36 @@ def test_a_daily_budget_begins_anew_at_midnight():
     assert seconds == pytest.approx(to_midnight + 86_400, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({"rate": {"requests": "2/min"}}, 61),
+        ({"breaker": {"trip_after": 1, "cooldown": "30s", "half_open_calls": 1}}, 31),
+        ({"budget": {"day": {"calls": 1, "when_spent": "wait"}}}, 86_400),
+    ],
+)
+def test_a_clock_that_was_ahead_keeps_nobody_away_until_its_time_has_come(given, seconds):
+    """Thirty days ahead, and set right again, while one run waits at the gate and others come."""
+    ahead_us = [30 * DAY_US]
+    agent = Moody(bad_until=0.001)
+
+    async def main():
+        store = MemoryStore()
+        now_us = lambda: virtual.now_us() + ahead_us[0]  # noqa: E731
+        async with engine(chain(3, retries=3, **given), agent, journal=MemoryJournal(store), now_us=now_us) as running:
+            first = asyncio.ensure_future(running.run({}, run_id="first"))
+            await asyncio.sleep(1)
+            ahead_us[0] = 0
+            second = await running.run({}, run_id="second")
+            took = virtual.seconds()
+            return (await first).status, second.status, took, len(await running.journal.load("second"))
+
+    first, second, took, events = virtual.run(main())
+    assert (first, second) == ("succeeded", "succeeded")
+    assert took <= 7 * seconds
+    assert events < 50
+
+
 def test_an_unknown_price_is_charged_in_full():
     ann = Moody(usage=il.Usage(10, 10))  # says nothing of dollars
 

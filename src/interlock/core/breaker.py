@@ -90,6 +90,8 @@ class Moved(msgspec.Struct, frozen=True, tag="breaker_moved", tag_field="t", omi
 def admit(breaker: Breaker, policy: BreakerPolicy, now_us: int) -> tuple[bool, list[Moved]]:
     """Whether a call may be made now. One that is let through while it is half-open is a probe."""
     moved: list[Moved] = []
+    # What was opened by a clock that was ahead doesn't stay so until that time has come.
+    breaker.until_us = min(breaker.until_us, now_us + 1_000 * policy.cooldown_ms)
     if breaker.state == "open" and breaker.until_us and now_us >= breaker.until_us:
         moved.append(move(breaker, "half_open", "it has cooled down", now_us, policy.cooldown_ms))
     if breaker.state == "closed":

@@ -147,10 +147,15 @@ def _consumed(usage: Usage, policy: BudgetPolicy) -> Amounts:
 
 
 def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:
-    """Of a daily budget, only what goes on is carried over to another day. A day never comes back."""
+    """Of a daily budget, only what goes on is carried over to another day. A day never comes back.
+
+    But where a clock was days ahead, what was spent then counts for today.
+    """
     day = now_us // DAY_US
     if policy.daily and day > ledger.day:
         ledger.day, ledger.spent = day, Amounts()
+    elif day < ledger.day - 1:
+        ledger.day = day
 
 
 def next_day_us(now_us: int) -> int:

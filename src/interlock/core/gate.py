@@ -35,11 +35,13 @@ from .events import (
     ReplyArrivedLate,
 )
 from .job import Usage
-from .rate import SOON_US, Booked, RatePolicy, book, correct, earliest
+from .rate import SOON_US, Booked, RatePolicy, book, bring_forward, correct, earliest
 
 # How many tokens a call is taken for, before any has ended.
 TOKENS_AT_FIRST = 1_000
 WHY_CHARS_MAX = 200
+# The clocks of processes on one journal may differ so much.
+CLOCKS_APART_US = 10_000_000
 # Longer than any call may take.
 LOST_US = 8 * 86_400_000_000
 
@@ -76,7 +78,11 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Gate(msgspec.Struct, omit_defaults=True):
-    """The state of a gate. grants: by the idempotency key of the call. ended, consumed: all calls, and their tokens."""
+    """The state of a gate.
+
+    grants: by the idempotency key of the call. ended, consumed: all calls, and their tokens. seen_us: the time of the
+    last turn.
+    """
 
     breaker: Breaker = msgspec.field(default_factory=Breaker)
     requests: Booked = msgspec.field(default_factory=Booked)
@@ -85,6 +91,7 @@ class Gate(msgspec.Struct, omit_defaults=True):
     grants: dict[str, Grant] = {}
     ended: int = 0
     consumed: int = 0
+    seen_us: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -309,6 +316,31 @@ def _cut(text: str) -> str:
 # --- a turn ---
 
 
+def heed_the_clock(gate: Gate, policy: GatePolicy, now_us: int) -> None:
+    """Where a clock was ahead and was set right, nothing waits until that time comes again.
+
+    What was booked for later is taken for now: then calls wait for one period of their rate at most.
+    """
+    was_ahead = now_us + CLOCKS_APART_US < gate.seen_us
+    gate.seen_us = now_us if was_ahead else max(gate.seen_us, now_us)
+    if not was_ahead:
+        return
+    for key, grant in gate.grants.items():
+        if grant.at_us > now_us:
+            gate.grants[key] = msgspec.structs.replace(grant, at_us=now_us)
+    if policy.rate is not None and policy.rate.requests is not None:
+        bring_forward(gate.requests, policy.rate.requests, now_us)
+    if policy.rate is not None and policy.rate.tokens is not None:
+        bring_forward(gate.tokens, policy.rate.tokens, now_us)
+
+
+def _told_by_now(outcomes: Sequence[Outcome], now_us: int) -> Sequence[Outcome]:
+    """The time in a run may be ahead of the clock."""
+    if all(outcome.at_us <= now_us for outcome in outcomes):
+        return outcomes
+    return [msgspec.structs.replace(outcome, at_us=min(outcome.at_us, now_us)) for outcome in outcomes]
+
+
 class AtGate(msgspec.Struct):
     """What a turn at a gate finds: its state, which it changes in place, and what was told since the last turn.
 
@@ -326,15 +358,16 @@ def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found
     policies, found: the agent's first, then the team's.
     """
     for policy, at in zip(policies, found, strict=True):
-        at.moved += tell(at.gate, policy, at.outcomes)
+        heed_the_clock(at.gate, policy, now_us)
+        at.moved += tell(at.gate, policy, _told_by_now(at.outcomes, now_us))
         forget_lost(at.gate, policy, now_us)
     return [_through(policies, found, key, now_us) for key in keys]
 
 
-def take_back(policies: Sequence[GatePolicy], key: str, found: Sequence[AtGate]) -> None:
+def take_back(policies: Sequence[GatePolicy], key: str, now_us: int, found: Sequence[AtGate]) -> None:
     """A turn of its own for a call that these gates let through, and that is not made."""
     for policy, at in zip(policies, found, strict=True):
-        at.moved += tell(at.gate, policy, at.outcomes)
+        at.moved += tell(at.gate, policy, _told_by_now(at.outcomes, now_us))
         withdraw(at.gate, policy, key)
 
 
@@ -364,6 +397,7 @@ def copied(gate: Gate) -> Gate:
         gate.grants.copy(),
         gate.ended,
         gate.consumed,
+        gate.seen_us,
     )
 
 

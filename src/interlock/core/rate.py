@@ -98,6 +98,16 @@ def correct(booked: Booked, rate: Rate, difference: int, at_us: int) -> None:
     slots[place : place + 1] = [(number, left)] if left > 0 else []
 
 
+def bring_forward(booked: Booked, rate: Rate, now_us: int) -> None:
+    """Take what was booked for later for now, as far as a period allows: a clock was ahead that booked it."""
+    later = bisect_left(booked.slots, (now_us // _width(rate) + 1,))
+    amount = sum(amount for _, amount in booked.slots[later:])
+    del booked.slots[later:]
+    booked.last_us = min(booked.last_us, now_us)
+    if amount:
+        book(booked, rate, min(amount, rate.amount), now_us, now_us)
+
+
 def taken(booked: Booked, rate: Rate, now_us: int) -> tuple[int, int]:
     """How much of what was booked has begun and counts now, and how much is booked for later."""
     width = _width(rate)

@@ -39,9 +39,8 @@ class Gatekeeper:
         behind = {agent: [(f"{name}/{agent}", policy)] * bool(policy) + shared for agent, policy in policies.items()}
         self._gates = {agent: tuple(zip(*gates, strict=True)) for agent, gates in behind.items() if gates}
         self._journal, self._now_us = journal, now_us
-        self._asking: dict[str, list[tuple[str, Answer]]] = {}
+        self._asking: dict[str, list[tuple[str, Answer, int]]] = {}
         self._turning: set[str] = set()
-        self._latest_us = 0
 
     def __bool__(self) -> bool:
         return bool(self._gates)
@@ -52,16 +51,14 @@ class Gatekeeper:
 
     def ask(self, agent: str, key: str, answer: Answer, at_us: int = 0) -> None:
         """Ask for a call. The answer may come at once; an error is the journal's. at_us: the time in its run."""
-        # A clock may be set back; the time in a run never is, and waits are told in it.
-        self._latest_us = max(self._latest_us, at_us)
-        self._asking.setdefault(agent, []).append((key, answer))
+        self._asking.setdefault(agent, []).append((key, answer, at_us))
         if agent not in self._turning:
             self._turn(agent)
 
     def take_back(self, agent: str, key: str) -> None:
         """A call that was just let through is not wanted any more. Where this fails, its grant is lost like others."""
         names, policies = self._gates[agent]
-        self._at_gates(names, partial(take_back, policies, key)).add_done_callback(_whatever_came)
+        self._at_gates(names, partial(take_back, policies, key, self._now_us())).add_done_callback(_whatever_came)
 
     def told(self, agent: str, event: AnyEvent, key: str) -> list[tuple[str, Outcome]]:
         """What an event about a call of this agent says to the gates it has passed."""
@@ -76,12 +73,12 @@ class Gatekeeper:
         asking = self._asking.pop(agent)
         names, policies = self._gates[agent]
         self._turning.add(agent)
-        take = partial(_take, policies, [key for key, _ in asking], max(self._now_us(), self._latest_us))
-        turned = self._at_gates(names, take)
+        now_us = self._now_us()
+        turned = self._at_gates(names, partial(_take, policies, [key for key, *_ in asking], now_us))
         if turned.done():
-            self._answer(agent, asking, turned)
+            self._answer(agent, asking, now_us, turned)
         else:
-            turned.add_done_callback(partial(self._answer, agent, asking))
+            turned.add_done_callback(partial(self._answer, agent, asking, now_us))
 
     def _at_gates(self, names: Sequence[str], take: Callable[[Sequence[AtGate]], Result]) -> "asyncio.Future[Result]":
         try:
@@ -91,17 +88,26 @@ class Gatekeeper:
             failed.set_exception(error)
             return failed
 
-    def _answer(self, agent: str, asking: Sequence[tuple[str, Answer]], turned: "asyncio.Future[Turned]") -> None:
+    def _answer(
+        self, agent: str, asking: Sequence[tuple[str, Answer, int]], now_us: int, turned: "asyncio.Future[Turned]"
+    ) -> None:
         self._turning.discard(agent)
         if turned.cancelled():
             return
         error = turned.exception()
         verdicts, moved = turned.result() if error is None else ((), ())
         _log(agent, moved)
-        for number, (_, answer) in enumerate(asking):
-            answer(verdicts[number] if error is None else error)
+        for number, (_, answer, at_us) in enumerate(asking):
+            answer(_in_run(verdicts[number], at_us - now_us) if error is None else error)
         if agent in self._asking and agent not in self._turning:
             self._turn(agent)
+
+
+def _in_run(verdict: Verdict, ahead_us: int) -> Verdict:
+    """A verdict in the time of a run, which may be ahead: a clock may be set back, the time in a run never is."""
+    if ahead_us <= 0 or not verdict.until_us:
+        return verdict
+    return msgspec.structs.replace(verdict, until_us=verdict.until_us + ahead_us)
 
 
 def _take(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> Turned:
