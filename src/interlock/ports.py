@@ -106,6 +106,10 @@ class Batch(msgspec.Struct, frozen=True):
     rows: int
 
 
+# Of who asks for something, and why, so many characters are read.
+REQUEST_CHARS_MAX = 4_000
+
+
 class Request(msgspec.Struct, frozen=True):
     """What another process asks of the driver of a run: `cancel`, or `decide` with a Decision as JSON in `body`."""
 

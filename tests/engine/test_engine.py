@@ -528,6 +528,26 @@ def test_cancel_from_the_same_engine():
     assert last == "RunCancelled"
 
 
+@pytest.mark.parametrize("is_driven", [True, False])
+def test_who_cancels_and_why_is_cut_to_what_a_list_can_bear(is_driven):
+    async def main():
+        async with engine(chain(1), Ann(every=10)) as running:
+            going = asyncio.ensure_future(running.run({}, run_id="run"))
+            await asyncio.sleep(1)
+            if is_driven:
+                await running.cancel("run", by="x" * 1_000_000, reason="y" * 1_000_000)
+            else:
+                running._drivers["run"].fail(RunInterrupted("stopped"))
+                await end(going)
+                await cancel(running.journal, "run", by="x" * 1_000_000, reason="y" * 1_000_000, now_us=virtual.now_us)
+            await end(going)
+            return (await running.journal.load("run"))[-1]
+
+    told = virtual.run(main())
+    assert isinstance(told, RunCancelled)
+    assert (len(told.by), len(told.reason)) == (207, 4_000)
+
+
 @pytest.mark.parametrize("calls_max", [1, 2, 3])
 def test_cancel_while_calls_wait_for_room_is_told_only_when_durable(calls_max):
     """Rooms that open up while the cancellation is on its way to disk must not end the run before it is there."""

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import interlock.core.events as e
+from interlock.core.decision import BODY_BYTES_MAX
 from interlock.core.job import Question
 from interlock.errors import JournalError, JournalFull, JournalTooNew, JournalUnavailable, StaleDriver
 from interlock.journal import store
@@ -753,3 +754,27 @@ async def test_a_turn_becomes_durable_as_a_whole(path, broken):
     async with opened(path) as journal:
         ((_, at),) = await journal.gates()
         assert (list(at.outcomes), at.gate.ended, at.moved) == ([BAD], 0, [])
+
+
+@in_loop
+async def test_of_requests_that_somebody_has_written_into_the_file_a_bounded_part_is_read(path):
+    async with opened(path) as journal:
+        await open_run(journal)
+        write_requests(path)
+        first, second = await journal.requests("r")
+    assert (len(first.by), len(first.reason)) == (4_001, 4_001)
+    assert (second.by, second.reason, len(second.body)) == ("5", "b'why'", BODY_BYTES_MAX + 1)
+
+
+def write_requests(path):
+    with closing(apsw.Connection(str(path))) as db:
+        rows = [
+            ("1", "cancel", "x" * 1_000_000, "y" * 1_000_000, b""),
+            ("2", "decide", 5, b"why", b"{" * (BODY_BYTES_MAX + 1_000)),
+            ("n" * 1_000_000, "cancel", "ann", "", b""),
+        ]
+        for request_id, kind, by, reason, body in rows:
+            db.execute(
+                "INSERT INTO request (request_id, run_id, kind, by, reason, body) VALUES (?, 'r', ?, ?, ?, ?)",
+                (request_id, kind, by, reason, body),
+            )

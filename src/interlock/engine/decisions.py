@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from interlock import errors
 from interlock.core import events as e
-from interlock.core.decision import Decision, decoded, encoded, person
+from interlock.core.decision import NAME_CHARS_MAX, PERSON, Decision, decoded, encoded, person
 from interlock.core.machine import Machine
 from interlock.core.rules import Rules
 from interlock.core.settlement import expired, overdue, refused, settled
 from interlock.errors import DecisionRefused, InputError, JournalError, cut_short
 from interlock.ids import new_id
-from interlock.ports import Journal, Request, RunRow, Secrets
+from interlock.ports import REQUEST_CHARS_MAX, Journal, Request, RunRow, Secrets
 
 from . import clock
 from .secrecy import without_secrets
@@ -25,7 +25,8 @@ POLL_SECONDS = 0.05
 
 # Who has decided, where that can't be recorded.
 NOBODY = "person:unknown"
-REASON_CHARS_MAX = 4_000
+REASON_CHARS_MAX = REQUEST_CHARS_MAX
+BY_CHARS_MAX = len(PERSON) + NAME_CHARS_MAX
 
 Verdict = e.QuestionAnswered | e.AnswerRefused
 
@@ -50,6 +51,11 @@ def verdict_on(request: Request, machine: Machine, at_us: int) -> Verdict:
     except InputError as error:
         return refused(Decision("", "retry"), NOBODY, "decision", error.message, at_us)
     return settled(machine, decision, by, cut_short(request.reason, REASON_CHARS_MAX), at_us)
+
+
+def cancelled(request: Request, at_us: int) -> e.RunCancelled:
+    """What is journaled of a request to cancel, which may be of any size."""
+    return e.RunCancelled(at_us, cut_short(request.by, BY_CHARS_MAX), cut_short(request.reason, REASON_CHARS_MAX))
 
 
 def refusal(run_id: str, verdict: e.AnswerRefused) -> DecisionRefused:

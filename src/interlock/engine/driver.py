@@ -28,7 +28,7 @@ from interlock.ports import Adapter, Journal, Opening, Performer, Request, Secre
 
 from . import tasks
 from .asking import Asking
-from .decisions import DECIDE, verdict_on
+from .decisions import DECIDE, cancelled, verdict_on
 from .gates import Gatekeeper
 from .partials import Hearer, Telling
 from .performances import Performances, slot_of
@@ -568,7 +568,7 @@ class Driver:
             return False
         if request.kind == "cancel" and request.request_id not in self._settles:
             self._settles.append(request.request_id)
-            self._arrive(e.RunCancelled(self._shell.now_us(), request.by, request.reason))
+            self._arrive(cancelled(request, self._shell.now_us()))
         elif request.kind == DECIDE and request.request_id not in self._verdicts:
             self._settles.append(request.request_id)
             self._verdicts[request.request_id] = self._loop.create_future()

@@ -24,7 +24,7 @@ from interlock.team import Team, difference
 
 from . import clock, tasks
 from .breakers import move_breaker, policy_of
-from .decisions import DECIDE, decide, expire, folded, refusal, refuse_secrets, request_of, settle
+from .decisions import DECIDE, cancelled, decide, expire, folded, refusal, refuse_secrets, request_of, settle
 from .driver import Driver, Observer, Shell
 from .forks import Tried, forked, rules_of
 from .forks import refuse_secrets as refuse_secrets_in
@@ -627,8 +627,8 @@ async def cancel(
     for _ in range(round(CANCEL_WAIT_SECONDS / CANCEL_POLL_SECONDS)):
         if await journal.claim(run_id):
             events = await journal.load(run_id)
-            cancelled = e.RunCancelled(max(now_us(), events[-1].at_us), by, reason)
-            await journal.append(run_id, len(events), [cancelled], settles=[request.request_id])
+            fact = cancelled(request, max(now_us(), events[-1].at_us))
+            await journal.append(run_id, len(events), [fact], settles=[request.request_id])
         row = await journal.run(run_id)
         if row.status not in {"running", "parked"}:
             return row

@@ -78,11 +78,13 @@ SELECT batch_row, request FROM batch_row WHERE batch = ? AND batch_row > ? ORDER
 INSERT OR IGNORE INTO request (request_id, run_id, kind, by, reason, body)
 SELECT ?1, run_id, ?3, ?4, ?5, ?6 FROM run WHERE run_id = ?2;
 
--- name: requests_for
-SELECT request_id, run_id, kind, by, reason, body FROM request WHERE run_id = ?;
+-- name: requests_for: anybody may have written them, and of any size
+SELECT request_id, run_id, substr(kind, 1, 20), substr(by, 1, ?2), substr(reason, 1, ?2), substr(body, 1, ?3)
+FROM request WHERE run_id = ?1 AND length(request_id) <= ?2;
 
 -- name: requests_to: an owner
-SELECT request_id, request.run_id, kind, by, request.reason, body FROM request JOIN run USING (run_id) WHERE owner = ?;
+SELECT request_id, request.run_id, substr(kind, 1, 20), substr(by, 1, ?2), substr(request.reason, 1, ?2), substr(body, 1, ?3)
+FROM request JOIN run USING (run_id) WHERE owner = ?1 AND length(request_id) <= ?2;
 
 -- name: ask_person
 INSERT OR REPLACE INTO question (run, step, attempt, question, asked_us, due_us) VALUES (?, ?, ?, ?, ?, ?);

@@ -16,6 +16,7 @@ import apsw
 import msgspec
 
 from interlock.core.breaker import decode as decode_moved
+from interlock.core.decision import BODY_BYTES_MAX
 from interlock.core.gate import AtGate, Gate, Outcome, decode_outcome, encode
 from interlock.core.gate import decode as decode_gate
 from interlock.core.values import content_hash
@@ -29,6 +30,7 @@ from interlock.errors import (
 )
 from interlock.ports import (
     MOVES_KEPT_MAX,
+    REQUEST_CHARS_MAX,
     Batch,
     LetterRow,
     Letters,
@@ -45,6 +47,8 @@ from .ownership import DriverLocks
 from .projection import EVERY_STEP, Buried, Projection, Redriven
 from .queries import queries, script
 
+# Of a request so many characters of a text, and bytes of its body, are read: one more than is taken of each.
+REQUEST_BOUNDS = (REQUEST_CHARS_MAX + 1, BODY_BYTES_MAX + 1)
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
 MIGRATIONS = tuple(map(script, ("schema.sql", "questions.sql", "gates.sql", "letters.sql")))
 APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
@@ -453,7 +457,7 @@ class SqliteStore:
 
     def requests(self, run_id: str) -> list[Request]:
         """The unanswered requests for a run."""
-        return [Request(*row) for row in self._run_query("requests_for", run_id)]
+        return [_request(*row) for row in self._run_query("requests_for", run_id, *REQUEST_BOUNDS)]
 
     def questions(self, run_id: str) -> list[WaitingQuestion]:
         """What waits for a person."""
@@ -468,9 +472,14 @@ class SqliteStore:
             self._notice_others()
             if not self._unheard or not self.epoch:
                 return []
-            found = [Request(*row) for row in self._run_query("requests_to", self.epoch)]
+            found = [_request(*row) for row in self._run_query("requests_to", self.epoch, *REQUEST_BOUNDS)]
         self._unheard = False
         return found
+
+
+def _request(request_id: str, run_id: str, kind: Any, by: Any, reason: Any, body: Any) -> Request:
+    """A request as it is read: its columns may hold anything."""
+    return Request(request_id, run_id, str(kind), str(by), str(reason), body or b"")
 
 
 def _real(path: Path) -> Path:
