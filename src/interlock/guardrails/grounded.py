@@ -22,8 +22,8 @@ FINDINGS_MAX = 10
 FACT_CHARS_MAX = 80
 TEXT_CHARS_MAX = 1_000_000
 _TOO_MUCH = (
-    f"there is more in it than can be checked, which is {FACTS_MAX:,} facts in {TEXT_CHARS_MAX:,} characters of text;"
-    " write less"
+    f"there is more in it than can be checked, which is {FACTS_MAX:,} facts in {TEXT_CHARS_MAX:,} characters of text,"
+    " and fewer of them where more than 200,000 characters were shown; write less"
 )
 
 
@@ -75,6 +75,7 @@ class Grounded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             for path, fact in self._stated(draft):
                 shown = shown or shown_to(draft, self.sources, self.ignore)
                 count += 1
+                shown.refuse_too_much(count)
                 objection = shown.objection(fact)
                 if objection and not (self.arithmetic and _computed(fact, shown, summed)):
                     wrong += 1

@@ -18,7 +18,7 @@ PATTERN_CHARS_MAX = 2_000
 STATES_MAX = 2_000
 TEXT_CHARS_MAX = 200_000
 # Characters gone through, and for each that was new, the ways that had to be followed.
-WORK_MAX = 2_000_000
+WORK_MAX = 600_000
 KNOWN_MAX = 20_000
 
 _CATEGORIES = {
@@ -57,8 +57,9 @@ class Pattern:
         self._start = self._net.state()
         self._end = self._net.add(tree, self._start, compiled.flags)
         self._word = re.compile(r"\w", compiled.flags & re.ASCII).match
-        self._closures: dict[tuple[States, int, int], States] = {}
-        self._moves: dict[tuple[States, str], States] = {}
+        self._kinds = {"\n": _NEWLINE}
+        # What was worked out for searches, and for matches.
+        self._known: dict[bool, _Known] = {}
 
     def found_in(self, text: str) -> str | None:
         """The end of what was found, at most 40 characters of it; None where nothing is. Raises TooMuchWork."""
@@ -74,55 +75,81 @@ class Pattern:
         """The places at which a way through the pattern ends."""
         if len(text) > TEXT_CHARS_MAX:
             raise TooMuchWork(f"it has {len(text):,} characters; at most {TEXT_CHARS_MAX:,} are searched")
-        start = frozenset({self._start})
-        at, before, work = start, _EDGE, 0
-        for position in range(len(text) + 1):
-            after = self._kind(text, position) if self._net.looks_around else _OTHER
-            known = len(self._closures) + len(self._moves)
-            reached = self._closure(at, before, after)
-            if self._end in reached:
+        known = self._known.get(anywhere)
+        if known is None or known.is_large:
+            known = self._known[anywhere] = _Known(self._start)
+        looks_around, kinds, steps = self._net.looks_around, self._kinds, known.steps
+        at, before, after, left, last = 0, _EDGE, _OTHER, WORK_MAX - len(text), len(text) - 1
+        for position, character in enumerate(text):
+            if looks_around:
+                after = kinds[character] if character in kinds else self._kind(character)
+                if after == _NEWLINE and position == last:
+                    after = _LAST_NEWLINE
+            step = steps.get((at, before, after, character))
+            if step is None:
+                step, work = self._step(known, at, before, after, character, anywhere=anywhere)
+                left -= work
+                if left < 0:
+                    raise TooMuchWork("it has too many ways through the pattern")
+            if step[0]:
                 yield position
-            if position == len(text):
+            at, before = step[1], after
+            if not known.sets[at]:
                 return
-            at = self._move(reached, text[position])
-            at = at | start if anywhere else at
-            new = len(self._closures) + len(self._moves) - known
-            work += 1 + new * len(reached)
-            if work > WORK_MAX:
-                raise TooMuchWork("it has too many ways through the pattern")
-            if new and known > KNOWN_MAX:
-                self._closures.clear()
-                self._moves.clear()
-            before = after
-            if not at:
-                return
+        if self._end in self._closure(known.sets[at], before, _EDGE if looks_around else _OTHER):
+            yield len(text)
 
-    def _kind(self, text: str, position: int) -> int:
-        if position == len(text):
-            return _EDGE
-        if text[position] == "\n":
-            return _LAST_NEWLINE if position == len(text) - 1 else _NEWLINE
-        return _WORD if self._word(text[position]) else _OTHER
+    def _step(
+        self, known: "_Known", at: int, before: int, after: int, character: str, *, anywhere: bool
+    ) -> tuple[tuple[bool, int], int]:
+        """What a character leads to that was not met here before, and how much work it was to find out."""
+        reached = self._closure(known.sets[at], before, after)
+        moved = self._move(reached, character)
+        step = self._end in reached, known.number(moved | {self._start} if anywhere else moved)
+        known.steps[at, before, after, character] = step
+        return step, len(reached)
+
+    def _kind(self, character: str) -> int:
+        """Whether it is of a word; remembered as far as there is room."""
+        kind = _WORD if self._word(character) else _OTHER
+        if len(self._kinds) < KNOWN_MAX:
+            self._kinds[character] = kind
+        return kind
 
     def _closure(self, at: States, before: int, after: int) -> States:
-        known = self._closures.get((at, before, after))
-        if known is None:
-            reached, pending = set(at), [*at]
-            while pending:
-                for condition, target in self._net.free[pending.pop()]:
-                    if target not in reached and (condition is None or condition(before, after)):
-                        reached.add(target)
-                        pending.append(target)
-            known = self._closures[at, before, after] = frozenset(reached)
-        return known
+        reached, pending = set(at), [*at]
+        while pending:
+            for condition, target in self._net.free[pending.pop()]:
+                if target not in reached and (condition is None or condition(before, after)):
+                    reached.add(target)
+                    pending.append(target)
+        return frozenset(reached)
 
     def _move(self, reached: States, character: str) -> States:
-        known = self._moves.get((reached, character))
-        if known is None:
-            steps = (self._net.steps.get(state) for state in reached)
-            known = frozenset(step[1] for step in steps if step is not None and step[0](character))
-            self._moves[reached, character] = known
-        return known
+        steps = (self._net.steps.get(state) for state in reached)
+        return frozenset(step[1] for step in steps if step is not None and step[0](character))
+
+
+class _Known:
+    """Sets of ways that were met, by number, and what follows from each: where a way ends, and the next set."""
+
+    def __init__(self, start: int) -> None:
+        self.sets: list[States] = [frozenset({start})]
+        self.numbers: dict[States, int] = {self.sets[0]: 0}
+        self.steps: dict[tuple[int, int, int, str], tuple[bool, int]] = {}
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the next text should begin anew: a hostile one leaves much that no other meets."""
+        return len(self.steps) > KNOWN_MAX or len(self.sets) > KNOWN_MAX
+
+    def number(self, at: States) -> int:
+        """The number of a set, which may be new."""
+        found = self.numbers.get(at)
+        if found is None:
+            found = self.numbers[at] = len(self.sets)
+            self.sets.append(at)
+        return found
 
 
 class _Net:

@@ -17,6 +17,8 @@ from .names import words_of
 
 # Past this, what was shown is not read: a guardrail must not hold up everybody else.
 SHOWN_CHARS_MAX = 2_000_000
+# Each fact is looked for in all that was shown: of a long text, fewer of them.
+SEARCHED_CHARS_MAX = 400_000_000
 CACHED_CHARS_MAX = 65_536
 CACHED_SOURCES_MAX = 64
 CANDIDATES_MAX = 5
@@ -54,6 +56,11 @@ class Shown:
         self.words = words_of(text)
         self.currencies |= {code for code in CURRENCIES if code.lower() in self.words and code.isupper()}
         self._numbers, self._folded = numbers, ""
+
+    def refuse_too_much(self, count: int) -> None:
+        """Raise TooMuch where so many facts can't be looked for in a text of this length in bounded time."""
+        if count * len(self._text) > SEARCHED_CHARS_MAX:
+            raise facts.TooMuch
 
     def _add(self, fact: Fact) -> None:
         kind = "number" if fact.kind in _NUMBERS else fact.kind
