@@ -103,3 +103,21 @@ def test_what_is_needed_elsewhere():
     assert document["request"] == {"q": 1}
     assert document["team"] == {"agents": {}}
     assert [(commit["step"], commit["writes"]) for commit in document["committed"]] == [("a", {"out.a": "done"})]
+
+
+def test_what_people_and_deadlines_have_written_is_needed_as_well():
+    told = ran(team(step("a"), step("b", "a")), wrong, {"q": 1})
+    by_hand = {"out.a": msgspec.Raw(b"1")}
+    more = [
+        e.QuestionAnswered(1, "a", 1, "person:eve", "write", writes=by_hand),
+        e.QuestionAnswered(1, "a", 1, "person:eve", "retry"),
+        e.QuestionExpired(1, "a", 1, "default", by_hand),
+        e.QuestionExpired(1, "a", 1, "dead"),
+        e.StepShared(1, "a", 1, "ann", by_hand),
+    ]
+    kept = to_redrive_elsewhere(msgspec.structs.replace(told, events=[told.events[0], *more]), b"{}")["committed"]
+    assert [msgspec.json.decode(bytes(event))["t"] for event in kept] == [
+        "question_answered",
+        "question_expired",
+        "step_shared",
+    ]

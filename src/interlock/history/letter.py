@@ -8,6 +8,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.plan import hint
 from interlock.core.purse import Cost
+from interlock.core.states import AFTER_DECISION
 from interlock.errors import InputError
 
 from .record import Record
@@ -82,11 +83,20 @@ def letter(record: Record, step: str) -> Letter:
     return Letter(record.run_id, seq, buried, *told, mine, call, [*asked_for])
 
 
+def _commits(event: e.AnyEvent) -> bool:
+    """Whether an event says what a step has committed, whoever wrote it, or what was frozen for it."""
+    if isinstance(event, e.QuestionAnswered):
+        return AFTER_DECISION[event.decision] == "committed"
+    if isinstance(event, e.QuestionExpired):
+        return event.then == "default"
+    return isinstance(event, e.AttemptCommitted | e.StepExpanded | e.StepShared | e.EffectShared)
+
+
 def to_redrive_elsewhere(record: Record, team: bytes) -> dict[str, Any]:
-    """What another journal needs to try a step of this run again: the request, the team and all that was committed."""
+    """All that a step of this run was computed from: the request, the team and what was committed before."""
     first = record.events[0]
     assert isinstance(first, e.RunStarted)
-    commits = [event for event in record.events if isinstance(event, e.AttemptCommitted | e.StepExpanded)]
+    commits = [event for event in record.events if _commits(event)]
     return {
         "source": record.row.source,
         "team_hash": record.row.team,
