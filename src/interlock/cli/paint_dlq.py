@@ -11,7 +11,7 @@ from interlock.history import Attempt, Letter
 from interlock.ports import LetterRow
 
 from .config import Settings
-from .paint import MARKS, console, marked, next_commands
+from .paint import MARKS, WIDE_COLUMNS, console, marked, next_commands
 from .paint_lineage import shortened
 from .paint_lists import show_table
 from .paint_run import INDENT, effect_line, indented_json
@@ -31,14 +31,15 @@ def show_letters(rows: Sequence[LetterRow], now_us: int) -> None:
             cells = (row.name, _outcome(row).plain, row.agent, plural(row.attempts, "attempt"), line(row.reason))
             sys.stdout.write("  ".join(map(plain, cells)).rstrip() + "\n")
         return
+    is_wide = out.width >= WIDE_COLUMNS
     columns: dict[str, list[str | Text]] = {
         "letter": [plain(row.name) for row in rows],
-        "outcome": [_waits(row) or marked(row.outcome) for row in rows],
+        "outcome": [_outcome(row) if is_wide else _waits(row) or marked(row.outcome) for row in rows],
         "given up": [ago(row.at_us, now_us) for row in rows],
         "agent": [plain(row.agent) for row in rows],
         "tries": [str(row.attempts) for row in rows],
     }
-    show_table(columns, [_fork(row) + line(row.reason) for row in rows], out, right="tries")
+    show_table(columns, [("" if is_wide else _fork(row)) + line(row.reason) for row in rows], out, right="tries")
 
 
 def _outcome(row: LetterRow) -> Text:

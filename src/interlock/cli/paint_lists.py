@@ -75,7 +75,7 @@ def show_table(columns: dict[str, list[str | Text]], reasons: Sequence[str], out
     if room >= min(REASON_COLUMNS_MIN, max(map(len, reasons))):
         _show_beside(columns, [_cut(reason, room) for reason in reasons], out, right)
         return
-    while _room(columns, out) < -COLUMN_GAP and len(columns) > ALWAYS_SHOWN:
+    while _room(columns, out) < -2 * COLUMN_GAP and len(columns) > ALWAYS_SHOWN:
         columns.popitem()
     _show_above(columns, [_cut(reason, out.width - INDENT) for reason in reasons], out, right)
 
