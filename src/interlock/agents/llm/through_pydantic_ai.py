@@ -15,12 +15,12 @@ import msgspec
 
 from interlock.agents.failure import classified
 from interlock.agents.secret import secret
+from interlock.agents.threads import in_thread
 from interlock.errors import BadRequest, ReplyRefused, Unreachable
 
 from . import local
 from .model import Finish, Hear, Request, Said, SchemaNotTaken, Tokens, ToolCall
 from .providers import Client, Place
-from .threads import in_thread
 
 ANSWER_CHARS_MAX = 1_000_000
 ANSWER_NAME = "answer"

@@ -19,5 +19,5 @@ def in_thread(work: Callable[[], Result]) -> "Future[Result]":
         except BaseException as error:  # noqa: BLE001 - goes to whoever waits
             future.set_exception(error)
 
-    threading.Thread(target=run, name="llm", daemon=True).start()
+    threading.Thread(target=run, name="interlock-apart", daemon=True).start()
     return future
