@@ -13,6 +13,7 @@ import msgspec
 from interlock.core.events import AnyEvent
 from interlock.core.gate import AtGate, Outcome
 from interlock.core.job import Job
+from interlock.core.notice import Notice, Posted
 
 Result = TypeVar("Result")
 
@@ -138,6 +139,26 @@ class WaitingQuestion(msgspec.Struct, frozen=True):
     source: str = ""
 
 
+class Posting(msgspec.Struct, frozen=True):
+    """What a team's people are told of the events of one append: each notice with the recipient that gets it."""
+
+    team: str
+    notices: Sequence[Posted]
+
+
+NOTHING_POSTED = Posting("", ())
+# No notice is put off for longer; one that is was put off by a clock that was wrong.
+PUT_OFF_US_MAX = 2 * 3_600_000_000
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A notice that somebody has taken to deliver."""
+
+    number: int
+    recipient: str
+    notice: Notice
+
+
 Told = Sequence[tuple[str, Outcome]]
 # Of what a breaker did, so much is kept.
 MOVES_KEPT_MAX = 100
@@ -159,13 +180,14 @@ class Journal(Protocol):
         opening: Opening | None = None,
         settles: Sequence[str] = (),
         told: Told = (),
+        posting: Posting = NOTHING_POSTED,
     ) -> "asyncio.Future[None]":
         """Add events to a run; the future is done when they are durable, all or none. It may be done already.
 
         expected_seq: how many events the run has; `opening` comes with the first. settles: ids of requests that these
-        events answer. told: what these events say to gates, by the gate's name. Raises StaleDriver if the run has other
-        events or another owner, or a letter that these events redrive was redriven by somebody else; JournalFull if the
-        disk is full.
+        events answer. told: what these events say to gates, by the gate's name. posting: what people are told of them.
+        Raises StaleDriver if the run has other events or another owner, or a letter that these events redrive was
+        redriven by somebody else; JournalFull if the disk is full.
         """
 
     async def load(self, run_id: str) -> list[AnyEvent]:
@@ -206,6 +228,20 @@ class Journal(Protocol):
 
         Those that were redriven stay, too: nothing else keeps them from being redriven again.
         """
+
+    async def take_notices(self, team: str, recipient: str, now_us: int, until_us: int, limit: int) -> list[Taken]:
+        """Take notices of a team for one recipient that are due, the oldest first.
+
+        Nobody else gets them until `until_us`. Whoever takes them settles them; those of a taker that died are due
+        again after that time. What is over is not among them, and nobody gets it any more: a question that doesn't
+        wait, a letter that was redriven or purged.
+        """
+
+    async def settle_notices(self, numbers: Sequence[int], again_us: int = 0) -> None:
+        """Notices that were taken are done with; or they are due again at `again_us`."""
+
+    async def forget_notices(self, team: str, before_us: int) -> int:
+        """Drop a team's notices, for whatever recipient, that are older; returns how many there were."""
 
     async def put_blob(self, data: bytes) -> str:
         """Keep content under its hash, once; returns the hash."""

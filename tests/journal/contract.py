@@ -17,8 +17,20 @@ import interlock.core.events as e
 from interlock.core.breaker import Moved
 from interlock.core.gate import AtGate, Gate, Grant, Outcome
 from interlock.core.job import Question, Usage
+from interlock.core.notice import Notice
 from interlock.errors import JournalError, JournalTooNew, RunNotFound, StaleDriver
-from interlock.ports import MOVES_KEPT_MAX, Batch, Journal, LetterRow, Letters, Opening, Request, WaitingQuestion
+from interlock.ports import (
+    MOVES_KEPT_MAX,
+    PUT_OFF_US_MAX,
+    Batch,
+    Journal,
+    LetterRow,
+    Letters,
+    Opening,
+    Posting,
+    Request,
+    WaitingQuestion,
+)
 
 TEAM, PLAN = "t" * 64, "p" * 64
 OPENING = Opening(TEAM, PLAN, "team.yaml")
@@ -88,6 +100,32 @@ async def refused(error: type[Exception], journal: Journal, *append: Any, **opti
 
 TRIPPED = Moved(5, "open", "2 bad outputs in a row", "ann")
 BAD, GOOD = Outcome("k", 5, "refused", None, Usage(1, 2, 0.5), "no sum"), Outcome("l", 6, "committed", 0.5, Usage())
+
+
+WAITS = Notice("question", 2_000, "ann", "r", "s", 1, "Refund?", "", ("answer",), ("yes", "no"), 9_000, "dead")
+GIVEN_UP = Notice("dead", 3_000, "ann", "r", "s", 3)
+OPENED = Notice("breaker", 4_000, "ann", reason="bad")
+
+
+ASKS = e.QuestionAsked(2_000, "s", 1, Question("Refund?"))
+DIES = buried("s", 3_000)
+CAUSES = {"question": ASKS, "dead": DIES}
+
+
+async def post(journal: Journal, seq: int, *notices: Notice, **given: str) -> None:
+    """Append what some notices are about, and the notices."""
+    causes = [CAUSES[notice.kind] for notice in notices]
+    await journal.append("r", seq, causes, posting=posting(*notices, **given))
+
+
+def posting(*notices: Notice, team: str = "t", recipient: str = "slack") -> Posting:
+    return Posting(team, [(recipient, notice) for notice in notices])
+
+
+async def take(journal: Journal, now_us: int = 0, *, team: str = "t", recipient: str = "slack", limit: int = 9) -> Any:
+    """The notices that a handle gets, for a second."""
+    found = await journal.take_notices(team, recipient, now_us, now_us + 1_000_000, limit)
+    return [one.notice for one in found]
 
 
 def counted(found: Sequence[AtGate]) -> int:
@@ -1022,5 +1060,154 @@ class JournalContract:
         journal = opened.open()
         await journal.close()
         for use in (journal.gates, lambda: journal.at_gates(["t/a"], counted)):
+            with pytest.raises(JournalError, match="the journal is closed"):
+                await use()
+
+    # --- notices ---
+
+    @in_loop
+    async def test_a_notice_is_durable_with_what_it_is_about(self, opened):
+        journal, other = opened.open(), opened.open()
+        facts = [STARTED, ASKS, DIES]
+        await journal.append("r", 0, facts, opening=OPENING, posting=posting(WAITS, GIVEN_UP))
+        [one, two] = await other.take_notices("t", "slack", 0, 1, 9)
+        assert ((one.recipient, one.notice), (two.recipient, two.notice)) == (("slack", WAITS), ("slack", GIVEN_UP))
+        assert one.number < two.number
+
+    @in_loop
+    async def test_an_append_that_is_refused_posts_nothing(self, opened):
+        journal, other = opened.open(), opened.open()
+        await open_run(journal)
+        for handle, seq in ((journal, 0), (journal, 2), (other, 1)):
+            with pytest.raises(StaleDriver):
+                await handle.append("r", seq, [attempt(1)], posting=posting(WAITS))
+        assert await take(journal) == []
+
+    @in_loop
+    async def test_a_notice_is_had_by_one_at_a_time(self, opened):
+        one, other = opened.open(), opened.open()
+        await open_run(one)
+        await post(one, 1, WAITS)
+        assert await take(one, 0) == [WAITS]
+        assert await take(other, 0) == await take(other, 999_999) == []
+
+    @in_loop
+    async def test_what_a_dead_taker_had_is_due_again(self, opened):
+        one, other = opened.open(), opened.open()
+        await open_run(one)
+        await post(one, 1, WAITS)
+        await take(one, 0)
+        opened.lose(one)
+        assert await take(other, 1_000_000) == [WAITS]
+
+    @in_loop
+    async def test_what_is_settled_is_over_and_what_is_put_off_comes_again(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await post(journal, 1, WAITS, GIVEN_UP)
+        [one, two] = await journal.take_notices("t", "slack", 0, 1_000, 9)
+        await journal.settle_notices([one.number])
+        await journal.settle_notices([two.number, 99], 5_000)
+        assert await take(journal, 4_999) == []
+        assert await take(journal, 5_000) == [GIVEN_UP]
+
+    @in_loop
+    async def test_notices_that_a_wrong_clock_put_off_are_due(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await post(journal, 1, WAITS)
+        [one] = await journal.take_notices("t", "slack", 0, 1, 9)
+        await journal.settle_notices([one.number], 7_000 + PUT_OFF_US_MAX)
+        assert await take(journal, 7_000) == []
+        assert await take(journal, 6_999) == [WAITS]
+
+    @in_loop
+    async def test_notices_are_of_a_team_and_for_a_target_the_oldest_first(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await post(journal, 1, WAITS, GIVEN_UP)
+        await post(journal, 3, WAITS, recipient="mail")
+        await post(journal, 4, GIVEN_UP, team="u")
+        assert await take(journal, limit=1) == [WAITS]
+        assert await take(journal) == [GIVEN_UP]
+        assert await take(journal, recipient="mail") == [WAITS]
+        assert await take(journal, team="u") == [GIVEN_UP]
+        assert await take(journal, team="v") == await take(journal, recipient="fax") == []
+
+    @in_loop
+    async def test_a_turn_at_a_gate_posts_what_it_tells(self, opened):
+        journal = opened.open()
+
+        def turn(found):
+            found[0].team, found[0].notices = "t", [("slack", OPENED)]
+
+        def fails(found):
+            turn(found)
+            raise ValueError
+
+        with pytest.raises(ValueError):
+            await journal.at_gates(["t/a"], fails)
+        assert await take(journal) == []
+        await journal.at_gates(["t/a"], turn)
+        assert await take(journal) == [OPENED]
+
+    @pytest.mark.parametrize(
+        "over",
+        [
+            e.QuestionAnswered(5_000, "s", 1, "person:eve", "answer", "yes"),
+            e.QuestionExpired(5_000, "s", 1, "dead"),
+            e.RunCancelled(5_000, "ann"),
+            msgspec.structs.replace(ASKS, at_us=5_000),
+        ],
+        ids=lambda event: event.__struct_config__.tag,
+    )
+    @in_loop
+    async def test_a_question_that_waits_no_more_is_not_told_of(self, opened, over):
+        journal = opened.open()
+        await open_run(journal)
+        await post(journal, 1, WAITS)
+        await journal.append("r", 2, [over])
+        assert await take(journal) == []
+        if isinstance(over, e.QuestionAsked):  # the next one waits, and was not posted
+            await journal.append("r", 3, [ASKS])
+            assert await take(journal) == []
+
+    @pytest.mark.parametrize("how", ["redriven", "purged", "given up again"])
+    @in_loop
+    async def test_a_letter_that_is_off_the_list_is_not_told_of(self, opened, how):
+        journal = opened.open()
+        await open_run(journal)
+        await post(journal, 1, GIVEN_UP)
+        if how == "purged":
+            await journal.purge([("r", "s")])
+        else:
+            await journal.append("r", 2, [msgspec.structs.replace(REOPENED, steps=("s",))])
+        if how == "given up again":
+            again = msgspec.structs.replace(GIVEN_UP, at_us=8_000)
+            await journal.append("r", 3, [buried("s", 8_000)], posting=posting(again))
+            assert await take(journal) == [again]
+        assert await take(journal) == []
+
+    @in_loop
+    async def test_old_notices_of_a_team_are_forgotten(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await post(journal, 1, WAITS, GIVEN_UP)
+        await post(journal, 3, WAITS, recipient="mail")
+        await post(journal, 4, WAITS, team="u")
+        assert await journal.forget_notices("t", WAITS.at_us) == 0
+        assert await journal.forget_notices("t", WAITS.at_us + 1) == 2
+        assert await take(journal, recipient="mail") == []
+        assert (await take(journal), await take(journal, team="u")) == ([GIVEN_UP], [WAITS])
+
+    @in_loop
+    async def test_a_closed_journal_has_no_notices(self, opened):
+        journal = opened.open()
+        await journal.close()
+        for use in (
+            lambda: journal.take_notices("t", "slack", 0, 1, 9),
+            lambda: journal.settle_notices([1]),
+            lambda: journal.forget_notices("t", 1),
+        ):
             with pytest.raises(JournalError, match="the journal is closed"):
                 await use()

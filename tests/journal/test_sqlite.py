@@ -33,6 +33,7 @@ from .contract import (
     STARTED,
     TEAM,
     TRIPPED,
+    WAITS,
     attempt,
     buried,
     counted,
@@ -40,12 +41,14 @@ from .contract import (
     in_loop,
     open_run,
     outcomes,
+    post,
+    take,
 )
 from .processes import Process
 
 FORMAT = len(store.MIGRATIONS)
 # The beginnings of the hashes of what brings a journal to each version.
-VERSIONS = ["77b58537dbcdb1f2", "2581c3d65ac53d50", "8634c69c37e8d678", "801c8f340c7482a3"]
+VERSIONS = ["77b58537dbcdb1f2", "2581c3d65ac53d50", "8634c69c37e8d678", "801c8f340c7482a3", "ee37409b923875dc"]
 
 
 def locks(path):
@@ -778,3 +781,34 @@ def write_requests(path):
                 "INSERT INTO request (request_id, run_id, kind, by, reason, body) VALUES (?, 'r', ?, ?, ?, ?)",
                 (request_id, kind, by, reason, body),
             )
+
+
+# --- notices ---
+
+
+@in_loop
+async def test_a_journal_of_format_4_has_notices_from_now_on(path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(store, "MIGRATIONS", store.MIGRATIONS[:4])
+        store.SqliteStore(path).close()
+        assert sql(path, "PRAGMA user_version") == [(4,)]
+    async with opened(path) as journal:
+        await open_run(journal)
+        await post(journal, 1, WAITS)
+        assert await take(journal) == [WAITS]
+    assert sql(path, "PRAGMA user_version") == [(FORMAT,)]
+
+
+@pytest.mark.parametrize("broken", ["append", "add_notice"])
+@in_loop
+async def test_a_fact_and_its_notice_become_durable_together(path, broken):
+    async with opened(path) as journal:
+        await open_run(journal)
+        queries = journal._store._sql
+        kept, queries[broken] = queries[broken], "INSERT INTO nowhere VALUES (1)"
+        with pytest.raises(JournalError):
+            await post(journal, 1, WAITS)
+        queries[broken] = kept
+    async with opened(path) as journal:
+        assert await journal.load("r") == [STARTED]
+        assert await take(journal) == []

@@ -35,6 +35,7 @@ from .events import (
     ReplyArrivedLate,
 )
 from .job import Usage
+from .notice import Posted
 from .rate import SOON_US, Booked, RatePolicy, book, bring_forward, correct, earliest
 
 # How many tokens a call is taken for, before any has ended.
@@ -344,12 +345,14 @@ def _told_by_now(outcomes: Sequence[Outcome], now_us: int) -> Sequence[Outcome]:
 class AtGate(msgspec.Struct):
     """What a turn at a gate finds: its state, which it changes in place, and what was told since the last turn.
 
-    moved: what the turn has the breaker do, for the journal to keep.
+    moved: what the turn has the breaker do, for the journal to keep. notices: of that, to whom they go; team: whose.
     """
 
     gate: Gate
     outcomes: Sequence[Outcome]
     moved: list[Moved] = []
+    notices: Sequence[Posted] = ()
+    team: str = ""
 
 
 def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> list[Verdict]:

@@ -10,17 +10,22 @@ import msgspec
 from interlock.core.breaker import Moved
 from interlock.core.events import AnyEvent, RunStarted, encode
 from interlock.core.gate import AtGate, Gate, Outcome, copied
+from interlock.core.notice import Notice
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound, StaleDriver
 from interlock.ports import (
     MOVES_KEPT_MAX,
+    NOTHING_POSTED,
+    PUT_OFF_US_MAX,
     Batch,
     LetterRow,
     Letters,
     Opening,
+    Posting,
     Request,
     Result,
     RunRow,
+    Taken,
     Told,
     WaitingQuestion,
 )
@@ -29,6 +34,14 @@ from .decoding import decoded
 from .projection import EVERY_STEP, Buried, Redriven, letters_in, questions_after, status_after
 
 _OPEN = frozenset({"running", "parked"})
+
+
+class PostedNotice(msgspec.Struct):
+    """A notice that is not delivered yet; due_us: nobody takes it before."""
+
+    team: str
+    taken: Taken
+    due_us: int = 0
 
 
 class MemoryStore:
@@ -48,6 +61,8 @@ class MemoryStore:
         self.moves: dict[str, list[Moved]] = {}
         self.letters: dict[tuple[str, str], LetterRow] = {}
         self.questions: dict[str, dict[str, WaitingQuestion]] = {}
+        self.notices: dict[int, PostedNotice] = {}
+        self.notices_posted = 0
 
 
 class MemoryJournal:
@@ -68,11 +83,12 @@ class MemoryJournal:
         opening: Opening | None = None,
         settles: Sequence[str] = (),
         told: Told = (),
+        posting: Posting = NOTHING_POSTED,
     ) -> asyncio.Future[None]:
         """See ports.Journal. What it returns is done already."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self._append(run_id, expected_seq, events, opening, settles, told)
+            self._append(run_id, expected_seq, events, opening, settles, told, posting)
         except JournalError as error:
             done.set_exception(error)
         else:
@@ -87,6 +103,7 @@ class MemoryJournal:
         opening: Opening | None,
         settles: Sequence[str],
         told: Told,
+        posting: Posting = NOTHING_POSTED,
     ) -> None:
         self._check_open()
         assert events, "an append has events"
@@ -112,6 +129,14 @@ class MemoryJournal:
             store.requests.pop(request_id, None)
         for name, outcome in told:
             store.told.setdefault(name, []).append(outcome)
+        self._post(posting)
+
+    def _post(self, posting: Posting) -> None:
+        store = self.store
+        for recipient, notice in posting.notices:
+            store.notices_posted += 1
+            number = store.notices_posted
+            store.notices[number] = PostedNotice(posting.team, Taken(number, recipient, notice))
 
     def _ask_people(self, run_id: str, events: Sequence[AnyEvent]) -> None:
         for step, question in questions_after(run_id, events):
@@ -236,6 +261,8 @@ class MemoryJournal:
             store.told.pop(name, None)
             if at.moved:
                 store.moves[name] = [*at.moved[::-1], *store.moves.get(name, ())][:MOVES_KEPT_MAX]
+            if at.notices:
+                self._post(Posting(at.team, at.notices))
         return result
 
     async def gates(self) -> list[tuple[str, AtGate]]:
@@ -271,6 +298,47 @@ class MemoryJournal:
         for key in gone:
             kept.pop(key, None)
         return len(set(gone))
+
+    async def take_notices(self, team: str, recipient: str, now_us: int, until_us: int, limit: int) -> list[Taken]:
+        """See ports.Journal."""
+        self._check_open()
+        for number in [number for number, one in self.store.notices.items() if self._is_past(one.taken.notice)]:
+            del self.store.notices[number]
+        found = [
+            one
+            for one in self.store.notices.values()
+            if (one.team, one.taken.recipient) == (team, recipient)
+            and not now_us < one.due_us <= now_us + PUT_OFF_US_MAX
+        ][:limit]
+        for one in found:
+            one.due_us = until_us
+        return [one.taken for one in found]
+
+    def _is_past(self, notice: Notice) -> bool:
+        if notice.kind == "question":
+            asked = self.store.questions.get(notice.run_id, {}).get(notice.step)
+            return asked is None or asked.asked_us != notice.at_us
+        letter = self.store.letters.get((notice.run_id, notice.step))
+        waits = letter is not None and not letter.redriven_run and letter.at_us == notice.at_us
+        return notice.kind == "dead" and not waits
+
+    async def settle_notices(self, numbers: Sequence[int], again_us: int = 0) -> None:
+        """See ports.Journal."""
+        self._check_open()
+        for number in numbers:
+            if not again_us:
+                self.store.notices.pop(number, None)
+            elif number in self.store.notices:
+                self.store.notices[number].due_us = again_us
+
+    async def forget_notices(self, team: str, before_us: int) -> int:
+        """See ports.Journal."""
+        self._check_open()
+        kept = self.store.notices
+        old = [number for number, one in kept.items() if one.team == team and one.taken.notice.at_us < before_us]
+        for number in old:
+            del kept[number]
+        return len(old)
 
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""

@@ -153,5 +153,34 @@ WHERE (?1 = '' OR run.run_id = ?1) AND (?2 = '' OR step = ?2) AND (?3 = '' OR le
     AND (?6 = '' OR instr(letter.reason, ?6)) AND letter.at_us >= ?7 AND (NOT ?8 OR redriven_run = '')
 ORDER BY letter.at_us DESC, letter.run DESC, step LIMIT ?9;
 
+-- name: add_notice
+INSERT INTO notice (team, recipient, kind, run_id, step, at_us, data) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: drop_past_notices: of questions that are answered, and letters that are redriven or gone
+DELETE FROM notice WHERE team = ? AND recipient = ? AND (
+    kind = 'question' AND NOT EXISTS (
+        SELECT 1 FROM question JOIN run ON run.number = question.run
+        WHERE run.run_id = notice.run_id AND question.step = notice.step AND asked_us = notice.at_us
+    ) OR kind = 'dead' AND NOT EXISTS (
+        SELECT 1 FROM letter JOIN run ON run.number = letter.run
+        WHERE run.run_id = notice.run_id AND letter.step = notice.step AND letter.at_us = notice.at_us
+            AND redriven_run = ''
+    )
+);
+
+-- name: take_notices: so many that are due, the oldest first; one put off for longer than anybody does is due as well
+UPDATE notice SET due_us = ?4 WHERE number IN (
+    SELECT number FROM notice WHERE team = ?1 AND recipient = ?2 AND (due_us <= ?3 OR due_us > ?5) ORDER BY number LIMIT ?6
+) RETURNING number, recipient, data;
+
+-- name: put_off_notice
+UPDATE notice SET due_us = ? WHERE number = ?;
+
+-- name: drop_notice
+DELETE FROM notice WHERE number = ?;
+
+-- name: forget_notices: of a team, those from before
+DELETE FROM notice WHERE team = ? AND at_us < ? RETURNING number;
+
 -- name: purge: a dead letter of a run; one that was redriven says so, lest it be done again
 DELETE FROM letter WHERE run = (SELECT number FROM run WHERE run_id = ?) AND step = ? AND redriven_run = '' RETURNING step;

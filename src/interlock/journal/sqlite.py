@@ -17,7 +17,20 @@ import msgspec
 from interlock.core.events import AnyEvent, encode
 from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalUnavailable
-from interlock.ports import Batch, LetterRow, Letters, Opening, Request, Result, RunRow, Told, WaitingQuestion
+from interlock.ports import (
+    NOTHING_POSTED,
+    Batch,
+    LetterRow,
+    Letters,
+    Opening,
+    Posting,
+    Request,
+    Result,
+    RunRow,
+    Taken,
+    Told,
+    WaitingQuestion,
+)
 
 from .decoding import decoded
 from .projection import Projection
@@ -66,11 +79,12 @@ class SqliteJournal:
         opening: Opening | None = None,
         settles: Sequence[str] = (),
         told: Told = (),
+        posting: Posting = NOTHING_POSTED,
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         assert events, "an append has events"
         data, shown = [encode(event) for event in events], Projection.of(run_id, events)
-        return self._submit(Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, told))
+        return self._submit(Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, told, posting))
 
     def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
         """See ports.Journal."""
@@ -105,6 +119,18 @@ class SqliteJournal:
     async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
         """See ports.Journal."""
         return await self._change(lambda: self._store.purge(letters))
+
+    async def take_notices(self, team: str, recipient: str, now_us: int, until_us: int, limit: int) -> list[Taken]:
+        """See ports.Journal."""
+        return await self._change(lambda: self._store.take_notices(team, recipient, now_us, until_us, limit))
+
+    async def settle_notices(self, numbers: Sequence[int], again_us: int = 0) -> None:
+        """See ports.Journal."""
+        await self._change(lambda: self._store.settle_notices(numbers, again_us))
+
+    async def forget_notices(self, team: str, before_us: int) -> int:
+        """See ports.Journal."""
+        return await self._change(lambda: self._store.forget_notices(team, before_us))
 
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""

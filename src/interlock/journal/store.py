@@ -19,6 +19,8 @@ from interlock.core.breaker import decode as decode_moved
 from interlock.core.decision import BODY_BYTES_MAX
 from interlock.core.gate import AtGate, Gate, Outcome, decode_outcome, encode
 from interlock.core.gate import decode as decode_gate
+from interlock.core.notice import decode as decode_notice
+from interlock.core.notice import encode as encode_notice
 from interlock.core.values import content_hash
 from interlock.errors import (
     JournalError,
@@ -30,14 +32,18 @@ from interlock.errors import (
 )
 from interlock.ports import (
     MOVES_KEPT_MAX,
+    NOTHING_POSTED,
+    PUT_OFF_US_MAX,
     REQUEST_CHARS_MAX,
     Batch,
     LetterRow,
     Letters,
     Opening,
+    Posting,
     Request,
     Result,
     RunRow,
+    Taken,
     Told,
     WaitingQuestion,
 )
@@ -50,7 +56,7 @@ from .queries import queries, script
 # Of a request so many characters of a text, and bytes of its body, are read: one more than is taken of each.
 REQUEST_BOUNDS = (REQUEST_CHARS_MAX + 1, BODY_BYTES_MAX + 1)
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
-MIGRATIONS = tuple(map(script, ("schema.sql", "questions.sql", "gates.sql", "letters.sql")))
+MIGRATIONS = tuple(map(script, ("schema.sql", "questions.sql", "gates.sql", "letters.sql", "notices.sql")))
 APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
 BUSY_MS_MAX = 30_000
 # A small write-ahead log keeps a live journal near the size of its payload.
@@ -73,6 +79,7 @@ class Append(msgspec.Struct, gc=False):
     at_us: int
     settles: Sequence[str]
     told: Told = ()
+    posting: Posting = NOTHING_POSTED
 
 
 class _Place(msgspec.Struct):
@@ -230,6 +237,8 @@ class SqliteStore:
                 self._run_query("settle", request_id)
             for name, outcome in item.told:
                 self._run_query("tell", name, encode(outcome))
+            if item.posting.notices:
+                self._post(item.posting)
             outcomes.append(None)
         self.db.executemany(self._sql["append"], rows)
         if statuses:
@@ -322,6 +331,8 @@ class SqliteStore:
                 self._run_query("move", name, encode(moved))
             if at.moved:
                 self._run_query("forget_moves", name, MOVES_KEPT_MAX)
+            if at.notices:
+                self._post(Posting(at.team, at.notices))
             self._run_query("keep_gate", name, encode(at.gate))
         return result
 
@@ -339,6 +350,31 @@ class SqliteStore:
 
     def _told(self, name: str) -> list[Outcome]:
         return [decode_outcome(data) for (data,) in self._run_query("told", name)]
+
+    # --- notices; each is called inside carry_out ---
+
+    def _post(self, posting: Posting) -> None:
+        for recipient, notice in posting.notices:
+            of_what = (notice.kind, notice.run_id, notice.step, notice.at_us)
+            self._run_query("add_notice", posting.team, recipient, *of_what, encode_notice(notice))
+
+    def take_notices(self, team: str, recipient: str, now_us: int, until_us: int, limit: int) -> list[Taken]:
+        """Take notices that are due."""
+        self._run_query("drop_past_notices", team, recipient)
+        found = self._run_query("take_notices", team, recipient, now_us, until_us, now_us + PUT_OFF_US_MAX, limit)
+        return [Taken(number, recipient, decode_notice(data)) for number, recipient, data in sorted(found)]
+
+    def settle_notices(self, numbers: Sequence[int], again_us: int) -> None:
+        """Drop notices, or put them off."""
+        for number in numbers:
+            if again_us:
+                self._run_query("put_off_notice", again_us, number)
+            else:
+                self._run_query("drop_notice", number)
+
+    def forget_notices(self, team: str, before_us: int) -> int:
+        """Drop the old ones of a team."""
+        return len(self._run_query("forget_notices", team, before_us))
 
     # --- reading and ownership; each is called inside carry_out, or inside read where it is one question ---
 

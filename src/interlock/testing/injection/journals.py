@@ -11,14 +11,17 @@ from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalFull, JournalUnavailable
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.ports import (
+    NOTHING_POSTED,
     Batch,
     Journal,
     LetterRow,
     Letters,
     Opening,
+    Posting,
     Request,
     Result,
     RunRow,
+    Taken,
     Told,
     WaitingQuestion,
 )
@@ -52,15 +55,18 @@ class SlowJournal(MemoryJournal):
         opening: Opening | None = None,
         settles: Sequence[str] = (),
         told: Told = (),
+        posting: Posting = NOTHING_POSTED,
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if not delay and not self._waiting:
-            return super().append(run_id, expected_seq, events, opening=opening, settles=settles, told=told)
+            return super().append(
+                run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting
+            )
         self._check_open()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((done, (run_id, expected_seq, list(events), opening, settles, told)))
+        self._waiting.append((done, (run_id, expected_seq, list(events), opening, settles, told, posting)))
         if len(self._waiting) == 1:
             loop.call_later(delay, self._write)
         return done
@@ -85,8 +91,9 @@ class SlowJournal(MemoryJournal):
         opening: Opening | None,
         settles: Sequence[str],
         told: Told,
+        posting: Posting = NOTHING_POSTED,
     ) -> None:
-        super()._append(run_id, expected_seq, events, opening, settles, told)
+        super()._append(run_id, expected_seq, events, opening, settles, told, posting)
         self._durable(run_id, events, opening)
 
     def die(self) -> None:
@@ -147,11 +154,14 @@ class FaultyJournal:
         opening: Opening | None = None,
         settles: Sequence[str] = (),
         told: Told = (),
+        posting: Posting = NOTHING_POSTED,
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         fate = self._fate()
         if not fate or self._before(fate):
-            written = self.inner.append(run_id, expected_seq, events, opening=opening, settles=settles, told=told)
+            written = self.inner.append(
+                run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting
+            )
             return self._after(written) if fate == "crash_after_write" else written
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         error = _error(fate)
@@ -220,6 +230,22 @@ class FaultyJournal:
     async def ask(self, request: Request) -> None:
         """See ports.Journal."""
         await self._write(lambda: self.inner.ask(request))
+
+    async def take_notices(self, team: str, recipient: str, now_us: int, until_us: int, limit: int) -> list[Taken]:
+        """See ports.Journal."""
+        taken: list[Taken] = await self._write(
+            lambda: self.inner.take_notices(team, recipient, now_us, until_us, limit)
+        )
+        return taken
+
+    async def settle_notices(self, numbers: Sequence[int], again_us: int = 0) -> None:
+        """See ports.Journal."""
+        await self._write(lambda: self.inner.settle_notices(numbers, again_us))
+
+    async def forget_notices(self, team: str, before_us: int) -> int:
+        """See ports.Journal."""
+        count: int = await self._write(lambda: self.inner.forget_notices(team, before_us))
+        return count
 
     async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
         """See ports.Journal."""

@@ -20,14 +20,17 @@ from interlock.journal.memory import MemoryStore
 from interlock.journal.projection import Projection
 from interlock.journal.store import Append, SqliteStore
 from interlock.ports import (
+    NOTHING_POSTED,
     Batch,
     Journal,
     LetterRow,
     Letters,
     Opening,
+    Posting,
     Request,
     Result,
     RunRow,
+    Taken,
     Told,
     WaitingQuestion,
 )
@@ -185,6 +188,7 @@ class SlowSqliteJournal:
         opening: Opening | None = None,
         settles: Sequence[str] = (),
         told: Told = (),
+        posting: Posting = NOTHING_POSTED,
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         self._check_open()
@@ -192,7 +196,7 @@ class SlowSqliteJournal:
         done: asyncio.Future[None] = loop.create_future()
         data = [encode(event) for event in events]
         shown = Projection.of(run_id, events)
-        item = Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, told)
+        item = Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, told, posting)
         self._waiting.append((done, item, list(events)))
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if len(self._waiting) > 1:
@@ -259,6 +263,20 @@ class SlowSqliteJournal:
     async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
         """See ports.Journal."""
         count: int = self._change(lambda: self._store.purge(letters))
+        return count
+
+    async def take_notices(self, team: str, recipient: str, now_us: int, until_us: int, limit: int) -> list[Taken]:
+        """See ports.Journal."""
+        taken: list[Taken] = self._change(lambda: self._store.take_notices(team, recipient, now_us, until_us, limit))
+        return taken
+
+    async def settle_notices(self, numbers: Sequence[int], again_us: int = 0) -> None:
+        """See ports.Journal."""
+        self._change(lambda: self._store.settle_notices(numbers, again_us))
+
+    async def forget_notices(self, team: str, before_us: int) -> int:
+        """See ports.Journal."""
+        count: int = self._change(lambda: self._store.forget_notices(team, before_us))
         return count
 
     async def put_blob(self, data: bytes) -> str:
