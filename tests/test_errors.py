@@ -35,6 +35,7 @@ def test_codes_are_what_they_were():
         "InputError": "bad_input",
         "UsageError": "bad_usage",
         "MissingExtra": "missing_extra",
+        "NotDelivered": "not_delivered",
         "BrokenPromise": "broken_promise",
         "AgentError": "agent_failed",
         "AgentCrashed": "agent_crashed",

@@ -126,6 +126,13 @@ class MissingExtra(InterlockError):
     fault = "caller"
 
 
+class NotDelivered(InterlockError):
+    """What people should be told could not be delivered."""
+
+    code = "not_delivered"
+    fault = "caller"
+
+
 class BrokenPromise(InterlockError):
     """Interlock has broken one of its promises; nothing was committed."""
 

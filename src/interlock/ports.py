@@ -350,6 +350,34 @@ class Performer(Protocol):
         """Stop whatever is kept between performances."""
 
 
+class Message(msgspec.Struct, frozen=True):
+    """What one recipient is told at once: a title and a text for people, and the notices that these are about.
+
+    Without notices it is a test.
+    """
+
+    team: str
+    title: str
+    text: str
+    notices: tuple[Notice, ...] = ()
+
+
+class Recipient(Protocol):
+    """Somebody, or something, who is told of notices.
+
+    reasons: whether they are told why it came to something, too, which may hold what agents have said.
+    """
+
+    name: str
+    reasons: bool
+
+    def check(self) -> None:
+        """Raise MissingExtra or AccessDenied where nothing could be delivered, for want of a part or of a secret."""
+
+    async def deliver(self, message: Message) -> None:
+        """Have them told. Raises NotDelivered, or anything else. May be called again with what has come through."""
+
+
 class Secrets(Protocol):
     """The values that must not be told or stored, by the names of what they are. Without any it is false."""
 

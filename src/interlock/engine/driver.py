@@ -24,12 +24,13 @@ from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.core.settlement import expired
 from interlock.core.values import decode
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
-from interlock.ports import Adapter, Journal, Opening, Performer, Request, Secrets, listen
+from interlock.ports import NOTHING_POSTED, Adapter, Journal, Opening, Performer, Request, Secrets, listen
 
 from . import tasks
 from .asking import Asking
 from .decisions import DECIDE, cancelled, verdict_on
 from .gates import Gatekeeper
+from .noticing import Noticing
 from .partials import Hearer, Telling
 from .performances import Performances, slot_of
 from .secrecy import without_secrets
@@ -58,6 +59,8 @@ class Shell(msgspec.Struct):
     hearer: Hearer | None = None
     # What performs the team's effects, by name.
     performers: Mapping[str, Performer] = {}
+    # Who is told of questions and dead letters, where the team declares that.
+    noticing: Noticing | None = None
     stopping: bool = False
     # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
     ending: set[asyncio.Task[None]] = set()
@@ -252,8 +255,12 @@ class Driver:
         settles, self._settles = self._settles, []
         opening, self._opening = self._opening, None
         told, self._told = self._told, []
-        append = shell.journal.append
-        return facts, commands, append(self._run_id, seq, facts, opening=opening, settles=settles, told=told)
+        noticing = shell.noticing
+        posting = NOTHING_POSTED if noticing is None else noticing.of_facts(self._run_id, machine, facts)
+        durable = shell.journal.append(
+            self._run_id, seq, facts, opening=opening, settles=settles, told=told, posting=posting
+        )
+        return facts, commands, durable
 
     def _folded(self, at_us: int) -> list[e.AnyEvent]:
         """What arrived, folded as facts. An answer is judged when its turn has come, not when it came in."""

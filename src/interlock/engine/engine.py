@@ -29,6 +29,7 @@ from .driver import Driver, Observer, Shell
 from .forks import Tried, forked, rules_of
 from .forks import refuse_secrets as refuse_secrets_in
 from .gates import Gatekeeper
+from .notifier import Notifier
 from .partials import Hearer
 from .performances import slot_of
 from .run import Run
@@ -58,7 +59,7 @@ class Engine:
     the faults that the adapters inject on purpose; it is kept in the journal, and new runs are marked with its hash.
     secrets: what neither a request nor a reply may hold, and nothing tells.
     hearer: told what agents say before they have finished. release: ends what the adapters share, when they
-    are closed. performers: what performs the team's effects, by name.
+    are closed. performers: what performs the team's effects, by name. notifier: tells people what waits for them.
     """
 
     def __init__(  # noqa: PLR0913 - the seams, by name
@@ -78,6 +79,7 @@ class Engine:
         hearer: Hearer | None = None,
         release: Callable[[], Awaitable[None]] | None = None,
         performers: Mapping[str, Performer] | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self.team, self.journal = team, journal
         self._rules = team.rules
@@ -86,8 +88,10 @@ class Engine:
         slots = Slots(calls_max, {**_bounds(team, adapters), **_bounds_of_effects(performers)})
         policies = {name: role.gate for name, role in self._rules.roles.items()}
         self._name = team.name or self._source
-        gates = Gatekeeper(journal, policies, self._rules.gate, self._name, now_us)
-        self._shell = Shell(journal, gates, adapters, slots, now_us, list(observers), secrets, hearer, performers)
+        self._notifier, noticing = notifier, notifier.noticing if notifier is not None else None
+        gates = Gatekeeper(journal, policies, self._rules.gate, self._name, now_us, noticing)
+        observers = [*observers, *([noticing.observe] if noticing is not None else ())]
+        self._shell = Shell(journal, gates, adapters, slots, now_us, observers, secrets, hearer, performers, noticing)
         self._room = asyncio.Semaphore(runs_max)
         self._runs_max, self._now_us, self._new_id = runs_max, now_us, ids
         self._drivers: dict[str, Driver] = {}
@@ -113,6 +117,8 @@ class Engine:
             self._watch = tasks.spawn(self._watch_deadlines())
         if self._watchdog is not None:
             self._watchdog.start()
+        if self._notifier is not None:
+            self._notifier.start(self.journal, self._now_us)
         return self
 
     async def __aexit__(
@@ -128,6 +134,8 @@ class Engine:
             await asyncio.sleep(0)
         if self._shell.ending:
             await asyncio.wait(self._shell.ending, timeout=tasks.STUBBORN_SECONDS)
+        if self._notifier is not None:
+            await self._notifier.close()
         await self._close()
 
     async def _close(self) -> None:

@@ -13,6 +13,8 @@ from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, outcome_of
 from interlock.errors import JournalError
 from interlock.ports import Journal, Result
 
+from .noticing import Noticing
+
 Answer = Callable[[Verdict | BaseException], None]
 # What a turn answers, and what the breaker did in it.
 Turned = tuple[list[Verdict], Sequence[Moved]]
@@ -24,7 +26,7 @@ class Gatekeeper:
     """The gates that calls must pass.
 
     policies: of the agents that have a gate; team: the one that all of them share. name: of the team, by which its
-    gates are known in the journal.
+    gates are known in the journal. noticing: who is told of breakers that open.
     """
 
     def __init__(
@@ -34,11 +36,12 @@ class Gatekeeper:
         team: GatePolicy,
         name: str,
         now_us: Callable[[], int],
+        noticing: Noticing | None = None,
     ) -> None:
         shared = [(f"{name}/", msgspec.structs.replace(team, is_shared=True))] if team else []
         behind = {agent: [(f"{name}/{agent}", policy)] * bool(policy) + shared for agent, policy in policies.items()}
         self._gates = {agent: tuple(zip(*gates, strict=True)) for agent, gates in behind.items() if gates}
-        self._journal, self._now_us = journal, now_us
+        self._journal, self._now_us, self._noticing = journal, now_us, noticing
         self._asking: dict[str, list[tuple[str, Answer, int]]] = {}
         self._turning: set[str] = set()
 
@@ -58,7 +61,8 @@ class Gatekeeper:
     def take_back(self, agent: str, key: str) -> None:
         """A call that was just let through is not wanted any more. Where this fails, its grant is lost like others."""
         names, policies = self._gates[agent]
-        self._at_gates(names, partial(take_back, policies, key, self._now_us())).add_done_callback(_whatever_came)
+        back = partial(take_back, policies, key, self._now_us())
+        self._at_gates(agent, names, back).add_done_callback(_whatever_came)
 
     def told(self, agent: str, event: AnyEvent, key: str) -> list[tuple[str, Outcome]]:
         """What an event about a call of this agent says to the gates it has passed."""
@@ -74,13 +78,17 @@ class Gatekeeper:
         names, policies = self._gates[agent]
         self._turning.add(agent)
         now_us = self._now_us()
-        turned = self._at_gates(names, partial(_take, policies, [key for key, *_ in asking], now_us))
+        turned = self._at_gates(agent, names, partial(_take, policies, [key for key, *_ in asking], now_us))
         if turned.done():
             self._answer(agent, asking, now_us, turned)
         else:
             turned.add_done_callback(partial(self._answer, agent, asking, now_us))
 
-    def _at_gates(self, names: Sequence[str], take: Callable[[Sequence[AtGate]], Result]) -> "asyncio.Future[Result]":
+    def _at_gates(
+        self, agent: str, names: Sequence[str], take: Callable[[Sequence[AtGate]], Result]
+    ) -> "asyncio.Future[Result]":
+        if self._noticing is not None:
+            take = partial(self._noticing.of_turn, agent, take)
         try:
             return self._journal.at_gates(names, take)
         except JournalError as error:
@@ -97,6 +105,8 @@ class Gatekeeper:
         error = turned.exception()
         verdicts, moved = turned.result() if error is None else ((), ())
         _log(agent, moved)
+        if moved and self._noticing is not None:
+            self._noticing.posted()
         for number, (_, answer, at_us) in enumerate(asking):
             answer(_in_run(verdicts[number], at_us - now_us) if error is None else error)
         if agent in self._asking and agent not in self._turning:
