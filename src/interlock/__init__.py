@@ -27,7 +27,7 @@ from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.engine.run import Run
 from interlock.errors import AgentError, AgentRefused, InterlockError, NotPerformed
-from interlock.ports import Partial
+from interlock.ports import Message, Partial
 from interlock.team import Agent, Team, agent
 from interlock.wiring import Orchestrator, run
 
@@ -41,6 +41,7 @@ __all__ = [
     "InterlockError",
     "Job",
     "Limits",
+    "Message",
     "NotPerformed",
     "Orchestrator",
     "Partial",

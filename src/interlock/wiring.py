@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -16,6 +17,7 @@ from interlock.agents.setting import Setting
 from interlock.agents.tools import Workshop
 from interlock.core.events import AnyEvent
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
+from interlock.engine.notifier import Notifier
 from interlock.engine.run import Run
 from interlock.engine.tasks import refuse_inside_a_loop, run_main
 from interlock.errors import JournalError, TeamError
@@ -55,6 +57,7 @@ class Orchestrator(Engine):
     ) -> None:
         workshop = Workshop.of(team)
         callables, effects = adapters(team, workshop), performers(team, workshop)
+        notifier = notifier_of(team, journal) if team.notify else None
         resolve_guardrails(team)  # proves its rules: what can't be run must not leave a journal behind
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         observers = [on_event] if on_event is not None else []
@@ -69,7 +72,25 @@ class Orchestrator(Engine):
             hearer=on_partial,
             release=workshop.close,
             performers=effects,
+            notifier=notifier,
         )
+
+
+def notifier_of(team: Team, journal: str | Path | Journal) -> Notifier:
+    """What tells the people of a team what waits for them in a journal. Raises TeamError."""
+    from interlock.agents.notify import recipients
+
+    named = isinstance(journal, str | Path) and str(journal) != ":memory:"
+    flag = f" --journal {shlex.quote(str(Path(str(journal)).resolve()))}" if named else ""
+    # A team of Python without a name goes by its declarations, lest it tell what belongs to another such team.
+    source = str(team.path or "")
+    return Notifier(
+        recipients(team),
+        {declared.name: declared.on for declared in team.notify},
+        team=team.name or source or team.hash,
+        shown=team.name or (team.folder.name if team.folder else ""),
+        command=lambda words: f"interlock {words}{flag}",
+    )
 
 
 def run(team: Team, request: Mapping[str, Any], *, journal: str | Path | Journal = ":memory:") -> Run:

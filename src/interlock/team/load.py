@@ -173,7 +173,7 @@ def _agent(name: str, declared: Mapping[str, Any], folder: Path) -> Agent:
 
 def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
     shared = {name: sections.section(name) for name in ("reducers", "succession", "mcp_servers", "effects")}
-    shared |= {name: sections.section(name) or None for name in ("rate", "budget")}
+    shared |= {name: sections.section(name) or None for name in ("rate", "budget", "notify")}
     team = Team([*draft.agents.values()], draft.plan, limits=limits, name=sections.section("name") or "", **shared)
     assert draft.source is not None
     return team.located(draft.source)

@@ -17,6 +17,7 @@ from interlock.core.values import Limits, content_hash, decode
 from interlock.errors import TeamError
 
 from . import effects as declared_effects
+from . import notify as declared_notify
 from .agent import Agent, declared_agent
 from .document import document
 from .gates import gate_of, run_budget_of
@@ -37,7 +38,9 @@ class Team:
     agents: Agents, or functions decorated with a scope. plan: without one the team can be audited, not run. reducers:
     path -> `append`, `add` or `merge`, for fields with several writers at a time. succession: path -> its owners, one
     after another. limits: bounds on what a run may hold. rate, budget: of all agents together, declared as in a team
-    file. effects: name -> the function that performs it, or a mapping with the keys of a team file.
+    file. effects: name -> the function that performs it, or a mapping with the keys of a team file. notify: who is told
+    when a run waits for a person: addresses that apprise knows, functions, or mappings with the keys of a team file. It
+    is no part of what a run is pinned to.
 
     folder: the absolute folder of the team file, which is on the import path for `use`; None for a team of Python.
 
@@ -57,6 +60,7 @@ class Team:
         rate: Mapping[str, str] | None = None,
         budget: Mapping[str, Any] | None = None,
         effects: Mapping[str, Any] | None = None,
+        notify: Sequence[Any] | None = None,
         name: str = "",
     ) -> None:
         if plan is not None and not isinstance(plan, Plan):
@@ -76,6 +80,7 @@ class Team:
             "rate": rate,
             "budget": budget,
             "effects": declared_effects.checkable(effects),
+            "notify": declared_notify.checkable(notify),
         }
         problems = [p for key, value in given.items() if value for p in TEAM.fields[key].shape.problems(value, (key,))]
         if problems:
@@ -84,6 +89,7 @@ class Team:
         self.mcp_servers = dict(mcp_servers or {})
         self.rate, self.budget = rate, budget
         self.effects = declared_effects.whole(effects)
+        self.notify = declared_notify.recipients(notify)
         self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
         problems = [*islice(role_problems(self.roles, self.sharing), PROBLEMS_MAX), *_server_problems(self)]
         if problems:

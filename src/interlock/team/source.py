@@ -218,6 +218,8 @@ class _Reader:
         if self._tag(event) == _MERGE:
             return None
         key = self._scalar(event, place)
+        if key is True and event.value == "on":
+            return "on"  # a key of team files, which today's YAML reads as the text that it is
         if not isinstance(key, str):
             message = f"YAML reads the key {event.value or 'that is missing here'} as {kind_of(key)}"
             raise self._error(message, event, fix="put it in quotes", place=place)

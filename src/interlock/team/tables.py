@@ -20,6 +20,7 @@ from interlock.errors import InputError, TeamError
 
 from .gates import BREAKER, BUDGET, DURATION, RATE, STEP_BUDGET
 from .guarding import Guarding
+from .notify import shape as notify_shape
 from .output import Output
 from .secret_names import names_a_secret
 from .shapes import (
@@ -475,6 +476,11 @@ TEAM = Record(
         "budget": Field(BUDGET, "How much one run may consume, and all runs on one day.", lone=True),
         "effects": Field(
             Named(NAME, EFFECT, most=EFFECTS_MAX), "What agents may have done out there, and what performs it."
+        ),
+        "notify": Field(
+            notify_shape(USE, NAME),
+            "Who is told when a run waits for a person, or an agent is called no more.",
+            lone=True,
         ),
         "limits": Field(LIMITS, "Bounds on what a run may hold; sizes are bytes of JSON.", lone=True),
     },
