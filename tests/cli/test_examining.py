@@ -29,7 +29,7 @@ def test_a_team_that_cannot_work_yet(desk):
 
 def test_scripts_get_one_document(desk):
     told = desk.json("doctor", ".")
-    assert {"interlock", "python", "system", "extras", "agents", "mcp_servers"} == told.keys()
+    assert {"interlock", "python", "system", "extras", "agents", "mcp_servers", "notify"} == told.keys()
     assert {agent["state"] for agent in told["agents"]} == {"ok"}
     assert {"name", "installed", "packages"} == told["extras"][0].keys()
 

@@ -66,24 +66,31 @@ def _show_extras(out: Console, parts: list[Extra]) -> None:
     out.print(table)
 
 
-def _show_team(out: Console, found: Examination) -> None:
+def show_diagnoses(out: Console, found: Sequence[Diagnosis]) -> None:
+    """What was found, a row for each."""
     table = _table()
-    for one in (*found.agents, *found.mcp_servers):
+    for one in found:
         mark, style = _STATES[one.state]
         text = Text(plain(one.text)).append(f"\nfix: {plain(one.fix)}" if one.fix else "", "green")
         table.add_row(Text(mark, style), Text(one.subject), Text(one.kind, "dim"), text)
     out.print(table)
+
+
+def _show_team(out: Console, found: Examination) -> None:
+    show_diagnoses(out, (*found.agents, *found.mcp_servers))
+    if found.notify:
+        out.print(Text("\nnotify", "bold"))
+        show_diagnoses(out, found.notify)
     mark, style = MARKS["succeeded" if found.is_fine else "failed"]
     out.print(Text(f"{mark} {_summed_up(found)}", style))
 
 
 def _summed_up(found: Examination) -> str:
-    agents, servers = _wrong(found.agents), _wrong(found.mcp_servers)
-    if not agents and not servers:
-        return "every agent can work"
+    agents, servers, untold = _wrong(found.agents), _wrong(found.mcp_servers), _wrong(found.notify)
     told = [plural(agents, "agent")] if agents else []
     told += [plural(servers, "MCP server")] if servers else []
-    return f"{' and '.join(told)} can't work yet"
+    working = f"{' and '.join(told)} can't work yet" if told else "every agent can work"
+    return working + (f"; {plural(untold, 'recipient')} of notices can't be told" if untold else "")
 
 
 def _wrong(found: Sequence[Diagnosis]) -> int:

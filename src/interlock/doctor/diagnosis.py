@@ -16,7 +16,7 @@ State = Literal["ok", "missing", "failed"]
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """What was found about one agent, or one server behind the team.
+    """What was found about one agent, one server behind the team, or one who is told what waits for people.
 
     state: `ok`; `missing` where something must be installed or set; `failed` where it is there and doesn't work. text:
     what is behind it, or what is wrong. fix: how to mend it.
@@ -35,15 +35,16 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 class Examination(msgspec.Struct, frozen=True):
-    """What was found about the agents of a team and its MCP servers, each in the order of the team."""
+    """What was found about the agents of a team, its MCP servers and who is notified, each in the order of the team."""
 
     agents: tuple[Diagnosis, ...] = ()
     mcp_servers: tuple[Diagnosis, ...] = ()
+    notify: tuple[Diagnosis, ...] = ()
 
     @property
     def is_fine(self) -> bool:
         """Whether all of it can work."""
-        return all(one.is_fine for one in (*self.agents, *self.mcp_servers))
+        return all(one.is_fine for one in (*self.agents, *self.mcp_servers, *self.notify))
 
 
 async def diagnosed(subject: str, kind: str, look: Coroutine[Any, Any, str], seconds_max: float) -> Diagnosis:

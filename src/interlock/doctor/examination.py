@@ -16,6 +16,7 @@ from interlock.wiring import adapter_of
 
 from . import factories, models
 from .diagnosis import Diagnosis, Examination, diagnosed, wrong
+from .notices import could_be_told
 from .servers import Look, check_tools
 
 # What runs already answers soon. A worker has to import a framework first, and an MCP server may install itself.
@@ -40,7 +41,10 @@ class Probed(Protocol):
 
 
 def examine(team: Team, watch: Watch | None = None) -> Examination:
-    """Look at every agent and MCP server of a team: whether it can be made, and whether what is behind it answers."""
+    """Look at every agent and MCP server of a team: whether it can be made, and whether what is behind it answers.
+
+    Of those who are notified: whether there is all that it takes.
+    """
     return tasks.run_main(_examined(team, watch or _unwatched))
 
 
@@ -83,10 +87,10 @@ class _Round:
         agents = [self._begun(name, "agent", self._of_agent(self._team.agents[name])) for name in self._made]
         self._servers |= {name: self._begun(name, "server", self._of_server(name)) for name in self._looks}
         self._tell()
+        notify = await could_be_told(self._team)
         await asyncio.gather(*agents, *self._servers.values())
-        return Examination(
-            tuple(task.result() for task in agents), tuple(task.result() for task in self._servers.values())
-        )
+        servers = self._servers.values()
+        return Examination(tuple(task.result() for task in agents), tuple(task.result() for task in servers), notify)
 
     def _begun(self, name: str, what: str, look: Coroutine[Any, Any, Diagnosis]) -> "asyncio.Task[Diagnosis]":
         self._waiting.append((name, what))

@@ -1,0 +1,52 @@
+"""Who is told what waits for people: whether a message could be sent, and what comes of one that is."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from interlock.agents.notify import Service, Told, recipient
+from interlock.engine.messages import trial
+from interlock.engine.notifier import DELIVERY_SECONDS_MAX
+from interlock.errors import TeamError
+from interlock.team import Team
+from interlock.team.notify import Declared
+
+from .diagnosis import Diagnosis, diagnosed, wrong
+
+LOOK_SECONDS_MAX = 20.0
+
+Look = Callable[[Service | Told], Coroutine[Any, Any, str]]
+
+
+async def could_be_told(team: Team) -> tuple[Diagnosis, ...]:
+    """Whether there is all that it takes to tell each recipient; nothing is sent."""
+    return await _each(team, lambda to: to.probe(), LOOK_SECONDS_MAX)
+
+
+async def tried(team: Team) -> tuple[Diagnosis, ...]:
+    """Send a test to each recipient, once; what comes of it."""
+    message = trial(team.name or (team.folder.name if team.folder else "a team"))
+
+    async def send(to: Service | Told) -> str:
+        to.check()
+        await to.deliver(message)
+        return "delivered"
+
+    return await _each(team, send, DELIVERY_SECONDS_MAX)
+
+
+async def _each(team: Team, look: Look, seconds_max: float) -> tuple[Diagnosis, ...]:
+    return tuple(await asyncio.gather(*(_of(team, declared, look, seconds_max) for declared in team.notify)))
+
+
+async def _of(team: Team, declared: Declared, look: Look, seconds_max: float) -> Diagnosis:
+    kind = "url" if declared.url else "use"
+    try:
+        made = recipient(team, declared)
+    except (TeamError, SystemExit) as error:  # importing its function may do anything
+        return wrong(declared.name, kind, error)
+    found = await diagnosed(declared.name, kind, look(made), seconds_max)
+    told = f"{found.text}; told of {', '.join(declared.on)}"
+    return msgspec.structs.replace(found, text=told) if found.is_fine else found
