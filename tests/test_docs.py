@@ -31,6 +31,7 @@ PAGES = [
     "docs/effects.md",
     "docs/secrets.md",
     "docs/tools.md",
+    "docs/notifications.md",
     "docs/people.md",
     "docs/requests.md",
     "docs/python.md",
