@@ -461,3 +461,63 @@ def test_run_is_refused_where_a_loop_runs_already():
 
     with pytest.raises(UsageError, match="one is running here; await Orchestrator"):
         asyncio.run(main())
+
+
+# --- who is told ---
+
+
+def told_by(tell, journal, name="", at=il.run, **given):
+    async def ask(job):
+        return il.Reply(ask=il.Question("may I?"))
+
+    ann = il.Agent("ann", use=ask, scope=il.Scope(["act"]))
+    team = il.Team([ann], il.Plan([il.Step("s", "ann", "act")]), notify=[tell], name=name)
+    return at(team, {}, journal=journal, **given)
+
+
+def test_the_command_that_answers_finds_the_journal_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = []
+    told_by(told.append, "my runs.db")
+    assert told[0].text.endswith(f"/s --journal '{tmp_path.resolve()}/my runs.db'")
+    told_by(told.append, ":memory:")
+    assert told[1].text.endswith("/s")
+    assert [message.team for message in told] == ["a team", "a team"]
+
+
+def test_teams_without_a_name_do_not_tell_each_others_notices(tmp_path):
+    def refuse(message):
+        raise ValueError("no")
+
+    def look(name):
+        """Another team, with a recipient of the same name, on the same journal; what it was told."""
+        told, scope = [], il.Scope(["act"])
+        plan, phone = il.Plan([il.Step("s", "bob", "act")]), {"use": told.append, "name": "phone"}
+        bob = il.Team([il.Agent("bob", use=idle, scope=scope)], plan, notify=[phone], name=name)
+        il.run(bob, {}, journal=tmp_path / "runs.db")
+        return told
+
+    for name in ("", "desk"):
+        told_by({"use": refuse, "name": "phone"}, tmp_path / "runs.db", name)
+    journal = SqliteJournal(tmp_path / "runs.db")
+    journal._store.db.execute("UPDATE notice SET due_us = 0")
+    asyncio.run(journal.close())
+    assert look("") == []
+    assert [message.title for message in look("desk")] == ["desk: s waits for a person"]
+
+
+async def idle(job):
+    return {}
+
+
+def test_nobody_is_told_of_what_is_broken_on_purpose():
+    def faulty(team, request, journal):
+        async def main():
+            async with FaultyOrchestrator(team, journal, faults=Faults(()), seed=1) as orchestrator:
+                return await orchestrator.run(request)
+
+        return asyncio.run(main())
+
+    told, journal = [], MemoryJournal()
+    assert told_by(told.append, journal, at=faulty).status == "parked"
+    assert (told, journal.store.notices) == ([], {})

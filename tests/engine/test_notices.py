@@ -487,14 +487,15 @@ def test_whatever_a_recipient_raises_harms_nobody(error, caplog):
     assert "phone can't be told" in caplog.text
 
 
-def test_a_journal_that_fails_delays_what_is_told():
+@pytest.mark.parametrize("error", [JournalUnavailable("busy"), ValueError("a damaged row")])
+def test_a_journal_that_fails_delays_what_is_told(error):
     class Shaky(MemoryJournal):
         fails = 2
 
         async def take_notices(self, *given):
             if self.fails:
                 self.fails -= 1
-                raise JournalUnavailable("busy")
+                raise error
             return await super().take_notices(*given)
 
     async def main():

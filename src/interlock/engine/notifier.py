@@ -110,8 +110,9 @@ class _Post:
             self._has_news = False
             try:
                 pause, is_done = await self._round()
-            except JournalError as error:
-                self._complain(f"the journal can't be used: {error}")
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end this for good
+                why = str(error) if isinstance(error, JournalError) else describe(error)
+                self._complain(f"the journal or its secrets can't be used: {why}")
                 pause, is_done = POLL_SECONDS, False
             if self._ending and (self._complaint or (is_done and not self._has_news)):
                 return
