@@ -33,6 +33,7 @@ def test_nothing_public_is_forgotten():
         "ids",
         "journal",
         "ports",
+        "prices",
         "team",
         "testing",
         "wiring",

@@ -96,6 +96,12 @@ class RaceError(TeamError):
     code = "race"
 
 
+class UnknownPrice(TeamError):
+    """A budget in US dollars bounds a model, and nobody knows what that costs."""
+
+    code = "unknown_price"
+
+
 class FaultsError(TeamError):
     """The faults that were declared can't be injected. Place, file, line and problems are those of a TeamError."""
 

@@ -24,6 +24,7 @@ from interlock.errors import JournalError, TeamError
 from interlock.journal.memory import MemoryJournal
 from interlock.ports import Adapter, Journal, Partial
 from interlock.team import Agent, Team
+from interlock.team.costs import refuse_unpriced
 from interlock.team.registry import code_of, find, importable, resolve_guardrails
 from interlock.team.tables import AGENT
 
@@ -59,6 +60,7 @@ class Orchestrator(Engine):
         callables, effects = adapters(team, workshop), performers(team, workshop)
         notifier = notifier_of(team, journal) if team.notify else None
         resolve_guardrails(team)  # proves its rules: what can't be run must not leave a journal behind
+        refuse_unpriced(team)
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         observers = [on_event] if on_event is not None else []
         super().__init__(

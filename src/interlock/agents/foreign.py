@@ -14,10 +14,10 @@ from interlock.core.assess import MODEL_CHARS_MAX, TOKENS_MAX
 from interlock.core.job import Job, Reply, Usage
 from interlock.errors import AgentError, ReplyRefused, TeamError
 from interlock.ports import Began, unheard
+from interlock.prices import dollars
 
 from .answer import Form, reply_of
 from .failure import classified
-from .prices import dollars
 from .prompt import Prompt, prompt_of
 from .secret import excerpt
 

@@ -7,6 +7,7 @@ import msgspec
 
 from interlock.errors import TeamError
 
+from .costs import unpriced
 from .findings import CHECKS, AuditFinding, Severity, Subject
 from .model import Team
 
@@ -41,7 +42,7 @@ def _of_team(team: Team) -> tuple[Subject, tuple[TeamError, ...]]:
         subject.rules = team.rules if team.plan is not None else None
     except TeamError as error:
         return subject, error.problems
-    return subject, ()
+    return subject, () if subject.rules is None else (*unpriced(team.agents, subject.rules),)
 
 
 def _of_file(path: Path) -> tuple[Subject, tuple[TeamError, ...]]:

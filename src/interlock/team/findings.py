@@ -16,6 +16,7 @@ from interlock.core.races import Writers, unordered_reads
 from interlock.core.rules import Rules, deciding, stand_ins
 
 from .agent import Agent
+from .costs import uncertain
 from .shapes import Place
 
 TIMEOUT_LONG_MS = 600_000
@@ -132,6 +133,18 @@ def people(subject: Subject) -> Iterator[AuditFinding]:
         given_up = "no declaration leads to a person: what is given up becomes a dead letter"
         message = f"{given_up}; an agent can ask one with Reply(ask=Question(...))"
         yield AuditFinding("no_person", "info", (), (), message)
+
+
+def costs(subject: Subject) -> Iterator[AuditFinding]:
+    """Which agents may not tell what they cost, although a budget bounds that?"""
+    found = uncertain(subject.agents, subject.rules) if subject.rules else {}
+    if found:
+        names = tuple(found)
+        told = f"bounds {_listed(names)} in dollars only as far as it is told what a call costs"
+        message = f"{next(iter(found.values()))} {told}"
+        fix = "give it the most that a call may cost, which is charged where that isn't told: call: {usd: 0.02}"
+        line = subject.line(("agents", names[0]))
+        yield AuditFinding("unknown_cost", "warning", names, (), message, fix, line)
 
 
 def runnable(subject: Subject) -> Iterator[AuditFinding]:
@@ -252,6 +265,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     timeouts,
     failures,
     people,
+    costs,
     runnable,
     unused,
     fields,

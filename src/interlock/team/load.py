@@ -20,6 +20,7 @@ from interlock.core.values import Limits
 from interlock.errors import InterlockError, TeamError
 
 from .agent import Agent
+from .costs import unpriced
 from .guarding import guard
 from .instructions import inlined
 from .model import Team
@@ -153,7 +154,9 @@ def _build(draft: Draft, sections: _Sections) -> list[TeamError]:
     if None not in built:
         draft.team = _built(lambda: _team(draft, sections, limits), found)
     if draft.plan is not None:
-        _built(lambda: draft.team.rules if draft.team else _rules(draft, sections), found)
+        rules = _built(lambda: draft.team.rules if draft.team else _rules(draft, sections), found)
+        if draft.team and rules:
+            found += unpriced(draft.agents, rules)
     return found
 
 

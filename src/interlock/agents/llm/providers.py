@@ -8,8 +8,8 @@ import msgspec
 from interlock.agents import extras
 from interlock.agents.bodies import ask_unpacked, bound, is_packed
 from interlock.agents.failure import of_status
-from interlock.agents.prices import dollars
 from interlock.errors import AgentRefused
+from interlock.prices import dollars
 
 # An OpenAI client wants a key, even for a server that asks for none; without one it takes that of the environment.
 NO_KEY = "none"

@@ -1,7 +1,11 @@
-"""What tokens cost. A price that isn't known is None, never zero."""
+"""What tokens cost. A price that isn't known is None, never zero.
+
+The price list is that of genai-prices, as it came with the installed version: nothing is fetched.
+"""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -16,14 +20,24 @@ def dollars(
     """The price of a request in US dollars; None where the model's price isn't known.
 
     cached: how many of the input tokens came out of the provider's cache. prices: dollars per million tokens of
-    `input`, `output` and `cached` (that of input where left out), in place of the price list that comes with the extra
-    `llm` (genai-prices).
+    `input`, `output` and `cached` (that of input where left out), in place of the price list, which comes with the
+    extra `prices`, and with `llm`.
     """
     if prices is not None:
         fresh = input_tokens - cached
         of_cached = prices.get("cached", prices["input"])
         return (fresh * prices["input"] + cached * of_cached + output_tokens * prices["output"]) / PER_TOKENS
     return _listed(model, input_tokens, output_tokens, cached)
+
+
+def has_list() -> bool:
+    """Whether the price list is installed. It is not imported: that takes a fifth of a second."""
+    return find_spec("genai_prices") is not None
+
+
+def is_listed(model: str) -> bool:
+    """Whether the price list knows a model."""
+    return dollars(model, 1, 1) is not None
 
 
 class _Rates(msgspec.Struct, frozen=True):
@@ -65,8 +79,8 @@ _known = _Known()
 
 def _listed(model: str, input_tokens: int, output_tokens: int, cached: int) -> float | None:
     try:
-        from genai_prices import Usage, calc_price
-        from genai_prices.data_snapshot import get_snapshot
+        from genai_prices import Usage, calc_price  # noqa: PLC0415 - only who needs a price waits for the list
+        from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
     except ImportError:  # without a list, no price is known
         return None
 

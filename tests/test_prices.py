@@ -6,8 +6,8 @@ from genai_prices import calc_price
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot, set_custom_snapshot
 
 from interlock.agents.foreign import Meter
-from interlock.agents.prices import dollars
 from interlock.core.job import Usage
+from interlock.prices import dollars
 
 
 def test_a_price_of_ones_own():
