@@ -90,7 +90,7 @@ def test_what_a_call_consumed_is_spent_and_nothing_is_reserved_any_more(policy, 
 def test_what_is_released_is_free_again():
     ledger, policy = Ledger(), BudgetPolicy(calls=1, tokens=5, usd=5, call_tokens=5, call_usd=5)
     reserve(ledger, policy)
-    assert shortfall(ledger, policy, 0) == "its budget is 1 calls, of which 0 calls are left"
+    assert shortfall(ledger, policy, 0) == "its budget is 1 call, of which 0 calls are left"
     release(ledger, policy)
     assert not shortfall(ledger, policy, 0)
     assert ledger == Ledger()

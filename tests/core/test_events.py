@@ -105,6 +105,21 @@ GOLDEN = [
         b'{"t":"step_escalated","at_us":8,"step":"a","attempt":3,"reason":"it broke","due_us":9}',
     ),
     (
+        e.StepEscalated(8, "a", 0, "it is spent", budget="run_budget"),
+        (b'{"t":"step_escalated","at_us":8,"step":"a","attempt":0,"reason":"it is spent","budget":"run_budget"}'),
+    ),
+    (
+        e.BudgetRaised(9, "a", 0, "person:eve", "agent_budget", "agent ann", 1, 20, 300_000, ("b",), "month's end"),
+        (
+            b'{"t":"budget_raised","at_us":9,"step":"a","attempt":0,"by":"person:eve","budget":"agent_budget",'
+            b'"whose":"agent ann","calls":1,"tokens":20,"usd":300000,"others":["b"],"reason":"month\'s end"}'
+        ),
+    ),
+    (
+        e.BudgetRaised(9, "a", 2, "person:eve", "run_budget", calls=1),
+        (b'{"t":"budget_raised","at_us":9,"step":"a","attempt":2,"by":"person:eve","budget":"run_budget","calls":1}'),
+    ),
+    (
         e.QuestionExpired(9, "a", 3, "default", {"x": Raw(b"1")}, "why"),
         (b'{"t":"question_expired","at_us":9,"step":"a","attempt":3,"then":"default","writes":{"x":1},"reason":"why"}'),
     ),

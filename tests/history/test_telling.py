@@ -53,6 +53,22 @@ TOLD = [
     (e.ReplyArrivedLate(0, "s", 1), "attempt 1 replied too late: charged, not used"),
     (e.QuestionAsked(0, "s", 1, Question("may I?")), "asks: may I?"),
     (e.StepEscalated(0, "s", 3, "no luck"), "needs a person: no luck"),
+    (
+        e.BudgetRaised(0, "s", 1, "person:eve", "run_budget", "", 1, 2_000, 150_000, ("t", "u"), "why"),
+        "person:eve approves 1 call, 2,000 tokens, 0.15 USD more of the budget of the run; t, u can go on, too (why)",
+    ),
+    (
+        e.BudgetRaised(0, "s", 1, "person:eve", "step_budget", "step s", usd=1_500),
+        "person:eve approves 0.0015 USD more of the budget of step s",
+    ),
+    (
+        e.BudgetRaised(0, "s", 1, "person:eve", "budget", "agent ann", calls=2),
+        "person:eve approves 2 calls more of the daily budget of agent ann",
+    ),
+    (
+        e.BudgetRaised(0, "s", 1, "person:eve", "team_budget", calls=2),
+        "person:eve approves 2 calls more of the team's daily budget",
+    ),
     (e.QuestionExpired(0, "s", 3, "dead"), "nobody has answered in time; then: dead"),
     (e.QuestionExpired(0, "s", 3, "dead", reason="no way"), "no way"),
     (

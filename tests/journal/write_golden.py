@@ -427,6 +427,36 @@ def held() -> Told:
     return told
 
 
+def raised() -> Told:
+    """Budgets of a run, a day and an agent that a person has raised, one for two steps; and a question that is open."""
+    bounds = {"usd": 1, "tokens": 10, "calls": 1, "call": {"usd": 0.5, "tokens": 5}}
+    team = il.Team(
+        [
+            agent("ann", writes=["a.*"], budget={"day": {"calls": 3, "when_spent": "ask"}}),
+            agent("ben", writes=["b"], budget={"usd": 0.25, "when_spent": "ask"}, escalate={"deadline": "1h"}),
+        ],
+        il.Plan([
+            *(step(name, writes=[f"a.{name}"]) for name in ("one", "two", "three")),
+            step("four", "ben", needs=["three"], writes=["b"]),
+        ]),
+        budget={**bounds, "when_spent": "ask"},
+    )  # fmt: skip
+    told = Told(team, {})
+    told.does("one", lambda _: il.Reply(writes={"a.one": 1}, usage=il.Usage(5, 5, 1.0)))
+    for name in ("two", "three"):
+        told.hold(name, "run_budget", "the run: its budget is 1 call, of which 0 calls are left")
+    more = {"usd": 2, "tokens": 30, "calls": 3}
+    told.decides("two", "approve", more=more, reason="the month ends")
+    told.does("two", lambda _: {"a.two": 2})
+    told.hold("three", "budget", "its budget is 3 calls a day, of which 0 calls are left")
+    told.decides("three", "approve", more={"calls": 1})
+    told.does("three", lambda _: {"a.three": 3})
+    told.hold("four", "agent_budget", "agent ben: its budget is 0.25 USD, of which 0.00 USD are left")
+    told.decides("four", "approve", more={"usd": 0.5}, by="bob")
+    told.hold("four", "agent_budget", "agent ben: its budget is 0.75 USD, of which 0.00 USD are left")
+    return told
+
+
 def outlived() -> Told:
     """Dead steps that fail no run: one that counts as skipped, one as done, and one whose list is none."""
     team = il.Team(
@@ -567,6 +597,7 @@ RUNS = (
     limited,
     under_way,
     held,
+    raised,
     outlived,
     reopened,
     forked,

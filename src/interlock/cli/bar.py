@@ -113,6 +113,8 @@ class StepsLine(_Moving):
                 self._states[event.step] = "done"
             elif isinstance(event, e.QuestionAnswered):
                 self._states[event.step] = "done" if AFTER_DECISION[event.decision] == "committed" else "waiting"
+            elif isinstance(event, e.BudgetRaised):
+                self._states |= dict.fromkeys((event.step, *event.others), "waiting")
             elif isinstance(event, e.AttemptRefused | e.AttemptFailed | e.QuestionAsked):
                 self._states[event.step] = "waiting"
         self._status.update(Text(_step_line(self._states, self._held), overflow="ellipsis", no_wrap=True))

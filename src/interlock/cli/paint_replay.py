@@ -172,6 +172,7 @@ _MARKED_AS = {
     e.StepEscalated: "escalated",
     e.QuestionAnswered: "ready",
     e.QuestionExpired: "ready",
+    e.BudgetRaised: "ready",
     e.AnswerRefused: "failed",
     e.EffectRequested: "ready",
     e.EffectStarted: "running",

@@ -19,7 +19,7 @@ RESERVED_WAIT_US = 1_000_000
 NOTHING_USED = Usage()
 
 
-WhenSpent = Literal["wait", "fail"]
+WhenSpent = Literal["wait", "fail", "ask"]
 
 
 class Amounts(msgspec.Struct, omit_defaults=True):
@@ -40,8 +40,8 @@ class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """How much may be consumed. None: as much as it takes. usd is in millionths of a dollar.
 
     daily: anew on each day in UTC. call_tokens, call_usd: what one call may consume at most, which is reserved for it;
-    without them a call is let through as long as anything is left, and may exceed it. when_spent: what becomes of a
-    step whose agent has no fallback; waiting is for the next day.
+    without them a call is let through as long as anything is left, and may exceed it. when_spent: a person is asked for
+    more, or else what becomes of a step whose agent has no fallback; waiting is for the next day.
     """
 
     calls: int | None = None
@@ -58,6 +58,11 @@ class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.when_spent == "wait"
 
     @property
+    def asks(self) -> bool:
+        """Whether a person is asked for more, before anybody stands in."""
+        return self.when_spent == "ask"
+
+    @property
     def call(self) -> Amounts:
         """What one call may consume."""
         return Amounts(1, self.call_tokens, self.call_usd)
@@ -69,24 +74,29 @@ def budget_of(declared: Mapping[str, Any], *, daily: bool = False) -> BudgetPoli
     return BudgetPolicy(
         declared.get("calls"),
         declared.get("tokens"),
-        _micros(declared["usd"]) if "usd" in declared else None,
+        micros(declared["usd"]) if "usd" in declared else None,
         daily,
         call.get("tokens", 0),
-        _micros(call.get("usd", 0)),
+        micros(call.get("usd", 0)),
         declared.get("when_spent", "fail"),
     )
 
 
-def _micros(usd: float) -> int:
+def micros(usd: float) -> int:
+    """Dollars as millionths of one."""
     return round(usd * USD_MICROS)
 
 
 class Ledger(msgspec.Struct, omit_defaults=True):
-    """What was spent (of a daily budget: on this day since 1970), and what is reserved for calls that go on."""
+    """What was spent (of a daily budget: on this day since 1970), and what is reserved for calls that go on.
+
+    raised: by how much people have raised the budget; of a daily one, for this day.
+    """
 
     day: int = 0
     spent: Amounts = msgspec.field(default_factory=Amounts)
     reserved: Amounts = msgspec.field(default_factory=Amounts)
+    raised: Amounts | None = None
 
 
 def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
@@ -94,24 +104,33 @@ def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
     _turn_the_day(ledger, policy, now_us)
     call = policy.call
     for name in ("calls", "tokens", "usd"):
-        most = getattr(policy, name)
+        most = limit(ledger, policy, name)
         if most is None:
             continue
         spent, reserved = getattr(ledger.spent, name), getattr(ledger.reserved, name)
         need = getattr(call, name)
         if spent + reserved + need > most or (spent >= most and not need):
-            left = _shown(name, max(0, most - spent - reserved))
+            left = shown(name, max(0, most - spent - reserved))
             per_day = " a day" if policy.daily else ""
-            return f"its budget is {_shown(name, most)}{per_day}, of which {left} are left"
+            return f"its budget is {shown(name, most)}{per_day}, of which {left} are left"
     return ""
+
+
+def limit(ledger: Ledger, policy: BudgetPolicy, name: str) -> int | None:
+    """How much of this may be consumed, with what people have approved; None for as much as it takes."""
+    most: int | None = getattr(policy, name)
+    if most is None or ledger.raised is None:
+        return most
+    return most + int(getattr(ledger.raised, name))
 
 
 def is_only_reserved(ledger: Ledger, policy: BudgetPolicy) -> bool:
     """Whether what is lacking is set aside for calls that go on, and may be left by them. Of calls, nothing is left."""
     call = policy.call
-    if policy.calls is not None and ledger.spent.calls + ledger.reserved.calls + call.calls > policy.calls:
+    calls, tokens, usd = (limit(ledger, policy, name) for name in ("calls", "tokens", "usd"))
+    if calls is not None and ledger.spent.calls + ledger.reserved.calls + call.calls > calls:
         return False
-    bounds = ((policy.tokens, ledger.spent.tokens, call.tokens), (policy.usd, ledger.spent.usd, call.usd))
+    bounds = ((tokens, ledger.spent.tokens, call.tokens), (usd, ledger.spent.usd, call.usd))
     return all(most is None or (spent + need <= most and (need or spent < most)) for most, spent, need in bounds)
 
 
@@ -143,7 +162,7 @@ def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage, at_us: int) 
 def _consumed(usage: Usage, policy: BudgetPolicy) -> Amounts:
     tokens = usage.input_tokens + usage.output_tokens
     is_unknown = usage.usd is None and bool(tokens or usage.requests)
-    return Amounts(calls=1, tokens=tokens, usd=policy.call_usd if is_unknown else _micros(usage.usd or 0))
+    return Amounts(calls=1, tokens=tokens, usd=policy.call_usd if is_unknown else micros(usage.usd or 0))
 
 
 def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:
@@ -153,7 +172,7 @@ def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:
     """
     day = now_us // DAY_US
     if policy.daily and day > ledger.day:
-        ledger.day, ledger.spent = day, Amounts()
+        ledger.day, ledger.spent, ledger.raised = day, Amounts(), None
     elif day < ledger.day - 1:
         ledger.day = day
 
@@ -163,5 +182,23 @@ def next_day_us(now_us: int) -> int:
     return (now_us // DAY_US + 1) * DAY_US
 
 
-def _shown(name: str, amount: int) -> str:
-    return f"{amount / USD_MICROS:,.2f} USD" if name == "usd" else f"{amount:,} {name}"
+def raise_by(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> None:
+    """A person has approved more; of a daily budget, for the day on which that was."""
+    _turn_the_day(ledger, policy, at_us)
+    if policy.daily and at_us // DAY_US < ledger.day:
+        return  # that day is over
+    ledger.raised = ledger.raised or Amounts()
+    ledger.raised.add(more)
+
+
+def shown(name: str, amount: int) -> str:
+    """An amount in words, such as `5 calls` or `0.02 USD`."""
+    if name == "usd":
+        return f"{_usd(amount)} USD"
+    return f"{amount:,} {name if amount != 1 else name[:-1]}"
+
+
+def _usd(micros: int) -> str:
+    """Dollars and cents, and what is smaller only where there is such a thing."""
+    cents = f"{micros / USD_MICROS:,.2f}"
+    return cents if not micros % (USD_MICROS // 100) else f"{micros / USD_MICROS:,.6f}".rstrip("0")

@@ -70,12 +70,13 @@ class SkipStep(Command, frozen=True, tag=True):
 
 
 class AskPerson(Command, frozen=True, tag=True):
-    """Record that a person is asked what to do about a step whose attempts are used up."""
+    """Record that a person is asked what to do about a step whose attempts, or whose budget, are used up."""
 
     step: str
     attempt: int
     reason: str
     deadline_ms: int
+    budget: str = ""
 
 
 class BuryStep(Command, frozen=True, tag=True):

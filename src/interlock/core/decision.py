@@ -27,7 +27,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     verb: answer (`text`, to an agent's question), retry (with `text` as advice), approve (the refused reply as it is),
     edit (`writes` and `deletes` over those of the refused reply; to delete what it writes is to leave that out), write
     (them alone, in the agent's place), or reject.
-    attempt: which one is decided about; 0 for whichever waits.
+    attempt: which one is decided about; 0 for whichever waits. more: of the budget that a step has asked for, as it is
+    given: `{"usd": 0.1}`.
     """
 
     step: str
@@ -36,13 +37,15 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     writes: dict[str, Any] = {}
     deletes: tuple[str, ...] = ()
     attempt: int = 0
+    more: dict[str, Any] = {}
 
 
 class Asked(msgspec.Struct, frozen=True):
     """What a step waits with. reply: the writes of the reply that a person may approve or edit, None if there is none.
 
     by_agent: the agent has asked; else its attempts are used up, and `question` says why. effect: the key of the effect
-    that it is about, whose outcome nobody knows; then its agent hasn't asked, nor are its attempts used up.
+    that it is about, whose outcome nobody knows; then its agent hasn't asked, nor are its attempts used up. budget: the
+    gate of the budget that it needs more of; whose, and since when (asked_us).
     """
 
     attempt: int
@@ -52,12 +55,17 @@ class Asked(msgspec.Struct, frozen=True):
     reads: tuple[str, ...] = ()
     due_us: int = 0
     effect: str = ""
+    budget: str = ""
+    whose: str = ""
+    asked_us: int = 0
 
     @property
     def verbs(self) -> tuple[Verb, ...]:
         """What a person may do about it."""
         if self.effect:
             return ("answer", "reject")
+        if self.budget:
+            return ("approve", "write", "retry", "reject")
         first: tuple[Verb, ...] = ("answer",) if self.by_agent else ()
         about_reply: tuple[Verb, ...] = ("approve", "edit") if self.reply is not None else ()
         return (*first, *about_reply, "write", "retry", "reject")
@@ -72,21 +80,28 @@ def person(name: str) -> str:
 
 
 def decided(
-    step: str, verb: Verb, *, text: str = "", writes: Mapping[str, Any] | None = None, attempt: int = 0
+    step: str,
+    verb: Verb,
+    *,
+    text: str = "",
+    writes: Mapping[str, Any] | None = None,
+    attempt: int = 0,
+    more: Mapping[str, float] | None = None,
 ) -> Decision:
     """A decision from what a person gives; writes may hold DELETE. Raises InputError."""
-    writes = writes or {}
+    writes, more = writes or {}, dict(more or {})
     try:
         for path, value in writes.items():
             if value is not DELETE:
                 encode(value, DEFAULT_LIMITS, BODY_BYTES_MAX)
             encode(path)
         encode(text, DEFAULT_LIMITS, BODY_BYTES_MAX)
+        encode(more, DEFAULT_LIMITS, BODY_BYTES_MAX)
     except ValueRefused as error:
         raise InputError(f"the decision about {step} can't be stored: {error.message}") from error
     deletes = tuple(path for path, value in writes.items() if value is DELETE)
     kept = {path: value for path, value in writes.items() if value is not DELETE}
-    return Decision(step, verb, text, kept, deletes, attempt)
+    return Decision(step, verb, text, kept, deletes, attempt, more)
 
 
 def encoded(given: Decision) -> bytes:

@@ -193,12 +193,16 @@ class QuestionAsked(Event, frozen=True, tag="question_asked"):
 
 
 class StepEscalated(Event, frozen=True, tag="step_escalated"):
-    """The attempts of a step are used up, and a person is asked; due_us: until when, 0 for ever."""
+    """The attempts of a step are used up, and a person is asked; due_us: until when, 0 for ever.
+
+    budget: the gate of the budget that a person is asked to raise, as in CallHeld, where it is that that is used up.
+    """
 
     step: str
     attempt: int
     reason: str
     due_us: int = 0
+    budget: str = ""
 
 
 class QuestionExpired(Event, frozen=True, tag="question_expired"):
@@ -275,6 +279,26 @@ class QuestionAnswered(Event, frozen=True, tag="question_answered"):
     writes: dict[str, Raw] = {}
     deletes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class BudgetRaised(Event, frozen=True, tag="budget_raised"):
+    """A person has approved more of a budget that a step had asked for; `attempt` is the one after which it did.
+
+    budget: its gate, as in CallHeld. whose: `agent ID`, `step ID`, or "" for that of all. calls, tokens, usd: how much
+    more, in this run, or on this day of a daily one; usd in millionths of a dollar. others: the steps of this run that
+    had asked for more of the same, and go on, too. by: who, as `person:ID`.
+    """
+
+    step: str
+    attempt: int
+    by: str
+    budget: str
+    whose: str = ""
+    calls: int = 0
+    tokens: int = 0
+    usd: int = 0
+    others: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -396,6 +420,7 @@ AnyEvent = (
     | StepEscalated
     | QuestionAnswered
     | QuestionExpired
+    | BudgetRaised
     | AnswerRefused
     | EffectRequested
     | EffectStarted

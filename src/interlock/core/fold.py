@@ -8,7 +8,7 @@ from msgspec import Raw
 from interlock.errors import cut_short
 
 from . import events as e
-from .budget import NOTHING_USED
+from .budget import NOTHING_USED, Amounts
 from .context import Bank
 from .decision import Asked, told
 from .effects import GIVE_UP, PERFORMED, EffectEvent, EffectLedger, Entry
@@ -53,6 +53,8 @@ class Fold(Progress):
         self._duty = list(rules.first_duties)
         self._given_up: set[int] = set()
         self._to_escalate: set[int] = set()
+        # Of those, the ones that need more of a budget, and the gate that this is.
+        self._short: dict[int, str] = {}
         # Of steps that may be escalated, the reply that was refused last.
         self._refused: dict[int, e.AttemptRefused] = {}
         # Of steps whose attempts did not commit, why the last one did not.
@@ -108,6 +110,8 @@ class Fold(Progress):
                 self._question_answered(event)
             case e.QuestionExpired():
                 self._question_expired(event)
+            case e.BudgetRaised():
+                self._budget_raised(event)
             case e.AnswerRefused():
                 pass  # a mark for people: nothing has changed
             case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():
@@ -250,6 +254,12 @@ class Fold(Progress):
         n = self.number[event.step]
         duty = self.duty(n)
         self.reasons[n] = f"{event.agent} was not called: {event.reason}"
+        budget, _ = self.rules.budget_at(event.gate, duty)
+        if budget is not None and budget.asks:
+            self._short[n] = event.gate
+            self._to_escalate.add(n)
+            self._due[n] = None
+            return
         in_time = n not in self._first_us or duty.policy.may_begin(event.until_us, self._first_us[n])
         passes = event.gate.endswith(("rate", "reservation")) and in_time
         if not passes and self._link[n] + 1 < len(self.rules.duties[self.label[n]]):
@@ -324,6 +334,23 @@ class Fold(Progress):
     def _step_escalated(self, event: e.StepEscalated) -> None:
         n = self.number[event.step]
         self._to_escalate.discard(n)
+        if event.budget:
+            del self._short[n]
+            whose = self.rules.budget_at(event.budget, self._duty[n])[1]
+            more = Asked(
+                event.attempt,
+                Question(event.reason),
+                False,
+                None,
+                (),
+                event.due_us,
+                "",
+                event.budget,
+                whose,
+                self.at_us,
+            )
+            self._ask(n, more)
+            return
         refused = self._refused.pop(n, None)
         reply = msgspec.json.decode(refused.reply) if refused else None
         reads = refused.reads if refused else ()
@@ -352,7 +379,8 @@ class Fold(Progress):
             return
         if event.decision == "reject" or (asked.effect and event.text == GIVE_UP):
             self.reasons[n] = f"rejected by {event.by}" + (f": {event.reason}" if event.reason else "")
-            self._given_up.add(n)
+            if not (asked.budget and self._fall_back(n)):
+                self._given_up.add(n)
         elif asked.effect:
             self.ledger.answer(n, asked.effect, event.by, performed=event.text == PERFORMED)
             if n in self._performed:
@@ -374,6 +402,7 @@ class Fold(Progress):
         self._link[n], self._duty[n] = 0, self.rules.duties[self.label[n]][0]
         self._tries[n] = self._failures[n] = self._lost[n] = 0
         self._first_us.pop(n, None)
+        self._reissue.discard(n)
 
     def _question_expired(self, event: e.QuestionExpired) -> None:
         n = self.number[event.step]
@@ -385,13 +414,34 @@ class Fold(Progress):
             self._end_with_effects(n)
             return
         self.reasons[n] = event.reason or f"nobody has answered in time: {asked.question.text}"
-        following = self._link[n] + 1
-        if event.then == "fallback" and following < len(self.rules.duties[self.label[n]]):
-            self._hand_on(n, following)
-            self._tries[n] = self._failures[n] = 0
-        else:
+        if event.then != "fallback" or not self._fall_back(n):
             self._given_up.add(n)
         self._move(n, "ready")
+
+    def _fall_back(self, n: int) -> bool:
+        """The next agent of the chain goes on with a step; whether there is one."""
+        following = self._link[n] + 1
+        if following == len(self.rules.duties[self.label[n]]):
+            return False
+        self._hand_on(n, following)
+        self._tries[n] = self._failures[n] = 0
+        self._reissue.discard(n)  # it makes a call of its own
+        return True
+
+    def _budget_raised(self, event: e.BudgetRaised) -> None:
+        """All steps that had asked for more of the budget try again, as if they had not been held."""
+        first = self.number[event.step]
+        budget, whose = self.rules.budget_at(event.budget, self._duty[first])
+        assert budget is not None, f"{event.step} draws on no {event.budget}"
+        if not budget.daily:
+            more = Amounts(event.calls, event.tokens, event.usd)
+            self.purse.raise_by(whose, budget, more, self.at_us)
+        self._unpark()
+        for n in (first, *(self.number[step] for step in event.others)):
+            del self.questions[n]
+            self._first_us.pop(n, None)  # to ask a person uses up no time
+            self.decided_by[n] = event.by
+            self._move(n, "ready")
 
     # --- effects ---
 
@@ -468,6 +518,7 @@ class Fold(Progress):
         self._first_us.pop(n, None)
         self._duty[n] = self.rules.duties[group][0]
         self._given_up.discard(n)
+        self._reissue.discard(n)
         self._lost.pop(n, None)
         self.ledger.renew(n)
         if n in self._performed:

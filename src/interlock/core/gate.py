@@ -15,10 +15,12 @@ from .breaker import Breaker, BreakerPolicy, Moved, admit, forget_probe, judge
 from .budget import (
     NOTHING_USED,
     RESERVED_WAIT_US,
+    Amounts,
     BudgetPolicy,
     Ledger,
     is_only_reserved,
     next_day_us,
+    raise_by,
     release,
     reserve,
     settle,
@@ -49,7 +51,8 @@ LOST_US = 8 * 86_400_000_000
 Kind = Literal["breaker", "rate", "budget", "reservation", "team_reservation", "team_rate", "team_budget"]
 # neutral: it says nothing about its agent. not_made: it was let through, or booked, and is not wanted any more.
 _OF_TEAM: dict[str, Kind] = {"rate": "team_rate", "budget": "team_budget", "reservation": "team_reservation"}
-Came = Literal["committed", "refused", "error", "timeout", "neutral", "late", "not_made"]
+# raised: it is no call, but a person has approved more of its budget.
+Came = Literal["committed", "refused", "error", "timeout", "neutral", "late", "not_made", "raised"]
 
 
 class GatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,7 +99,10 @@ class Gate(msgspec.Struct, omit_defaults=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a call came to. usage: None where it was lost, so that nobody knows. why: what was bad about it."""
+    """What a call came to. usage: None where it was lost, so that nobody knows. why: what was bad about it.
+
+    more: of the budget, where that was raised.
+    """
 
     key: str
     at_us: int
@@ -104,6 +110,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     score: float | None = None
     usage: Usage | None = None
     why: str = ""
+    more: Amounts | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -245,6 +252,9 @@ def tell(gate: Gate, policy: GatePolicy, outcomes: Sequence[Outcome]) -> list[Mo
     for outcome in outcomes:
         if outcome.came == "not_made":
             withdraw(gate, policy, outcome.key)
+        elif outcome.more is not None:
+            if policy.budget is not None:
+                raise_by(gate.ledger, policy.budget, outcome.more, outcome.at_us)
         elif (grant := gate.grants.pop(outcome.key, None)) is not None:
             moved += _ended(gate, policy, grant, outcome)
         elif outcome.usage is not None and policy.budget is not None:
@@ -396,7 +406,7 @@ def copied(gate: Gate) -> Gate:
         copy(gate.breaker),
         Booked(gate.requests.slots.copy(), gate.requests.last_us),
         Booked(gate.tokens.slots.copy(), gate.tokens.last_us),
-        Ledger(ledger.day, copy(ledger.spent), copy(ledger.reserved)),
+        Ledger(ledger.day, copy(ledger.spent), copy(ledger.reserved), copy(ledger.raised)),
         gate.grants.copy(),
         gate.ended,
         gate.consumed,

@@ -22,6 +22,7 @@ from .effects import Entry
 from .fold import Fold
 from .job import Job, idempotency_key
 from .purse import Cost
+from .raises import question
 
 
 class Machine(Fold):
@@ -76,9 +77,7 @@ class Machine(Fold):
             return c.StartTimer(n, self.step_id(n), due_us, max(0, due_us - self.at_us) // 1_000)
         label = self.label[n]
         if n in self._to_escalate:
-            escalation = self.rules.escalations[label]
-            assert escalation is not None
-            return c.AskPerson(self.step_id(n), self.attempts[n], self.reasons[n], escalation.deadline_ms)
+            return self._appeal(n)
         if n in self._given_up:
             return self._burial(n, self.reasons[n])
         step = self.plan.steps[label]
@@ -95,6 +94,16 @@ class Machine(Fold):
                 return self._stuck(n, stuck)
         duty = self._duty[n]
         return c.CallAgent(n, self.step_id(n), duty.agent, self._next_attempt(n), duty.policy.timeout_ms)
+
+    def _appeal(self, n: int) -> c.AskPerson:
+        """A person is asked what to do, or for more of a budget."""
+        escalation, gate, reason = self.rules.escalations[self.label[n]], self._short.get(n, ""), self.reasons[n]
+        budget, whose = self.rules.budget_at(gate, self._duty[n])
+        if budget is not None:
+            spent = None if budget.daily else self.purse.ledger(whose).spent
+            reason = question(reason, budget, spent, is_shared=gate == "team_budget")
+        deadline_ms = escalation.deadline_ms if escalation is not None else 0
+        return c.AskPerson(self.step_id(n), self.attempts[n], reason, deadline_ms, gate)
 
     def _next_attempt(self, n: int) -> int:
         return self.attempts[n] + (n not in self._reissue)
@@ -259,7 +268,7 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:
             return e.StepSkipped(at_us, command.step, command.reason)
         case c.AskPerson():
             due_us = at_us + 1_000 * command.deadline_ms if command.deadline_ms else 0
-            return e.StepEscalated(at_us, command.step, command.attempt, command.reason, due_us)
+            return e.StepEscalated(at_us, command.step, command.attempt, command.reason, due_us, command.budget)
         case c.BuryStep():
             return e.StepBuried(at_us, command.step, command.reason, command.agent, command.attempts)
         case c.ParkRun():

@@ -8,9 +8,11 @@ import msgspec
 from .budget import (
     NOTHING_USED,
     RESERVED_WAIT_US,
+    Amounts,
     BudgetPolicy,
     Ledger,
     is_only_reserved,
+    raise_by,
     reserve,
     settle,
     settle_late,
@@ -55,6 +57,14 @@ class Purse:
             if lacks:
                 return gate, f"{whose or 'the run'}: {lacks}"
         return ()
+
+    def ledger(self, whose: str) -> Ledger:
+        """Where a budget stands; at its beginning, where no call has drawn on it."""
+        return self.ledgers.get(whose) or Ledger()
+
+    def raise_by(self, whose: str, budget: BudgetPolicy, more: Amounts, at_us: int) -> None:
+        """A person has approved more of a budget."""
+        raise_by(self.ledgers.setdefault(whose, Ledger()), budget, more, at_us)
 
     def draw(self, n: int, attempt: int, budgets: Budgets) -> None:
         """A call begins: what it may consume is set aside."""

@@ -164,6 +164,14 @@ class Rules:
         part = getattr(policy, kind.removeprefix("team_"), None)
         return part is not None and part.waits
 
+    def budget_at(self, gate: str, duty: Duty) -> tuple[BudgetPolicy | None, str]:
+        """The budget that a gate of a call is, None where it is none; and whose: `agent ID`, `step ID` "" for all."""
+        if gate == "budget":
+            return duty.gate.budget, f"agent {duty.agent}"
+        if gate == "team_budget":
+            return self.gate.budget, ""
+        return next(((budget, whose) for kind, whose, budget in duty.budgets if kind == gate), (None, ""))
+
     # --- duties ---
 
     def chain(self, agent: str) -> tuple[str, ...]:

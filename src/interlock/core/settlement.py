@@ -7,18 +7,25 @@ scope, size and schema, and their place in the plan is the step's. The first dec
 from collections.abc import Mapping
 from typing import Any
 
+from interlock.errors import InputError
+
 from . import paths
 from .assess import Submission, submitted
+from .budget import DAY_US, Ledger
 from .decision import REASON_CHARS_MAX, TEXT_CHARS_MAX, Asked, Decision, laid_over
-from .events import AnswerRefused, QuestionAnswered, QuestionExpired
+from .events import AnswerRefused, BudgetRaised, QuestionAnswered, QuestionExpired
 from .job import DELETE
 from .machine import Machine
 from .plan import INDEX
+from .raises import more_of, why_not
 
 EVERYTHING_READ = ("*",)
 
 
-def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: int) -> QuestionAnswered | AnswerRefused:
+Settlement = QuestionAnswered | BudgetRaised | AnswerRefused
+
+
+def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: int) -> Settlement:
     """The verdict on what a person has decided about a step of this run."""
     step, verb = decision.step, decision.verb
     n = machine.number.get(step, 0)
@@ -31,6 +38,8 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
         return refused(decision, by, "decision", problem, at_us)
     if verb in {"answer", "retry", "reject"}:
         return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, reason=reason)
+    if asked.budget and verb == "approve":
+        return _raised(machine, n, decision, by, reason, at_us)
     index = machine.items[n][1] if n in machine.items else 0
     given, limits = _writes(decision, asked), machine.rules.limits
     submission = submitted(given, bank=machine.bank, duty=machine.duty(n), index=index, limits=limits)
@@ -39,6 +48,32 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     reads = asked.reads if verb == "approve" else EVERYTHING_READ
     written = submission.writes, tuple(submission.deletes)
     return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, *written, reads, reason)
+
+
+def _raised(
+    machine: Machine, n: int, decision: Decision, by: str, reason: str, at_us: int
+) -> BudgetRaised | AnswerRefused:
+    """A person approves more of a budget."""
+    asked = machine.questions[n]
+    policy, whose = machine.rules.budget_at(asked.budget, machine.duty(n))
+    assert policy is not None
+    if policy.daily and at_us // DAY_US > asked.asked_us // DAY_US:
+        message = "the day is over whose budget was spent, and a new one has begun: have it tried again"
+        return refused(decision, by, "decision", message, at_us)
+    try:
+        more = more_of(decision.more)
+    except InputError as error:
+        return refused(decision, by, "decision", str(error), at_us)
+    ledger = Ledger() if policy.daily else machine.purse.ledger(whose)
+    if problem := why_not(ledger, policy, more, at_us):
+        return refused(decision, by, "decision", problem, at_us)
+    others = tuple(
+        machine.step_id(other)
+        for other, one in machine.questions.items()
+        if other != n and (one.budget, one.whose) == (asked.budget, whose)
+    )
+    amounts = (more.calls, more.tokens, more.usd)
+    return BudgetRaised(at_us, decision.step, asked.attempt, by, asked.budget, whose, *amounts, others, reason)
 
 
 def overdue(machine: Machine, now_us: int) -> list[int]:
@@ -77,6 +112,7 @@ def _problem(decision: Decision, asked: Asked, reason: str) -> str:
     text, choices = decision.text, asked.question.choices
     if decision.verb not in asked.verbs:
         why = "the question is what became of its effect" if asked.effect else _WHY_NOT[decision.verb]
+        why = "it needs more of a budget" if asked.budget else why
         return f"{decision.step} can't be dealt with by {decision.verb}: {why}"
     if len(text) > TEXT_CHARS_MAX or len(reason) > REASON_CHARS_MAX:
         return f"a text has at most {TEXT_CHARS_MAX:,} characters, and a reason {REASON_CHARS_MAX:,}"
@@ -84,6 +120,8 @@ def _problem(decision: Decision, asked: Asked, reason: str) -> str:
         return "an answer is a text"
     if decision.verb == "answer" and choices and text not in choices:
         return f"{text!r:.100} is none of the choices: {', '.join(choices)}"
+    if decision.more and not (asked.budget and decision.verb == "approve"):
+        return f"{decision.step} has not asked for more of a budget"
     if decision.verb == "edit" and not decision.writes and not decision.deletes:
         return "an edit says what is written otherwise"
     return ""

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from interlock import errors
 from interlock.core import events as e
 from interlock.core.decision import NAME_CHARS_MAX, PERSON, Decision, decoded, encoded, person
+from interlock.core.gate import Outcome
 from interlock.core.machine import Machine
 from interlock.core.rules import Rules
 from interlock.core.settlement import expired, overdue, refused, settled
@@ -14,6 +17,7 @@ from interlock.ids import new_id
 from interlock.ports import REQUEST_CHARS_MAX, Journal, Request, RunRow, Secrets
 
 from . import clock
+from .gates import told_raise
 from .secrecy import without_secrets
 
 DECIDE = "decide"
@@ -28,7 +32,7 @@ NOBODY = "person:unknown"
 REASON_CHARS_MAX = REQUEST_CHARS_MAX
 BY_CHARS_MAX = len(PERSON) + NAME_CHARS_MAX
 
-Verdict = e.QuestionAnswered | e.AnswerRefused
+Verdict = e.QuestionAnswered | e.BudgetRaised | e.AnswerRefused
 
 
 def request_of(run_id: str, decision: Decision, by: str, reason: str, now_us: int) -> Request:
@@ -84,10 +88,23 @@ async def settle(
     verdict: e.AnyEvent = verdict_on(request, machine, max(now_us(), machine.at_us))
     if secrets:
         verdict = without_secrets(verdict, secrets)
-    await journal.append(request.run_id, machine.seq, [verdict], settles=[request.request_id])
+    told = await _told(journal, verdict, request.run_id) if isinstance(verdict, e.BudgetRaised) else ()
+    await journal.append(request.run_id, machine.seq, [verdict], settles=[request.request_id], told=told)
     machine.apply(verdict)
     if isinstance(verdict, e.AnswerRefused):
         raise refusal(request.run_id, verdict)
+
+
+class _Named(msgspec.Struct):
+    """Of the document of a team, what its gates are known by."""
+
+    name: str = ""
+
+
+async def _told(journal: Journal, raised: e.BudgetRaised, run_id: str) -> list[tuple[str, Outcome]]:
+    """What the gate is told whose daily budget a person has raised."""
+    row = await journal.run(run_id)
+    return told_raise(msgspec.json.decode(await journal.blob(row.team), type=_Named).name or row.source, raised)
 
 
 async def expire(
@@ -133,6 +150,8 @@ async def decide(
 def _is_of(verdict: Verdict, request: Request) -> bool:
     """Whether this is what became of a request: one person may decide about several things at once."""
     given = decoded(request.body)
+    if isinstance(verdict, e.BudgetRaised):
+        return (verdict.by, verdict.step, "approve") == (request.by, given.step, given.verb)
     same = (verdict.by, verdict.step, verdict.decision) == (request.by, given.step, given.verb)
     return same and (isinstance(verdict, e.AnswerRefused) or verdict.text == given.text)
 

@@ -8,11 +8,13 @@ from functools import partial
 import msgspec
 
 from interlock.core.breaker import Moved
-from interlock.core.events import AnyEvent
+from interlock.core.budget import Amounts
+from interlock.core.events import AnyEvent, BudgetRaised
 from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, outcome_of, take_back, turn
 from interlock.errors import JournalError
 from interlock.ports import Journal, Result
 
+from .breakers import gate_name
 from .noticing import Noticing
 
 Answer = Callable[[Verdict | BaseException], None]
@@ -41,7 +43,7 @@ class Gatekeeper:
         shared = [(f"{name}/", msgspec.structs.replace(team, is_shared=True))] if team else []
         behind = {agent: [(f"{name}/{agent}", policy)] * bool(policy) + shared for agent, policy in policies.items()}
         self._gates = {agent: tuple(zip(*gates, strict=True)) for agent, gates in behind.items() if gates}
-        self._journal, self._now_us, self._noticing = journal, now_us, noticing
+        self._journal, self._now_us, self._team, self._noticing = journal, now_us, name, noticing
         self._asking: dict[str, list[tuple[str, Answer, int]]] = {}
         self._turning: set[str] = set()
 
@@ -68,6 +70,10 @@ class Gatekeeper:
         """What an event about a call of this agent says to the gates it has passed."""
         outcome = outcome_of(event, key) if agent in self._gates else None
         return [] if outcome is None else [(name, outcome) for name in self._gates[agent][0]]
+
+    def told_raise(self, event: BudgetRaised) -> list[tuple[str, Outcome]]:
+        """What the gate is told whose daily budget a person has raised."""
+        return told_raise(self._team, event)
 
     def told_not_made(self, agent: str, key: str, at_us: int) -> list[tuple[str, Outcome]]:
         """What the gates of this agent are told of a call that is not made, though they may have let it through."""
@@ -118,6 +124,15 @@ def _in_run(verdict: Verdict, ahead_us: int) -> Verdict:
     if ahead_us <= 0 or not verdict.until_us:
         return verdict
     return msgspec.structs.replace(verdict, until_us=verdict.until_us + ahead_us)
+
+
+def told_raise(team: str, event: BudgetRaised) -> list[tuple[str, Outcome]]:
+    """What the gate is told whose daily budget a person has raised; nothing of a budget of one run."""
+    if event.budget not in {"budget", "team_budget"}:
+        return []
+    more = Amounts(event.calls, event.tokens, event.usd)
+    agent = event.whose.removeprefix("agent ")
+    return [(gate_name(team, agent), Outcome("", event.at_us, "raised", more=more))]
 
 
 def _take(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> Turned:

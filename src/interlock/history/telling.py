@@ -6,6 +6,8 @@ from typing import assert_never
 import msgspec
 
 from interlock.core import events as e
+from interlock.core.budget import Amounts
+from interlock.core.raises import told
 from interlock.core.states import AFTER_DECISION
 
 NAMES_TOLD = 4
@@ -47,6 +49,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return _expired(event)
         case e.QuestionAnswered():
             return _answered(event)
+        case e.BudgetRaised():
+            return _raised(event)
         case e.AnswerRefused():
             refused = "; ".join(finding.message for finding in event.findings)
             return f"{event.by} can't {event.decision}: {refused}"
@@ -113,6 +117,14 @@ def _answered(event: e.QuestionAnswered) -> str:
     wrote = f"; committed: {_written(event)}" if AFTER_DECISION[event.decision] == "committed" else ""
     said = f": {event.text}" if event.text else ""
     return f"{event.by} {_DECISIONS[event.decision]}{said}{wrote}" + (f" ({event.reason})" if event.reason else "")
+
+
+def _raised(event: e.BudgetRaised) -> str:
+    what = {"team_budget": "the team's daily budget", "budget": f"the daily budget of {event.whose}"}
+    budget = what.get(event.budget, f"the budget of {event.whose or 'the run'}")
+    more = told(Amounts(event.calls, event.tokens, event.usd))
+    others = f"; {some(event.others)} can go on, too" if event.others else ""
+    return f"{event.by} approves {more} more of {budget}{others}" + (f" ({event.reason})" if event.reason else "")
 
 
 def _expired(event: e.QuestionExpired) -> str:

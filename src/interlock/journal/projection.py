@@ -6,6 +6,7 @@ import msgspec
 
 from interlock.core.events import (
     AnyEvent,
+    BudgetRaised,
     QuestionAnswered,
     QuestionAsked,
     QuestionExpired,
@@ -21,9 +22,13 @@ from interlock.ports import WaitingQuestion
 
 # Of a longer reason lists know the beginning; all of it stands in the event.
 LETTER_REASON_CHARS_MAX = 1_000
-STATUS_EVENTS = frozenset({RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered, QuestionExpired})
+STATUS_EVENTS = frozenset(
+    {RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered, QuestionExpired, BudgetRaised}
+)
 LETTER_EVENTS = frozenset({StepBuried, RunReopened, RunStarted})
-QUESTION_EVENTS = frozenset({QuestionAsked, StepEscalated, QuestionAnswered, QuestionExpired, RunCancelled})
+QUESTION_EVENTS = frozenset(
+    {QuestionAsked, StepEscalated, QuestionAnswered, QuestionExpired, BudgetRaised, RunCancelled}
+)
 EVERY_STEP = ""
 
 
@@ -39,7 +44,7 @@ def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
                 return "parked", event.reason, 0
             case RunCancelled():
                 return "cancelled", event.sentence, event.at_us
-            case QuestionAnswered() | QuestionExpired() | RunReopened():
+            case QuestionAnswered() | QuestionExpired() | BudgetRaised() | RunReopened():
                 return "running", "", 0
     return None
 
@@ -96,6 +101,8 @@ def questions_after(run_id: str, events: Sequence[AnyEvent]) -> list[tuple[str, 
                 changes.append((event.step, asked))
             case QuestionAnswered() | QuestionExpired():
                 changes.append((event.step, None))
+            case BudgetRaised():
+                changes += [(step, None) for step in (event.step, *event.others)]
             case RunCancelled():
                 changes.append((EVERY_STEP, None))
     return changes

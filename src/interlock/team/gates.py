@@ -7,15 +7,14 @@ from interlock.core.breaker import COUNTED, WhileOpen, breaker_of
 from interlock.core.budget import BudgetPolicy, WhenSpent, budget_of
 from interlock.core.gate import GatePolicy
 from interlock.core.policy import TIMEOUT_MS_MAX, duration_ms
+from interlock.core.raises import AMOUNT_MAX, USD_MAX
 from interlock.core.rate import RatePolicy, rate_of
 from interlock.errors import TeamError
 
 from .shapes import Choice, Field, Many, Number, Place, Record, Text, Whole, dotted
 
-AMOUNT_MAX = 10**12
 TRIP_AFTER_MAX = 10_000
 WINDOW_MAX = 1_000
-BUDGET_USD_MAX = 1e9
 _AMOUNTS = ("usd", "tokens", "calls")
 
 DURATION = Text(
@@ -81,17 +80,18 @@ RATE = Record(
 _CALL = Record(
     "the most that a call may consume",
     {
-        "usd": Field(Number(0, BUDGET_USD_MAX), "US dollars."),
+        "usd": Field(Number(0, USD_MAX), "US dollars."),
         "tokens": Field(Whole(0, AMOUNT_MAX), "Input and output tokens."),
     },
 )
 _BUDGET = {
-    "usd": Field(Number(0, BUDGET_USD_MAX), "US dollars."),
+    "usd": Field(Number(0, USD_MAX), "US dollars."),
     "tokens": Field(Whole(0, AMOUNT_MAX), "Input and output tokens."),
     "calls": Field(Whole(0, AMOUNT_MAX), "Calls of agents."),
     "call": Field(_CALL, "What one call may consume at most, which is reserved for it before it is made."),
     "when_spent": Field(
-        Choice(get_args(WhenSpent)), "What becomes of a step whose agent has no fallback: fail (the default), wait."
+        Choice(get_args(WhenSpent)),
+        "What becomes of a step whose agent has no fallback: fail (the default), wait. ask: a person may approve more.",
     ),
 }
 DAILY = Record("a daily budget", _BUDGET, check=_budget_problems)

@@ -25,6 +25,7 @@ from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT, Limits
 
 from .branches import BranchesAccount
+from .budgets import BudgetAccount, wrong_with
 from .effects import EffectAccount, EffectEvent, EffectsAccount
 from .naive import NaiveContext, covers, depth_of, holds, leaves_in
 from .views import Seen, ViewHashes, lookalike, wrong_by_name
@@ -35,7 +36,7 @@ BACKOFF_LATE_US_MAX = 1_000_000
 SCORE_TOLERANCE = 1e-5
 
 # What may happen to a run that is parked.
-_WAKES = e.RunCancelled | e.QuestionAnswered | e.QuestionExpired | e.AnswerRefused
+_WAKES = e.RunCancelled | e.QuestionAnswered | e.BudgetRaised | e.QuestionExpired | e.AnswerRefused
 
 _json = msgspec.json.encode
 
@@ -65,7 +66,8 @@ class StepAccount:
         self.open = self.reissue = self.given_up = self.buried = False
         self.feedback: tuple[str, ...] = ()
         # about: the key of the effect that a person is asked about.
-        self.asked = self.answer = self.about = ""
+        # short: the gate of the budget that it needs more of; it asks for that, or will.
+        self.asked = self.answer = self.about = self.short = ""
         self.due_us = 0
 
     @property
@@ -77,26 +79,6 @@ class StepAccount:
         """Whether another attempt may begin at this time."""
         most_ms = self.duty.policy.retry_for_ms
         return not most_ms or self.first_us < 0 or at_us - self.first_us <= 1_000 * most_ms
-
-
-class BudgetAccount:
-    """What calls have drawn on one budget of a run. usd: in millionths of a dollar."""
-
-    def __init__(self) -> None:
-        self.calls = self.tokens = self.usd = self.in_flight = 0
-
-    def lacks(self, budget: BudgetPolicy) -> str:
-        """What there is too little of for another call; "" where there is enough."""
-        begun = self.in_flight + 1
-        if budget.calls is not None and self.calls + begun > budget.calls:
-            return "calls"
-        for name, spent, most, call in (
-            ("tokens", self.tokens, budget.tokens, budget.call_tokens),
-            ("dollars", self.usd, budget.usd, budget.call_usd),
-        ):
-            if most is not None and (spent + begun * call > most or (not call and spent >= most)):
-                return name
-        return ""
 
 
 class Account:
@@ -219,6 +201,8 @@ class Account:
                 self._question_expired(event)
             case e.QuestionAnswered():
                 self._question_answered(event)
+            case e.BudgetRaised():
+                self._budget_raised(event)
             case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():
                 self._effect_told(event)
             case e.BackoffEnded():
@@ -274,6 +258,7 @@ class Account:
         duty = one.duty
         self.require("attempts", event.attempt == number, "attempt {} of {} should be {}", event.attempt, name, number)
         self.require("attempts", not one.given_up, "{} is called although all attempts of it are used up", name)
+        self.require("people", not one.short, "{} is called before a person has raised its {}", name, one.short)
         self.require("attempts", event.agent == duty.agent, "{} is called, not {}", event.agent, duty.agent)
         waited = event.at_us >= one.not_before_us or not self.clock_is_steady
         self.require("backoff", waited and one.state != "backing_off", "{} is called before its wait is over", name)
@@ -321,8 +306,11 @@ class Account:
         self.require("people", waits, f"{name} is decided about, but it does not wait: it is {one.state}")
         self.require("people", event.by.startswith("person:"), f"{event.by} decides about {name}, and is no person")
         self.status, self.reason = "running", ""
+        is_short, one.short = bool(one.short), ""
         if event.decision in {"approve", "edit", "write"}:
             self.require("people", not one.about, f"to {event.decision} {name} says nothing about its effect")
+            fits = not is_short or event.decision == "write"
+            self.require("people", fits, f"to {event.decision} {name} says nothing about its budget")
             self._commit(one, event)
             self._perform(name)
             return
@@ -332,6 +320,10 @@ class Account:
             self._settle(name)
             return
         self.require("people", not event.writes and not event.deletes, f"to {event.decision} {name} commits nothing")
+        one.reissue = one.reissue and not is_short
+        if is_short and event.decision == "reject" and one.link + 1 < len(one.duties):
+            one.link, one.tries, one.failures, one.first_us, one.state = one.link + 1, 0, 0, -1, "ready"
+            return
         one.state, one.given_up = "ready", event.decision == "reject" or bool(one.about)
         one.buried = one.given_up
         if not one.about and event.decision in {"answer", "retry"}:
@@ -349,9 +341,14 @@ class Account:
     def _step_escalated(self, event: e.StepEscalated) -> None:
         one, name = self._step(event.step), event.step
         self.require("once", one.state not in TERMINAL, f"{name} is escalated although it is {one.state}")
-        self.require("attempts", one.given_up, f"{name} is escalated with attempts left")
         declared = self.rules.escalations[one.number]
-        self.require("people", declared is not None, f"{name} is escalated, which it doesn't declare")
+        self.require("people", event.budget == one.short, f"{name} asks for its {event.budget}, not its {one.short}")
+        if not event.budget:
+            self.require("attempts", one.given_up, f"{name} is escalated with attempts left")
+            self.require("people", declared is not None, f"{name} is escalated, which it doesn't declare")
+        deadline_us = 1_000 * declared.deadline_ms if declared is not None else 0
+        due_us = event.at_us + deadline_us if deadline_us else 0
+        self.require("people", event.due_us == due_us, f"the question of {name} is open until {event.due_us}")
         one.state, one.asked, one.due_us, one.given_up = "escalated", "", event.due_us, False
         one.about = ""
 
@@ -370,9 +367,25 @@ class Account:
             self._perform(name)
             return
         one.state = "ready"
+        one.short = ""
         if event.then == "fallback":
-            one.link, one.tries, one.failures, one.first_us = one.link + 1, 0, 0, -1
+            one.link, one.tries, one.failures, one.first_us, one.reissue = one.link + 1, 0, 0, -1, False
         one.given_up = one.buried = event.then == "dead" or one.link >= len(one.duties)
+
+    def _budget_raised(self, event: e.BudgetRaised) -> None:
+        one = self._step(event.step)
+        budget, whose = self.rules.budget_at(event.budget, one.duty)
+        wrong = wrong_with(event, budget, whose)
+        self.require("people", not wrong, f"the budget of {event.step} is raised, but {wrong}")
+        for name in (event.step, *event.others):
+            other = self._step(name)
+            waits = other.state == "escalated" and other.short == event.budget
+            same = self.rules.budget_at(event.budget, other.duty)[1] == whose
+            self.require("people", waits and same, f"{name} goes on with more, but it is {other.state}")
+            other.state, other.short, other.first_us = "ready", "", -1
+        if budget is not None and not budget.daily:
+            self._budgets[whose].raised(event)
+        self.status, self.reason = "running", ""
 
     def _require_score(self, duty: Duty, event: e.AttemptCommitted) -> None:
         """That what was committed is what its guardrails gave a score that suffices."""
@@ -496,6 +509,9 @@ class Account:
             if kind == event.gate:
                 lacking = self._budgets.setdefault(whose, BudgetAccount()).lacks(budget)
                 self.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
+        if isinstance(declared, BudgetPolicy) and declared.asks and event.gate.endswith("budget"):
+            one.short = event.gate
+            return
         in_time = one.in_time(event.until_us)
         passes = event.gate.endswith(("rate", "reservation")) and in_time
         if not passes and one.link + 1 < len(one.duties):

@@ -44,6 +44,8 @@ class Gates:
                 pass  # it isn't an agent that asks: its call has ended before
             case e.QuestionAsked() | e.AttemptInterrupted():
                 self._ended(account, event, "says nothing")
+            case e.BudgetRaised():
+                self._raised(event)
             case e.CallHeld():
                 for gate in self._behind(event.agent):
                     gate.was_asked(event)
@@ -52,6 +54,12 @@ class Gates:
         if agent in self._of:
             yield self._of[agent]
         yield from self._of_all
+
+    def _raised(self, event: e.BudgetRaised) -> None:
+        """Those of one run are no gate's."""
+        if event.budget in {"budget", "team_budget"}:
+            agent = event.whose.removeprefix("agent ")
+            (self._of[agent] if agent else self._of_all[0]).was_raised(event)
 
     def _ended(self, account: Account, event: "_Ended", came: str, score: float | None = None) -> None:
         call = (account.run_id, event.step, event.attempt)
@@ -69,6 +77,7 @@ class GateAccount:
         self._whose, self._policy = whose, policy
         self._began_us: list[int] = []
         self._on_day: dict[int, int] = {}
+        self._more_on_day: dict[int, int] = {}
         self._bad = self._good = 0
         self._opened_us: int | None = None
         self._half_open_us = 0
@@ -84,8 +93,13 @@ class GateAccount:
         if policy.budget is not None and policy.budget.calls is not None:
             day = at_us // DAY_US
             self._on_day[day] = self._on_day.get(day, 0) + 1
-            fits = self._on_day[day] <= policy.budget.calls
+            fits = self._on_day[day] <= policy.budget.calls + self._more_on_day.get(day, 0)
             account.require("gates", fits, f"{self._on_day[day]} calls of {self._whose} on a day whose budget is less")
+
+    def was_raised(self, event: e.BudgetRaised) -> None:
+        """A person has approved more of its daily budget."""
+        day = event.at_us // DAY_US
+        self._more_on_day[day] = self._more_on_day.get(day, 0) + event.calls
 
     def _check_rate(self, account: Account, rate: Rate, at_us: int) -> None:
         since_us = at_us - rate.period_us + LAG_US_MAX

@@ -1,0 +1,91 @@
+"""More of a budget: what a person approves of it, and whether it can be raised by that."""
+
+from collections.abc import Mapping
+from copy import copy
+from typing import Any
+
+import msgspec
+
+from interlock.errors import InputError
+
+from .budget import (
+    USD_MICROS,
+    Amounts,
+    BudgetPolicy,
+    Ledger,
+    is_only_reserved,
+    limit,
+    micros,
+    raise_by,
+    shortfall,
+    shown,
+)
+
+# The most that a budget may be, however often it is raised.
+USD_MAX = 1e9
+AMOUNT_MAX = 10**12
+_KINDS = {"usd": "an amount", "tokens": "a whole number", "calls": "a whole number"}
+
+
+def more_of(given: Mapping[str, Any]) -> Amounts:
+    """What a person approves, such as `{"usd": 0.1}`. Raises InputError for what is no amount."""
+    fix = "such as usd=0.10, tokens=4000 or calls=5"
+    if not given:
+        raise InputError("it isn't said how much more of the budget is approved", fix=fix)
+    more = Amounts()
+    for name, amount in given.items():
+        if name not in {"usd", "tokens", "calls"}:
+            raise InputError(f"a budget has no {name!r:.40}", fix=fix)
+        kinds, most = ({int, float}, USD_MAX) if name == "usd" else ({int}, AMOUNT_MAX)
+        # Whoever has written the request has put in what they like. NaN is not within any bounds.
+        whole = amount if type(amount) in kinds and 0 < amount <= most else 0
+        if name == "usd":
+            whole = micros(whole)
+        if not whole:
+            raise InputError(f"{name} is not {_KINDS[name]} of more than 0, up to {most:,.0f}", fix=fix)
+        setattr(more, name, whole)
+    return more
+
+
+def why_not(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> str:
+    """Why a budget can't be raised by this, in words; "" where it can.
+
+    What would not suffice for another call would only be asked for again. Where a daily budget stands is for its gate
+    to know.
+    """
+    for name in ("calls", "tokens", "usd"):
+        most, added = limit(ledger, policy, name), getattr(more, name)
+        if added and most is None:
+            return f"the budget doesn't bound {name}"
+        if most is not None and most + added > (USD_MAX * USD_MICROS if name == "usd" else AMOUNT_MAX):
+            return f"the budget is {shown(name, most)}, and can't be raised by {shown(name, added)}: that is too much"
+    if policy.daily:
+        return ""
+    then = msgspec.structs.replace(ledger, raised=copy(ledger.raised))
+    raise_by(then, policy, more, at_us)
+    lacking = shortfall(then, policy, at_us)
+    if not lacking or is_only_reserved(then, policy):
+        return ""
+    return f"{told(more)} more are not enough: then {lacking}{_wanted(policy)}"
+
+
+def told(amounts: Amounts) -> str:
+    """Amounts in words: `5 calls, 3,200 tokens, 0.09 USD`."""
+    found = [shown(name, amount) for name in ("calls", "tokens", "usd") if (amount := getattr(amounts, name))]
+    return ", ".join(found) or "nothing"
+
+
+def question(why: str, policy: BudgetPolicy, spent: Amounts | None, *, is_shared: bool) -> str:
+    """What a person is asked. why: a call was held. spent: None where only its gate knows. is_shared: by a team."""
+    why = why.replace("its budget", "the team's budget", 1) if is_shared else why
+    return why + (f"; consumed: {told(spent)}" if spent is not None else "") + _wanted(policy)
+
+
+def _wanted(policy: BudgetPolicy) -> str:
+    """What another call takes of a budget beside its place, in words."""
+    needs = []
+    for name, unit in (("tokens", "tokens"), ("usd", "dollars")):
+        if getattr(policy, name) is not None:
+            most = getattr(policy.call, name)
+            needs.append(f"up to {shown(name, most)}" if most else f"{unit}, how many isn't known before")
+    return f"; another call takes {' and '.join(needs)}" if needs else ""

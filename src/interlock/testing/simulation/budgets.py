@@ -1,0 +1,47 @@
+"""What calls have drawn on the budgets of a run, and by how much people have raised them: by plain counting."""
+
+from interlock.core.budget import BudgetPolicy
+from interlock.core.events import BudgetRaised
+
+
+class BudgetAccount:
+    """What calls have drawn on one budget of a run. usd: in millionths of a dollar."""
+
+    def __init__(self) -> None:
+        self.calls = self.tokens = self.usd = self.in_flight = 0
+        # What people have approved beside what is declared.
+        self.more_calls = self.more_tokens = self.more_usd = 0
+
+    def lacks(self, budget: BudgetPolicy) -> str:
+        """What there is too little of for another call; "" where there is enough."""
+        begun = self.in_flight + 1
+        if budget.calls is not None and self.calls + begun > budget.calls + self.more_calls:
+            return "calls"
+        for name, spent, most, more, call in (
+            ("tokens", self.tokens, budget.tokens, self.more_tokens, budget.call_tokens),
+            ("dollars", self.usd, budget.usd, self.more_usd, budget.call_usd),
+        ):
+            if most is not None and (spent + begun * call > most + more or (not call and spent >= most + more)):
+                return name
+        return ""
+
+    def raised(self, event: BudgetRaised) -> None:
+        """A person has approved more."""
+        self.more_calls += event.calls
+        self.more_tokens += event.tokens
+        self.more_usd += event.usd
+
+
+def wrong_with(event: BudgetRaised, budget: BudgetPolicy | None, whose: str) -> str:
+    """Why a budget can't have been raised so; "" if it can. budget, whose: what the step draws on at that gate."""
+    if budget is None or not budget.asks:
+        return f"no {event.budget} asks a person for more"
+    if event.whose != whose:
+        return f"it is that of {whose or 'all'}, not of {event.whose or 'all'}"
+    if not event.by.startswith("person:"):
+        return f"{event.by} is no person"
+    amounts = {name: getattr(event, name) for name in ("calls", "tokens", "usd")}
+    if min(amounts.values()) < 0 or not any(amounts.values()):
+        return f"{amounts} is not more"
+    unbound = [name for name, amount in amounts.items() if amount and getattr(budget, name) is None]
+    return f"it doesn't bound {unbound[0]}" if unbound else ""
