@@ -384,3 +384,43 @@ def test_a_fork_that_asks_before_it_calls_anybody_is_shown(desk):
     shown = desk.json("inbox", "show", "last")
     assert (shown["step"], shown["attempt"], shown["allowed"]) == ("work", 0, ["answer", "reject"])
     assert desk.run("inbox", "show", "last").code == 0
+
+
+def spent(desk, budget):
+    """A run whose second step needs more of the budget of all; its id."""
+    team = desk.folder / "team.yaml"
+    team.write_text(f"{team.read_text()}budget: {budget}\n")
+    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "five"), "--json")
+    assert ended.code == 3, ended.err
+    return ended.runs[0]["run_id"]
+
+
+def test_a_spent_budget_is_shown_and_raised(desk):
+    run_id = spent(desk, "{calls: 1, when_spent: ask}")
+    out = desk.run("inbox", "show", run_id).out
+    for text in ("more of a budget is needed", "the budget of the run: 1 call\n", "consumed by", "work · worker"):
+        assert text in out
+    assert f"inbox approve {run_id} --more calls=1" in out
+    document = desk.json("inbox", "show", run_id)
+    assert document["allowed"] == ["approve", "write", "retry", "reject"]
+    assert document["budget"]["spent"] == {"usd": 0.25, "tokens": 15, "calls": 1}
+    for words, said in (
+        ((), "it isn't said how much more of the budget is approved"),
+        (("--more", "usd=1"), "the budget doesn't bound usd"),
+        (("--more", "calls=many"), "--more 'calls=many' is no amount"),
+        (("--more", "calls=-1"), "calls is not a whole number of more than 0"),
+    ):
+        refused = desk.run("inbox", "approve", run_id, *words)
+        assert (refused.code, said in refused.err) == (2, True), refused.err
+    ended = desk.run("inbox", "approve", run_id, "--more", "calls=1", "--by", "eve", "--json")
+    assert (ended.code, ended.runs[0]["context"]["second"]) == (0, "FIVE")
+    assert "person:eve approves 1 call more of the budget of the run" in desk.run("replay", run_id).out
+
+
+def test_a_daily_budget_is_raised_for_today(desk):
+    run_id = spent(desk, "{day: {calls: 1, when_spent: ask}}")
+    assert "consumed in this run by" in desk.run("inbox", "show", run_id).out
+    assert desk.run("inbox", "approve", run_id, "--more", "calls=3").code == 0
+    [gate] = desk.json("breakers")["gates"]
+    assert gate["budget"]["calls"] == {"limit": 1, "spent": 2, "reserved": 0, "left": 2, "raised": 3}
+    assert "1 + 3 calls" in desk.run("breakers").out

@@ -172,6 +172,14 @@ def test_a_call_that_a_gate_holds_back_waits_there_until_the_step_is_called():
     assert of["total"]["gates"]["held"] == {"rate": 2, "breaker": 1, "usd": 1}
 
 
+def test_while_a_person_is_asked_for_more_of_a_budget_nothing_waits_at_its_gate():
+    held = e.CallHeld(1 * MS, "s", "ann", "run_budget", "it is spent")
+    asked = e.StepEscalated(1 * MS, "s", 0, "it is spent", budget="run_budget")
+    raised = e.BudgetRaised(90 * MS, "s", 0, "person:eve", "run_budget", calls=1)
+    ann = told([held, asked, raised, started(91)]).to_dict()["agents"]["ann"]["gates"]
+    assert (ann["held"], ann["waiting_ms"]["count"]) == ({"run_budget": 1}, 0)
+
+
 def test_a_step_that_is_redriven_begins_anew():
     again = e.RunReopened(3 * MS, ("s", "z"), "person:eve")
     events = [

@@ -3,6 +3,7 @@
 import msgspec
 
 from interlock.core.breaker import Moved, move
+from interlock.core.budget import Amounts
 from interlock.core.gate import AtGate, Gate, GatePolicy, Outcome, ask
 from interlock.core.job import Usage
 from interlock.history import standing
@@ -61,6 +62,12 @@ def test_what_was_told_since_anybody_asked_counts():
     assert "made up" in breaker["reason"]
     assert told["budget"]["usd"] == {"limit": 1.0, "spent": 0.5, "reserved": 0.0, "left": 0.5}
     assert told["rate"]["tokens"]["booked"] == 120
+
+
+def test_what_people_have_approved_for_today_is_left_too():
+    more = Outcome("", NOW_US, "raised", more=Amounts(calls=2))
+    told = document(AtGate(asked("a"), [more]))["budget"]["calls"]
+    assert told == {"limit": 3, "spent": 0, "reserved": 1, "left": 4, "raised": 2}
 
 
 def test_what_was_spent_on_another_day_does_not_count():

@@ -852,6 +852,18 @@ class JournalContract:
         assert await journal.questions("nobody") == []
 
     @in_loop
+    async def test_who_asked_for_more_of_a_budget_that_is_raised_asks_no_more(self, opened):
+        journal = opened.open()
+        asked = [e.StepEscalated(2_000, f"s{n}", 0, "it is spent", budget="run_budget") for n in range(3)]
+        await open_run(journal, "r", *asked, PARKED)
+        assert len(await journal.questions("r")) == 3
+        await journal.append(
+            "r", 5, [e.BudgetRaised(3_000, "s0", 0, "person:eve", "run_budget", calls=1, others=("s2",))]
+        )
+        assert [one.step for one in await journal.questions("r")] == ["s1"]
+        assert (await journal.run("r")).status == "running"
+
+    @in_loop
     async def test_a_run_that_is_cancelled_asks_nobody_any_more(self, opened):
         journal = opened.open()
         asked = e.QuestionAsked(2_000, "s", 1, Question("May I?"))

@@ -14,7 +14,7 @@ from interlock.core.decision import BODY_BYTES_MAX, Asked, Verb, decided
 from interlock.core.job import DELETE
 from interlock.engine import clock, decisions, tasks
 from interlock.errors import InputError, InterlockError
-from interlock.history import Handed, Record
+from interlock.history import Handed, Record, Shortage
 from interlock.ports import Journal, RunRow, WaitingQuestion
 
 from . import config, exits
@@ -79,10 +79,26 @@ class Answer(msgspec.Struct, frozen=True):
     changes: Changes | None
     by: str
     reason: str
+    more: Sequence[str] = ()
+
+    def approved(self) -> dict[str, float]:
+        """How much more of a budget is approved: what is bounded -> amount. Raises InputError."""
+        found: dict[str, float] = {}
+        for text in (part for given in self.more for part in given.split(",")):
+            name, _, value = (piece.strip() for piece in text.partition("="))
+            try:
+                found[name] = int(value) if value.isdecimal() else float(value)
+            except ValueError:
+                message = f"--more {text!r:.60} is no amount"
+                raise InputError(message, fix="such as --more usd=0.10, --more tokens=4000 or --more calls=5") from None
+        return found
 
 
 class Open(msgspec.Struct, frozen=True):
-    """A question with all that is known about it. name: the shortest. asked: what the machine waits with."""
+    """A question with all that is known about it. name: the shortest. asked: what the machine waits with.
+
+    shortage: of the budget that it needs more of.
+    """
 
     name: str
     waiting: WaitingQuestion
@@ -90,6 +106,7 @@ class Open(msgspec.Struct, frozen=True):
     asked: Asked
     call: Handed
     verbs: Sequence[Verb]
+    shortage: Shortage | None = None
 
 
 # --- looking ---
@@ -137,7 +154,8 @@ def _opened(name: str, waiting: WaitingQuestion, run: Record) -> Open:
     step, attempt = waiting.step, waiting.attempt
     # A fork may ask about an effect of its origin before it calls anybody.
     call = history.handed(run, step, attempt) if attempt else history.to_be_handed(run, step)
-    return Open(name, waiting, run, asked, call, asked.verbs)
+    short = history.shortage(machine, step, history.attempts(run.events))
+    return Open(name, waiting, run, asked, call, asked.verbs, short)
 
 
 async def _find(journal: Journal, name: str, *, to_decide: bool = False) -> WaitingQuestion:
@@ -219,7 +237,8 @@ def _document(found: Open) -> dict[str, Any]:
         "writes": found.call.job.writes,
         "schemas": [msgspec.Raw(text.encode()) for text in found.call.job.schemas],
     }
-    return _row(found.waiting) | more | {"call": call}
+    short = {"budget": found.shortage.to_dict()} if found.shortage else {}
+    return _row(found.waiting) | more | short | {"call": call}
 
 
 def _print(found: dict[str, Any]) -> int:
@@ -240,12 +259,13 @@ def decide(answer: Answer, how: How, team: str | None, no_resume: bool) -> int: 
 
 
 async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool) -> int:
-    writes = answer.changes.read() if answer.changes else {}
+    writes, more = answer.changes.read() if answer.changes else {}, answer.approved()
     VAULT.refresh()
     async with reading(how.settings) as journal:
         waiting = await _find(journal, answer.question, to_decide=True)
         rules = (await record(journal, waiting.run_id)).rules
-        decision = decided(waiting.step, answer.verb, text=answer.text, writes=writes, attempt=waiting.attempt)
+        step, attempt = waiting.step, waiting.attempt
+        decision = decided(step, answer.verb, text=answer.text, writes=writes, attempt=attempt, more=more)
         request = decisions.request_of(waiting.run_id, decision, answer.by or user(), answer.reason, clock.now_us())
         row = await decisions.decide(journal, rules, request, secrets=VAULT, leave=no_resume)
         is_mine = bool(await journal.claim(waiting.run_id)) if not no_resume else False

@@ -55,6 +55,15 @@ WritesOption = Annotated[
         "--writes", metavar="FILE", help='Write all this: {"a.path": ...}; - for standard input.', show_default=False
     ),
 ]
+MoreOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--more",
+        metavar="WHAT=AMOUNT",
+        help="Approve so much more of the budget that is spent: usd=0.10, tokens=4000, calls=5.",
+        show_default=False,
+    ),
+]
 NoResumeOption = Annotated[
     bool, typer.Option("--no-resume", help="Only record it: a service, or 'interlock resume', goes on with the run.")
 ]
@@ -133,9 +142,10 @@ def retry(  # noqa: PLR0913 - its options
 
 
 @command
-def approve(
+def approve(  # noqa: PLR0913 - its options
     question: Which,
     *,
+    more: MoreOption = None,
     by: ByOption = "",
     reason: ReasonOption = "",
     no_resume: NoResumeOption = False,
@@ -144,11 +154,11 @@ def approve(
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Take the refused reply as it is. Scope, sizes and schema hold all the same."""
+    """Take the refused reply as it is; scope, sizes and schema hold. With --more: raise the budget that is spent."""
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)
-    return decide(Answer("approve", question, "", None, by, reason), how, team, no_resume)
+    return decide(Answer("approve", question, "", None, by, reason, more or ()), how, team, no_resume)
 
 
 @command
@@ -186,7 +196,10 @@ def reject(
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Give the step up: it is dead, for the reason you give. That its run then fails is no failure of this command."""
+    """Give the step up: it is dead, for the reason you give. One that needs more of a budget goes to its fallback.
+
+    That its run then fails is no failure of this command.
+    """
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)

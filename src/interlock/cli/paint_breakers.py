@@ -133,7 +133,8 @@ def _budgets(gates: Sequence[Standing]) -> Table:
             unit = "" if budget.what == "usd" else f" {budget.what}"
             spent, reserved, left = (_amount(budget.what, getattr(budget, name)) for name in sums)
             style = "red" if budget.left <= 0 else ""
-            limit = _amount(budget.what, budget.limit) + unit
+            more = f" + {_amount(budget.what, budget.raised)}" if budget.raised else ""
+            limit = _amount(budget.what, budget.limit) + more + unit
             table.add_row(plain(one.agent) or ALL_AGENTS, limit, spent, reserved, Text(left, style))
     return table
 

@@ -1,7 +1,7 @@
 """What waits for a person, drawn: as a list, and one question with all that is needed to decide."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,14 @@ from .paint import MARKS, WIDE_COLUMNS, console, next_commands
 from .paint_call import facts, reply_part, verdict_part, view_part
 from .paint_lists import COLUMN_GAP
 from .paint_run import INDENT
-from .text import ago, duration, line, plain, shown_team
+from .text import ago, count, duration, line, money, plain, plural, shown_team
 
 if TYPE_CHECKING:
     from .inbox import Open
 
 QUESTION_CHARS_MIN = 20
 CHOICES_SHOWN = 5
+DRAWN_SHOWN = 8
 
 
 def show_inbox(waiting: Sequence[tuple[str, WaitingQuestion]], total: int, now_us: int, settings: Settings) -> None:
@@ -78,6 +79,7 @@ def show_question(found: "Open", now_us: int, settings: Settings) -> None:
     for part in (
         *_head(found, now_us),
         *_question(found),
+        *_budget(found),
         *view_part(found.call, out),
         *_refused(found, out),
         *_may(found),
@@ -89,7 +91,8 @@ def show_question(found: "Open", now_us: int, settings: Settings) -> None:
 def _head(found: "Open", now_us: int) -> Iterator[Text]:
     waiting, job = found.waiting, found.call.job
     head = Text.assemble(("run ", "dim"), (waiting.run_id, "bold"), ("  step ", "dim"), (plain(waiting.step), "bold"))
-    asked = f"attempt {waiting.attempt} · asked {ago(waiting.asked_us, now_us)}"
+    attempt = f"attempt {waiting.attempt}" if waiting.attempt else "not called yet"
+    asked = f"{attempt} · asked {ago(waiting.asked_us, now_us)}"
     yield head.append(f"  {job.agent}.{job.action} · {asked}", "dim")
     if waiting.due_us:
         at = datetime.fromtimestamp(waiting.due_us / 1e6).astimezone()
@@ -98,7 +101,8 @@ def _head(found: "Open", now_us: int) -> Iterator[Text]:
 
 def _question(found: "Open") -> Iterator[RenderableType]:
     mark, style = MARKS["escalated"]
-    yield Text(f"\n{mark} {'question' if found.asked.by_agent else 'why a person is needed'}", f"bold {style}")
+    short = "more of a budget is needed" if found.shortage else "why a person is needed"
+    yield Text(f"\n{mark} {'question' if found.asked.by_agent else short}", f"bold {style}")
     yield Padding(Text(plain(found.asked.question.text)), (0, 0, 0, INDENT), expand=False)
     if found.asked.question.choices:
         yield facts({"choices": " · ".join(found.asked.question.choices)})
@@ -106,9 +110,40 @@ def _question(found: "Open") -> Iterator[RenderableType]:
 
 def _refused(found: "Open", out: Console) -> Iterator[RenderableType]:
     """The reply that was refused, and why; an agent that asked has replied nothing else."""
-    if not found.asked.by_agent:
+    if not found.asked.by_agent and found.shortage is None:
         yield from reply_part(found.call.attempt, out)
         yield from verdict_part(found.call.attempt)
+
+
+def _budget(found: "Open") -> Iterator[RenderableType]:
+    """Which budget is spent, by what, and what another call takes of it."""
+    short = found.shortage
+    if short is None:
+        return
+    told = {"budget": f"{line(short.words)}: {_amounts(short.limits) or 'nothing'}"}
+    if short.spent is not None:
+        told["consumed"] = _amounts(short.spent) or "nothing"
+    if short.call:
+        told["a call takes"] = f"up to {_amounts(short.call)}"
+    yield facts(told)
+    if not short.by:
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column("consumed in this run by" if short.spent is None else "consumed by", overflow="ellipsis")
+    for heading in ("calls", "tokens", "cost"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in short.by[:DRAWN_SHOWN]:
+        who = f"{plain(one.step)} · {plain(one.agent)}"
+        table.add_row(who, count(one.calls), count(one.tokens), money(one.usd))
+    if len(short.by) > DRAWN_SHOWN:
+        table.add_row(f"and {plural(len(short.by) - DRAWN_SHOWN, 'more step')}", "", "", "")
+    yield Padding(table, (0, 0, 0, INDENT), expand=False)
+
+
+def _amounts(amounts: Mapping[str, float]) -> str:
+    """`$0.10, 4,000 tokens, 5 calls`; what is none is left out."""
+    whole = {name: plural(int(amount), name.removesuffix("s")) for name, amount in amounts.items() if amount}
+    return ", ".join(money(amounts[name]) if name == "usd" else text for name, text in whole.items())
 
 
 def _may(found: "Open") -> Iterator[RenderableType]:
@@ -130,7 +165,10 @@ def _commands(found: "Open") -> Iterator[str]:
     for verb in found.verbs:
         if verb == "write" and not found.call.job.writes:
             continue
-        if verb == "write":
+        if verb == "approve" and found.shortage is not None:
+            more = "".join(f" --more {name}={amount:g}" for name, amount in found.shortage.suggested.items())
+            yield f"inbox approve {name}{more}"
+        elif verb == "write":
             yield f"inbox answer {name} --set PATH=VALUE"
         elif verb == "answer" and found.asked.question.choices:
             for choice in found.asked.question.choices[:CHOICES_SHOWN]:

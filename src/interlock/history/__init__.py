@@ -9,6 +9,7 @@ percentiles. The `Standing` of a gate is what it keeps of all runs on a journal.
 """
 
 from .difference import Contrast, Difference, Divergence, compare
+from .drawn import Drawn, Shortage, shortage
 from .figures import AgentFigures, Figures
 from .letter import Letter, letter, to_redrive_elsewhere
 from .lineage import Lineage, Origin, lineage
@@ -41,6 +42,7 @@ __all__ = [
     "Decided",
     "Difference",
     "Divergence",
+    "Drawn",
     "EffectStory",
     "Ending",
     "Figures",
@@ -55,6 +57,7 @@ __all__ = [
     "RateStanding",
     "Record",
     "Replay",
+    "Shortage",
     "Spread",
     "Standing",
     "StepStory",
@@ -69,6 +72,7 @@ __all__ = [
     "outcome_of",
     "replay",
     "sentence",
+    "shortage",
     "some",
     "standing",
     "story",

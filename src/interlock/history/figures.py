@@ -368,6 +368,8 @@ class _Fold:
             case e.CallHeld():
                 self._figures.of(event.agent).hold(event.gate)
                 self._held.setdefault(event.step, _Call(event.agent, event.at_us))
+            case e.StepEscalated():
+                self._held.pop(event.step, None)  # it waits for a person now
             case e.QuestionAnswered():
                 if AFTER_DECISION.get(event.decision) == "committed":
                     self._committed(event)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from interlock.core.breaker import Breaker, Moved
-from interlock.core.budget import USD_MICROS, shortfall
+from interlock.core.budget import USD_MICROS, Amounts, shortfall
 from interlock.core.gate import TOKENS_AT_FIRST, AtGate, Gate, GatePolicy, tell
 from interlock.core.rate import PERIODS_US, Rate, earliest, taken
 
@@ -31,17 +31,18 @@ class RateStanding(msgspec.Struct, frozen=True):
 
 
 class BudgetStanding(msgspec.Struct, frozen=True):
-    """How much of a daily budget is used. what: usd (US dollars), tokens or calls."""
+    """How much of a daily budget is used. what: usd (US dollars), tokens or calls. raised: by people, for today."""
 
     what: str
     limit: float
     spent: float
     reserved: float
+    raised: float = 0
 
     @property
     def left(self) -> float:
         """What may still be consumed today."""
-        return max(0, round(self.limit - self.spent - self.reserved, 6))
+        return max(0, round(self.limit + self.raised - self.spent - self.reserved, 6))
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -113,7 +114,7 @@ def _budgets(gate: Gate, policy: GatePolicy | None, now_us: int) -> list[BudgetS
     if policy is None or policy.budget is None:
         return []
     shortfall(gate.ledger, policy.budget, now_us)  # what was spent on another day doesn't count
-    amounts = (policy.budget, gate.ledger.spent, gate.ledger.reserved)
+    amounts = (policy.budget, gate.ledger.spent, gate.ledger.reserved, gate.ledger.raised or Amounts())
     units = {"usd": USD_MICROS, "tokens": 1, "calls": 1}
     return [
         BudgetStanding(what, *(getattr(one, what) / unit if unit > 1 else getattr(one, what) for one in amounts))
@@ -152,4 +153,5 @@ def _rate(rate: RateStanding) -> dict[str, Any]:
 
 
 def _budget(budget: BudgetStanding) -> dict[str, Any]:
-    return {name: getattr(budget, name) for name in ("limit", "spent", "reserved", "left")}
+    document = {name: getattr(budget, name) for name in ("limit", "spent", "reserved", "left")}
+    return document | ({"raised": budget.raised} if budget.raised else {})

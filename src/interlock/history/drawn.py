@@ -1,0 +1,107 @@
+"""What has drawn on a budget that a step needs more of, and what another call of it takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from interlock.core.budget import USD_MICROS, Amounts, BudgetPolicy, limit
+from interlock.core.machine import Machine
+
+from .story import Attempt
+
+# What is approved where nothing says how much a call takes: a part of what was declared.
+PART_SUGGESTED = 10
+
+
+class Drawn(msgspec.Struct):
+    """What the calls of one step by one agent have consumed. usd: None as soon as one price is unknown."""
+
+    step: str
+    agent: str
+    calls: int = 0
+    tokens: int = 0
+    usd: float | None = 0.0
+
+
+class Shortage(msgspec.Struct, frozen=True):
+    """A budget that is spent. gate, whose: which it is, as in BudgetRaised. spent: None where only its gate knows.
+
+    by: what has drawn on it in this run, the most first.
+    """
+
+    gate: str
+    whose: str
+    policy: BudgetPolicy
+    limits: Mapping[str, float]
+    spent: Mapping[str, float] | None
+    by: Sequence[Drawn]
+
+    @property
+    def words(self) -> str:
+        """What it is called."""
+        if self.gate == "team_budget":
+            return "the team's daily budget"
+        return f"the {'daily ' * self.policy.daily}budget of {self.whose or 'the run'}"
+
+    @property
+    def call(self) -> Mapping[str, float]:
+        """What another call takes at most, as far as that is known."""
+        known = _plain(self.policy.call)
+        return {name: known[name] for name in self.limits if known[name] and name != "calls"}
+
+    @property
+    def suggested(self) -> Mapping[str, float]:
+        """What a person might approve: enough for another call, or a part of what was declared."""
+        return {
+            name: self.call.get(name) or (most / PART_SUGGESTED if name == "usd" else most // PART_SUGGESTED) or 1
+            for name, most in self.limits.items()
+            if self.spent is None or self._is_short(name, most, self.spent[name])
+        }
+
+    def _is_short(self, name: str, most: float, spent: float) -> bool:
+        need = 1 if name == "calls" else self.call.get(name, 0)
+        return spent + need > most or spent >= most
+
+    def to_dict(self) -> dict[str, Any]:
+        """The budget as `inbox show --json` prints it."""
+        document = {"gate": self.gate, "whose": self.whose, "daily": self.policy.daily, "limits": self.limits}
+        by = [msgspec.to_builtins(one) for one in self.by]
+        return {**document, "spent": self.spent, "call": self.call, "by": by}
+
+
+def shortage(machine: Machine, step: str, attempts: Sequence[Attempt]) -> Shortage | None:
+    """The budget that a step asks a person to raise; None where it asks something else."""
+    n = machine.number[step]
+    asked = machine.questions[n]
+    policy, whose = machine.rules.budget_at(asked.budget, machine.duty(n))
+    if policy is None:
+        return None
+    ledger = machine.purse.ledger("" if policy.daily else whose)
+    limits = Amounts(*(limit(ledger, policy, name) or 0 for name in ("calls", "tokens", "usd")))
+    bounded = {name: most for name, most in _plain(limits).items() if getattr(policy, name) is not None}
+    spent = None if policy.daily else _plain(ledger.spent)
+    mine = [one for one in attempts if _draws(machine, one, whose)]
+    return Shortage(asked.budget, whose, policy, bounded, spent, _summed(mine))
+
+
+def _plain(amounts: Amounts) -> dict[str, float]:
+    return {"usd": amounts.usd / USD_MICROS, "tokens": amounts.tokens, "calls": amounts.calls}
+
+
+def _draws(machine: Machine, one: Attempt, whose: str) -> bool:
+    declared = machine.plan.declared_id[machine.step(machine.number[one.step]).id]
+    return whose in {"", f"agent {one.agent}", f"step {declared}"}
+
+
+def _summed(attempts: Sequence[Attempt]) -> list[Drawn]:
+    found: dict[tuple[str, str], Drawn] = {}
+    for one in attempts:
+        drawn = found.setdefault((one.step, one.agent), Drawn(one.step, one.agent))
+        drawn.calls += 1
+        if one.usage is not None:
+            tokens = one.usage.input_tokens + one.usage.output_tokens
+            drawn.tokens += tokens
+            is_unknown = one.usage.usd is None and bool(tokens or one.usage.requests)
+            drawn.usd = None if is_unknown or drawn.usd is None else drawn.usd + (one.usage.usd or 0)
+    return sorted(found.values(), key=lambda one: (-(one.usd or 0), -one.tokens, -one.calls))

@@ -1,0 +1,99 @@
+"""What has drawn on a budget that a step needs more of."""
+
+import pytest
+
+import interlock as il
+from interlock.core import events as e
+from interlock.core.budget import BudgetPolicy
+from interlock.core.gate import GatePolicy
+from interlock.core.job import Reply, Usage
+from interlock.core.policy import Policy
+from interlock.core.rules import Role
+from interlock.history import attempts, shortage
+from tests.core.transcripts import ALL, Transcript, step
+
+ASKS = BudgetPolicy(usd=100_000, calls=3, call_usd=40_000, when_spent="ask")
+
+
+def told(gate, *, budget=None, of_agent=None, day=None, of_step=None, usage=(900, 100, 0.035)):
+    """A run whose step c is held after a and b."""
+    ann = Role(ALL, Policy(retries=0), budget=of_agent, gate=GatePolicy(budget=day))
+    declared = step("c", needs=["b"], writes=["z"], budget=of_step)
+    run = Transcript(
+        step("a", writes=["x"]), step("b", needs=["a"], writes=["y"]), declared, roles={"ann": ann}, budget=budget
+    )
+    run.begin()
+    for name, path in (("a", "x"), ("b", "y")):
+        run.reply(name, Reply(writes={path: 1}, usage=Usage(*usage)))
+    run.hold("c", gate)
+    return shortage(run.machine, "c", attempts([e.decode(line) for line in run.journal]))
+
+
+def test_what_a_run_has_consumed_is_told_by_step_and_agent():
+    found = told("run_budget", budget=ASKS)
+    assert found.to_dict() == {
+        "gate": "run_budget",
+        "whose": "",
+        "daily": False,
+        "limits": {"usd": 0.1, "calls": 3},
+        "spent": {"usd": 0.07, "tokens": 2_000, "calls": 2},
+        "call": {"usd": 0.04},
+        "by": [
+            {"step": "a", "agent": "ann", "calls": 1, "tokens": 1_000, "usd": 0.035},
+            {"step": "b", "agent": "ann", "calls": 1, "tokens": 1_000, "usd": 0.035},
+        ],
+    }
+    assert (found.words, found.suggested) == ("the budget of the run", {"usd": 0.04})
+
+
+@pytest.mark.parametrize(
+    ("gate", "given", "words", "by", "suggested"),
+    [
+        (
+            "agent_budget",
+            {"of_agent": BudgetPolicy(calls=2, when_spent="ask")},
+            "the budget of agent ann",
+            2,
+            {"calls": 1},
+        ),
+        ("step_budget", {"of_step": {"usd": 0, "when_spent": "ask"}}, "the budget of step c", 0, {"usd": 1}),
+        (
+            "run_budget",
+            {"budget": BudgetPolicy(tokens=2_000, when_spent="ask")},
+            "the budget of the run",
+            2,
+            {"tokens": 200},
+        ),
+        (
+            "budget",
+            {"day": BudgetPolicy(calls=20, daily=True, when_spent="ask")},
+            "the daily budget of agent ann",
+            2,
+            {"calls": 2},
+        ),
+    ],
+)
+def test_which_budget_it_is_and_what_might_be_approved(gate, given, words, by, suggested):
+    found = told(gate, **given)
+    assert (found.words, len(found.by), found.suggested) == (words, by, suggested)
+    assert (found.spent is None) == (gate == "budget")
+
+
+def test_the_day_of_a_team_has_its_name():
+    run = Transcript(step("a"), gate=GatePolicy(budget=BudgetPolicy(calls=1, daily=True, when_spent="ask")))
+    run.begin()
+    run.hold("a", "team_budget")
+    assert shortage(run.machine, "a", []).words == "the team's daily budget"
+
+
+def test_an_unknown_price_is_none():
+    found = told("run_budget", budget=ASKS, usage=(900, 100))
+    assert [one.usd for one in found.by] == [None, None]
+
+
+def test_what_an_agent_asks_needs_no_budget():
+    run = Transcript(step("a"))
+    run.begin()
+    run.ask("a")
+    assert shortage(run.machine, "a", []) is None
+    assert il.Question("Really?") == run.machine.questions[1].question
