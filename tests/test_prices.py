@@ -1,5 +1,8 @@
 """What tokens cost: a price that isn't known is None, never zero."""
 
+import subprocess
+import sys
+
 import pytest
 from genai_prices import Usage as Counts
 from genai_prices import calc_price
@@ -18,6 +21,21 @@ def test_a_price_of_ones_own():
 
 def test_a_price_from_the_list():
     assert dollars("gpt-4o-mini", 1_000_000, 0) == pytest.approx(0.15)
+
+
+def test_the_list_is_used_as_it_was_installed_and_nothing_is_fetched():
+    """In a process of its own, which has not imported the list, and can't reach anything."""
+    script = """
+import socket
+def refuse(*_, **__):
+    raise AssertionError("it reaches out")
+socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
+from interlock.prices import dollars, has_list, is_listed
+assert has_list() and is_listed("gpt-4o-mini") and not is_listed("no-such-model")
+print(dollars("gpt-4o-mini", 1_000_000, 0))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "0.15"), done.stderr
 
 
 @pytest.mark.parametrize("tokens", [(0, 0, 0), (777, 31, 0), (300_001, 100_003, 1_777), (1_000_000, 0, 1_000_000)])
