@@ -102,11 +102,13 @@ class Ledger(msgspec.Struct, omit_defaults=True):
 def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
     """What there is too little of for another call, in words; "" where there is enough."""
     _turn_the_day(ledger, policy, now_us)
-    call = policy.call
+    call, raised = policy.call, ledger.raised
     for name in ("calls", "tokens", "usd"):
-        most = limit(ledger, policy, name)
+        most = getattr(policy, name)
         if most is None:
             continue
+        if raised is not None:
+            most += getattr(raised, name)
         spent, reserved = getattr(ledger.spent, name), getattr(ledger.reserved, name)
         need = getattr(call, name)
         if spent + reserved + need > most or (spent >= most and not need):
