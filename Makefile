@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 CREWAI := .venv-crewai
 CREWAI_PIP := $(CREWAI)/bin/python -m pip --disable-pip-version-check -qq
 LANES := newest crewai
-newest_extras := dev,autogen,http,langgraph,llm,llm-anthropic,llm-google,llm-mistral,local,mcp,notify,openai-agents,prices
+newest_extras := dev,autogen,http,langgraph,llm,llm-anthropic,llm-google,llm-mistral,local,mcp,notify,openai-agents,prices,topic
 newest = -e '.[$(newest_extras)]' langchain langchain-openai
 crewai := -e '.[dev,crewai]'
 # They require much that what we use of them doesn't.

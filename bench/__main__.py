@@ -6,7 +6,9 @@ goal is missed: this measures.
 The environment variable INTERLOCK_BENCH_BANKING77 names a folder that holds train.csv and test.csv of Banking77
 (columns text and category): support_desk then sorts those 13,083 messages, and says how many it sorted right. Without
 it, it runs on the forty of the example. INTERLOCK_BENCH_RETAIL names one that holds orders.json and users.json of
-tau-bench's retail world, for grounded, recovery and plainly; without it, orders are made up.
+tau-bench's retail world, for grounded, on_topic, recovery and plainly; without it, orders are made up.
+INTERLOCK_BENCH_HALUEVAL names one that holds general_data.jsonl of HaluEval, for on_topic; without it, a dozen answers
+of our own serve.
 """
 
 import argparse

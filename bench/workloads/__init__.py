@@ -18,6 +18,7 @@ from . import (
     guardrails,
     import_size,
     many_runs,
+    on_topic,
     plainly,
     recovery,
     support_desk,
@@ -38,6 +39,7 @@ WORKLOADS: dict[str, ModuleType] = {
         support_desk,
         adapter_overhead,
         grounded,
+        on_topic,
         recovery,
         plainly,
     )

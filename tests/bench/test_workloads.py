@@ -68,6 +68,21 @@ def test_prints_one_json_line(workload, tmp_path):
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
+def test_measures_what_is_on_topic(tmp_path):
+    pytest.importorskip("wordllama")
+
+    (result,) = tiny("on_topic", folder=tmp_path)
+
+    kinds = [f"{kind}{with_sources}" for kind in ("questions", "orders") for with_sources in ("", ", sources")]
+    others = ("another of its kind", "of the other kind", "junk")
+    expected = {
+        *(f"{kind}: false" for kind in kinds),
+        *(f"{kind}: {what}: recall" for kind in kinds for what in others),
+    }
+    named = {figure["name"] for figure in result["figures"] if not figure["name"].endswith("precision")}
+    assert named == {*expected, "check, view unseen", "loading the model"}
+
+
 def test_repeats_no_committed_step_after_a_kill(tmp_path):
     (result,) = tiny("crash_recovery", folder=tmp_path)
 

@@ -22,6 +22,7 @@ KINDS = {
     "forbidden": "forbidden:Forbidden",
     "grounded": "grounded:Grounded",
     "injection": "injection:Injection",
+    "on_topic": "on_topic:OnTopic",
     "regex": "regex:Regex",
     "schema": "schema:Schema",
     "unchanged": "unchanged:Unchanged",
