@@ -59,7 +59,7 @@ def test_one_is_shown_whole(dead):
     [letter] = letters(dead, "--reason", "may not")
     told = dead.json("dlq", "show", letter["run_id"])
     assert [attempt["outcome"] for attempt in told["attempts"]] == ["refused", "refused"]
-    assert told["attempts"][0]["reply"] == "{'second': 1}"
+    assert told["attempts"][0]["reply"] == '{"second":1}'
     assert (told["view"], told["verified"]) == ({"text": "overreach"}, True)
     assert told["job"]["feedback"] == ["worker may not write second; it may write first"]
     shown = dead.run("dlq", "show", f"{letter['run_id']}/work").out
