@@ -6,6 +6,7 @@ from msgspec import Raw
 import interlock.core.events as e
 from interlock.core import values
 from interlock.core.effects import EffectRule
+from interlock.core.job import Reply, Request
 from interlock.core.plan import Condition
 from interlock.core.redrive import dead_steps, taken_over
 from interlock.core.rules import Role
@@ -246,3 +247,36 @@ def test_of_many_problems_the_first_are_told():
     said = refused(run, A)
     assert said.count("there is no step") == PROBLEMS_SHOWN
     assert said.endswith("; and 3 more")
+
+
+# --- requests ---
+
+REQUESTING = {"ann": Role(Scope(["act", "go"], ["*"], ["*"]), ONCE)}
+ASKS = step("a", writes=["a"], on_request={"go": "d"})
+
+
+def requested():
+    """`a` has requested `d`, and both have committed; `b` has died."""
+    run = Transcript(ASKS, B, C, D, roles=REQUESTING)
+    run.begin()
+    run.reply("a", Reply(writes={"a": 1}, request=Request("go", "d")))
+    run.reply("d", d=1)
+    run.refuse("b")
+    return run
+
+
+def test_a_request_that_the_other_team_grants_is_taken_over():
+    other, said = fork(requested(), ASKS, B, C, D, roles=REQUESTING)
+    assert (other.states["d"], said) == ("committed", ["call ann for b #1"])
+
+
+def test_a_request_that_the_other_team_does_not_grant_is_not():
+    why = "step a could not have requested what it has: go of ann (step d)"
+    assert refused(requested(), A, B, C, D, roles=REQUESTING) == why
+    elsewhere = step("a", writes=["a"], on_request={"go": "c"})
+    assert refused(requested(), elsewhere, B, C, D, roles=REQUESTING) == why
+
+
+def test_what_nobody_has_requested_is_no_branch_of_the_other_team():
+    why = refused(dead_at_b(roles=REQUESTING), ASKS, B, C, D, roles=REQUESTING)
+    assert why == "step d has committed, and it was not requested by a"

@@ -77,6 +77,10 @@ class Fold(Progress):
         """Who does a step now: its agent, or the fallback that the attempts have come to."""
         return self._duty[n]
 
+    def is_requested(self, n: int) -> bool:
+        """Whether a step may run as far as requests go: it is no branch, or one that was requested."""
+        return n not in self.plan.requesters or n in self._requested
+
     def apply(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - the dispatcher: one case per event
         """Fold one fact into the state."""
         self.seq += 1

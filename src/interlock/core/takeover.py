@@ -13,6 +13,7 @@ from interlock.errors import InputError
 
 from . import events as e
 from .assess import submitted
+from .branches import unrequested
 from .conditions import holds
 from .job import DELETE
 from .machine import Machine
@@ -117,7 +118,7 @@ def _misfits(machine: Machine, origin: Plan, fact: e.AnyEvent, wrong: set[str]) 
     elif machine.state[n] != "ready":
         yield _not_due(machine, n, wrong)
     elif n not in machine.items and not _is_to_run(machine, n):
-        yield f"step {step} has committed, and its condition does not hold: {machine.step(n).when}"
+        yield f"step {step} has committed, and {_why_skipped(machine, n)}"
     elif isinstance(fact, e.StepShared):
         yield from _unlawful(machine, n, fact)
 
@@ -129,7 +130,13 @@ def _is_same_list(machine: Machine, origin: Plan, n: int) -> bool:
 
 def _is_to_run(machine: Machine, n: int) -> bool:
     when = machine.step(n).when
-    return when is None or holds(when, machine.bank, machine.plan.ancestors[n])
+    return machine.is_requested(n) and (when is None or holds(when, machine.bank, machine.plan.ancestors[n]))
+
+
+def _why_skipped(machine: Machine, n: int) -> str:
+    if not machine.is_requested(n):
+        return unrequested(n, machine.plan)
+    return f"its condition does not hold: {machine.step(n).when}"
 
 
 def _not_due(machine: Machine, n: int, wrong: set[str]) -> str:
@@ -145,13 +152,17 @@ def _not_due(machine: Machine, n: int, wrong: set[str]) -> str:
 def _unlawful(machine: Machine, n: int, fact: e.StepShared) -> Iterator[str]:
     """Why a commit is none that the step could make now. What a person wrote is held to its first agent."""
     duties = machine.rules.duties[machine.label[n]]
+    duty = next((duty for duty in duties if duty.agent == fact.agent), duties[0])
     writes = {path: msgspec.json.decode(raw) for path, raw in fact.writes.items()}
     submission = submitted(
         writes | dict.fromkeys(fact.deletes, DELETE),
         bank=machine.bank,
-        duty=next((duty for duty in duties if duty.agent == fact.agent), duties[0]),
+        duty=duty,
         index=machine.items[n][1] if n in machine.items else 0,
         limits=machine.rules.limits,
     )
     for finding in submission.findings:
         yield f"step {fact.step} could not have committed what it has: {finding.message}"
+    if fact.request is not None and fact.request not in duty.branches:
+        told = f"{fact.request.action} of {fact.request.to} (step {fact.request.step})"
+        yield f"step {fact.step} could not have requested what it has: {told}"
