@@ -240,6 +240,44 @@ GOLDEN = [
         ),
     ),
     (
+        e.ReplyDrafted(4, "a", 1),
+        b'{"t":"reply_drafted","at_us":4,"step":"a","attempt":1}',
+    ),
+    (
+        e.ReplyDrafted(
+            4,
+            "a",
+            1,
+            {"x": Raw(b"1")},
+            ("y",),
+            ("q",),
+            True,
+            Raw(b'"said"'),
+            Usage(5, 6, 0.01),
+            0.9,
+            {"says": 0.5},
+            (e.Finding("says", "so so"),),
+            (e.EffectWanted("mail", "k", Raw(b"{}")),),
+        ),
+        (
+            b'{"t":"reply_drafted","at_us":4,"step":"a","attempt":1,"writes":{"x":1},"deletes":["y"],"reads":["q"],'
+            b'"coarse":true,"output":"said","usage":{"input_tokens":5,"output_tokens":6,"usd":0.01},"confidence":0.9,'
+            b'"scores":{"says":0.5},"findings":[{"code":"says","message":"so so"}],'
+            b'"effects":[{"effect":"mail","key":"k","payload":{}}]}'
+        ),
+    ),
+    (
+        e.ReplyJudged(5, "a", 2, 0.5),
+        b'{"t":"reply_judged","at_us":5,"step":"a","attempt":2,"score":0.5}',
+    ),
+    (
+        e.ReplyJudged(5, "a", 2, 0.5, (e.Finding("judge", "too curt"),), Usage(1, 2), ("q",)),
+        (
+            b'{"t":"reply_judged","at_us":5,"step":"a","attempt":2,"score":0.5,"findings":[{"code":"judge",'
+            b'"message":"too curt"}],"usage":{"input_tokens":1,"output_tokens":2},"reads":["q"]}'
+        ),
+    ),
+    (
         e.RunReopened(16, ("a",), "person:eve"),
         b'{"t":"run_reopened","at_us":16,"steps":["a"],"by":"person:eve"}',
     ),

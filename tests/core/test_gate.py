@@ -271,6 +271,26 @@ def test_a_late_bill_is_paid_by_the_day_it_comes_on():
 # --- breakers, with calls in flight ---
 
 
+def test_a_reply_that_waits_for_a_judge_is_paid_for_at_once_and_judged_later():
+    policy = GatePolicy(BREAKER, RatePolicy(tokens=Rate(1_000, S)), BudgetPolicy(tokens=100, call_tokens=60))
+    gate = Gate()
+    ask(gate, policy, "a", 5)
+    assert ask(gate, policy, "b", 5)[0].by == "reservation"
+    tell(gate, policy, [came("a", "drafted", 6, usage=Usage(5, 5))])
+    assert (gate.ledger.spent.tokens, gate.ledger.reserved.tokens, gate.ended) == (10, 0, 1)
+    assert ask(gate, policy, "b", 6)[0].by is None
+    spent = gate.ledger.spent.tokens
+    tell(gate, policy, [came("a", "refused", 7, why="its judge says no")])
+    assert (gate.ledger.spent.tokens, gate.ended, gate.breaker.bad_in_a_row, [*gate.grants]) == (spent, 1, 1, ["b"])
+    assert decode(encode(gate)) == gate
+
+
+def test_a_draft_of_an_unknown_call_changes_nothing():
+    gate = Gate()
+    tell(gate, BREAKS, [came("a", "drafted")])
+    assert gate == Gate()
+
+
 def test_a_probe_that_was_let_through_before_a_crash_is_no_second_one_after_it():
     gate, policy = Gate(), GatePolicy(msgspec.structs.replace(BREAKER, half_open_calls=1))
     move(gate.breaker, "open", "bad", 0, 30_000)
@@ -480,6 +500,8 @@ USAGE = Usage(1, 2, 0.5)
         (e.AttemptCommitted(5, "s", 1, usage=USAGE), Outcome("k", 5, "committed", None, USAGE)),
         (e.AttemptCommitted(5, "s", 1), Outcome("k", 5, "committed", None, NOTHING_USED)),
         (e.AttemptRefused(5, "s", 1, (FINDING,)), Outcome("k", 5, "refused", None, NOTHING_USED, "x" * WHY_CHARS_MAX)),
+        (e.ReplyDrafted(5, "s", 1, usage=USAGE), Outcome("k", 5, "drafted", None, USAGE)),
+        (e.ReplyJudged(5, "s", 2, 0.1), Outcome("k", 5, "committed", None, NOTHING_USED)),
         (e.AttemptFailed(5, "s", 1, "timeout", "slow"), Outcome("k", 5, "timeout", None, None, "slow")),
         (e.AttemptFailed(5, "s", 1, "error", "bad", usage=USAGE), Outcome("k", 5, "error", None, USAGE, "bad")),
         (e.AttemptFailed(5, "s", 1, "rate_limited", "slower"), Outcome("k", 5, "neutral", None, NOTHING_USED)),

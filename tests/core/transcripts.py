@@ -144,7 +144,7 @@ class Transcript:
         return self.machine.context.to_dict()
 
 
-def line(thing: Any) -> str:
+def line(thing: Any) -> str:  # noqa: C901 - one case per thing
     match thing:
         case c.CallAgent():
             return f"call {thing.agent} for {thing.step} #{thing.attempt}"
@@ -156,6 +156,10 @@ def line(thing: Any) -> str:
             )
         case e.QuestionAsked():
             return f"{thing.step} asks about {thing.effect}: {thing.question.text}"
+        case e.AttemptCommitted():
+            return f"committed {thing.step} #{thing.attempt}"
+        case e.AttemptRefused():
+            return f"refused {thing.step} #{thing.attempt}: {'; '.join(found.message for found in thing.findings)}"
         case e.StepExpanded():
             return f"expanded {thing.step} {bytes(thing.items).decode()}"
         case e.StepSkipped():

@@ -548,3 +548,52 @@ def same_spread(told_of, values):
     for percent in (50, 95, 100) if values else ():
         rank = max(1, -(-len(values) * percent // 100))
         assert told_of.percentile(percent) == pytest.approx(sorted(values)[rank - 1], rel=0.011, abs=0.01)
+
+
+# --- judges ---
+
+
+def test_a_judges_call_is_its_own_and_the_verdict_its_authors():
+    usage = Usage(5, 5, usd=0.5)
+    drafted = e.ReplyDrafted(10 * MS, "s", 1, usage=usage)
+    judged = e.ReplyJudged(40 * MS, "s", 2, 0.1, usage=usage)
+    figures = told(
+        [
+            started(0),
+            drafted,
+            started(10, attempt=2, agent="eve"),
+            judged,
+            e.AttemptRefused(40 * MS, "s", 1, (e.Finding("judge", "no"),)),
+            started(40, attempt=3),
+            committed(50, attempt=3),
+        ]
+    ).agents
+    ann, eve = figures["ann"], figures["eve"]
+    assert (ann.outcomes, ann.refusals) == ({"refused": 1, "committed": 1}, {"judge": 1})
+    assert (ann.attempts, ann.retries, ann.spent.usd) == (2, 1, 0.5)
+    assert (ann.latency_ms.percentile(100), eve.latency_ms.percentile(100)) == (
+        pytest.approx(10, rel=0.1),
+        pytest.approx(30, rel=0.1),
+    )
+    assert (eve.outcomes, eve.success_rate, eve.spent.usd, eve.steps) == ({"judged": 1}, 1, 0.5, 0)
+    assert eve.to_dict()["judgements"] == 1
+
+
+@pytest.mark.parametrize(
+    "setback",
+    [
+        e.AttemptRefused(20 * MS, "s", 2, (e.Finding("schema", "no score"),)),
+        e.AttemptFailed(20 * MS, "s", 2, "timeout", "slow"),
+        e.AttemptInterrupted(20 * MS, "s", 2),
+    ],
+)
+def test_what_goes_wrong_with_a_judge_is_no_setback_of_its_authors_step(setback):
+    events = [started(0), e.ReplyDrafted(10 * MS, "s", 1), started(10, attempt=2, agent="eve"), setback]
+    figures = told([*events, started(30, attempt=3, agent="eve"), e.ReplyJudged(40 * MS, "s", 3, 1.0), committed(40)])
+    assert figures.agents["ann"].retries == 0
+    assert figures.agents["ann"].recoveries_ms.count == 0
+    assert figures.agents["ann"].outcomes == {"committed": 1}
+
+
+def test_a_draft_without_its_call_is_passed_over():
+    assert told([e.ReplyDrafted(0, "s", 1), committed(5)]).agents == {}

@@ -297,3 +297,26 @@ def test_a_step_tells_which_gate_it_waits_at_and_until_when():
 def test_a_step_that_goes_to_the_fallback_waits_for_nobody():
     step = told_of_held({"a": "b", "b": None}, held(MS, "one", until=9 * MS))
     assert (step["state"], step["held"][0].get("until")) == ("ready", None)
+
+
+def test_a_judge_has_an_attempt_of_its_own_and_its_author_keeps_his():
+    finding = e.Finding("judge", "too curt")
+    told = history.attempts(
+        [
+            e.AttemptStarted(0, "s", 1, "ann", "v"),
+            e.ReplyDrafted(1 * MS, "s", 1, {"x": raw(1)}, usage=Usage(3)),
+            e.AttemptStarted(1 * MS, "s", 2, "eve", "w"),
+            e.ReplyJudged(5 * MS, "s", 2, 0.2, (finding,), Usage(4), ("q",)),
+            e.AttemptRefused(5 * MS, "s", 1, (finding,), raw({"x": 1}), score=0.2, scores={"judge": 0.2}),
+        ]
+    )
+    assert [(one.agent, one.outcome, one.duration_ms) for one in told] == [("ann", "refused", 1), ("eve", "judged", 4)]
+    assert [one.usage for one in told] == [Usage(3), Usage(4)]
+    assert (told[1].score, told[1].findings, told[1].reads) == (0.2, (finding,), ("q",))
+
+
+def test_a_reply_that_waits_for_a_judge_is_drafted():
+    told = history.attempts(
+        [e.AttemptStarted(0, "s", 1, "ann", "v"), e.ReplyDrafted(MS, "s", 1), e.RunCancelled(9, "eve")]
+    )
+    assert [one.outcome for one in told] == ["drafted"]

@@ -78,8 +78,10 @@ def filled(template: str, job: Job, fence: str) -> str:
 
 
 def data_of(job: Job) -> dict[str, Any]:
-    """All that the job shows, as a plain tree; with `item`, where it is one of a for_each."""
+    """All that the job shows, as a plain tree; with `item`, where it is one of a for_each, and `draft` for a judge."""
     tree = tree_of(job)
+    if job.draft is not None:
+        tree = {**tree, "draft": job.draft}
     return tree if job.item is None else {**tree, "item": job.item}
 
 

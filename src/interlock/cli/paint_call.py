@@ -15,7 +15,13 @@ from .paint import INJECTED, INJECTED_MARK, MARKS, console
 from .paint_run import INDENT, indented_json
 from .text import count, duration, line, money, plain, plural
 
-OUTCOMES = {"committed": MARKS["committed"], "running": MARKS["running"], "asked": MARKS["escalated"]}
+OUTCOMES = {
+    "committed": MARKS["committed"],
+    "judged": MARKS["committed"],
+    "running": MARKS["running"],
+    "drafted": MARKS["running"],
+    "asked": MARKS["escalated"],
+}
 HASH_SHOWN = 16
 
 
@@ -60,6 +66,9 @@ def _job(call: Handed) -> Iterator[RenderableType]:
         told["index"] = str(job.index)
     yield Text("\njob", "bold")
     yield facts(told)
+    if job.draft is not None:
+        yield Text("\ndraft", "bold")
+        yield Padding(Text(plain(msgspec.json.encode(job.draft).decode())), (0, 0, 0, INDENT), expand=False)
     if job.item is not None:
         yield Text("\nitem", "bold")
         yield Padding(Text(plain(msgspec.json.encode(job.item).decode())), (0, 0, 0, INDENT), expand=False)
@@ -124,7 +133,7 @@ def verdict_part(told: Attempt) -> Iterator[RenderableType]:
     told_of: dict[str, str] = {}
     if told.score is not None:
         each = " · ".join(f"{name} {score:g}" for name, score in (told.scores or {}).items())
-        told_of["score"] = f"{told.score:g}  ({each})"
+        told_of["score"] = f"{told.score:g}" + (f"  ({each})" if each else "")
     told_of |= {f"finding {n}": finding.message for n, finding in enumerate(told.findings, 1)}
     if told.error:
         told_of["error"] = told.error

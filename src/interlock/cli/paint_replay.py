@@ -166,6 +166,8 @@ _MARKED_AS = {
     e.CallHeld: "backing_off",
     e.AttemptCommitted: "committed",
     e.AttemptRefused: "failed",
+    e.ReplyDrafted: "ready",
+    e.ReplyJudged: "ready",
     e.AttemptFailed: "failed",
     e.AttemptInterrupted: "failed",
     e.QuestionAsked: "escalated",

@@ -33,6 +33,8 @@ EFFECT_MARKS = {
     "failed": "failed",
     "unknown": "escalated",
 }
+# How an attempt came out; red where it is none of these.
+_STYLES = {"committed": "green", "judged": "green", "running": "cyan", "drafted": "cyan", "asked": "yellow"}
 
 
 def show_story(story: Story, settings: Settings) -> None:
@@ -146,7 +148,7 @@ def _add_details(node: Tree, attempts: Sequence[Attempt], held: Sequence[Held] =
 
 
 def _attempt_line(attempt: Attempt) -> Text:
-    style = {"committed": "green", "running": "cyan", "asked": "yellow"}.get(attempt.outcome, "red")
+    style = _STYLES.get(attempt.outcome, "red")
     took = "" if attempt.duration_ms is None else f" after {duration(attempt.duration_ms / 1_000)}"
     text = Text.assemble((f"{attempt.attempt} ", "dim"), (attempt.outcome + took, style), f"  {attempt.agent}")
     said = line(_said(attempt))

@@ -18,7 +18,7 @@ DIFFERENCES_SHOWN = 10
 REASONS_SHOWN = 3
 _HOUR_S = 3_600
 # What a call came to, from the best to the worst for its team.
-_OUTCOMES = ("refused", "failed", "crashed", "timed out", "interrupted", "cancelled", "asked", "committed")
+_OUTCOMES = ("refused", "failed", "crashed", "timed out", "interrupted", "cancelled", "asked", "judged", "committed")
 
 
 def show_report(report: Report, seconds: float, kinds: Iterable[str] = ()) -> None:

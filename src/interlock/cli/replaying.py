@@ -130,6 +130,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
     del document["view"]
     handed = ("action", "instructions", "feedback", "item", "index", "idempotency_key", "answer")
     requests = {"requests": msgspec.to_builtins(job.requests)} if job.requests else {}
+    draft = {} if job.draft is None else {"draft": job.draft}
     return {
         "run_id": run_id,
         **head,
@@ -138,7 +139,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
         "view_hash": call.view_hash,
         "verified": not call.mismatches,
         **({"mismatches": _documents(call.mismatches)} if call.mismatches else {}),
-        "job": {name: getattr(job, name) for name in handed} | requests,
+        "job": {name: getattr(job, name) for name in handed} | requests | draft,
         "reply": reply or None,
         "verdict": outcome,
         "calls": call.calls,

@@ -50,8 +50,10 @@ class Tally(msgspec.Struct):
             self._wait(run_id, event)
             self._charge(event)
             if isinstance(event, e.AttemptStarted):
-                calls[event.step] = event.agent
-            elif isinstance(event, Ending) and (agent := calls.pop(event.step, "")):
+                calls[f"{event.step}/{event.attempt}"] = event.agent
+            elif isinstance(event, e.ReplyDrafted):
+                pass  # what it comes to is told when a judge has been asked
+            elif isinstance(event, Ending) and (agent := calls.pop(f"{event.step}/{event.attempt}", "")):
                 self._count(agent, outcome_of(event))
             elif isinstance(event, e.RunCancelled | e.RunFinished):
                 for agent in self.in_flight.pop(run_id).values():

@@ -24,10 +24,13 @@ from .events import (
     EffectWanted,
     Finding,
     QuestionAsked,
+    ReplyDrafted,
+    ReplyJudged,
     Verdict,
 )
 from .guardrail import Assessment, Draft, Panel
 from .job import DELETE, Effect, Job, Question, Reply, Usage
+from .judging import judgement_of
 from .rules import PATTERNS_SHOWN, Duty
 from .values import Limits, decode, encode, encode_canonical, encode_written
 
@@ -118,6 +121,8 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
     submission = Submission()
     reply = _as_reply(answer, submission)
     usage = _usage(reply.usage, submission)
+    if job.draft is not None:
+        return _judgement(answer, reply, usage, duty, limits, reads, at_us, step, attempt, submission)
     if reply.ask is not None:
         question = _question(reply, submission)
         if question is not None and not submission.findings:
@@ -131,6 +136,23 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
     _check_values(duty, bank, submission)
     judged = _AGAINST_THE_RULES if submission.findings else _judged(duty.panel, reply, submission, view, job)
     found = tuple(submission.findings)
+    if judged.judge:
+        return ReplyDrafted(
+            at_us,
+            step,
+            attempt,
+            submission.writes,
+            tuple(submission.deletes),
+            reads,
+            view.coarse,
+            submission.output,
+            usage,
+            reply.confidence,
+            judged.scores,
+            found,
+            submission.effects,
+            submission.request,
+        )
     if not judged.passed:
         kept = _kept(answer, reply, submission, limits)
         return AttemptRefused(at_us, step, attempt, found, kept, reads, usage, judged.score, judged.scores)
@@ -151,6 +173,31 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
         submission.effects,
         submission.request,
     )
+
+
+def _judgement(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
+    answer: Any,
+    reply: Reply,
+    usage: Usage | None,
+    duty: Duty,
+    limits: Limits,
+    reads: tuple[str, ...],
+    at_us: int,
+    step: str,
+    attempt: int,
+    submission: Submission,
+) -> Verdict:
+    """What a judge has said of a draft, if it has said no more and no less than that."""
+    if reply.ask is not None or reply.request is not None or reply.effects != ():
+        submission.refuse("shape", f"{duty.agent} judges here: it gives a score and findings, and nothing else")
+    _take_writes(reply.writes, duty, 0, limits, submission)
+    if not submission.findings:
+        _check_against_schema(duty, submission)
+    if submission.findings:
+        kept = _kept(answer, reply, submission, limits)
+        return AttemptRefused(at_us, step, attempt, tuple(submission.findings), kept, reads, usage)
+    score, findings = judgement_of({path: decode(raw) for path, raw in submission.writes.items()})
+    return ReplyJudged(at_us, step, attempt, score, findings, usage, reads)
 
 
 def _judged(panel: Panel | None, reply: Reply, submission: Submission, view: View, job: Job) -> Assessment:

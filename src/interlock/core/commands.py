@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Raw
 
+from .events import AttemptCommitted, AttemptRefused
 from .job import Question
 
 
@@ -55,6 +56,12 @@ class AskAboutEffect(Command, frozen=True, tag=True):
     effect: str
 
 
+class ConcludeDraft(Command, frozen=True, tag=True):
+    """Record what becomes of a reply that has waited for its judges."""
+
+    verdict: AttemptCommitted | AttemptRefused
+
+
 class ExpandStep(Command, frozen=True, tag=True):
     """Record that a for_each step became these items."""
 
@@ -103,7 +110,7 @@ class FinishRun(Command, frozen=True, tag=True):
 
 # What takes time or room and so is the shell's to do; the rest is recorded at once.
 ForTheShell = CallAgent | StartTimer | PerformEffect
-ForTheRecord = AskAboutEffect | AskPerson | ExpandStep | SkipStep | BuryStep | ParkRun | FinishRun
+ForTheRecord = AskAboutEffect | AskPerson | ConcludeDraft | ExpandStep | SkipStep | BuryStep | ParkRun | FinishRun
 AnyCommand = ForTheShell | ForTheRecord
 
 FOR_THE_SHELL = (CallAgent, StartTimer, PerformEffect)

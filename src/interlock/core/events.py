@@ -146,6 +146,39 @@ class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
     scores: dict[str, float] = {}
 
 
+class ReplyDrafted(Event, frozen=True, tag="reply_drafted"):
+    """A reply keeps to all rules, and no guardrail so far refuses it: now a judge is asked, and it waits for that.
+
+    The fields are those of AttemptCommitted, but for `score`: AttemptCommitted or AttemptRefused follows, for the same
+    attempt, and tells no usage again.
+    """
+
+    step: str
+    attempt: int
+    writes: dict[str, Raw] = {}
+    deletes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    coarse: bool = False
+    output: Raw = NULL
+    usage: Usage | None = None
+    confidence: float | None = None
+    scores: dict[str, float] = {}
+    findings: tuple[Finding, ...] = ()
+    effects: tuple[EffectWanted, ...] = ()
+    request: BranchRequested | None = None
+
+
+class ReplyJudged(Event, frozen=True, tag="reply_judged"):
+    """A judge has said what it thinks of the draft of its step. attempt: the call of the judge. score: from 0 to 1."""
+
+    step: str
+    attempt: int
+    score: float
+    findings: tuple[Finding, ...] = ()
+    usage: Usage | None = None
+    reads: tuple[str, ...] = ()
+
+
 class AttemptFailed(Event, frozen=True, tag="attempt_failed"):
     """A call ended without a reply.
 
@@ -413,6 +446,8 @@ AnyEvent = (
     | FaultInjected
     | AttemptCommitted
     | AttemptRefused
+    | ReplyDrafted
+    | ReplyJudged
     | AttemptFailed
     | AttemptInterrupted
     | ReplyArrivedLate
@@ -439,7 +474,7 @@ AnyEvent = (
     | RunFinished
 )
 
-Verdict = AttemptCommitted | AttemptRefused | QuestionAsked
+Verdict = AttemptCommitted | AttemptRefused | ReplyDrafted | ReplyJudged | QuestionAsked
 
 encode: Any = msgspec.json.Encoder().encode
 decode: Any = msgspec.json.Decoder(AnyEvent).decode

@@ -1,5 +1,6 @@
 """What each event makes of a run: one handler for each."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
@@ -13,6 +14,7 @@ from .context import Bank
 from .decision import Asked, told
 from .effects import GIVE_UP, PERFORMED, EffectEvent, EffectLedger, Entry
 from .job import Question, Usage
+from .judging import Drafted, Standing
 from .progress import Progress
 from .purse import Purse
 from .rules import Duty, Rules
@@ -70,6 +72,8 @@ class Fold(Progress):
         self._performed: set[int] = set()
         # The branches that were requested: those that run.
         self._requested: set[int] = set()
+        # Replies that wait for their judges: meanwhile the duty, link and tries of their steps are those of a judge.
+        self._drafts: dict[int, Drafted] = {}
         # What a fork has taken over for items that there aren't yet.
         self.shared_effects: dict[str, list[e.EffectShared]] = {}
 
@@ -92,6 +96,10 @@ class Fold(Progress):
                 self._attempt_committed(event)
             case e.AttemptRefused():
                 self._attempt_refused(event)
+            case e.ReplyDrafted():
+                self._reply_drafted(event)
+            case e.ReplyJudged():
+                self._reply_judged(event)
             case e.AttemptFailed():
                 self._attempt_failed(event)
             case e.BackoffEnded():
@@ -161,9 +169,10 @@ class Fold(Progress):
 
     def _attempt_committed(self, event: e.AttemptCommitted) -> None:
         n = self.number[event.step]
-        assert self.attempts[n] == event.attempt, f"{event.step}: attempt {event.attempt} is not the running one"
+        if not self._conclude(n, event):
+            assert self.attempts[n] == event.attempt, f"{event.step}: attempt {event.attempt} is not the running one"
+            self._settle(n, event.usage or NOTHING_USED)
         self._commit(n, event)
-        self._settle(n, event.usage or NOTHING_USED)
         for wanted in event.effects:
             self.ledger.request(n, wanted.effect, wanted.key, wanted.payload)
         if event.request is not None:
@@ -196,11 +205,16 @@ class Fold(Progress):
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         n = self.number[event.step]
-        self.feedback[n] = tuple(finding.message for finding in event.findings)
-        if self.rules.escalations[self.label[n]] is not None:
-            self._refused[n] = event
-        self._settle(n, event.usage or NOTHING_USED)
-        self._setback(n, "; ".join(self.feedback[n]), again=True)
+        told = tuple(finding.message for finding in event.findings)
+        if not self._conclude(n, event):
+            self._settle(n, event.usage or NOTHING_USED)
+        if n in self._drafts:
+            self._drafts[n].feedback = told
+        else:
+            self.feedback[n] = told
+            if self.rules.escalations[self.label[n]] is not None:
+                self._refused[n] = event
+        self._setback(n, "; ".join(told), again=True)
 
     def _attempt_failed(self, event: e.AttemptFailed) -> None:
         n = self.number[event.step]
@@ -230,15 +244,23 @@ class Fold(Progress):
     def _hand_on(self, n: int, link: int) -> None:
         """From now on the agent at this place of the chain does the step; past its end, nobody."""
         self._first_us.pop(n, None)
-        duties = self.rules.duties[self.label[n]]
+        duties = self._chain(n)
         if link == len(duties):
             self._give_up(n)
         else:
             self._link[n], self._duty[n] = link, duties[link]
 
+    def _chain(self, n: int) -> Sequence[Duty]:
+        """Who may be called for a step, one after another."""
+        return self._drafts[n].chain if n in self._drafts else self.rules.duties[self.label[n]]
+
     def _give_up(self, n: int) -> None:
         """Every attempt of a step is used up: a person is asked where that is declared."""
-        (self._given_up if self.rules.escalations[self.label[n]] is None else self._to_escalate).add(n)
+        if n in self._drafts:
+            self._drafts[n].give_up(self.reasons[n])
+            self._call_judge(n)
+        else:
+            (self._given_up if self.rules.escalations[self.label[n]] is None else self._to_escalate).add(n)
 
     def _attempt_interrupted(self, event: e.AttemptInterrupted) -> None:
         n = self.number[event.step]
@@ -259,14 +281,14 @@ class Fold(Progress):
         duty = self.duty(n)
         self.reasons[n] = f"{event.agent} was not called: {event.reason}"
         budget, _ = self.rules.budget_at(event.gate, duty)
-        if budget is not None and budget.asks:
+        if budget is not None and budget.asks and n not in self._drafts:
             self._short[n] = event.gate
             self._to_escalate.add(n)
             self._due[n] = None
             return
         in_time = n not in self._first_us or duty.policy.may_begin(event.until_us, self._first_us[n])
         passes = event.gate.endswith(("rate", "reservation")) and in_time
-        if not passes and self._link[n] + 1 < len(self.rules.duties[self.label[n]]):
+        if not passes and self._link[n] + 1 < len(self._chain(n)):
             self._hand_on(n, self._link[n] + 1)
             self._tries[n] = self._failures[n] = 0
         elif event.until_us and in_time and (passes or self.rules.waits_at(event.gate, duty)):
@@ -323,6 +345,51 @@ class Fold(Progress):
             if self.state[n] not in TERMINAL:
                 self._move(n, "cancelled")
         self.ledger.lose_all("the run was cancelled meanwhile", event.at_us)
+
+    # --- judges ---
+
+    def _reply_drafted(self, event: e.ReplyDrafted) -> None:
+        n = self.number[event.step]
+        assert self.attempts[n] == event.attempt, f"{event.step}: attempt {event.attempt} is not the running one"
+        self._settle(n, event.usage or NOTHING_USED)
+        before = Standing(
+            self._duty[n], self._link[n], self._tries[n], self._failures[n], self._lost.pop(n, 0), self._first_us.pop(n)
+        )
+        draft = self._drafts[n] = Drafted(event, before, event.scores, event.findings)
+        draft.go_on()
+        self._call_judge(n)
+        self._move(n, "ready")
+
+    def _call_judge(self, n: int) -> None:
+        """The next judge is called as if it did the step; without one, its reply has a verdict."""
+        self._link[n] = self._tries[n] = self._failures[n] = 0
+        self._lost.pop(n, None)
+        self._first_us.pop(n, None)
+        if self._drafts[n].judge:
+            self._duty[n] = self._chain(n)[0]
+
+    def _reply_judged(self, event: e.ReplyJudged) -> None:
+        n = self.number[event.step]
+        assert self.attempts[n] == event.attempt, f"{event.step}: attempt {event.attempt} is not the running one"
+        self._settle(n, event.usage or NOTHING_USED)
+        draft = self._drafts[n]
+        draft.hear(draft.guardrail.opinion(event.score, event.findings))
+        self._call_judge(n)
+        self._move(n, "ready")
+
+    def _conclude(self, n: int, event: e.AttemptCommitted | e.AttemptRefused) -> bool:
+        """Whether this is the verdict on a reply that has waited; then its step stands as it did before."""
+        draft = self._drafts.get(n)
+        if draft is None or draft.reply.attempt != event.attempt:
+            return False
+        del self._drafts[n]
+        before = draft.before
+        self._duty[n], self._link[n] = before.duty, before.link
+        self._tries[n], self._failures[n], self._first_us[n] = before.tries, before.failures, before.first_us
+        if before.lost:
+            self._lost[n] = before.lost
+        self._move(n, "running")
+        return True
 
     # --- people ---
 

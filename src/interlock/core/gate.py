@@ -35,6 +35,8 @@ from .events import (
     AttemptRefused,
     QuestionAsked,
     ReplyArrivedLate,
+    ReplyDrafted,
+    ReplyJudged,
 )
 from .job import Usage
 from .notice import Posted
@@ -51,8 +53,9 @@ LOST_US = 8 * 86_400_000_000
 Kind = Literal["breaker", "rate", "budget", "reservation", "team_reservation", "team_rate", "team_budget"]
 # neutral: it says nothing about its agent. not_made: it was let through, or booked, and is not wanted any more.
 _OF_TEAM: dict[str, Kind] = {"rate": "team_rate", "budget": "team_budget", "reservation": "team_reservation"}
-# raised: it is no call, but a person has approved more of its budget.
-Came = Literal["committed", "refused", "error", "timeout", "neutral", "late", "not_made", "raised"]
+# raised: it is no call, but a person has approved more of its budget. drafted: it has ended, and its reply waits for a
+# judge.
+Came = Literal["committed", "refused", "error", "timeout", "neutral", "late", "not_made", "raised", "drafted"]
 
 
 class GatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -73,12 +76,14 @@ OPEN = GatePolicy()
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     """A call that was let through, or booked, and has not ended yet.
 
-    tokens: how many it was booked for. probe: the round of probes that it is of; 0 for none.
+    tokens: how many it was booked for. probe: the round of probes that it is of; 0 for none. is_paid: what it consumed
+    is known and counted, and only what its reply is worth is still to be told.
     """
 
     at_us: int
     tokens: int = 0
     probe: int = 0
+    is_paid: bool = False
 
 
 class Gate(msgspec.Struct, omit_defaults=True):
@@ -255,6 +260,10 @@ def tell(gate: Gate, policy: GatePolicy, outcomes: Sequence[Outcome]) -> list[Mo
         elif outcome.more is not None:
             if policy.budget is not None:
                 raise_by(gate.ledger, policy.budget, outcome.more, outcome.at_us)
+        elif outcome.came == "drafted" and outcome.key in gate.grants:
+            waiting = gate.grants[outcome.key]
+            _pay(gate, policy, waiting, outcome)
+            gate.grants[outcome.key] = msgspec.structs.replace(waiting, is_paid=True)
         elif (grant := gate.grants.pop(outcome.key, None)) is not None:
             moved += _ended(gate, policy, grant, outcome)
         elif outcome.usage is not None and policy.budget is not None:
@@ -271,7 +280,8 @@ def forget_lost(gate: Gate, policy: GatePolicy, now_us: int) -> None:
         tell(gate, policy, [Outcome(key, now_us, "neutral")])
 
 
-def _ended(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> list[Moved]:
+def _pay(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> None:
+    """Count what a call has consumed."""
     usage = outcome.usage
     if usage is not None:
         tokens = usage.input_tokens + usage.output_tokens
@@ -280,6 +290,11 @@ def _ended(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> li
         _correct(gate, policy, grant, requests=0, tokens=tokens - grant.tokens)
     if policy.budget is not None:
         settle(gate.ledger, policy.budget, usage, outcome.at_us)
+
+
+def _ended(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> list[Moved]:
+    if not grant.is_paid:
+        _pay(gate, policy, grant, outcome)
     if policy.breaker is None:
         return []
     bad = _bad(policy.breaker, outcome)
@@ -306,6 +321,10 @@ def outcome_of(event: AnyEvent, key: str) -> Outcome | None:
             return Outcome(
                 key, event.at_us, "refused", None, event.usage or NOTHING_USED, _cut(event.findings[0].message)
             )
+        case ReplyDrafted():
+            return Outcome(key, event.at_us, "drafted", None, event.usage or NOTHING_USED)
+        case ReplyJudged():
+            return Outcome(key, event.at_us, "committed", None, event.usage or NOTHING_USED)
         case AttemptFailed(kind="rate_limited"):
             return Outcome(key, event.at_us, "neutral", None, event.usage or NOTHING_USED)
         case AttemptFailed():

@@ -7,7 +7,7 @@ couldn't change the verdict. One that fails refuses: what nobody could judge is 
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -82,6 +82,41 @@ class Guardrail(Protocol):
         """Judge one draft. Whatever it raises refuses the reply."""
 
 
+class Judge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Another agent of the team says what it thinks of a reply, when no other guardrail refuses it.
+
+    agent: who judges. threshold: from which score on it counts in full; below, it counts as it is. instructions: what
+    the judge is asked to look at. action: what it is asked to do; one of its allowed actions. on_error: what becomes of
+    a reply that it can't judge.
+    """
+
+    agent: str
+    threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.7
+    instructions: str = ""
+    action: str = "judge"
+    on_error: Literal["refuse", "pass"] = "refuse"
+
+    name: ClassVar[str] = "judge"
+    cost: ClassVar[int] = COST_MAX
+
+    def check(self, draft: Draft) -> Opinion:
+        """Never asked: its agent is called."""
+        raise AssertionError(f"{self.agent} is an agent")
+
+    def opinion(self, score: float, findings: tuple[Finding, ...]) -> Opinion:
+        """What its word comes to. What it finds in a reply that is good enough is kept, and doesn't count."""
+        if score >= self.threshold:
+            return Opinion(1.0, findings)
+        told = f"{self.agent} gives it a score of {score:g}, of the {self.threshold:g} that are needed"
+        return Opinion(score, findings or (Finding(self.name, told),))
+
+    def unasked(self, why: str) -> Opinion:
+        """What it comes to that nobody has judged the reply."""
+        passes = self.on_error == "pass"
+        message = f"{self.agent} could not judge it: {why}" + ("; it was let through as on_error says" * passes)
+        return Opinion(float(passes), (Finding(self.name, message),))
+
+
 class Seat(msgspec.Struct, frozen=True):
     """One guardrail on a panel, and how much its score counts beside the others'."""
 
@@ -90,12 +125,16 @@ class Seat(msgspec.Struct, frozen=True):
 
 
 class Assessment(msgspec.Struct, frozen=True, gc=False):
-    """What a panel thinks of a draft. scores: by name, of those that were asked; score: their weighted mean."""
+    """What a panel thinks of a draft. scores: by name, of those that were asked; score: their weighted mean.
+
+    judge: the name of the judge that must be asked next, before the panel can say.
+    """
 
     passed: bool
     score: float | None = None
     scores: dict[str, float] = {}
     findings: tuple[Finding, ...] = ()
+    judge: str = ""
 
 
 class _NoOpinionError(Exception):
@@ -105,13 +144,18 @@ class _NoOpinionError(Exception):
 class Panel:
     """The guardrails of one duty, in the order in which they are asked."""
 
-    __slots__ = ("_checks", "_enough", "_weight", "seats", "threshold")
+    __slots__ = ("_checks", "_enough", "_weight", "judges", "seats", "threshold")
 
     def __init__(self, seats: Sequence[Seat], threshold: float = THRESHOLD_DEFAULT) -> None:
         named = zip(_names([seat.guardrail.name for seat in seats]), seats, strict=True)
-        self.seats = tuple(sorted(named, key=lambda place: place[1].guardrail.cost))
+        self.seats = tuple(sorted(named, key=_turn))
+        self.judges = {name: seat.guardrail for name, seat in self.seats if type(seat.guardrail) is Judge}
         self.threshold = threshold
-        self._checks = [(name, seat.guardrail.check, seat.guardrail.name, seat.weight) for name, seat in self.seats]
+        self._checks = [
+            (name, seat.guardrail.check, seat.guardrail.name, seat.weight)
+            for name, seat in self.seats
+            if name not in self.judges
+        ]
         self._weight = sum(seat.weight for _, seat in self.seats)
         self._enough = threshold * self._weight - SCORE_TOLERANCE
 
@@ -137,7 +181,25 @@ class Panel:
             gained += weight * opinion.score
             asked += weight
             left -= weight
+        if self.judges:
+            return self.weigh(scores, tuple(findings))
         return Assessment(gained >= enough, round(gained / asked, SCORE_DIGITS), scores, tuple(findings))
+
+    def weigh(self, scores: dict[str, float], findings: tuple[Finding, ...]) -> Assessment:
+        """The verdict by these scores; or which judge must be asked, where that could change it."""
+        weights = {name: seat.weight for name, seat in self.seats}
+        asked = sum(weights[name] for name in scores)
+        gained = sum(weights[name] * score for name, score in scores.items())
+        score = round(gained / asked, SCORE_DIGITS) if scores else None
+        is_open = gained < self._enough <= gained + self._weight - asked
+        waiting = next((name for name in self.judges if name not in scores), "") if is_open else ""
+        return Assessment(gained >= self._enough, score, scores, findings, waiting)
+
+
+def _turn(place: tuple[str, Seat]) -> tuple[bool, int]:
+    """The cheap ones first, and judges last."""
+    guardrail = place[1].guardrail
+    return type(guardrail) is Judge, guardrail.cost
 
 
 def _names(names: Sequence[str]) -> list[str]:

@@ -33,7 +33,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     idempotency_key: the same when a call lost in a crash is issued again. item, index: of a `for_each` (index from 0);
     of `samples` the index alone (from 1). writes: the patterns of what may be written. schemas: the JSON Schemas over
     the writes that a reply is checked against, as text. answer: what a person has said last about this step, in an
-    earlier attempt; empty if nobody has. requests: those that the agent may make here.
+    earlier attempt; empty if nobody has. requests: those that the agent may make here. draft: of a judge, the reply that
+    it judges; None for all others.
     """
 
     view: Mapping[str, Any]
@@ -51,6 +52,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     schemas: tuple[str, ...] = ()
     answer: str = ""
     requests: tuple["Request", ...] = ()
+    draft: Mapping[str, Any] | None = None
 
     def effect(self, effect: str, payload: Any = None, *, key: str = "") -> Any:
         """Have an effect performed now, for its result: `await job.effect(...)`; without await in a sync agent.

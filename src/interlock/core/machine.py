@@ -21,6 +21,7 @@ from .context import EVERYTHING, View
 from .effects import Entry
 from .fold import Fold
 from .job import Job, idempotency_key
+from .judging import Drafted
 from .purse import Cost
 from .raises import question
 
@@ -80,6 +81,8 @@ class Machine(Fold):
             return self._appeal(n)
         if n in self._given_up:
             return self._burial(n, self.reasons[n])
+        if n in self._drafts:
+            return self._judging_command(n, self._drafts[n])
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
             if n in self.plan.requesters and n not in self._requested:
@@ -92,6 +95,9 @@ class Machine(Fold):
             stuck = self.ledger.first_open(n) if self.state[n] == "performing" else self.ledger.blocker(n)
             if stuck is not None:
                 return self._stuck(n, stuck)
+        return self._call(n)
+
+    def _call(self, n: int) -> c.CallAgent:
         duty = self._duty[n]
         return c.CallAgent(n, self.step_id(n), duty.agent, self._next_attempt(n), duty.policy.timeout_ms)
 
@@ -104,6 +110,15 @@ class Machine(Fold):
             reason = question(reason, budget, spent, is_shared=gate == "team_budget")
         deadline_ms = escalation.deadline_ms if escalation is not None else 0
         return c.AskPerson(self.step_id(n), self.attempts[n], reason, deadline_ms, gate)
+
+    def _judging_command(self, n: int, draft: Drafted) -> c.CallAgent | c.ConcludeDraft:
+        """A reply waits for a judge, or has a verdict."""
+        return self._call(n) if draft.judge else c.ConcludeDraft(draft.verdict(self.rules.limits))
+
+    def drafted(self) -> dict[tuple[str, int], str]:
+        """The attempts whose replies wait for a judge, by step and number: whose they are."""
+        waiting = self._drafts.values()
+        return {(draft.reply.step, draft.reply.attempt): draft.before.duty.agent for draft in waiting}
 
     def _next_attempt(self, n: int) -> int:
         return self.attempts[n] + (n not in self._reissue)
@@ -216,23 +231,25 @@ class Machine(Fold):
     def job(self, run_id: str, command: c.CallAgent) -> Job:
         """What the agent is handed."""
         n = command.number
-        step, item = self.step(n), self.items.get(n)
+        step, item, draft = self.step(n), self.items.get(n), self._drafts.get(n)
+        judge = draft.guardrail if draft else None
         return Job(
             view=self.bank.view(self.label[n], self.duty(n).sight),
             run_id=run_id,
             step=command.step,
             agent=command.agent,
-            action=step.action,
+            action=judge.action if judge else step.action,
             attempt=command.attempt,
             idempotency_key=idempotency_key(run_id, command.step, command.attempt),
-            instructions=step.instructions,
-            feedback=self.feedback.get(n, ()),
+            instructions=judge.instructions if judge else step.instructions,
+            feedback=draft.feedback if draft else self.feedback.get(n, ()),
             item=msgspec.json.decode(item[2]) if item else None,
             index=item[1] if item else self.plan.sample_index.get(command.step),
             writes=self.duty(n).writable_by(item[1] if item else 0).patterns,
             schemas=self.duty(n).schema_texts,
-            answer=self.answers.get(n, ""),
+            answer="" if draft else self.answers.get(n, ""),
             requests=self.duty(n).requests,
+            draft={"action": step.action, "instructions": step.instructions, **draft.shown} if draft else None,
         )
 
     def judge(self, command: c.CallAgent, job: Job, answer: Any, at_us: int) -> e.Verdict:
@@ -262,6 +279,8 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:
     match command:
         case c.AskAboutEffect():
             return e.QuestionAsked(at_us, command.step, command.attempt, command.question, effect=command.effect)
+        case c.ConcludeDraft():
+            return msgspec.structs.replace(command.verdict, at_us=at_us)
         case c.ExpandStep():
             return e.StepExpanded(at_us, command.step, command.items)
         case c.SkipStep():

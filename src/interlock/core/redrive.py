@@ -70,7 +70,7 @@ def taken_over(
         after |= plan.descendants[plan.number_of(step)]
     for step in plan.number.keys() & apart:
         after |= 1 << plan.number[step]
-    agents: dict[str, str] = {}
+    agents: dict[tuple[str, int], str] = {}
     facts: dict[tuple[type, str], e.AnyEvent] = {}
     for event in events:
         step = getattr(event, "step", "")
@@ -79,9 +79,9 @@ def taken_over(
         fact: e.AnyEvent | None = None
         match event:
             case e.AttemptStarted():
-                agents[step] = event.agent
+                agents[step, event.attempt] = event.agent
             case e.AttemptCommitted() if machine.state[machine.number[step]] == "committed":
-                told = (event.attempt, agents[step], event.writes, event.deletes, event.reads)
+                told = (event.attempt, agents[step, event.attempt], event.writes, event.deletes, event.reads)
                 fact = e.StepShared(at_us, step, *told, request=event.request)
             case e.QuestionAnswered() if AFTER_DECISION[event.decision] == "committed":
                 fact = e.StepShared(at_us, step, event.attempt, event.by, event.writes, event.deletes, event.reads)

@@ -19,7 +19,7 @@ from .budget import BudgetPolicy, budget_of
 from .effects import EffectRule, effect_of
 from .events import BranchRequested
 from .gate import OPEN, GatePolicy
-from .guardrail import THRESHOLD_DEFAULT, Guardrail, Panel, Seat
+from .guardrail import THRESHOLD_DEFAULT, Guardrail, Judge, Panel, Seat
 from .job import Request
 from .paths import bits
 from .plan import INDEX, Plan, Step, hint
@@ -34,6 +34,19 @@ from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode
 # A wide plan without narrowed writes has a race for every pair of its steps: nobody reads them all.
 PROBLEMS_MAX = 100
 PATTERNS_SHOWN = 5
+# What a judge answers, instead of what it may write in steps of its own.
+JUDGEMENT: dict[str, Any] = {
+    "properties": {
+        "score": {"type": "number", "minimum": 0, "maximum": 1, "description": "1: nothing speaks against the draft."},
+        "findings": {
+            "type": "array",
+            "maxItems": 20,
+            "items": {"type": "string", "maxLength": 2_000},
+            "description": "What is wrong with it: sentences that tell its author what to do.",
+        },
+    },
+    "required": ["score"],
+}
 
 
 class Role(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,8 +77,8 @@ class Duty(msgspec.Struct, frozen=True):
     templated: `writable` still holds `{index}`, to be filled in for each item of a for_each. schema_texts: the schemas
     as they were declared, as JSON. panel: its guardrails; None where there are none. budgets: of the run, the agent and
     the step, as (what it is, whose it is, how much). effects: those it may ask for; immediate: and wait for. tools: the
-    effects that its tools are. branches: what it may request.
-    requests: the same, as it is told.
+    effects that its tools are. branches: what it may request. requests: the same, as it is told. judges: of the panel,
+    by their names there: each with its fallbacks.
     """
 
     agent: str
@@ -83,6 +96,7 @@ class Duty(msgspec.Struct, frozen=True):
     tools: tuple[str, ...] = ()
     branches: tuple[BranchRequested, ...] = ()
     requests: tuple[Request, ...] = ()
+    judges: "Mapping[str, tuple[Duty, ...]]" = {}
 
     def writable_by(self, index: int) -> paths.Patterns:
         """What the agent may write in the copy of the step with this index; any where the step has no copies."""
@@ -183,6 +197,9 @@ class Rules:
         for duty in self.duties[self.plan.number_of(step_id)]:
             if duty.agent == agent:
                 return duty
+            for judge in (judge for chain in duty.judges.values() for judge in chain):
+                if judge.agent == agent:
+                    return judge
         raise KeyError(agent)
 
     def _duties(self, step: Step) -> tuple[Duty, ...]:
@@ -221,6 +238,24 @@ class Rules:
             tools,
             branches,
             tuple(Request(branch.action, branch.to) for branch in branches),
+            {} if panel is None else {name: self._bench(judge, step) for name, judge in panel.judges.items()},
+        )
+
+    def _bench(self, judge: Judge, step: Step) -> tuple[Duty, ...]:
+        """Who may judge the replies of a step: each sees what its scope lets it, and writes a judgement alone."""
+        schema, text = WritesSchema(JUDGEMENT), encode(JUDGEMENT).decode()
+        return tuple(
+            Duty(
+                agent,
+                self._sights[agent],
+                paths.Patterns(tuple(JUDGEMENT["properties"])),
+                self.roles[agent].policy,
+                (schema,),
+                schema_texts=(text,),
+                gate=self.roles[agent].gate,
+                budgets=tuple(self._budgets(msgspec.structs.replace(step, budget=None), agent)),
+            )
+            for agent in self.chain(judge.agent)
         )
 
     def _budgets(self, step: Step, agent: str) -> Iterator[tuple[str, str, BudgetPolicy]]:
@@ -368,6 +403,7 @@ class Rules:
         yield from usurped(self.plan, self.sharing, self._writable)
         for step in steps[1:]:
             yield from self._unmet_schemas(step)
+        yield from self._judge_problems()
         for name, role in self.roles.items():
             for seat in self._seats["agents", name]:
                 blind = _blind(seat, f"agent {name}", role.scope.write_permissions)
@@ -395,6 +431,35 @@ class Rules:
                     whose = f"{'step' if section == 'plan' else 'agent'} {name}"
                     place = (section, name, "guardrails", str(number), *error.place)
                     yield TeamError(f"a guardrail of {whose}: {error.sentence}", fix=error.fix, place=place)
+
+    def _judge_problems(self) -> Iterator[TeamError]:
+        """Judges that can't judge: no agents of the team, not allowed to, or those whose replies they are."""
+        steps = {step.id: step.agent for step in self.plan.declared}
+        for (section, name), number, judge in self.judges():
+            place = (section, name, "guardrails", str(number), "judge")
+            whose = f"the judge of {'step' if section == 'plan' else 'agent'} {name}"
+            authors = self.chain(steps[name]) if section == "plan" else (name,)
+            if judge.agent not in self.roles:
+                unknown = f"{judge.agent}, which is no agent{hint(judge.agent, self.roles)}"
+                yield TeamError(f"{whose} is {unknown}", place=(*place, "agent"))
+                continue
+            for agent in self.chain(judge.agent):
+                allowed = self.roles[agent].scope.allowed_actions
+                if agent in authors:
+                    fix = "name another agent; one that stands in for a judge judges, too"
+                    message = f"{whose} is {judge.agent}, so that {agent} would judge replies of its own"
+                    yield TeamError(message, fix=fix, place=(*place, "agent"), agents=(agent,))
+                if judge.action not in allowed:
+                    message = f"{whose}: {agent} may not do {judge.action}{hint(judge.action, allowed)}"
+                    fix = f"add {judge.action} to the allowed_actions of {agent}"
+                    yield TeamError(message, fix=fix, place=(*place, "agent"), agents=(agent,))
+
+    def judges(self) -> Iterator[tuple[tuple[str, str], int, Judge]]:
+        """All judges, each with the agent or step that declares it, and its place there."""
+        for place, seats in self._seats.items():
+            for number, seat in enumerate(seats):
+                if isinstance(seat.guardrail, Judge):
+                    yield place, number, seat.guardrail
 
     def guardrails(self) -> Iterator[tuple[tuple[str, ...], Guardrail]]:
         """All of them, each with its place."""

@@ -128,7 +128,7 @@ class Driver:
         # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
-        self._gated: dict[tuple[str, int], str] = {}
+        self._gated: dict[tuple[str, int], str] = machine.drafted()
         # Calls that have room and are announced, until that is durable and they are made.
         self._announced_calls: dict[int, CallAgent] = {}
         self._settles: list[str] = []
@@ -248,8 +248,13 @@ class Driver:
         # A clock may be set back; the time in a run never is.
         seq, at_us = machine.seq, max(shell.now_us(), machine.at_us)
         facts = self._folded(at_us)
+        arrived = len(facts)
         at_us = max(at_us, machine.at_us)  # what arrived may be from before the clock was set back
-        commands = self._announced(machine.follow_up(facts, at_us), facts, at_us)
+        to_do = machine.follow_up(facts, at_us)
+        if shell.gates:
+            for fact in facts[arrived:]:  # among them the verdict on a reply that has waited for a judge
+                self._tell_gates(fact)
+        commands = self._announced(to_do, facts, at_us)
         if not facts:
             return facts, commands, None
         settles, self._settles = self._settles, []
@@ -390,6 +395,9 @@ class Driver:
             agent = self.machine.duty(self.machine.number[fact.step]).agent
             self._told += self._shell.gates.told(agent, fact, self._key(*ended))
         elif isinstance(fact, e.RunCancelled):
+            for (step, attempt), agent in self.machine.drafted().items():
+                drafted = e.AttemptInterrupted(fact.at_us, step, attempt)
+                self._told += self._shell.gates.told(agent, drafted, self._key(step, attempt))
             for step, attempt, agent, is_in_flight in self.machine.wanted():
                 key = self._key(step, attempt)
                 if is_in_flight:
@@ -489,7 +497,7 @@ class Driver:
 
     def _telling(self, call: Call) -> Telling | None:
         """What passes on the text of this call while it comes, if anybody wants it."""
-        if self._shell.hearer is None:
+        if self._shell.hearer is None or call.job.draft is not None:
             return None
         job = call.job
         telling = Telling(self._shell.hearer, job, lambda: call.over or call.timed_out, self._shell.secrets)

@@ -12,6 +12,7 @@ from interlock.ports import Secrets
 
 # Their texts may be cut, so that a piece of a secret is left that isn't found as a whole.
 _CUT = (e.AttemptRefused, e.AttemptFailed, e.EffectDone, e.EffectFailed, e.EffectBecameUnknown)
+_WITH_FINDINGS = (e.AttemptCommitted, e.ReplyDrafted, e.ReplyJudged)
 
 
 def without_secrets(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:
@@ -19,14 +20,14 @@ def without_secrets(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:
     if isinstance(fact, e.RunStarted):  # refused before, if it holds any
         return fact
     name = secrets.among(e.encode(fact))
-    if name and isinstance(fact, e.AttemptCommitted | e.QuestionAsked):
+    if name and isinstance(fact, e.AttemptCommitted | e.ReplyDrafted | e.QuestionAsked):
         message = f"the reply holds the value of {name}, which is secret; leave it out"
         refused = (Finding("secret", message),)
         fact = e.AttemptRefused(fact.at_us, fact.step, fact.attempt, refused, e.NULL, fact.reads, fact.usage)
     if name and isinstance(fact, e.QuestionAnswered):
         message = f"what was decided holds the value of {name}, which is secret; leave it out"
         fact = e.AnswerRefused(fact.at_us, fact.step, fact.by, fact.decision, (Finding("secret", message),))
-    is_cut = isinstance(fact, _CUT) or (isinstance(fact, e.AttemptCommitted) and fact.findings)
+    is_cut = isinstance(fact, _CUT) or (isinstance(fact, _WITH_FINDINGS) and fact.findings)
     return _told(fact, secrets) if name or is_cut else fact
 
 

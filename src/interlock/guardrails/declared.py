@@ -22,6 +22,7 @@ KINDS = {
     "forbidden": "forbidden:Forbidden",
     "grounded": "grounded:Grounded",
     "injection": "injection:Injection",
+    "judge": "judge:Judge",
     "on_topic": "on_topic:OnTopic",
     "regex": "regex:Regex",
     "schema": "schema:Schema",

@@ -35,6 +35,7 @@ _OUTCOMES: dict[type, str] = {
     e.AttemptFailed: "failed",
     e.QuestionAsked: "asked",
     e.AttemptInterrupted: "interrupted",
+    e.ReplyJudged: "judged",
 }
 _REPLIES = ("committed", "refused", "asked")
 _USD_DIGITS = 9
@@ -137,8 +138,8 @@ class AgentFigures(msgspec.Struct):
 
     @property
     def success_rate(self) -> float | None:
-        """The share of calls that were committed, of all that have ended."""
-        return _share(self.outcomes["committed"], self.ended)
+        """The share of calls that were committed, or judged a draft, of all that have ended."""
+        return _share(self.outcomes["committed"] + self.outcomes["judged"], self.ended)
 
     @property
     def replies(self) -> int:
@@ -198,6 +199,7 @@ class AgentFigures(msgspec.Struct):
             "refused": self.outcomes["refused"],
             "failed": self.outcomes["failed"],
             "questions": self.outcomes["asked"],
+            "judgements": self.outcomes["judged"],
             "interruptions": self.outcomes["interrupted"],
             "cancelled": self.outcomes["cancelled"],
             "success_rate": _rate(self.success_rate),
@@ -335,6 +337,8 @@ class _Fold:
         # Whose call a gate first held back, of steps that wait for their next one.
         self._held: dict[str, _Call] = {}
         self._callees: dict[tuple[str, int], str] = {}
+        # Steps whose reply waits for a judge: whose attempt that is.
+        self._drafted: dict[str, tuple[int, str]] = {}
         # Steps that have committed; one that has effects ends with the last of them.
         self._done: set[str] = set()
         # When each step ended, by its number in the plan; a for_each step ends with the last of its items.
@@ -351,6 +355,10 @@ class _Fold:
                 self._committed(event)
             case e.AttemptRefused() | e.AttemptFailed() | e.QuestionAsked() | e.AttemptInterrupted():
                 self._attempt_ended(event)  # a question about an effect ends no call: its call has ended before
+            case e.ReplyDrafted():
+                self._reply_drafted(event)
+            case e.ReplyJudged():
+                self._attempt_ended(event)
             case e.EffectDone():
                 self._effect_done(event)
             case e.ReplyArrivedLate():
@@ -406,23 +414,46 @@ class _Fold:
 
     def _attempt_ended(self, event: Ending) -> None:
         """A call has ended. An outcome without its call, which only a damaged journal holds, is passed over."""
+        if event.step in self._drafted and self._drafted[event.step][0] == event.attempt:
+            self._concluded(event, self._drafted.pop(event.step)[1])
+            return
         call = self._calls.pop(event.step, None)
         if call is None:
             return
         figures = self._figures.of(call.agent)
         figures.outcomes[_OUTCOMES[type(event)]] += 1
+        of_judge = event.step in self._drafted
         if isinstance(event, e.AttemptInterrupted):
-            self._set_back(event)
+            if not of_judge:
+                self._set_back(event)
             return
         figures.latency_ms.add((event.at_us - call.at_us) / 1_000)
         self._charge(call.agent, event.usage)
         match event:
             case e.AttemptRefused():
                 figures.refuse(event.findings)
-                self._set_back(event).is_retried = True
             case e.AttemptFailed():
                 figures.fail(event.kind)
-                self._set_back(event).is_retried = True
+            case _:
+                return
+        if not of_judge:
+            self._set_back(event).is_retried = True
+
+    def _reply_drafted(self, event: e.ReplyDrafted) -> None:
+        """A call has ended, and its reply waits for a judge."""
+        call = self._calls.pop(event.step, None)
+        if call is not None:
+            self._figures.of(call.agent).latency_ms.add((event.at_us - call.at_us) / 1_000)
+            self._charge(call.agent, event.usage)
+            self._drafted[event.step] = (event.attempt, call.agent)
+
+    def _concluded(self, event: Ending, agent: str) -> None:
+        """A reply that waited for a judge has its verdict."""
+        figures = self._figures.of(agent)
+        figures.outcomes[_OUTCOMES[type(event)]] += 1
+        if isinstance(event, e.AttemptRefused):
+            figures.refuse(event.findings)
+            self._set_back(event).is_retried = True
 
     def _arrived_late(self, event: e.ReplyArrivedLate) -> None:
         agent = self._callees.get((event.step, event.attempt))

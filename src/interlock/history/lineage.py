@@ -140,7 +140,7 @@ class _Writers:
 
     def __init__(self, machine: Machine, events: Sequence[e.AnyEvent]) -> None:
         self._machine = machine
-        self._started: dict[str, e.AttemptStarted] = {}
+        self._started: dict[tuple[str, int], e.AttemptStarted] = {}
         self._committed: dict[int, _Commit] = {}
         self._told_by: dict[str, dict[str, None]] = {}
         self._decoded: dict[tuple[int, str], Any] = {}
@@ -150,7 +150,7 @@ class _Writers:
             if isinstance(event, e.AttemptCommitted | e.StepShared) and event.request is not None:
                 self._requesters.setdefault(event.request.step, {})[event.step] = None
             if isinstance(event, e.AttemptStarted):
-                self._started[event.step] = event
+                self._started[event.step, event.attempt] = event
             elif isinstance(event, e.QuestionAnswered) and AFTER_DECISION[event.decision] != "committed":
                 self._told_by.setdefault(event.step, {})[event.by] = None
             elif isinstance(event, _Commit):
@@ -178,7 +178,7 @@ class _Writers:
                 return event.by
             case e.QuestionExpired():
                 return DEFAULT
-        return self._started[event.step].agent
+        return self._started[event.step, event.attempt].agent
 
     def _value(self, leaf: str, writer: int) -> Any:
         """What was written at a leaf, taken out of the write that it was part of."""

@@ -24,9 +24,19 @@ _OUTCOMES: dict[type, str] = {
     e.AttemptRefused: "refused",
     e.QuestionAsked: "asked",
     e.AttemptInterrupted: "interrupted",
+    e.ReplyDrafted: "drafted",
+    e.ReplyJudged: "judged",
 }
 # What ends an attempt.
-Ending = e.AttemptCommitted | e.AttemptRefused | e.AttemptFailed | e.AttemptInterrupted | e.QuestionAsked
+Ending = (
+    e.AttemptCommitted
+    | e.AttemptRefused
+    | e.AttemptFailed
+    | e.AttemptInterrupted
+    | e.QuestionAsked
+    | e.ReplyDrafted
+    | e.ReplyJudged
+)
 
 
 class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,9 +59,9 @@ class Attempt(msgspec.Struct, kw_only=True):
     """One call of an agent for a step.
 
     outcome: committed, refused, failed, timed out, crashed, asked, interrupted (the call was lost with its driver),
-    cancelled (the run was) or running. effects: those that its reply asks for. request: the branch that it
-    requests. at_us: when it began; ended_us is 0
-    until it ends. findings: why it was refused, or what was found and did not suffice for that. score, scores: what its
+    drafted (its reply waits for a judge), judged (it is the call of one), cancelled (the run was) or running. effects:
+    those that its reply asks for. request: the branch that it requests. at_us: when it began; ended_us is 0 until it
+    ends. findings: why it was refused, or what was found and did not suffice for that. score, scores: what its
     guardrails gave it; None where none was asked. reads: the paths it had read when it answered, `*` for all. late: its
     reply came after its end, and was charged, not used. injected: how the call was broken on purpose; empty for an
     ordinary one. decided: what a person decided about what it asked.
@@ -322,13 +332,14 @@ def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
     """
     told: list[Attempt] = []
     last: dict[str, Attempt] = {}
+    numbered: dict[tuple[str, int], Attempt] = {}
     for event in events:
         if isinstance(event, e.AttemptStarted):
             begun = Attempt(
                 step=event.step, attempt=event.attempt, agent=event.agent, view=event.view, at_us=event.at_us
             )
             told.append(begun)
-            last[event.step] = begun
+            last[event.step] = numbered[event.step, event.attempt] = begun
         elif isinstance(event, e.FaultInjected) and event.step in last:
             last[event.step].injected = event.fault
         elif isinstance(event, e.QuestionAnswered) and event.step in last:
@@ -341,8 +352,8 @@ def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
                     attempt.outcome, attempt.ended_us = "cancelled", event.at_us
         elif isinstance(event, e.QuestionAsked) and event.effect:
             pass  # it isn't an agent that asks
-        elif isinstance(event, Ending) and event.step in last:
-            _ended(last[event.step], event)
+        elif isinstance(event, Ending) and (event.step, event.attempt) in numbered:
+            _ended(numbered[event.step, event.attempt], event)
     return told
 
 
@@ -367,10 +378,11 @@ def _arrived_late(told: Sequence[Attempt], event: e.ReplyArrivedLate) -> None:
 
 
 def _ended(attempt: Attempt, event: Ending) -> None:
-    attempt.outcome, attempt.ended_us = outcome_of(event), event.at_us
+    attempt.outcome, attempt.ended_us = outcome_of(event), attempt.ended_us or event.at_us
+    attempt.usage = getattr(event, "usage", None) or attempt.usage
     match event:
         case e.AttemptCommitted():
-            attempt.usage, attempt.confidence = event.usage, event.confidence
+            attempt.confidence = event.confidence
             attempt.writes = {path: msgspec.json.decode(value) for path, value in event.writes.items()}
             attempt.deletes, attempt.output = event.deletes, msgspec.json.decode(event.output)
             attempt.reads, attempt.findings = event.reads, event.findings
@@ -381,14 +393,15 @@ def _ended(attempt: Attempt, event: Ending) -> None:
                 for one in event.effects
             )
         case e.AttemptRefused():
-            attempt.findings, attempt.usage = event.findings, event.usage
+            attempt.findings = event.findings
             attempt.score, attempt.scores = event.score, event.scores or None
             attempt.reply, attempt.reads = msgspec.json.decode(event.reply), event.reads
         case e.AttemptFailed():
-            attempt.error, attempt.usage = event.error, event.usage
+            attempt.error = event.error
         case e.QuestionAsked():
-            attempt.question, attempt.usage = event.question, event.usage
-            attempt.reads = event.reads
+            attempt.question, attempt.reads = event.question, event.reads
+        case e.ReplyJudged():
+            attempt.score, attempt.findings, attempt.reads = event.score, event.findings, event.reads
 
 
 # --- waiting at gates ---

@@ -35,6 +35,12 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return _committed(event)
         case e.AttemptRefused():
             return f"refused{_scored(event.score)}: {reasons(event.findings)}"
+        case e.ReplyDrafted():
+            return f"attempt {event.attempt} waits for a judge"
+        case e.ReplyJudged():
+            return f"judged with a score of {event.score:g}" + (
+                f": {reasons(event.findings)}" if event.findings else ""
+            )
         case e.AttemptFailed():
             return event.error if event.kind == "timeout" else f"{_KINDS.get(event.kind, event.kind)}: {event.error}"
         case e.AttemptInterrupted():

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from interlock.core import paths
+from interlock.core.guardrail import Judge
 from interlock.core.plan import Plan, nearest
 from interlock.core.policy import TIMEOUT_SIMPLE_MS
 from interlock.core.races import Writers, unordered_reads
@@ -169,6 +170,9 @@ def unused(subject: Subject) -> Iterator[AuditFinding]:
         if step.agent in wanted:
             for name in (step.agent, *chains.get(step.agent, ())):
                 wanted[name] |= {step.action, *step.on_request}
+    for judge in _judges(subject):
+        for name in (judge.agent, *chains.get(judge.agent, ())):
+            wanted[name].add(judge.action)
     for name in (name for name, actions in wanted.items() if not actions):
         message = f"agent {name} has no step, and stands in for none that has"
         yield AuditFinding("unused_agent", "warning", (name,), (), message, "remove it", subject.line(("agents", name)))
@@ -187,6 +191,21 @@ def unused(subject: Subject) -> Iterator[AuditFinding]:
         listed = "; ".join(f"{name}: {', '.join(idle[name])}" for name in named)
         message = f"no step asks for these allowed actions: {listed}"
         yield AuditFinding("unused_actions", "info", named, (), message, "remove what is not needed")
+
+
+def judges(subject: Subject) -> Iterator[AuditFinding]:
+    """Which judges see nothing but what they judge?"""
+    for name in dict.fromkeys(judge.agent for judge in _judges(subject)):
+        scope = subject.agents[name].scope
+        if not scope.readable:
+            message = f"{name} judges replies, and may read nothing: it sees the draft alone, and not what it is about"
+            fix = "give it context_access to what it should compare the draft with"
+            line = subject.line(("agents", name))
+            yield AuditFinding("blind_judge", "warning", (name,), (), message, fix, line)
+
+
+def _judges(subject: Subject) -> list[Judge]:
+    return [judge for _, _, judge in subject.rules.judges()] if subject.rules else []
 
 
 def _tools(subject: Subject, name: str) -> set[str]:
@@ -268,6 +287,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     costs,
     runnable,
     unused,
+    judges,
     fields,
     mistyped,
     blind_reads,

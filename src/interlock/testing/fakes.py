@@ -105,6 +105,8 @@ class Recorded:
             key = (getattr(event, "step", ""), getattr(event, "attempt", 0))
             if isinstance(event, e.AttemptStarted):
                 began[key] = event.at_us
+            elif key in self._outcomes and isinstance(self._outcomes[key][1], e.ReplyDrafted):
+                pass  # what its judge made of it is not its agent's doing
             elif isinstance(event, e.Verdict | e.AttemptFailed):
                 seconds = (event.at_us - began[key]) / 1e6
                 timed_out = isinstance(event, e.AttemptFailed) and event.kind == "timeout"
@@ -135,7 +137,10 @@ class Recorded:
 
 def _replayed(outcome: e.AnyEvent) -> Any:
     match outcome:
-        case e.AttemptCommitted():
+        case e.ReplyJudged():
+            said = [finding.message for finding in outcome.findings]
+            return Reply(writes={"score": outcome.score, "findings": said}, usage=outcome.usage)
+        case e.AttemptCommitted() | e.ReplyDrafted():
             writes = {path: msgspec.json.decode(raw) for path, raw in outcome.writes.items()}
             deletes = dict.fromkeys(outcome.deletes, DELETE)
             return Reply(
@@ -228,6 +233,14 @@ class Probabilistic:
 _ANY_DUTY = Duty("", EVERYTHING, Patterns(("*",)), Policy(), ())
 
 
+def _judgement(random: Random) -> Reply:
+    """What a judge says of a draft: mostly good, and if not, why."""
+    score = round(random.random() ** 0.5, 3)
+    found = [text(random) for _ in range(random.randrange(3))]
+    usage = Usage(random.randrange(TOKENS_MAX), random.randrange(TOKENS_MAX), random.randrange(100) / 1e4)
+    return Reply(writes={"score": score, "findings": found}, usage=usage)
+
+
 def _near(one: str, other: str) -> bool:
     return inside(one, other) or inside(other, one)
 
@@ -241,6 +254,8 @@ class Generated:
 
     def reply(self, job: Job, random: Random) -> Reply:
         """A good reply to a job."""
+        if job.draft is not None:
+            return _judgement(random)
         plan = self._rules.plan
         number = plan.number_of(job.step)
         maker = self._makers.get((number, job.agent))

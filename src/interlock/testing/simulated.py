@@ -92,15 +92,18 @@ class SimulatedRun(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults
     def outcomes(self, step: str) -> list[str]:
         """What became of each call of a step, in order.
 
-        `committed`, `refused`, `asked` (a person), `failed`, `crashed`, `timed out`, `interrupted` (its process died)
-        or `cancelled`; empty for a step that was never called. Raises UsageError for an unknown step.
+        `committed`, `refused`, `judged` (it was a judge's call), `asked` (a person), `failed`, `crashed`, `timed out`,
+        `interrupted` (its process died) or `cancelled`; empty for a step that was never called. Raises UsageError for
+        an unknown step.
         """
         found: list[str] = []
+        places: dict[int, int] = {}
         for event in self._of(step):
             if isinstance(event, e.AttemptStarted):
+                places[event.attempt] = len(found)
                 found.append("cancelled")
-            elif isinstance(event, Ending) and found:
-                found[-1] = said_of(event)
+            elif isinstance(event, Ending) and event.attempt in places:
+                found[places[event.attempt]] = said_of(event)
         return found
 
     def findings(self, step: str) -> list[str]:

@@ -27,6 +27,7 @@ from interlock.core.values import ABSENT, Limits
 from .branches import BranchesAccount
 from .budgets import BudgetAccount, wrong_with
 from .effects import EffectAccount, EffectEvent, EffectsAccount
+from .judging import DraftAccount
 from .naive import NaiveContext, covers, depth_of, holds, leaves_in
 from .views import Seen, ViewHashes, lookalike, wrong_by_name
 
@@ -69,6 +70,7 @@ class StepAccount:
         # short: the gate of the budget that it needs more of; it asks for that, or will.
         self.asked = self.answer = self.about = self.short = ""
         self.due_us = 0
+        self.draft: DraftAccount | None = None
 
     @property
     def duty(self) -> Duty:
@@ -114,6 +116,8 @@ class Account:
         # Step -> the keys of the effects in its reply; and of those that its attempt waits for.
         self._outbox: dict[str, list[str]] = {}
         self._waited: dict[str, dict[str, None]] = {}
+        # The attempts whose reply has waited for a judge.
+        self.drafted: set[tuple[str, int]] = set()
         self._at_us = 0
         # When the process that goes on with it began.
         self.driven_since_us = 0
@@ -183,6 +187,10 @@ class Account:
                 self._attempt_committed(event)
             case e.AttemptRefused():
                 self._attempt_refused(event)
+            case e.ReplyDrafted():
+                self._reply_drafted(event)
+            case e.ReplyJudged():
+                self._reply_judged(event)
             case e.AttemptFailed():
                 self._attempt_failed(event)
             case e.AttemptInterrupted():
@@ -277,10 +285,9 @@ class Account:
         one.attempt, one.open, one.reissue, one.state = event.attempt, True, False, "running"
 
     def _attempt_committed(self, event: e.AttemptCommitted) -> None:
-        one = self._outcome(event)
+        one = self._concluded(event) or self._charged(event)
         self._commit(one, event, bytes(event.output))
         self._require_score(one.duty, event)
-        self._charge(event)
         if event.request is not None:
             self.branches.hear(self._declared(one), one.duty.agent, event.request)
         for wanted in event.effects:
@@ -468,11 +475,53 @@ class Account:
         self.require("backoff", waited, f"{key} of {name} is begun before its wait is over")
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
-        one = self._outcome(event)
+        one = self._concluded(event) or self._charged(event)
         self._forget_waits(event.step)
         one.feedback = tuple(finding.message for finding in event.findings)
-        self._charge(event)
         self._setback(one, again=True)
+
+    # --- judges ---
+
+    def _reply_drafted(self, event: e.ReplyDrafted) -> None:
+        one = self._charged(event)
+        duty = one.duty
+        self.require("judges", duty.panel is not None and duty.judges, "{} waits for a judge, and has none", event.step)
+        one.draft = DraftAccount(one, duty, event)
+        self.require("judges", one.draft.waits_for, "{} waits for a judge who could change nothing", event.step)
+        self.drafted.add((event.step, event.attempt))
+        one.draft.turn_to(one)
+
+    def _reply_judged(self, event: e.ReplyJudged) -> None:
+        one = self._charged(event)
+        self.require("judges", one.draft is not None and one.draft.waits_for, "{} is judged, for nothing", event.step)
+        assert one.draft is not None
+        one.draft.hear(event.score)
+        one.draft.turn_to(one)
+
+    def _concluded(self, event: e.AttemptCommitted | e.AttemptRefused) -> StepAccount | None:
+        """The step of a reply that has waited for a judge, and now has its verdict."""
+        one = self._step(event.step)
+        draft = one.draft
+        if draft is None or draft.event.attempt != event.attempt:
+            return None
+        self.require("judges", not draft.waits_for and not one.open, "{} has a verdict before its judge", event.step)
+        self.require("judges", event.usage is None, "{} is charged twice for one attempt", event.step)
+        if isinstance(event, e.AttemptCommitted):
+            same = (event.writes, event.deletes, event.output, event.effects, event.reads)
+            drafted = draft.event
+            meant = (drafted.writes, drafted.deletes, drafted.output, drafted.effects, drafted.reads)
+            self.require_same("judges", "what is committed of the draft of {}", same, meant, event.step)
+        draft.leave(one)
+        one.draft = None
+        return one
+
+    def _unjudged(self, one: StepAccount) -> None:
+        """Where nobody is left who could judge a reply, its verdict follows."""
+        if one.draft is not None and one.given_up:
+            one.draft.give_up()
+            one.draft.turn_to(one)
+
+    # --- failures ---
 
     def _attempt_failed(self, event: e.AttemptFailed) -> None:
         one = self._outcome(event)
@@ -496,6 +545,7 @@ class Account:
             one.tries = one.failures = wait_ms = 0
         if wait_ms:
             one.state, one.not_before_us = "backing_off", self._at_us + 1_000 * wait_ms
+        self._unjudged(one)
 
     def _call_held(self, event: e.CallHeld) -> None:
         """Whether the gate was right is for the traffic to say: it belongs to all runs."""
@@ -509,7 +559,8 @@ class Account:
             if kind == event.gate:
                 lacking = self._budgets.setdefault(whose, BudgetAccount()).lacks(budget)
                 self.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
-        if isinstance(declared, BudgetPolicy) and declared.asks and event.gate.endswith("budget"):
+        asks = isinstance(declared, BudgetPolicy) and declared.asks and event.gate.endswith("budget")
+        if asks and one.draft is None:
             one.short = event.gate
             return
         in_time = one.in_time(event.until_us)
@@ -521,6 +572,7 @@ class Account:
             one.state, one.not_before_us = "backing_off", event.until_us
         else:
             one.given_up, one.reissue = True, False
+            self._unjudged(one)
 
     def _holding(self, kind: str, one: StepAccount) -> BreakerPolicy | RatePolicy | BudgetPolicy | None:
         """What was declared of the part of a gate that holds a step."""
@@ -540,6 +592,7 @@ class Account:
         one.lost += 1
         if one.lost > one.duty.policy.reissues_max:
             one.given_up, one.reissue = True, False
+            self._unjudged(one)
 
     def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
         one = self._step(event.step)
@@ -699,6 +752,12 @@ class Account:
         one.open = False
         return one
 
+    def _charged(self, event: Any) -> StepAccount:
+        """The step whose call has ended, and is paid for."""
+        one = self._outcome(event)
+        self._charge(event)
+        return one
+
     def _charge(self, event: Any, *, is_late: bool = False) -> None:
         told_nothing = isinstance(event, e.AttemptFailed) and event.usage is None
         self._pay(event, None if told_nothing else event.usage or Usage(), is_late=is_late)
@@ -818,7 +877,12 @@ class Account:
         step = self._declared(one)
         index = self.plan.sample_index.get(name) if one.item is ABSENT else one.index
         told = (job.run_id, job.agent, job.action, job.instructions, job.index, job.answer)
-        meant = (self.run_id, one.duty.agent, step.action, step.instructions, index, one.answer)
+        asked, answer = (step.action, step.instructions), one.answer
+        if one.draft is not None:
+            asked, answer = (one.draft.judge.action, one.draft.judge.instructions), ""
+            shown = {path: msgspec.json.decode(raw) for path, raw in one.draft.event.writes.items()}
+            self.require_same("judges", "the draft that {} judges", (job.draft or {}).get("writes"), shown, job.agent)
+        meant = (self.run_id, one.duty.agent, *asked, index, answer)
         self.require("job", told == meant, "{} is handed {}, not {}", name, told, meant)
         if one.item is not ABSENT:
             same = _json(job.item) == _json(one.item)

@@ -53,7 +53,14 @@ def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None
 
 def check_outcome(account: Account, event: Outcome, call: Call) -> None:
     """That the journal says of a call what became of it, and what the agent did."""
+    if isinstance(event, e.AttemptCommitted | e.AttemptRefused) and (event.step, event.attempt) in account.drafted:
+        return  # checked when it was drafted; what followed from its judges' words, the account knows
     match event:
+        case e.ReplyDrafted():
+            account.require("timeouts", call.in_time, f"{_attempt(event)} is drafted after its timeout")
+            _check_commit(account, event, call)
+        case e.ReplyJudged():
+            _check_judgement(account, event, call)
         case e.AttemptCommitted():
             account.require("timeouts", call.in_time, "{} committed after its timeout", _attempt(event))
             _check_commit(account, event, call)
@@ -70,7 +77,17 @@ def check_outcome(account: Account, event: Outcome, call: Call) -> None:
             account.require_same("replies", f"what {_attempt(event)} consumed", event.usage, _usage(call))
 
 
-def _check_commit(account: Account, event: e.AttemptCommitted, call: Call) -> None:
+def _check_judgement(account: Account, event: e.ReplyJudged, call: Call) -> None:
+    """That a judge's word is what it answered, and that it wrote nothing else."""
+    writes = _reply(call.answer).writes
+    account.require("timeouts", call.in_time, f"{_attempt(event)} has judged after its timeout")
+    account.require("judges", writes.keys() <= {"score", "findings"}, f"{_attempt(event)} judged with {writes!r:.200}")
+    told = (event.score, len(event.findings), event.usage)
+    meant = (writes.get("score"), sum(map(bool, writes.get("findings", ()))), _usage(call))
+    account.require_same("judges", f"what {_attempt(event)} said of the draft", told, meant)
+
+
+def _check_commit(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, call: Call) -> None:
     """That what was committed is what the agent answered, whole, and that its schemas allow it."""
     name, reply = event.step, _reply(call.answer)
     values = {paths.canonical(path): value for path, value in reply.writes.items()}
@@ -88,23 +105,23 @@ def _check_commit(account: Account, event: e.AttemptCommitted, call: Call) -> No
     if event.request is not None or reply.request is not None:
         _check_request(account, event, reply)
     _check_reads(account, event, call)
-    for schema in account.steps[name].duty.schemas:
+    for schema in account.rules.duty(name, call.job.agent).schemas:
         account.require_same("schemas", "what the schema of {} finds", schema.findings(there), [], name)
     _check_scores(account, event, call)
 
 
-def _check_request(account: Account, event: e.AttemptCommitted, reply: Reply) -> None:
+def _check_request(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, reply: Reply) -> None:
     """That a request was granted as it was made, and none that could not be."""
     told = (event.request.action, event.request.step) if event.request else None
     meant = account.branches.meant(account.plan.steps[account.steps[event.step].number], reply.request)
     account.require_same("requests", "the request of {}", told, meant, event.step)
 
 
-def _check_scores(account: Account, event: e.AttemptCommitted | e.AttemptRefused, call: Call) -> None:
+def _check_scores(account: Account, event: e.AttemptCommitted | e.AttemptRefused | e.ReplyDrafted, call: Call) -> None:
     """That guardrails, each asked again, give what the journal tells, and that this is enough, or too little."""
     panel, which = account.rules.duty(event.step, call.job.agent).panel, _attempt(event)
-    if panel is None or (event.score is None and isinstance(event, e.AttemptRefused)):
-        account.require("guardrails", event.score is None, f"{which} has a score, and no guardrails")
+    if panel is None or (isinstance(event, e.AttemptRefused) and event.score is None):
+        account.require("guardrails", getattr(event, "score", None) is None, f"{which} has a score, and no guardrails")
         return
     draft, seats = _draft(call), dict(panel.seats)
     again = {name: _score(seats[name].guardrail, draft) for name in event.scores}
@@ -114,7 +131,10 @@ def _check_scores(account: Account, event: e.AttemptCommitted | e.AttemptRefused
     gained = sum(seats[name].weight * score for name, score in meant.items())
     open_ = sum(seat.weight for name, seat in seats.items() if name not in meant)
     least, most = gained / whole, (gained + open_) / whole
-    if isinstance(event, e.AttemptCommitted):
+    if isinstance(event, e.ReplyDrafted):
+        open_still = None not in again.values() and least < panel.threshold <= most + SCORE_TOLERANCE
+        account.require("guardrails", open_still, f"{which} waits for a judge with {meant}, for {panel.threshold:g}")
+    elif isinstance(event, e.AttemptCommitted):
         enough = None not in again.values() and least >= panel.threshold - SCORE_TOLERANCE
         account.require("guardrails", enough, f"{which} is committed with {meant}, below {panel.threshold:g}")
     else:
@@ -151,7 +171,7 @@ def _score(guardrail: Guardrail, draft: Draft) -> float | None:
     return 0.0 if opinion.findings and opinion.score == 1 else round(opinion.score, SCORE_DIGITS)
 
 
-def _check_reads(account: Account, event: e.AttemptCommitted | e.AttemptRefused, call: Call) -> None:
+def _check_reads(account: Account, event: e.AttemptCommitted | e.AttemptRefused | e.ReplyDrafted, call: Call) -> None:
     read: Any = call.job.view
     reads = event.reads if event.reads == ("*",) else read.reads
     told = (event.reads, getattr(event, "coarse", read.coarse))

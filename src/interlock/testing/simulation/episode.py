@@ -61,6 +61,8 @@ def became_of(account: Account, job: Job, lost: int) -> str:
             if not lost:
                 return "interrupted"
             lost -= 1
+        elif isinstance(event, e.ReplyDrafted):
+            pass  # its verdict follows
         elif getattr(event, "attempt", 0) == job.attempt and not lost and isinstance(event, Ending):
             return said_of(event)
     return "cancelled" if account.status == "cancelled" else "interrupted"

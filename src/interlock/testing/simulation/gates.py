@@ -36,6 +36,8 @@ class Gates:
                     gate.call_began(account, call, event.at_us)
             case e.AttemptCommitted():
                 self._ended(account, event, "good", event.score)
+            case e.ReplyJudged():
+                self._ended(account, event, "good")
             case e.AttemptFailed():
                 self._ended(account, event, "says nothing" if event.kind == "rate_limited" else event.kind)
             case e.AttemptRefused():
@@ -67,7 +69,9 @@ class Gates:
             gate.call_ended(call, came, event.at_us, score)
 
 
-_Ended = e.AttemptCommitted | e.AttemptFailed | e.AttemptRefused | e.QuestionAsked | e.AttemptInterrupted
+_Ended = (
+    e.AttemptCommitted | e.AttemptFailed | e.AttemptRefused | e.ReplyJudged | e.QuestionAsked | e.AttemptInterrupted
+)
 
 
 class GateAccount:
