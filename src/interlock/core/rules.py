@@ -197,7 +197,7 @@ class Rules:
         for duty in self.duties[self.plan.number_of(step_id)]:
             if duty.agent == agent:
                 return duty
-            for judge in (judge for chain in duty.judges.values() for judge in chain):
+            for judge in (judge for bench in duty.judges.values() for judge in bench):
                 if judge.agent == agent:
                     return judge
         raise KeyError(agent)

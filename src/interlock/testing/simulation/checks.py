@@ -81,10 +81,11 @@ def _check_judgement(account: Account, event: e.ReplyJudged, call: Call) -> None
     """That a judge's word is what it answered, and that it wrote nothing else."""
     writes = _reply(call.answer).writes
     account.require("timeouts", call.in_time, f"{_attempt(event)} has judged after its timeout")
-    account.require("judges", writes.keys() <= {"score", "findings"}, f"{_attempt(event)} judged with {writes!r:.200}")
+    only = writes.keys() <= {"score", "findings"}
+    account.require("judges", only, "{} judged with {!r:.200}", _attempt(event), writes)
     told = (event.score, len(event.findings), event.usage)
     meant = (writes.get("score"), sum(map(bool, writes.get("findings", ()))), _usage(call))
-    account.require_same("judges", f"what {_attempt(event)} said of the draft", told, meant)
+    account.require_same("judges", "what {} said of the draft", told, meant, _attempt(event))
 
 
 def _check_commit(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, call: Call) -> None:

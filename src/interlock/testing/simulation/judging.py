@@ -17,6 +17,7 @@ class Judged(Protocol):
     tries: int
     failures: int
     lost: int
+    first_us: int
     link: int
     given_up: bool
     feedback: tuple[str, ...]
@@ -29,7 +30,7 @@ class DraftAccount:
     def __init__(self, one: Judged, duty: Duty, event: e.ReplyDrafted) -> None:
         assert duty.panel is not None
         self.event, self.duty, self._panel = event, duty, duty.panel
-        self._before = (one.duties, one.link, one.tries, one.failures, one.lost)
+        self._before = (one.duties, one.link, one.tries, one.failures, one.lost, one.first_us)
         self._scores = dict(event.scores)
         self._unasked = False
 
@@ -51,7 +52,7 @@ class DraftAccount:
     def turn_to(self, one: Judged) -> None:
         """Now the step is the next judge's."""
         one.link = one.tries = one.failures = one.lost = 0
-        one.feedback, one.given_up, one.state = (), False, "ready"
+        one.feedback, one.given_up, one.state, one.first_us = (), False, "ready", -1
         if self.waits_for:
             one.duties = self.duty.judges[self.waits_for]
 
@@ -67,5 +68,5 @@ class DraftAccount:
 
     def leave(self, one: Judged) -> None:
         """There is a verdict: the step stands as it did before."""
-        one.duties, one.link, one.tries, one.failures, one.lost = self._before
+        one.duties, one.link, one.tries, one.failures, one.lost, one.first_us = self._before
         one.feedback, one.given_up = (), False
