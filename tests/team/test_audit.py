@@ -282,3 +282,38 @@ def test_a_branch_that_could_never_run_is_found_in_its_line(tmp_path, on_request
     )
     (error,) = [finding for finding in found.findings if finding.severity == "error"]
     assert (error.line, error.message.startswith(message)) == (8, True), error
+
+
+JUDGED = """\
+    agents:
+      a:
+        allowed_actions: [act]
+        write_permissions: [x]
+        guardrails: [judge: {agent: J}]
+      judge: {allowed_actions: [judge], fallback: other, context_access: [A]}
+      other: {allowed_actions: [judge]}
+    plan: [{id: s, agent: a, action: act}]
+    """
+
+
+def test_a_judge_has_work_and_should_see_more_than_the_draft(tmp_path):
+    text = JUDGED.replace("J}", "judge}")
+    found = findings(tmp_path, text.replace("[A]", "[]"))
+    assert one(found, "blind_judge").agents == ("judge",)
+    assert one(found, "blind_judge").line == 6
+    assert not {"unused_agent", "unused_actions"} & {*codes(found)}
+    assert "blind_judge" not in codes(findings(tmp_path, text.replace("[A]", "[x]")))
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        ("juge", "the judge of agent a is juge, which is no agent; did you mean judge?"),
+        ("a", "the judge of agent a is a, so that a would judge replies of its own"),
+    ],
+)
+def test_a_judge_that_cannot_judge_is_an_error_in_its_line(tmp_path, judge, message):
+    found = findings(tmp_path, JUDGED.replace("J}", judge + "}"))
+    error = next(finding for finding in found.findings if "judge of" in finding.message)
+    assert (error.severity, error.message) == ("error", message)
+    assert error.line == 5

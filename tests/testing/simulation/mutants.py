@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 TEAM = Path(__file__).parent / "teams" / "all_features.yaml"
 EFFECTS = TEAM.with_name("effects.yaml")
 REQUESTS = TEAM.with_name("requests.yaml")
+JUDGED = TEAM.with_name("judged.yaml")
 SEEDS_MAX = 1_000
 
 
@@ -154,10 +155,10 @@ MUTANTS = [
             (
                 "core/fold.py",
                 (
-                    "        assert self.attempts[n] == event.attempt, "
+                    "        if not self._conclude(n, event):\n            assert self.attempts[n] == event.attempt, "
                     'f"{event.step}: attempt {event.attempt} is not the running one"\n'
                 ),
-                "",
+                "        if not self._conclude(n, event):\n",
             ),
             ("core/progress.py", "        assert to in legal.get(state, ())", "        assert True or to in legal"),
         ],
@@ -216,12 +217,41 @@ MUTANTS = [
         ],
     ),
     Mutant(
+        "a judge's word counts for nothing",
+        [("core/judging.py", "self.judge: opinion.score}", "self.judge: 1.0}")],
+        team=JUDGED,
+    ),
+    Mutant(
+        "what nobody could judge is committed",
+        [
+            ("core/judging.py", "if refuses:  # whatever its weight", "if False:"),
+            ("core/guardrail.py", 'passes = self.on_error == "pass"', "passes = True"),
+        ],
+        team=JUDGED,
+    ),
+    Mutant(
+        "draft committed before its judge is asked",
+        [
+            (
+                "core/fold.py",
+                "        draft.go_on()\n",
+                "        draft.assessment = draft.panel.weigh({**draft.scores, 'judge': 1.0}, ())\n",
+            )
+        ],
+        team=JUDGED,
+    ),
+    Mutant(
+        "author of a draft charged twice",
+        [("core/judging.py", '_COMMITTED = ("writes",', '_COMMITTED = ("usage", "writes",')],
+        team=JUDGED,
+    ),
+    Mutant(
         "refused write partly applied",
         [
             (
                 "core/fold.py",
-                "        self.feedback[n] = tuple(finding.message for finding in event.findings)\n",
-                """        self.feedback[n] = tuple(finding.message for finding in event.findings)
+                "        told = tuple(finding.message for finding in event.findings)\n",
+                """        told = tuple(finding.message for finding in event.findings)
         if bytes(event.reply)[:1] == b"{":
             said = msgspec.json.decode(event.reply, type=dict[str, Raw])
             good = {path: raw for path, raw in said.items() if self.duty(n).writable.cover(path)}
@@ -235,8 +265,8 @@ MUTANTS = [
         [
             (
                 "core/fold.py",
-                "        self.feedback[n] = tuple(finding.message for finding in event.findings)\n",
-                "        self.feedback.setdefault(n, tuple(finding.message for finding in event.findings))\n",
+                "            self.feedback[n] = told\n",
+                "            self.feedback.setdefault(n, told)\n",
             )
         ],
     ),
@@ -287,8 +317,8 @@ MUTANTS = [
         [
             (
                 "core/fold.py",
-                "self._tries[n] > self.duty(n).policy.retries",
-                "self._tries[n] > self.duty(n).policy.retries + 1",
+                "self._tries[n] > policy.retries",
+                "self._tries[n] > policy.retries + 1",
             )
         ],
     ),
@@ -337,8 +367,8 @@ MUTANTS = [
         [
             (
                 "core/redrive.py",
-                "(event.attempt, agents[step], event.writes, event.deletes, event.reads)",
-                "(event.attempt, agents[step], {}, event.deletes, event.reads)",
+                "(event.attempt, agents[step, event.attempt], event.writes, event.deletes, event.reads)",
+                "(event.attempt, agents[step, event.attempt], {}, event.deletes, event.reads)",
             )
         ],
     ),

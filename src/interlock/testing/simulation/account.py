@@ -506,6 +506,9 @@ class Account:
             return None
         self.require("judges", not draft.waits_for and not one.open, "{} has a verdict before its judge", event.step)
         self.require("judges", event.usage is None, "{} is charged twice for one attempt", event.step)
+        self.require_same("judges", "the scores of the draft of {}", event.scores, draft.scores, event.step)
+        follows = isinstance(event, e.AttemptCommitted) == draft.passes
+        self.require("judges", follows, "{} has a verdict that does not follow from {}", event.step, draft.scores)
         if isinstance(event, e.AttemptCommitted):
             same = (event.writes, event.deletes, event.output, event.effects, event.reads)
             drafted = draft.event

@@ -31,18 +31,27 @@ class DraftAccount:
         assert duty.panel is not None
         self.event, self.duty, self._panel = event, duty, duty.panel
         self._before = (one.duties, one.link, one.tries, one.failures, one.lost, one.first_us)
-        self._scores = dict(event.scores)
+        self.scores = dict(event.scores)
         self._unasked = False
+        self._weights = {name: seat.weight for name, seat in self._panel.seats}
+        self._needed = self._panel.threshold * sum(self._weights.values()) - TOLERANCE
+
+    @property
+    def _gained(self) -> float:
+        return sum(self._weights[name] * score for name, score in self.scores.items())
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may be committed, by what was said so far."""
+        return not self._unasked and self._gained >= self._needed
 
     @property
     def waits_for(self) -> str:
         """The judge that must be asked next, by its name on the panel; "" where nothing it says would change much."""
-        weights = {name: seat.weight for name, seat in self._panel.seats}
-        gained = sum(weights[name] * score for name, score in self._scores.items())
-        open_ = sum(weight for name, weight in weights.items() if name not in self._scores)
-        needed = self._panel.threshold * sum(weights.values()) - TOLERANCE
-        left = [name for name, seat in self._panel.seats if name not in self._scores and type(seat.guardrail) is Judge]
-        return left[0] if left and not self._unasked and gained < needed <= gained + open_ else ""
+        open_ = sum(weight for name, weight in self._weights.items() if name not in self.scores)
+        left = [name for name, seat in self._panel.seats if name not in self.scores and type(seat.guardrail) is Judge]
+        is_open = not self._unasked and not self.passes and self._gained + open_ >= self._needed
+        return left[0] if left and is_open else ""
 
     @property
     def judge(self) -> Judge:
@@ -58,12 +67,12 @@ class DraftAccount:
 
     def hear(self, score: float) -> None:
         """A judge has given it a score."""
-        self._scores[self.waits_for] = 1.0 if score >= self.judge.threshold else score
+        self.scores[self.waits_for] = 1.0 if score >= self.judge.threshold else score
 
     def give_up(self) -> None:
         """The judge that it waits for can't be had."""
         name, refuses = self.waits_for, self.judge.on_error == "refuse"
-        self._scores[name] = 0.0 if refuses else 1.0
+        self.scores[name] = 0.0 if refuses else 1.0
         self._unasked = self._unasked or refuses
 
     def leave(self, one: Judged) -> None:
