@@ -359,8 +359,14 @@ def test_a_judge_that_cannot_be_paid_cannot_judge():
     run.reply("a", x=1)
     held = run.machine.held(run.calls["a"], run.tick())
     assert (held.agent, held.gate) == ("eve", "run_budget")
-    why = "eve was not called: the run: its budget is 1 calls, of which 0 calls are left"
+    why = "eve was not called: the run: its budget is 1 call, of which 0 calls are left"
     assert run.say(held)[0] == f"refused a #1: eve could not judge it: {why}"
+
+
+def test_a_judge_whose_budget_would_ask_for_more_cannot_judge():
+    run = judged(eve=Role(SEES_LITTLE, budget=BudgetPolicy(calls=1, when_spent="ask")), retries=0)
+    run.reply("a", x=1)
+    assert run.hold("a", "agent_budget")[0].startswith("refused a #1: eve could not judge it: eve was not called")
 
 
 def test_what_its_author_has_reserved_is_free_before_its_judge_is_called():

@@ -193,7 +193,7 @@ def test_a_budget_that_lets_no_judge_through_commits_nothing():
 
     run = virtual.run(main())
     assert run.status == "failed"
-    assert "eve could not judge it: eve was not called: agent eve: its budget is 1 calls" in run.reason
+    assert "eve could not judge it: eve was not called: agent eve: its budget is 1 call" in run.reason
     assert "out" not in run.context
 
 

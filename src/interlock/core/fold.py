@@ -297,7 +297,7 @@ class Fold(Progress):
             self._move(n, "backing_off")
             return
         else:
-            if n in self._setbacks:
+            if n in self._setbacks and n not in self._drafts:
                 self.reasons[n] += f"; before that: {cut_short(self._setbacks[n], SETBACK_CHARS_MAX)}"
             self._give_up(n)
         # Whoever does it next makes a call of its own, with a key of its own, and not the one that was lost.

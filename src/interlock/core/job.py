@@ -33,8 +33,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     idempotency_key: the same when a call lost in a crash is issued again. item, index: of a `for_each` (index from 0);
     of `samples` the index alone (from 1). writes: the patterns of what may be written. schemas: the JSON Schemas over
     the writes that a reply is checked against, as text. answer: what a person has said last about this step, in an
-    earlier attempt; empty if nobody has. requests: those that the agent may make here. draft: of a judge, the reply that
-    it judges; None for all others.
+    earlier attempt; empty if nobody has. requests: those that the agent may make here. draft: of a judge, the reply
+    that it judges; None for all others.
     """
 
     view: Mapping[str, Any]

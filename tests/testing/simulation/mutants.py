@@ -374,7 +374,7 @@ MUTANTS = [
     ),
     Mutant(
         "fork that calls again what it could share",
-        [("core/redrive.py", "                fact = e.StepShared(at_us, step, *told)\n", "")],
+        [("core/redrive.py", "                fact = e.StepShared(at_us, step, *told, request=event.request)\n", "")],
     ),
     Mutant(
         "letter that is redriven as often as anybody likes",

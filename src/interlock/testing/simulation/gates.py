@@ -24,7 +24,7 @@ class Gates:
         self._callers: dict[tuple[str, str, int], str] = {}
         self._guards = bool(self._of or self._of_all)
 
-    def hear(self, account: Account, event: e.AnyEvent) -> None:
+    def hear(self, account: Account, event: e.AnyEvent) -> None:  # noqa: C901 - one case per event
         """An event has become durable, and its run's account knows of it."""
         if not self._guards:
             return
