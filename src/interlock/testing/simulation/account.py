@@ -902,9 +902,7 @@ class Account:
         view = cast("View", job.view)
         meant = self._seen(one)
         shown = _json(view.unread().to_dict())
-        self.require(
-            "views", shown == meant.encoded, "{} is shown {!r:.300}, not {!r:.300}", job.step, shown, meant.encoded
-        )
+        self.require_same("views", "what {} is shown", shown, meant.encoded, job.step)
         if self._written and self.calls % 2:
             path = self._written[self.calls // 4 % len(self._written)]
             wrong = wrong_by_name(view, meant.tree, path if self.calls % 4 == 1 else lookalike(path))
