@@ -201,7 +201,10 @@ def test_what_a_judge_reads_its_author_has_not_read():
 
 
 def test_the_part_of_a_judge_in_a_step_is_told_by_its_name():
-    rules = judged().rules
+    rules = judged(eve=Role(SEES_LITTLE, fallback="bob"), roles={"bob": Role(SEES_LITTLE)}).rules
+    assert rules.duty("a", "bob").agent == "bob"
+    with pytest.raises(KeyError):
+        rules.duty("a", "nobody")
     assert rules.duty("a", "eve").sight.patterns == ("q.text",)
     assert [(place, judge.agent) for place, _, judge in rules.judges()] == [(("agents", "ann"), "eve")]
 
