@@ -32,7 +32,7 @@ def _examined(team: Team) -> Examination:
         return examine(team)
     from .paint_doctor import LooksLine
 
-    with LooksLine(len(team.agents) + len(team.mcp_servers)) as line:
+    with LooksLine(len(team.agents) + len(team.mcp_servers) + len(team.notify)) as line:
         return examine(team, line.moved)
 
 

@@ -86,11 +86,11 @@ class _Round:
         """What they find."""
         agents = [self._begun(name, "agent", self._of_agent(self._team.agents[name])) for name in self._made]
         self._servers |= {name: self._begun(name, "server", self._of_server(name)) for name in self._looks}
+        recipients = [self._begun(one.name, "recipient", could_be_told(self._team, one)) for one in self._team.notify]
         self._tell()
-        notify = await could_be_told(self._team)
-        await asyncio.gather(*agents, *self._servers.values())
-        servers = self._servers.values()
-        return Examination(tuple(task.result() for task in agents), tuple(task.result() for task in servers), notify)
+        await asyncio.gather(*agents, *self._servers.values(), *recipients)
+        groups = (agents, self._servers.values(), recipients)
+        return Examination(*(tuple(task.result() for task in group) for group in groups))
 
     def _begun(self, name: str, what: str, look: Coroutine[Any, Any, Diagnosis]) -> "asyncio.Task[Diagnosis]":
         self._waiting.append((name, what))

@@ -20,9 +20,9 @@ LOOK_SECONDS_MAX = 20.0
 Look = Callable[[Service | Told], Coroutine[Any, Any, str]]
 
 
-async def could_be_told(team: Team) -> tuple[Diagnosis, ...]:
-    """Whether there is all that it takes to tell each recipient; nothing is sent."""
-    return await _each(team, lambda to: to.probe(), LOOK_SECONDS_MAX)
+async def could_be_told(team: Team, declared: Declared) -> Diagnosis:
+    """Whether there is all that it takes to tell a recipient; nothing is sent."""
+    return await _of(team, declared, lambda to: to.probe(), LOOK_SECONDS_MAX)
 
 
 async def tried(team: Team) -> tuple[Diagnosis, ...]:
@@ -34,11 +34,8 @@ async def tried(team: Team) -> tuple[Diagnosis, ...]:
         await to.deliver(message)
         return "delivered"
 
-    return await _each(team, send, DELIVERY_SECONDS_MAX)
-
-
-async def _each(team: Team, look: Look, seconds_max: float) -> tuple[Diagnosis, ...]:
-    return tuple(await asyncio.gather(*(_of(team, declared, look, seconds_max) for declared in team.notify)))
+    looks = (_of(team, declared, send, DELIVERY_SECONDS_MAX) for declared in team.notify)
+    return tuple(await asyncio.gather(*looks))
 
 
 async def _of(team: Team, declared: Declared, look: Look, seconds_max: float) -> Diagnosis:
