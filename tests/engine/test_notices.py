@@ -123,6 +123,51 @@ def test_an_escalated_step_is_told_without_what_was_said_in_it():
     assert "DE12" in told_why.notices[0].reason
 
 
+def test_a_budget_that_is_spent_is_told_of_with_what_was_spent():
+    async def main():
+        phone = Phone()
+        async with running(chain(2, budget={"calls": 1, "when_spent": "ask"}), None, None, phone) as desk:
+            assert (await desk.run({})).status == "parked"
+            await asyncio.sleep(1)
+        return phone
+
+    [message] = virtual.run(main()).messages
+    [notice] = message.notices
+    assert (notice.step, notice.verbs) == ("s1", ("approve", "write", "retry", "reject"))
+    assert "1 call" in notice.text
+    assert notice.text in message.text.replace("\n", " ")
+
+
+def test_an_effect_whose_outcome_nobody_knows_is_told_of_without_what_was_said():
+    class Post:
+        slots = None
+
+        async def perform(self, payload, key, began):
+            began()
+            raise ValueError("iban DE12 timed out")
+
+        async def close(self):
+            pass
+
+    async def paying(job):
+        return il.Reply(effects=[il.Effect("pay", key="k-DE12")])
+
+    async def main():
+        phone = Phone()
+        scope = il.Scope(["act", "pay"], ["*"], ["*"])
+        ann = il.Agent("ann", scope=scope)
+        of = il.Team([ann], il.Plan([step("s0")]), effects={"pay": "bank:pay"})
+        async with running(of, paying, None, phone, performers={"pay": Post()}) as desk:
+            assert (await desk.run({})).status == "parked"
+            await asyncio.sleep(1)
+        return phone
+
+    [message] = virtual.run(main()).messages
+    assert '"its effect pay waits for a person"' in message.text
+    assert message.notices[0].verbs == ("answer", "reject")
+    assert "DE12" not in f"{message}"
+
+
 def test_a_dead_letter_is_told_of_to_whoever_wants_that():
     async def main():
         phone, deaf = Phone(), Phone("deaf")

@@ -76,11 +76,9 @@ def _of_question(run_id: str, machine: Machine, fact: e.QuestionAsked | e.StepEs
         return None
     text = reason = ""
     if asked.effect:
-        text, reason = (
-            f"its effect {machine.ledger.entry(n, asked.effect).effect} waits for a person",
-            asked.question.text,
-        )
-    elif asked.by_agent:
+        effect = machine.ledger.entry(n, asked.effect).effect
+        text, reason = f"its effect {effect} waits for a person", asked.question.text
+    elif asked.by_agent or asked.budget:  # what is said of a budget is the run's own
         text = asked.question.text
     else:
         text, reason = "all its attempts have failed", asked.question.text
