@@ -8,6 +8,7 @@ same bytes, and the run must come to the same end as when one call follows anoth
 from typing import Any
 from zlib import crc32
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -30,6 +31,8 @@ from .strategies import FAILURES, REDUCERS, Scenario, failure, json_objects, jso
 schedules = st.binary(min_size=20, max_size=150)
 REQUEST_US = 1_000_000
 EXAMPLES = 200
+# Each of them plays hundreds of runs, which a busy machine takes its time for.
+pytestmark = pytest.mark.timeout(300)
 _HANDED_OUT = ("_due_effects", "_told_effects")
 SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
