@@ -127,7 +127,16 @@ def test_another_cost_is_noticed(told):
 USAGE = Usage(10, 5, 0.1)
 
 
-TOLD = {"agent": "ann", "step": "a", "action": "act", "instructions": "", "feedback": (), "item": None, "answer": ""}
+TOLD = {
+    "draft": None,
+    "agent": "ann",
+    "step": "a",
+    "action": "act",
+    "instructions": "",
+    "feedback": (),
+    "item": None,
+    "answer": "",
+}
 JOB = SimpleNamespace(**TOLD)
 
 
