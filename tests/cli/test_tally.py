@@ -9,14 +9,14 @@ from interlock.core.machine import Cost
 from interlock.engine.run import Run
 
 
-def started(step, agent):
-    return e.AttemptStarted(1, step, 1, agent, "view")
+def started(step, agent, attempt=1):
+    return e.AttemptStarted(1, step, attempt, agent, "view")
 
 
 def test_calls_are_counted_by_agent_and_by_how_they_ended():
     tally = Tally(2)
     tally.happened("one", [started("sort", "triage"), e.AttemptFailed(2, "sort", 1, "timeout", "too slow")])
-    tally.happened("one", [e.BackoffEnded(3, "sort"), started("sort", "backup")])
+    tally.happened("one", [e.BackoffEnded(3, "sort"), started("sort", "backup", 2)])
     tally.happened("two", [started("sort", "triage")])
     tally.happened("one", [e.AttemptFailed(4, "sort", 2, "rate_limited", "later")])
     tally.happened("two", [e.AttemptCommitted(5, "sort", 1)])

@@ -428,8 +428,10 @@ def test_calls_that_its_author_lost_count_on_when_the_judge_has_spoken():
 def test_what_waits_is_told():
     run = judged()
     assert run.machine.drafted() == {}
+    assert run.machine.author(1).agent == "ann"
     run.reply("a", x=1)
     assert run.machine.drafted() == {("a", 1): "ann"}
+    assert (run.machine.author(1).agent, run.machine.duty(1).agent) == ("ann", "eve")
     assert run.fold().drafted() == {("a", 1): "ann"}
 
 

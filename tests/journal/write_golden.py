@@ -581,7 +581,40 @@ def requested() -> Told:
     return told
 
 
+def judged() -> Told:
+    """Two replies that wait for a judge: one with everything, which it lets through, and one with nothing, refused."""
+    judge = {"judge": {"agent": "eve"}}
+    scope = il.Scope(["act", "mail", "get_help"], ["q"], ["a", "draft"])
+    team = il.Team(
+        [
+            il.Agent("ann", scope=scope, guardrails=[{"confidence": {"min": 0.9}}, judge], threshold=0.6),
+            agent("bob", writes=["b"], guardrails=[judge], retries=0, on_dead="continue"),
+            il.Agent("eve", scope=il.Scope(["judge"], ["q"], [])),
+        ],
+        il.Plan([step("one", on_request={"get_help": "two"}), step("two", "bob", needs=["one"])]),
+        effects={"mail": "golden:send"},
+    )
+    told = Told(team, {"q": 1, "draft": 2})
+
+    def everything(job: il.Job) -> il.Reply:
+        usage = il.Usage(10, 5, 0.1)
+        asked = {
+            "request": il.Request("get_help", "bob"),
+            "effects": [il.Effect("mail", {"to": job.view.to_dict()["q"]})],
+        }
+        return il.Reply(writes={"a": 1, "draft": il.DELETE}, output="said", usage=usage, confidence=0.8, **asked)
+
+    told.does("one", everything)
+    kinder = {"score": 0.7, "findings": ["kinder"]}
+    told.does("one", lambda job: il.Reply(writes={**kinder, "score": job.view["q"] * 0.7}, usage=il.Usage(1, 1)))
+    told.performs("one", "mail", lambda at_us: e.EffectDone(at_us, "one", "mail"))
+    told.does("two", lambda _: {})
+    told.does("two", lambda _: {"score": 0.1})
+    return told
+
+
 RUNS = (
+    judged,
     chain,
     wide,
     guarded,

@@ -24,6 +24,7 @@ from .job import Job, idempotency_key
 from .judging import Drafted
 from .purse import Cost
 from .raises import question
+from .rules import Duty
 
 
 class Machine(Fold):
@@ -114,6 +115,10 @@ class Machine(Fold):
     def _judging_command(self, n: int, draft: Drafted) -> c.CallAgent | c.ConcludeDraft:
         """A reply waits for a judge, or has a verdict."""
         return self._call(n) if draft.judge else c.ConcludeDraft(draft.verdict(self.rules.limits))
+
+    def author(self, n: int) -> Duty:
+        """Who does a step now, though another may be called to judge what it has done."""
+        return self._drafts[n].before.duty if n in self._drafts else self._duty[n]
 
     def drafted(self) -> dict[tuple[str, int], str]:
         """The attempts whose replies wait for a judge, by step and number: whose they are."""

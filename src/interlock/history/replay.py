@@ -147,7 +147,7 @@ class Replay:
             yield from _unequal(step, "view", event.view, self.view_hash(step))
 
     def _not_granted(self, step: str, request: e.BranchRequested) -> Iterator[tuple[str, str, str, str]]:
-        if request not in self.machine.duty(self.machine.number[step]).branches:
+        if request not in self.machine.author(self.machine.number[step]).branches:
             yield step, "request", f"{request.action} of {request.to} (step {request.step})", "no such branch"
 
     def differences_at_the_end(self, row: RunRow) -> Iterator[Mismatch]:
