@@ -256,4 +256,4 @@ def test_a_batch_that_only_waits_is_not_silent(monkeypatch):
     lines.happened("r", [wait])
     now[0] = 6.0
     lines.happened("r", [e.BackoffEnded(2, "work"), wait])
-    assert said == ["0 of 5 runs after 6.0 s: 1 step waiting at gates"]
+    assert said[0].startswith("0 of 5 runs after 6.0 s: 1 step waiting at gates until ")
