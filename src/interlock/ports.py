@@ -160,6 +160,9 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 Told = Sequence[tuple[str, Outcome]]
+Turn = Callable[[Sequence[AtGate]], Any]
+AtGates = Callable[[Sequence[str], Turn], Any]
+Also = Callable[[AtGates], Sequence[AnyEvent]]
 # Of what a breaker did, so much is kept.
 MOVES_KEPT_MAX = 100
 
@@ -181,13 +184,16 @@ class Journal(Protocol):
         settles: Sequence[str] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
+        also: Also | None = None,
     ) -> "asyncio.Future[None]":
         """Add events to a run; the future is done when they are durable, all or none. It may be done already.
 
         expected_seq: how many events the run has; `opening` comes with the first. settles: ids of requests that these
         events answer. told: what these events say to gates, by the gate's name. posting: what people are told of them.
-        Raises StaleDriver if the run has other events or another owner, or a letter that these events redrive was
-        redriven by somebody else; JournalFull if the disk is full.
+        also: given how to have a turn at gates once they were told, returns events that are added to these; only a
+        journal that can do all of that at once calls it, within the append. Raises StaleDriver if the run has other
+        events or another owner, or a letter that these events redrive was redriven by somebody else; JournalFull if the
+        disk is full.
         """
 
     async def load(self, run_id: str) -> list[AnyEvent]:

@@ -95,7 +95,7 @@ class SlowJournal(MemoryJournal):
         self.appends: list[list[str]] = []
 
     def append(self, run_id: str, expected_seq: int, events: Sequence[AnyEvent], **rest: Any) -> Any:
-        events = list(events)
+        events, rest["also"] = list(events), None
         self.appends.append([kind(event) for event in events])
         later = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(

@@ -35,7 +35,14 @@ class Moody:
         return il.Reply(writes={f"out.{job.step}" if good else "": "done"}, usage=self.usage)
 
 
-class SlowGates(MemoryJournal):
+class Apart(MemoryJournal):
+    """A journal that has no turns at gates within an append."""
+
+    def append(self, *args, also=None, **rest):
+        return super().append(*args, **rest)
+
+
+class SlowGates(Apart):
     """A journal whose turns at gates take a while, like those on a disk."""
 
     def at_gates(self, names, turn):
@@ -505,7 +512,7 @@ def test_what_the_budget_of_a_run_keeps_away_is_held_by_no_gate():
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_journal_that_fails_at_a_gate_ends_the_run_with_its_error(at_once):
-    class Broken(MemoryJournal):
+    class Broken(Apart):
         def at_gates(self, names, turn):
             if at_once:
                 raise JournalError("the disk is gone")
@@ -518,6 +525,44 @@ def test_a_journal_that_fails_at_a_gate_ends_the_run_with_its_error(at_once):
             return [await end(spawn(running.run({}))) for _ in range(2)]
 
     assert [str(error) for error in virtual.run(main())] == ["the disk is gone"] * 2
+
+
+def test_in_memory_a_call_that_passes_is_announced_with_the_outcome_before_it():
+    class Counted(MemoryJournal):
+        appends = 0
+
+        def append(self, *args, **rest):
+            self.appends += 1
+            return super().append(*args, **rest)
+
+    class SlowCounted(SlowGates, Counted):
+        pass
+
+    async def main(of, journal):
+        async with engine(of, journal=journal) as running:
+            await running.run({}, run_id="run")
+            return await told(running), journal.appends
+
+    bare = virtual.run(main(chain(3), Counted()))
+    assert virtual.run(main(chain(3, breaker=BREAKER, rate={"requests": "9/s"}), Counted())) == bare
+    story, appends = virtual.run(main(chain(3, breaker=BREAKER), SlowCounted()))
+    assert (story, appends) == (bare[0], bare[1] + 3)
+
+
+@pytest.mark.parametrize("gated", [["ann"], ["bob"], ["ann", "bob"]])
+def test_calls_that_begin_together_don_t_exceed_the_budget_of_their_run_together(gated):
+    async def main():
+        ann, bob = (
+            il.Agent(name, scope=scope(), fallback=other, breaker=BREAKER if name in gated else None)
+            for name, other in (("ann", "bob"), ("bob", None))
+        )
+        plan = il.Plan([step("a"), step("b", agent="bob"), step("c"), step("d", agent="bob")])
+        of = il.Team([ann, bob], plan, budget={"calls": 2})
+        async with engine(of, moody) as running:
+            return (await running.run({})).cost.calls
+
+    moody = Moody()
+    assert (virtual.run(main()), len(moody.began)) == (2, 2)
 
 
 def test_an_agent_without_a_gate_asks_nobody():

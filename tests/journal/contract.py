@@ -1056,6 +1056,27 @@ class JournalContract:
         assert await journal.at_gates(["t/a"], outcomes) == []
 
     @in_loop
+    async def test_what_is_asked_within_an_append_knows_what_it_tells_and_adds_to_it(self, opened):
+        """A journal that can't have turns at once has none there, and whoever appends asks later."""
+        journal, found = opened.open(), []
+
+        def also(at_gates):
+            found.append(at_gates(["t/a"], outcomes))
+            return [attempt(2)]
+
+        await open_run(journal)
+        await journal.append("r", 1, [attempt(1)], told=[("t/a", BAD)], also=also)
+        assert (found, len(await journal.load("r"))) in [([[BAD]], 3), ([], 2)]
+
+    @in_loop
+    async def test_nothing_is_asked_within_an_append_that_is_refused(self, opened):
+        journal, asked = opened.open(), []
+        await open_run(journal)
+        with pytest.raises(StaleDriver):
+            await journal.append("r", 2, [attempt(1)], also=asked.append)
+        assert not asked
+
+    @in_loop
     async def test_of_what_a_breaker_did_the_newest_is_kept(self, opened):
         journal = opened.open()
         moves = [Moved(number, "open", "bad") for number in range(MOVES_KEPT_MAX + 7)]

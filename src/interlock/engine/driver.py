@@ -24,7 +24,7 @@ from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.core.settlement import expired
 from interlock.core.values import decode
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
-from interlock.ports import NOTHING_POSTED, Adapter, Journal, Opening, Performer, Request, Secrets, listen
+from interlock.ports import NOTHING_POSTED, Adapter, AtGates, Journal, Opening, Performer, Request, Secrets, listen
 
 from . import tasks
 from .asking import Asking
@@ -129,6 +129,8 @@ class Driver:
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
         self._gated: dict[tuple[str, int], str] = machine.drafted()
+        # How many events the run had when it was looked last whether anything of it keeps them away.
+        self._looked_seq = -1
         # Calls that have room and are announced, until that is durable and they are made.
         self._announced_calls: dict[int, CallAgent] = {}
         self._settles: list[str] = []
@@ -262,8 +264,9 @@ class Driver:
         told, self._told = self._told, []
         noticing = shell.noticing
         posting = NOTHING_POSTED if noticing is None else noticing.of_facts(self._run_id, machine, facts)
+        also = partial(self._pass_gates, facts, commands, at_us) if self._at_gate else None
         durable = shell.journal.append(
-            self._run_id, seq, facts, opening=opening, settles=settles, told=told, posting=posting
+            self._run_id, seq, facts, opening=opening, settles=settles, told=told, posting=posting, also=also
         )
         return facts, commands, durable
 
@@ -299,8 +302,9 @@ class Driver:
 
     def _announced(self, commands: Commands, facts: list[e.AnyEvent], at_us: int) -> Commands:
         """The timers, and those calls and effects for which there is room; their announcement joins the facts."""
-        shell, machine = self._shell, self.machine
+        shell = self._shell
         granted, self._granted = self._granted, []
+        self._looked_seq = self.machine.seq
         ready = self._seated(commands, granted, at_us)
         for call in granted:
             if isinstance(call, PerformEffect):
@@ -309,13 +313,17 @@ class Driver:
                 self._passed.append(call)
             elif not self._is_kept_away(call, at_us):
                 self._at_gate.append(call)
+        self._announce_passed(ready, facts, at_us)
+        return ready
+
+    def _announce_passed(self, ready: Commands, facts: list[e.AnyEvent], at_us: int, looked_seq: int = -1) -> None:
+        """looked_seq: after so many events of the run, and just now, nothing kept them away."""
         passed, self._passed = self._passed, []
         for call in passed:
-            if not self._is_kept_away(call, at_us):
+            if self.machine.seq == looked_seq or not self._is_kept_away(call, at_us):
                 self._announced_calls[call.number] = call
-                facts.append(machine.start(call, at_us))
+                facts.append(self.machine.start(call, at_us))
                 ready.append(call)
-        return ready
 
     def _seated(self, commands: Commands, granted: list[CallAgent | PerformEffect], at_us: int) -> Commands:
         """The timers; calls and effects are granted a place, or wait for one."""
@@ -359,11 +367,23 @@ class Driver:
         return idempotency_key(self._run_id, step, attempt)
 
     def _ask_gates(self) -> None:
-        """Only now is durable what they are told, such as that the same call was lost."""
+        """Only once they were told what has come to pass, such as that the same call was lost."""
         asking, self._at_gate = self._at_gate, []
         for call in asking:
             key, answered = self._key(call.step, call.attempt), partial(self._answered, call)
             self._shell.gates.ask(call.agent, key, answered, self.machine.at_us)
+
+    def _pass_gates(
+        self, facts: list[e.AnyEvent], commands: Commands, at_us: int, at_gates: AtGates
+    ) -> Sequence[e.AnyEvent]:
+        """Ask within the append that tells them: calls that pass are announced in it, too."""
+        before = len(facts)
+        asking, self._at_gate = self._at_gate, []
+        for call in asking:
+            key = self._key(call.step, call.attempt)
+            self._answered(call, self._shell.gates.ask_within(at_gates, call.agent, key, self.machine.at_us))
+        self._announce_passed(commands, facts, at_us, self._looked_seq)
+        return facts[before:]
 
     def _answered(self, call: CallAgent, verdict: Verdict | BaseException) -> None:
         """A gate lets a call through, or holds it: then it needs no room meanwhile."""

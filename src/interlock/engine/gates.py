@@ -12,7 +12,7 @@ from interlock.core.budget import Amounts
 from interlock.core.events import AnyEvent, BudgetRaised
 from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, outcome_of, take_back, turn
 from interlock.errors import JournalError
-from interlock.ports import Journal, Result
+from interlock.ports import AtGates, Journal, Result
 
 from .breakers import gate_name
 from .noticing import Noticing
@@ -60,6 +60,14 @@ class Gatekeeper:
         if agent not in self._turning:
             self._turn(agent)
 
+    def ask_within(self, at_gates: AtGates, agent: str, key: str, at_us: int) -> Verdict:
+        """Ask for a call within an append: `at_gates` has a turn there and then."""
+        (names, policies), now_us = self._gates[agent], self._now_us()
+        turned: Turned = at_gates(names, self._noticed(agent, partial(_take, policies, (key,), now_us)))
+        verdicts, moved = turned
+        self._tell(agent, moved)
+        return _in_run(verdicts[0], at_us - now_us)
+
     def take_back(self, agent: str, key: str) -> None:
         """A call that was just let through is not wanted any more. Where this fails, its grant is lost like others."""
         names, policies = self._gates[agent]
@@ -93,14 +101,20 @@ class Gatekeeper:
     def _at_gates(
         self, agent: str, names: Sequence[str], take: Callable[[Sequence[AtGate]], Result]
     ) -> "asyncio.Future[Result]":
-        if self._noticing is not None:
-            take = partial(self._noticing.of_turn, agent, take)
         try:
-            return self._journal.at_gates(names, take)
+            return self._journal.at_gates(names, self._noticed(agent, take))
         except JournalError as error:
             failed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
             failed.set_exception(error)
             return failed
+
+    def _noticed(self, agent: str, take: Callable[[Sequence[AtGate]], Result]) -> Callable[[Sequence[AtGate]], Result]:
+        return take if self._noticing is None else partial(self._noticing.of_turn, agent, take)
+
+    def _tell(self, agent: str, moved: Sequence[Moved]) -> None:
+        _log(agent, moved)
+        if moved and self._noticing is not None:
+            self._noticing.posted()
 
     def _answer(
         self, agent: str, asking: Sequence[tuple[str, Answer, int]], now_us: int, turned: "asyncio.Future[Turned]"
@@ -110,9 +124,7 @@ class Gatekeeper:
             return
         error = turned.exception()
         verdicts, moved = turned.result() if error is None else ((), ())
-        _log(agent, moved)
-        if moved and self._noticing is not None:
-            self._noticing.posted()
+        self._tell(agent, moved)
         for number, (_, answer, at_us) in enumerate(asking):
             answer(_in_run(verdicts[number], at_us - now_us) if error is None else error)
         if agent in self._asking and agent not in self._turning:

@@ -17,6 +17,7 @@ from interlock.ports import (
     MOVES_KEPT_MAX,
     NOTHING_POSTED,
     PUT_OFF_US_MAX,
+    Also,
     Batch,
     LetterRow,
     Letters,
@@ -84,11 +85,12 @@ class MemoryJournal:
         settles: Sequence[str] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
+        also: Also | None = None,
     ) -> asyncio.Future[None]:
         """See ports.Journal. What it returns is done already."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self._append(run_id, expected_seq, events, opening, settles, told, posting)
+            self._append(run_id, expected_seq, events, opening, settles, told, posting, also)
         except JournalError as error:
             done.set_exception(error)
         else:
@@ -104,7 +106,8 @@ class MemoryJournal:
         settles: Sequence[str],
         told: Told,
         posting: Posting = NOTHING_POSTED,
-    ) -> None:
+        also: Also | None = None,
+    ) -> Sequence[AnyEvent]:
         self._check_open()
         assert events, "an append has events"
         store = self.store
@@ -130,6 +133,11 @@ class MemoryJournal:
         for name, outcome in told:
             store.told.setdefault(name, []).append(outcome)
         self._post(posting)
+        if also is None:
+            return ()
+        added = also(self._at_gates)
+        stored += [encode(event) for event in added]
+        return added
 
     def _post(self, posting: Posting) -> None:
         store = self.store

@@ -19,6 +19,7 @@ from interlock.core.gate import AtGate
 from interlock.errors import JournalError, JournalUnavailable
 from interlock.ports import (
     NOTHING_POSTED,
+    Also,
     Batch,
     LetterRow,
     Letters,
@@ -80,6 +81,7 @@ class SqliteJournal:
         settles: Sequence[str] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
+        also: Also | None = None,
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         assert events, "an append has events"

@@ -850,6 +850,17 @@ def _kept(raw):
         ],
     ),
     Mutant(
+        "gate asked within an append before it is told what that tells",
+        [
+            ("journal/memory.py", "added = also(self._at_gates)", "added = early"),
+            (
+                "journal/memory.py",
+                "        for name, outcome in told:\n",
+                "        early = also(self._at_gates) if also else ()\n        for name, outcome in told:\n",
+            ),
+        ],
+    ),
+    Mutant(
         "gate asked before it is told that the call was lost",
         [
             (

@@ -12,6 +12,7 @@ from interlock.errors import JournalError, JournalFull, JournalUnavailable
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.ports import (
     NOTHING_POSTED,
+    Also,
     Batch,
     Journal,
     LetterRow,
@@ -56,12 +57,13 @@ class SlowJournal(MemoryJournal):
         settles: Sequence[str] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
+        also: Also | None = None,
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if not delay and not self._waiting:
             return super().append(
-                run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting
+                run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting, also=also
             )
         self._check_open()
         loop = asyncio.get_running_loop()
@@ -92,9 +94,12 @@ class SlowJournal(MemoryJournal):
         settles: Sequence[str],
         told: Told,
         posting: Posting = NOTHING_POSTED,
-    ) -> None:
-        super()._append(run_id, expected_seq, events, opening, settles, told, posting)
-        self._durable(run_id, events, opening)
+        also: Also | None = None,
+    ) -> Sequence[AnyEvent]:
+        events = list(events)  # whoever adds to them may do so in place, too
+        added = super()._append(run_id, expected_seq, events, opening, settles, told, posting, also)
+        self._durable(run_id, [*events, *added], opening)
+        return added
 
     def die(self) -> None:
         """See Handle."""
@@ -155,12 +160,13 @@ class FaultyJournal:
         settles: Sequence[str] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
+        also: Also | None = None,
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         fate = self._fate()
         if not fate or self._before(fate):
             written = self.inner.append(
-                run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting
+                run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting, also=also
             )
             return self._after(written) if fate == "crash_after_write" else written
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()

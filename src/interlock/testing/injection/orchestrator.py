@@ -20,7 +20,7 @@ from interlock.core.events import AnyEvent
 from interlock.core.values import decode, encode_canonical
 from interlock.engine import clock
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
-from interlock.ports import NOTHING_POSTED, Journal, Opening, Posting, Request, Told
+from interlock.ports import NOTHING_POSTED, Also, Journal, Opening, Posting, Request, Told
 from interlock.team import Team
 from interlock.testing.chance import Chance
 from interlock.wiring import DEFAULT_JOURNAL, adapters, open_journal
@@ -187,12 +187,13 @@ class _MarkedJournal(FaultyJournal):
         settles: Sequence[str] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
+        also: Also | None = None,
     ) -> "asyncio.Future[None]":
         """See ports.Journal."""
         if opening is not None:
             self._opened(run_id, opening)
         return super().append(
-            run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting
+            run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting, also=also
         )
 
     async def put_blob(self, data: bytes) -> str:

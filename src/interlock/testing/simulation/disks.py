@@ -21,6 +21,7 @@ from interlock.journal.projection import Projection
 from interlock.journal.store import Append, SqliteStore
 from interlock.ports import (
     NOTHING_POSTED,
+    Also,
     Batch,
     Journal,
     LetterRow,
@@ -189,6 +190,7 @@ class SlowSqliteJournal:
         settles: Sequence[str] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
+        also: Also | None = None,
     ) -> asyncio.Future[None]:
         """See ports.Journal."""
         self._check_open()
