@@ -168,22 +168,25 @@ class Panel:
             # Whether those that are left could still change the verdict.
             if gained >= enough or gained + left < enough:
                 break
+            score = 1.0
             try:
                 opinion = check(draft)
                 if opinion is not FINE:
                     opinion = _counted(opinion, code)
+                    score = opinion.score
                     findings += opinion.findings
             except BaseException as error:  # noqa: BLE001 - whatever it raises, nobody has judged the reply
                 message = f"the guardrail {name} could not judge it: {_told(error)}"
                 failure = Finding(code, message)
                 return Assessment(False, 0.0, {**scores, name: 0.0}, (*findings, failure))
-            scores[name] = opinion.score
-            gained += weight * opinion.score
+            scores[name] = score
+            gained += weight * score
             asked += weight
             left -= weight
         if self.judges:
             return self.weigh(scores, tuple(findings))
-        return Assessment(gained >= enough, round(gained / asked, SCORE_DIGITS), scores, tuple(findings))
+        mean = 1.0 if gained == asked else round(gained / asked, SCORE_DIGITS)
+        return Assessment(gained >= enough, mean, scores, tuple(findings))
 
     def weigh(self, scores: dict[str, float], findings: tuple[Finding, ...]) -> Assessment:
         """The verdict by these scores; or which judge must be asked, where that could change it."""

@@ -67,8 +67,11 @@ class WritesSchema:
 
     def findings(self, writes: Mapping[str, Any]) -> list[tuple[str, str]]:
         """What is wrong with the writes: pairs of path and sentence; empty when all is well."""
-        required = (path for path in self.required if _written(path, writes) is ABSENT)
-        found = [(path, f"{path} is missing; the schema requires it") for path in required]
+        found = [
+            (path, f"{path} is missing; the schema requires it")
+            for path in self.required
+            if path not in writes and _written(path, writes) is ABSENT
+        ]
         for path, kind in self._types.items():
             value = _written(path, writes)
             if value is not ABSENT:

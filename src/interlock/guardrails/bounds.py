@@ -85,16 +85,19 @@ class Bounds(msgspec.Struct, dict=True, frozen=True, forbid_unknown_fields=True,
         if value is DELETE:
             return ""
         what, least, most = self._bounded
-        if kind_of(value) != what:
-            return f"{path} is {kind_of(value)}, not {what}"
+        kind = kind_of(value)
+        if kind != what:
+            return f"{path} is {kind}, not {what}"
         size = value if what == "a number" else len(value)
-        unit = {"a text": " characters", "a list": " items"}.get(what, "")
-        verb = "has" if unit else "is"
         if least is not None and size < least:
-            return f"{path} {verb} {size:,}{unit}; at least {_shown(least)} is needed"
+            return f"{path} {_sized(size, what)}; at least {_shown(least)} is needed"
         if most is not None and size > most:
-            return f"{path} {verb} {size:,}{unit}; at most {_shown(most)} is allowed"
+            return f"{path} {_sized(size, what)}; at most {_shown(most)} is allowed"
         return ""
+
+
+def _sized(size: float, what: str) -> str:
+    return f"is {size:,}" if what == "a number" else f"has {size:,} {'characters' if what == 'a text' else 'items'}"
 
 
 def _shown(bound: float) -> str:

@@ -75,7 +75,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if not isinstance(self.among, str):
             return self.among
         there = view.get(self.among, ABSENT)
-        return [*there.values()] if isinstance(there, Mapping) else there if isinstance(there, list) else []
+        return there if type(there) is list else [*there.values()] if type(there) is dict else []
 
     def _which(self, draft: Draft) -> str:
         candidates = self.candidates(draft.view)

@@ -105,7 +105,10 @@ class ModelSchema:
             yield Finding(self.name, f"{path or self._of}: {found['msg']}", path if self._of != _OUTPUT else "")
 
 
-def _values(writes: Mapping[str, Any]) -> dict[str, Any]:
+def _values(writes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The writes that delete nothing."""
+    if DELETE not in writes.values():
+        return writes
     return {path: value for path, value in writes.items() if value is not DELETE}
 
 
