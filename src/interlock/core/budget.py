@@ -5,6 +5,7 @@ numbers: calls, tokens, and millionths of a US dollar.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -29,14 +30,20 @@ class Amounts(msgspec.Struct, omit_defaults=True):
     tokens: int = 0
     usd: int = 0
 
-    def add(self, other: "Amounts", sign: int = 1) -> None:
-        """Add, or with -1 take away."""
-        self.calls += sign * other.calls
-        self.tokens += sign * other.tokens
-        self.usd += sign * other.usd
+    def add(self, other: "Amounts") -> None:
+        """Make it more by so much."""
+        self.calls += other.calls
+        self.tokens += other.tokens
+        self.usd += other.usd
+
+    def take(self, other: "Amounts") -> None:
+        """Make it less by so much."""
+        self.calls -= other.calls
+        self.tokens -= other.tokens
+        self.usd -= other.usd
 
 
-class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """How much may be consumed. None: as much as it takes. usd is in millionths of a dollar.
 
     daily: anew on each day in UTC. call_tokens, call_usd: what one call may consume at most, which is reserved for it;
@@ -62,10 +69,15 @@ class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether a person is asked for more, before anybody stands in."""
         return self.when_spent == "ask"
 
-    @property
+    @cached_property
     def call(self) -> Amounts:
         """What one call may consume."""
         return Amounts(1, self.call_tokens, self.call_usd)
+
+    @cached_property
+    def bounded(self) -> tuple[str, ...]:
+        """What it bounds."""
+        return tuple(name for name in ("calls", "tokens", "usd") if getattr(self, name) is not None)
 
 
 def budget_of(declared: Mapping[str, Any], *, daily: bool = False) -> BudgetPolicy:
@@ -103,10 +115,8 @@ def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
     """What there is too little of for another call, in words; "" where there is enough."""
     _turn_the_day(ledger, policy, now_us)
     call, raised = policy.call, ledger.raised
-    for name in ("calls", "tokens", "usd"):
+    for name in policy.bounded:
         most = getattr(policy, name)
-        if most is None:
-            continue
         if raised is not None:
             most += getattr(raised, name)
         spent, reserved = getattr(ledger.spent, name), getattr(ledger.reserved, name)
@@ -150,7 +160,7 @@ def settle(ledger: Ledger, policy: BudgetPolicy, usage: Usage | None, at_us: int
 
 def release(ledger: Ledger, policy: BudgetPolicy) -> None:
     """What was set aside for a call is free again."""
-    ledger.reserved.add(policy.call, -1)
+    ledger.reserved.take(policy.call)
 
 
 def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage, at_us: int) -> None:

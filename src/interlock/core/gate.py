@@ -6,10 +6,10 @@ turn, then answers who asks. Asking twice with one key is asking once.
 """
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from .breaker import Breaker, BreakerPolicy, Moved, admit, forget_probe, judge
 from .budget import (
@@ -185,7 +185,7 @@ def _asked_again(gate: Gate, policy: GatePolicy, key: str, grant: Grant, now_us:
         # It was booked for too little, and so were those behind it: it stands in line again, or they would crowd.
         at_us = _earliest(gate, policy.rate, tokens, begins_us)
     _book(gate, policy.rate, tokens, at_us, begins_us)
-    gate.grants[key] = msgspec.structs.replace(grant, at_us=at_us, tokens=tokens)
+    gate.grants[key] = replace(grant, at_us=at_us, tokens=tokens)
     return _booked(at_us, now_us)
 
 
@@ -357,7 +357,7 @@ def heed_the_clock(gate: Gate, policy: GatePolicy, now_us: int) -> None:
         return
     for key, grant in gate.grants.items():
         if grant.at_us > now_us:
-            gate.grants[key] = msgspec.structs.replace(grant, at_us=now_us)
+            gate.grants[key] = replace(grant, at_us=now_us)
     if policy.rate is not None and policy.rate.requests is not None:
         bring_forward(gate.requests, policy.rate.requests, now_us)
     if policy.rate is not None and policy.rate.tokens is not None:
@@ -368,7 +368,7 @@ def _told_by_now(outcomes: Sequence[Outcome], now_us: int) -> Sequence[Outcome]:
     """The time in a run may be ahead of the clock."""
     if all(outcome.at_us <= now_us for outcome in outcomes):
         return outcomes
-    return [msgspec.structs.replace(outcome, at_us=min(outcome.at_us, now_us)) for outcome in outcomes]
+    return [replace(outcome, at_us=min(outcome.at_us, now_us)) for outcome in outcomes]
 
 
 class AtGate(msgspec.Struct):
@@ -409,12 +409,13 @@ def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, 
         verdict, moved = ask(at.gate, policy, key, now_us)
         at.moved += moved
         if verdict.by is not None and policy.is_shared:
-            verdict = msgspec.structs.replace(verdict, by=_OF_TEAM[verdict.by])
+            verdict = replace(verdict, by=_OF_TEAM[verdict.by])
         if verdict.by is not None and not verdict.at_us:
             for its, other in zip(policies, found, strict=True):
                 withdraw(other.gate, its, key)
             return verdict
-        latest = max(latest, verdict, key=lambda one: one.at_us)
+        if verdict.at_us > latest.at_us:
+            latest = verdict
     return latest
 
 
@@ -422,10 +423,10 @@ def copied(gate: Gate) -> Gate:
     """A gate that a turn may change without changing this one."""
     ledger = gate.ledger
     return Gate(
-        copy(gate.breaker),
+        replace(gate.breaker),
         Booked(gate.requests.slots.copy(), gate.requests.last_us),
         Booked(gate.tokens.slots.copy(), gate.tokens.last_us),
-        Ledger(ledger.day, copy(ledger.spent), copy(ledger.reserved), copy(ledger.raised)),
+        Ledger(ledger.day, replace(ledger.spent), replace(ledger.reserved), ledger.raised and replace(ledger.raised)),
         gate.grants.copy(),
         gate.ended,
         gate.consumed,

@@ -1,5 +1,6 @@
 """The money of one run: what its calls have consumed, and what is left for them in the run's own budgets."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class Purse:
     """What was drawn, by events alone. ledgers: whose budget -> where it stands."""
 
     def __init__(self) -> None:
-        self.ledgers: dict[str, Ledger] = {}
+        self.ledgers: defaultdict[str, Ledger] = defaultdict(Ledger)
         self._calls = self._tokens = 0
         self._usd = 0.0
         self._price_unknown = False
@@ -50,7 +51,7 @@ class Purse:
     def lacking(self, budgets: Budgets, at_us: int) -> tuple[Any, ...]:
         """What keeps a call away: the gate, why, and until when if that is known; empty where nothing does."""
         for gate, whose, budget in budgets:
-            ledger = self.ledgers.setdefault(whose, Ledger())
+            ledger = self.ledgers[whose]
             lacks = shortfall(ledger, budget, at_us)
             if lacks and is_only_reserved(ledger, budget):
                 return "run_reservation", f"{whose or 'the run'}: {lacks} for now", at_us + RESERVED_WAIT_US
@@ -72,7 +73,7 @@ class Purse:
         if budgets:
             self._drawn[n, attempt] = budgets
         for _, whose, budget in budgets:
-            reserve(self.ledgers.setdefault(whose, Ledger()), budget)
+            reserve(self.ledgers[whose], budget)
 
     def settle(self, budgets: Budgets, usage: Usage | None, at_us: int) -> None:
         """A call has ended. usage: None where nobody knows what it consumed."""

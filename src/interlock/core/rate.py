@@ -7,6 +7,7 @@ size takes the same room.
 
 import re
 from bisect import bisect_left
+from functools import cached_property
 
 import msgspec
 
@@ -20,11 +21,16 @@ PERIODS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "day": 86_4
 _RATE = re.compile(r"([0-9_]{1,16})\s*/\s*(s|min|h|day)")
 
 
-class Rate(msgspec.Struct, frozen=True):
+class Rate(msgspec.Struct, frozen=True, dict=True):
     """So many of something in any window of this length."""
 
     amount: int
     period_us: int
+
+    @cached_property
+    def width_us(self) -> int:
+        """How long a slot is."""
+        return max(1, self.period_us // SLOTS)
 
 
 def rate_of(text: str) -> Rate:
@@ -60,14 +66,14 @@ def earliest(booked: Booked, rate: Rate, amount: int, now_us: int, *, is_due: bo
     First come, first served: never before what was booked earlier; but one that is due, because the time it was booked
     for has come, waits only for what has begun. What exceeds the rate by itself waits until nothing else counts.
     """
-    width, slots = _width(rate), booked.slots
+    width, slots = rate.width_us, booked.slots
     at_us, end = now_us, len(slots)
     if is_due:
         end = bisect_left(slots, (now_us // width + 1,))
     elif slots:
         at_us = max(now_us, min(booked.last_us, (slots[-1][0] + 1) * width - 1))
     counted = slots[_first(booked, rate, at_us) : end]
-    room = rate.amount - sum(taken for _, taken in counted)
+    room = rate.amount - sum([taken for _, taken in counted])
     for number, taken in counted:
         if room >= amount:
             break
@@ -78,7 +84,7 @@ def earliest(booked: Booked, rate: Rate, amount: int, now_us: int, *, is_due: bo
 
 def book(booked: Booked, rate: Rate, amount: int, at_us: int, now_us: int) -> None:
     """Take this much at a time that `earliest` has given."""
-    slots, number = booked.slots, at_us // _width(rate)
+    slots, number = booked.slots, at_us // rate.width_us
     del slots[: _first(booked, rate, now_us)]
     place = bisect_left(slots, (number,))
     if place < len(slots) and slots[place][0] == number:
@@ -90,7 +96,7 @@ def book(booked: Booked, rate: Rate, amount: int, at_us: int, now_us: int) -> No
 
 def correct(booked: Booked, rate: Rate, difference: int, at_us: int) -> None:
     """Add what a call that was booked at this time took beyond what was booked for it; less than 0 for what it left."""
-    slots, number = booked.slots, at_us // _width(rate)
+    slots, number = booked.slots, at_us // rate.width_us
     place = bisect_left(slots, (number,))
     if place == len(slots) or slots[place][0] != number:
         return  # it counts no longer
@@ -100,7 +106,7 @@ def correct(booked: Booked, rate: Rate, difference: int, at_us: int) -> None:
 
 def bring_forward(booked: Booked, rate: Rate, now_us: int) -> None:
     """Take what was booked for later for now, as far as a period allows: a clock was ahead that booked it."""
-    later = bisect_left(booked.slots, (now_us // _width(rate) + 1,))
+    later = bisect_left(booked.slots, (now_us // rate.width_us + 1,))
     amount = sum(amount for _, amount in booked.slots[later:])
     del booked.slots[later:]
     booked.last_us = min(booked.last_us, now_us)
@@ -110,7 +116,7 @@ def bring_forward(booked: Booked, rate: Rate, now_us: int) -> None:
 
 def taken(booked: Booked, rate: Rate, now_us: int) -> tuple[int, int]:
     """How much of what was booked has begun and counts now, and how much is booked for later."""
-    width = _width(rate)
+    width = rate.width_us
     counted = booked.slots[_first(booked, rate, now_us) :]
     begun = sum(amount for number, amount in counted if number * width <= now_us)
     return begun, sum(amount for _, amount in counted) - begun
@@ -118,11 +124,8 @@ def taken(booked: Booked, rate: Rate, now_us: int) -> tuple[int, int]:
 
 def _first(booked: Booked, rate: Rate, at_us: int) -> int:
     """The place of the first slot that counts at this time."""
-    return bisect_left(booked.slots, ((at_us - SOON_US - rate.period_us) // _width(rate),))
-
-
-def _width(rate: Rate) -> int:
-    return max(1, rate.period_us // SLOTS)
+    slots, oldest = booked.slots, (at_us - SOON_US - rate.period_us) // rate.width_us
+    return bisect_left(slots, (oldest,)) if slots and slots[0][0] < oldest else 0
 
 
 def _gone_us(number: int, width: int, rate: Rate) -> int:
