@@ -28,12 +28,15 @@ def chain(steps: int, use: Callable[[il.Job], Awaitable[Any]] = work, **declared
     return _team(use, [_step(f"s{n}", [f"s{n - 1}"] if n else []) for n in range(steps)], **declared)
 
 
-def guarded_chain(steps: int, *, guarded: bool) -> il.Team:
-    """Steps one after another, each with a schema, bounds and a choice, or each with none."""
+def guarded_chain(steps: int, *, guarded: bool, **declared: Any) -> il.Team:
+    """Steps one after another, each with a schema, bounds and a choice, or each with none.
+
+    declared: more of their agent.
+    """
     chained = [_step(f"s{n}", [f"s{n - 1}"] if n else []) for n in range(steps)]
     if guarded:
         chained = [msgspec.structs.replace(step, guardrails=_guardrails(f"out.{step.id}")) for step in chained]
-    return _team(work, chained)
+    return _team(work, chained, **declared)
 
 
 def _guardrails(path: str) -> list[dict[str, Any]]:

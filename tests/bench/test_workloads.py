@@ -21,6 +21,7 @@ FIGURES = {
     "growing_state": {"live", "closed"},
     "crash_recovery": {"restart to done", "committed steps called again"},
     "import_size": {"import"},
+    "gates": {"added by gates", "added by gates and guardrails"},
     "guardrails": {"added to an attempt"},
     "grounded": {
         *(f"{kind}: recall" for kind in EDITS),
