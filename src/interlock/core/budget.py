@@ -173,8 +173,9 @@ def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage, at_us: int) 
 
 def _consumed(usage: Usage, policy: BudgetPolicy) -> Amounts:
     tokens = usage.input_tokens + usage.output_tokens
-    is_unknown = usage.usd is None and bool(tokens or usage.requests)
-    return Amounts(calls=1, tokens=tokens, usd=policy.call_usd if is_unknown else micros(usage.usd or 0))
+    if usage.usd is None:
+        return Amounts(1, tokens, policy.call_usd if tokens or usage.requests else 0)
+    return Amounts(1, tokens, micros(usage.usd))
 
 
 def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:
@@ -182,8 +183,10 @@ def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:
 
     But where a clock was days ahead, what was spent then counts for today.
     """
+    if not policy.daily:
+        return
     day = now_us // DAY_US
-    if policy.daily and day > ledger.day:
+    if day > ledger.day:
         ledger.day, ledger.spent, ledger.raised = day, Amounts(), None
     elif day < ledger.day - 1:
         ledger.day = day
