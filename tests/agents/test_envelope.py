@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 import interlock as il
@@ -58,7 +59,10 @@ def test_a_job_is_posted_with_all_that_it_shows():
 
 
 def test_every_field_of_a_job_is_posted():
-    assert set(json.loads(posted(job()))) == {"format", *il.Job.__struct_fields__}
+    fields = {"format", *il.Job.__struct_fields__}
+    assert set(json.loads(posted(job()))) == fields - {"draft"}
+    judged = msgspec.structs.replace(job(), draft={"writes": {"ticket.category": "cards"}})
+    assert set(json.loads(posted(judged))) == fields
 
 
 # --- replies ---

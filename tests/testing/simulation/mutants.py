@@ -638,7 +638,7 @@ def _kept(raw):
     ),
     Mutant(
         "guardrails that count all alike",
-        [("core/guardrail.py", "gained += weight * opinion.score", "gained += opinion.score")],
+        [("core/guardrail.py", "gained += weight * score", "gained += score")],
     ),
     Mutant(
         "good reply refused by its guardrails",
@@ -818,16 +818,7 @@ def _kept(raw):
     Mutant(
         "budget of a run checked without reservations",
         [
-            (
-                "core/purse.py",
-                "            reserve(self.ledgers.setdefault(whose, Ledger()), budget)\n",
-                "            pass\n",
-            ),
-            (
-                "core/purse.py",
-                "            settle(self.ledgers[whose], budget, usage, at_us)\n",
-                "            settle(self.ledgers.setdefault(whose, Ledger()), budget, usage, at_us)\n",
-            ),
+            ("core/purse.py", "            reserve(self.ledgers[whose], budget)\n", "            pass\n"),
             (
                 "core/budget.py",
                 "    release(ledger, policy)\n",
