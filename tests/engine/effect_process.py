@@ -2,7 +2,8 @@
 
 It runs a team whose effect is posted to a real server, or, where there is a journal, resumes it. KILL_AT: `sent` is
 between the begin of the effect and its end, when the server has it; `done` is after its end and before that is durable;
-`told` is after that; `never`.
+`told` is after that; `asked` and `approved` are when a person is asked for approval, and has given it; `never`.
+ON_UNKNOWN: its rule; or `approve`: a person must approve it, and does so at once, and is asked where it is unknown.
 """
 
 import asyncio
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import interlock as il
-from interlock.core.events import EffectDone
+from interlock.core.events import EffectDone, QuestionAnswered, QuestionAsked
+
+DEATHS = {"told": EffectDone, "asked": QuestionAsked}
 
 
 def die() -> None:
@@ -42,7 +45,8 @@ def team(port: int, on_unknown: str, kill_at: str) -> il.Team:
 
     scope = il.Scope(["act", "mail"], ["*"], ["out.*"])
     steps = [il.Step(name, "ann", "act", needs=needs, writes=[f"out.{name}"]) for name, needs in PLAN.items()]
-    effects = {"mail": {"use": mail, "on_unknown": on_unknown}}
+    rule = {"on_unknown": "ask", "approve": True} if on_unknown == "approve" else {"on_unknown": on_unknown}
+    effects = {"mail": {"use": mail, **rule}}
     return il.Team([il.Agent("ann", use=work, scope=scope)], il.Plan(steps), effects=effects)
 
 
@@ -54,17 +58,21 @@ async def main(folder: Path, port: int, on_unknown: str, kill_at: str) -> None:
     known = journal.exists()
 
     def observe(_run_id: str, events: Any) -> None:
-        if kill_at == "told" and any(isinstance(event, EffectDone) for event in events):
+        kind = DEATHS.get(kill_at)
+        if kind is not None and any(isinstance(event, kind) for event in events):
             die()
 
     async with il.Orchestrator(team(port, on_unknown, kill_at), journal, on_event=observe) as orchestrator:
-        if kill_at == "done":
+        if kill_at in {"done", "approved"}:
             append = orchestrator.journal.append
 
             def dying(run_id: str, seq: int, events: Any, **rest: Any) -> Any:
-                if any(isinstance(event, EffectDone) for event in events):
+                if kill_at == "done" and any(isinstance(event, EffectDone) for event in events):
                     die()
-                return append(run_id, seq, events, **rest)
+                appended = append(run_id, seq, events, **rest)
+                if kill_at == "approved" and any(isinstance(event, QuestionAnswered) for event in events):
+                    appended.add_done_callback(lambda _: die())
+                return appended
 
             orchestrator.journal.append = dying  # type: ignore[method-assign]
         if known:
@@ -72,6 +80,8 @@ async def main(folder: Path, port: int, on_unknown: str, kill_at: str) -> None:
                 pass
         else:
             await orchestrator.run({}, run_id="r")
+        while approvals := [one for one in await orchestrator.inbox("r") if one.text.startswith("May ")]:
+            await orchestrator.decide("r", approvals[0].step, "approve", by="eve")
 
 
 if __name__ == "__main__":

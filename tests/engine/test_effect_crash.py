@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from interlock.core.events import EffectBecameUnknown, EffectDone
+from interlock.core.events import EffectBecameUnknown, EffectDone, QuestionAnswered
 from interlock.journal.sqlite import SqliteJournal
 
 SCRIPT = Path(__file__).with_name("effect_process.py")
@@ -93,6 +93,23 @@ def test_killed_around_an_effect(tmp_path, sink, kill_at, on_unknown, status, ti
         assert unknown
     elif not unknown:
         assert found == status
+
+
+@pytest.mark.parametrize("kill_at", ["asked", "approved", "sent", "done", "told"])
+def test_killed_around_an_approval(tmp_path, sink, kill_at):
+    live(tmp_path, sink, "approve", kill_at)
+    _, before = ended(tmp_path)
+    approved = {event.step for event in before if isinstance(event, QuestionAnswered)}
+    assert {key.split("/")[1] for key in sink.sent} <= approved, "sent without approval"
+    live(tmp_path, sink, "approve")
+
+    found, events = ended(tmp_path)
+    unknown = {event.step for event in events if isinstance(event, EffectBecameUnknown)}
+    approvals = [event.step for event in events if isinstance(event, QuestionAnswered)]
+    assert max(sink.sent.values()) == 1
+    assert sorted(approvals) == ["one", "two"], "each is approved once, however often it is killed"
+    assert found == ("parked" if unknown else "succeeded")
+    assert unknown or sink.sent == {ONE: 1, TWO: 1}
 
 
 def test_a_run_that_nobody_kills_sends_each_once(tmp_path, sink):

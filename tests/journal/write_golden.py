@@ -23,7 +23,7 @@ from interlock.core import events as e
 from interlock.core.decision import Verb, decided
 from interlock.core.guardrail import Draft
 from interlock.core.machine import Machine
-from interlock.core.settlement import expired, overdue, settled
+from interlock.core.settlement import approval_asked, expired, overdue, settled
 from interlock.engine.engine import Engine
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Request
@@ -399,6 +399,45 @@ def effects() -> Told:
     return told
 
 
+def approved() -> Told:
+    """Effects that a person approves, after a commit, while an agent waits, and with a refused reply; or rejects."""
+    team = il.Team(
+        [
+            il.Agent("ann", scope=il.Scope(["act", "pay"], ["*"], ["a"]), effects="immediate"),
+            il.Agent("bob", scope=il.Scope(["act", "pay"], ["*"], ["b"]), retries=0, escalate={"deadline": "1h"}),
+        ],
+        il.Plan([
+            step("one"), step("two", "bob", writes=["b.two"], schema={"properties": {"b.two": {"type": "integer"}}}),
+            step("three", "bob", writes=["b.three"]), step("four", "bob", writes=["b.four"]),
+        ]),
+        effects={"pay": {"use": "outside:pay", "approve": True}},
+    )  # fmt: skip
+    told = Told(team, {})
+    told.start("one")
+    told.say(e.EffectRequested(told.tick(), "one", 1, "pay", "p", Raw(b'{"usd":5}')))
+    told.say(approval_asked(told.machine, told.calls["one"], "p", il.Usage(input_tokens=10), told.tick()))
+    told.decides("one", "approve", reason="a regular customer")
+    told.start("one")
+    told.say(e.EffectRequested(told.tick(), "one", 2, "pay", "p", Raw(b'{"usd":5}')))
+    told.performs("one", "p", lambda at_us: e.EffectDone(at_us, "one", "p", Raw(b'{"receipt":7}')))
+    told.answer("one", lambda _: il.Reply(writes={"a": 1}, effects=[il.Effect("pay", {"usd": 6})]))
+    told.decides("one", "retry")
+    told.decides("one", "approve")
+    told.performs("one", "pay", lambda at_us: e.EffectDone(at_us, "one", "pay"))
+    told.start("two")
+    wanted = (e.EffectWanted("pay", "pay", Raw(b"2")),)
+    found = (e.Finding("choice", "2 is none of them", "b.two"),)
+    told.say(e.AttemptRefused(told.tick(), "two", 1, found, Raw(b'{"b.two":2}'), effects=wanted))
+    told.decides("two", "approve")
+    told.performs("two", "pay", lambda at_us: e.EffectDone(at_us, "two", "pay"))
+    for name in ("three", "four"):
+        told.does(name, lambda job: il.Reply(writes={f"b.{job.step}": 3}, effects=[il.Effect("pay", 3)]))
+    told.decides("three", "reject", reason="fraud")
+    told.at_us += 3_600_000_000
+    told.say(*(expired(told.machine, n, told.at_us) for n in overdue(told.machine, told.at_us)))
+    return told
+
+
 def held() -> Told:
     """Calls that gates did not let through: one waits, one goes to the fallback, one is given up."""
     breaker, budget = {"trip_after": 1, "while_open": "wait"}, {"calls": 1}
@@ -635,6 +674,7 @@ RUNS = (
     reopened,
     forked,
     effects,
+    approved,
     inherited,
     requested,
 )

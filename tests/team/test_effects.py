@@ -52,7 +52,7 @@ def test_a_function_of_a_document_that_nobody_can_import_is_left_out():
 @pytest.mark.parametrize(
     ("effects", "sentence"),
     [
-        ("{mail: {use: post:mail, approve: true}}", "effects.mail.approve: approve is not part of this version"),
+        ("{mail: {use: post:mail, approve: eve}}", "effects.mail.approve is 'eve', not true or false"),
         ("{mail: {on_unknown: never}}", "effects.mail.on_unknown is 'never', not one of retry, ask, fail"),
         ("{mail: {retries: -1}}", "effects.mail.retries is the number -1, not a whole number from 0 to 100"),
         ("{mail: post}", "effects.mail is 'post', not module:function"),

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from interlock.core.context import View
-from interlock.core.job import ADVISED, ANSWERED, Job
+from interlock.core.job import ADVISED, ANSWERED, APPROVED, Job
 
 from .answer import Form
 
@@ -49,10 +49,14 @@ def prompt_of(job: Job, template: str = "", *, form: Form | None = None) -> Prom
     )
     if form is not None:
         parts.append(form.request)
-    if job.feedback:
-        said = "\n".join(f"- {sentence}" for sentence in job.feedback)
-        asked = job.feedback[0].startswith((ANSWERED, ADVISED))
+    approved = [sentence for sentence in job.feedback if sentence.startswith(APPROVED)]
+    if feedback := [sentence for sentence in job.feedback if sentence not in approved]:
+        said = "\n".join(f"- {sentence}" for sentence in feedback)
+        asked = feedback[0].startswith((ANSWERED, ADVISED))
         parts.append(f"{'You asked a person' if asked else 'Your last answer was refused'}:\n{said}")
+    if approved:  # a payload may quote anybody
+        said = "\n".join(f"- <{fence}>{_unmarked(sentence)}</{fence}>" for sentence in approved)
+        parts.append(f"What you asked for has been looked at:\n{said}")
     if job.answer and job.answer not in job.feedback:  # the attempt that it was told to was refused
         parts.append(f"A person has told you: {job.answer}")
     return Prompt("\n\n".join(parts), f"<{fence}>\n{shown}\n</{fence}>")

@@ -11,7 +11,6 @@ from rich.table import Column
 from rich.text import Text
 
 from interlock.core import events as e
-from interlock.core.states import AFTER_DECISION
 from interlock.engine import clock
 from interlock.engine.run import Run
 from interlock.history import Figures, why_held
@@ -112,7 +111,7 @@ class StepsLine(_Moving):
             elif isinstance(event, e.AttemptCommitted | e.StepSkipped | e.StepBuried):
                 self._states[event.step] = "done"
             elif isinstance(event, e.QuestionAnswered):
-                self._states[event.step] = "done" if AFTER_DECISION[event.decision] == "committed" else "waiting"
+                self._states[event.step] = "done" if event.commits else "waiting"
             elif isinstance(event, e.BudgetRaised):
                 self._states |= dict.fromkeys((event.step, *event.others), "waiting")
             elif isinstance(event, e.AttemptRefused | e.AttemptFailed | e.QuestionAsked):

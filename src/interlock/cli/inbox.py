@@ -11,6 +11,8 @@ import msgspec
 from interlock import history
 from interlock.agents.secret import VAULT
 from interlock.core.decision import BODY_BYTES_MAX, Asked, Verb, decided
+from interlock.core.effects import Entry
+from interlock.core.events import EffectWanted
 from interlock.core.job import DELETE
 from interlock.engine import clock, decisions, tasks
 from interlock.errors import InputError, InterlockError
@@ -97,7 +99,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Open(msgspec.Struct, frozen=True):
     """A question with all that is known about it. name: the shortest. asked: what the machine waits with.
 
-    shortage: of the budget that it needs more of.
+    effect: the one that it is about, if it is about one. shortage: of the budget that it needs more of.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Open(msgspec.Struct, frozen=True):
     asked: Asked
     call: Handed
     verbs: Sequence[Verb]
+    effect: Entry | None = None
     shortage: Shortage | None = None
 
 
@@ -150,12 +153,13 @@ def shown(settings: Settings, name: str, *, json: bool) -> int:
 
 def _opened(name: str, waiting: WaitingQuestion, run: Record) -> Open:
     machine = run.folded()
-    asked = machine.questions[machine.number[waiting.step]]
+    n = machine.number[waiting.step]
+    asked = machine.questions[n]
     step, attempt = waiting.step, waiting.attempt
     # A fork may ask about an effect of its origin before it calls anybody.
     call = history.handed(run, step, attempt) if attempt else history.to_be_handed(run, step)
     short = history.shortage(machine, step, history.attempts(run.events))
-    return Open(name, waiting, run, asked, call, asked.verbs, short)
+    return Open(name, waiting, run, asked, call, asked.verbs, machine.ledger.find(n, asked.effect), short)
 
 
 async def _find(journal: Journal, name: str, *, to_decide: bool = False) -> WaitingQuestion:
@@ -233,12 +237,18 @@ def _document(found: Open) -> dict[str, Any]:
     more = {
         "choices": found.asked.question.choices,
         "reply_to_approve": found.asked.reply,
+        "effects_to_approve": [_effect(one) for one in found.asked.effects],
+        "effect": None if found.effect is None else _effect(found.effect) | {"tries": found.effect.tries},
         "allowed": found.verbs,
         "writes": found.call.job.writes,
         "schemas": [msgspec.Raw(text.encode()) for text in found.call.job.schemas],
     }
     short = {"budget": found.shortage.to_dict()} if found.shortage else {}
     return _row(found.waiting) | more | short | {"call": call}
+
+
+def _effect(one: EffectWanted | Entry) -> dict[str, Any]:
+    return {"effect": one.effect, "key": one.key, "payload": one.payload}
 
 
 def _print(found: dict[str, Any]) -> int:

@@ -154,7 +154,7 @@ def approve(  # noqa: PLR0913 - its options
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Take the refused reply as it is; scope, sizes and schema hold. With --more: raise the budget that is spent."""
+    """Let an effect be performed, take the refused reply (scope, sizes and schema hold), or raise a budget (--more)."""
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -17,7 +18,7 @@ from .config import Settings
 from .paint import MARKS, WIDE_COLUMNS, console, next_commands
 from .paint_call import facts, reply_part, verdict_part, view_part
 from .paint_lists import COLUMN_GAP
-from .paint_run import INDENT
+from .paint_run import INDENT, indented_json
 from .text import ago, count, duration, line, money, plain, plural, shown_team
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def show_question(found: "Open", now_us: int, settings: Settings) -> None:
         *_head(found, now_us),
         *_question(found),
         *_budget(found),
+        *_effect(found, out),
         *view_part(found.call, out),
         *_refused(found, out),
         *_may(found),
@@ -106,6 +108,16 @@ def _question(found: "Open") -> Iterator[RenderableType]:
     yield Padding(Text(plain(found.asked.question.text)), (0, 0, 0, INDENT), expand=False)
     if found.asked.question.choices:
         yield facts({"choices": " · ".join(found.asked.question.choices)})
+
+
+def _effect(found: "Open", out: Console) -> Iterator[RenderableType]:
+    """The effect that the question is about, with what it would be performed."""
+    effect = found.effect
+    if effect is not None:
+        yield Text("\neffect", "bold")
+        tries = {"tries": str(effect.tries)} if effect.tries else {}
+        yield facts({"name": effect.effect, "key": effect.key, **tries})
+        yield indented_json(msgspec.json.decode(effect.payload), out)
 
 
 def _refused(found: "Open", out: Console) -> Iterator[RenderableType]:
@@ -150,6 +162,9 @@ def _may(found: "Open") -> Iterator[RenderableType]:
     yield Text("\nyou may", "bold")
     # To write in the agent's place is `inbox answer --set`.
     told = {"do": ", ".join(dict.fromkeys("answer" if verb == "write" else verb for verb in found.verbs))}
+    if effects := found.asked.effects:
+        told["approve"] = f"its {plural(len(effects), 'effect')} will be performed, as above"
+        told["edit, write"] = "none of them will be performed"
     if "write" in found.verbs:
         told["write"] = ", ".join(found.call.job.writes) or "nothing"
     if "write" in found.verbs and found.call.job.schemas:

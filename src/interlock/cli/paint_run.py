@@ -197,6 +197,7 @@ def effect_line(effect: EffectStory) -> Text:
     name = effect.effect if effect.key == effect.effect else f"{effect.effect} ({effect.key})"
     text = Text.assemble((f"{mark} {line(name)}", style), (f"  effect {effect.state}", "dim"))
     text.append(f"  {effect.tries} tries" if effect.tries > 1 else "", "dim")
+    text.append(f"  approved by {line(effect.approved_by)}" if effect.approved_by else "", "dim")
     said = effect.reason or (f"without a result: {effect.flaw}" if effect.flaw else "")
     return text.append(f"  {line(said)}" if said else "")
 

@@ -130,7 +130,7 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
     _take_writes(reply.writes, duty, index, limits, submission)
     _take_output(reply, limits, submission)
     if reply.effects != ():
-        _take_effects(reply.effects, duty, limits, begun, submission)
+        take_effects(reply.effects, duty, limits, begun, submission)
     if reply.request is not None:
         _take_request(reply.request, duty, submission)
     _check_values(duty, bank, submission)
@@ -154,8 +154,8 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
             submission.request,
         )
     if not judged.passed:
-        kept = _kept(answer, reply, submission, limits)
-        return AttemptRefused(at_us, step, attempt, found, kept, reads, usage, judged.score, judged.scores)
+        kept, scored = _kept(answer, reply, submission, limits), (judged.score, judged.scores)
+        return AttemptRefused(at_us, step, attempt, found, kept, reads, usage, *scored, submission.effects)
     return AttemptCommitted(
         at_us,
         step,
@@ -384,31 +384,37 @@ def _take_output(reply: Reply, limits: Limits, submission: Submission) -> None:
             submission.refuse("value", f"output: {error.message}")
 
 
-def _take_effects(effects: Any, duty: Duty, limits: Limits, begun: Mapping[str, Entry], submission: Submission) -> None:
+def take_effects(effects: Any, duty: Duty, limits: Limits, begun: Mapping[str, Entry], submission: Submission) -> None:
+    """Check the effects that a reply asks for: none of them is taken where something is wrong with one."""
     if type(effects) not in {tuple, list} or len(effects) > EFFECTS_MAX:
         submission.refuse("effect", f"effects is no list of at most {EFFECTS_MAX} interlock.Effects")
         return
     taken: dict[str, EffectWanted] = {}
+    problems: list[str] = []
     for effect in effects:
         try:
             wanted = wanted_effect(effect, duty, limits, duty.effects)
         except ValueRefused as error:
-            submission.refuse("effect", error.message)
+            problems.append(error.message)
             continue
         before = begun.get(wanted.key)
         if wanted.key in taken:
-            submission.refuse("effect", f"two effects have the key {wanted.key}; give each a key of its own")
+            problems.append(f"two effects have the key {wanted.key}; give each a key of its own")
         elif (
             before is not None and before.standing != "requested" and not before.is_same(wanted.effect, wanted.payload)
         ):
-            message = f"the effect with the key {wanted.key} was begun before, with another payload; take another key"
-            submission.refuse("effect", message)
+            problems.append(
+                f"the effect with the key {wanted.key} was begun before, with another payload; take another key"
+            )
         taken[wanted.key] = wanted
+    for problem in problems:
+        submission.refuse("effect", problem)
     if sum(len(bytes(wanted.payload)) for wanted in taken.values()) > limits.commit_bytes_max:
         submission.refuse(
             "size", f"the payloads of the effects are more than {limits.commit_bytes_max:,} bytes of JSON"
         )
-    submission.effects = tuple(taken.values())
+    elif not problems:
+        submission.effects = tuple(taken.values())
 
 
 def _take_request(request: Any, duty: Duty, submission: Submission) -> None:

@@ -48,12 +48,13 @@ class PerformEffect(Command, frozen=True, tag=True):
 
 
 class AskAboutEffect(Command, frozen=True, tag=True):
-    """Record that a step waits for a person, who knows what became of its effect."""
+    """Record that a step waits for a person, who knows what became of its effect, or may let it be performed."""
 
     step: str
     attempt: int
     question: Question
     effect: str
+    deadline_ms: int = 0
 
 
 class ConcludeDraft(Command, frozen=True, tag=True):

@@ -8,6 +8,7 @@ import msgspec
 from interlock.errors import InputError, PathError, ValueRefused
 
 from . import paths
+from .events import EffectWanted
 from .job import ADVICE, ADVISED, ANSWERED, DELETE, Question
 from .values import DEFAULT_LIMITS, encode
 
@@ -24,9 +25,9 @@ PERSON = "person:"
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a person decides about one step.
 
-    verb: answer (`text`, to an agent's question), retry (with `text` as advice), approve (the refused reply as it is),
-    edit (`writes` and `deletes` over those of the refused reply; to delete what it writes is to leave that out), write
-    (them alone, in the agent's place), or reject.
+    verb: answer (`text`, to an agent's question), retry (with `text` as advice), approve (the refused reply as it is,
+    or the effect that waits for it), edit (`writes` and `deletes` over those of the refused reply; to delete what it
+    writes is to leave that out), write (them alone, in the agent's place), or reject.
     attempt: which one is decided about; 0 for whichever waits. more: of the budget that a step has asked for, as it is
     given: `{"usd": 0.1}`.
     """
@@ -45,7 +46,8 @@ class Asked(msgspec.Struct, frozen=True):
 
     by_agent: the agent has asked; else its attempts are used up, and `question` says why. effect: the key of the effect
     that it is about, whose outcome nobody knows; then its agent hasn't asked, nor are its attempts used up. budget: the
-    gate of the budget that it needs more of; whose, and since when (asked_us).
+    gate of the budget that it needs more of; whose, and since when (asked_us). approval: it is about whether that
+    effect may be performed. effects: those of the reply, which are approved with it.
     """
 
     attempt: int
@@ -58,10 +60,14 @@ class Asked(msgspec.Struct, frozen=True):
     budget: str = ""
     whose: str = ""
     asked_us: int = 0
+    approval: bool = False
+    effects: tuple[EffectWanted, ...] = ()
 
     @property
     def verbs(self) -> tuple[Verb, ...]:
         """What a person may do about it."""
+        if self.approval:
+            return ("approve", "reject")
         if self.effect:
             return ("answer", "reject")
         if self.budget:

@@ -10,18 +10,21 @@ from typing import Literal, assert_never
 import msgspec
 from msgspec import Raw
 
+from interlock.errors import cut_short
+
 from . import events as e
-from .job import Question
+from .job import APPROVED, Question
 from .policy import BACKOFF_MS, BACKOFF_MS_MAX, REISSUES_MAX
 
 TIMEOUT_MS = 10_000
 RETRIES = 2
+PAYLOAD_CHARS_TOLD = 2_000
 # What a person may say of an effect that is unknown.
 PERFORMED, NOT_PERFORMED, GIVE_UP = CHOICES = ("it was performed", "it was not: perform it", "give the step up")
 
 OnUnknown = Literal["retry", "ask", "fail"]
 Standing = Literal["requested", "started", "done", "failed", "unknown"]
-Following = Literal["perform", "wait", "ask", "bury", "nothing"]
+Following = Literal["perform", "approve", "wait", "ask", "bury", "nothing"]
 EffectEvent = e.EffectRequested | e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown
 
 # How an effect may come to stand. failed: it is certain that nothing was done. What is done becomes unknown only where
@@ -33,7 +36,8 @@ LEGAL: dict[Standing, frozenset[Standing]] = {
     "failed": frozenset({"started", "unknown"}),
     "unknown": frozenset({"requested", "started", "done", "unknown"}),
 }
-# What follows, for its step; a further try only where there is one left. Of what is unknown, by its rule.
+# What follows, for its step; a further try only where there is one left, and where it needs a person's approval
+# ("approve") only with that. Of what is unknown, by its rule.
 FOLLOWING: dict[Standing, Following] = {
     "requested": "perform",
     "started": "wait",
@@ -48,12 +52,14 @@ class EffectRule(msgspec.Struct, frozen=True, omit_defaults=True):
 
     timeout_ms bounds one try. `retries` further tries follow one that failed, or whose outcome is unknown where
     on_unknown is retry; before each the run waits, 200 ms at first. A try that was lost in a crash isn't counted among
-    them. on_unknown: retry (with the same idempotency key), ask a person, or fail.
+    them. on_unknown: retry (with the same idempotency key), ask a person, or fail. approve: no try is begun before a
+    person has approved it, as it is asked for.
     """
 
     timeout_ms: int = TIMEOUT_MS
     retries: int = RETRIES
     on_unknown: OnUnknown = "ask"
+    approve: bool = False
 
     def wait_ms(self, tries: int) -> int:
         """Milliseconds to wait after this many tries."""
@@ -65,6 +71,16 @@ def effect_of(agent: str, tool: str) -> str:
     return f"{agent}.{tool}"
 
 
+def effect_name(effect: str, key: str) -> str:
+    """An effect for people, with its key where that says more."""
+    return effect if key == effect else f"{effect} ({key})"
+
+
+def approval_question(effect: str, key: str) -> Question:
+    """What a person is asked before an effect that needs approval."""
+    return Question(f"May the effect {effect_name(effect, key)} be performed?")
+
+
 class Entry(msgspec.Struct):
     """One effect of one step. payload: canonical JSON. tries: how often it was begun; lost: and lost in a crash.
 
@@ -72,7 +88,7 @@ class Entry(msgspec.Struct):
     further try may help. due_us: when that may begin, wait_ms after the last one. reason: why it failed or is unknown.
     doubtful: of some try it isn't known what it did. forgiven: tries that count no more, since a person has it tried
     again; renewed: a person has, so that one is asked even where its rule is to fail. run_id: of the run that asked for
-    it first, where a fork has taken it over.
+    it first, where a fork has taken it over. approved_by: who has approved it, with this payload.
     """
 
     effect: str
@@ -92,11 +108,12 @@ class Entry(msgspec.Struct):
     run_id: str = ""
     due_us: int = 0
     wait_ms: int = 0
+    approved_by: str = ""
 
     @property
     def name(self) -> str:
         """The effect for people, with its key where that says more."""
-        return self.effect if self.key == self.effect else f"{self.effect} ({self.key})"
+        return effect_name(self.effect, self.key)
 
     @property
     def fate(self) -> str:
@@ -107,8 +124,14 @@ class Entry(msgspec.Struct):
 
     @property
     def question(self) -> Question:
-        """What a person is asked."""
+        """What a person is asked where nobody knows."""
         return Question(f"{self.fate}. Was it?", CHOICES)
+
+    @property
+    def approval(self) -> str:
+        """What an agent is told that may ask for it again, now that it is approved."""
+        payload = cut_short(bytes(self.payload).decode(), PAYLOAD_CHARS_TOLD)
+        return f"{APPROVED}{self.name}: ask for it again with the same payload, {payload}"
 
     @property
     def counted(self) -> int:
@@ -171,7 +194,21 @@ class EffectLedger(msgspec.Struct):
         used_up = entry.counted > rule.retries or entry.lost > REISSUES_MAX
         if following == "perform" and (used_up or not entry.retryable):
             return "bury"
-        return following
+        return "approve" if following == "perform" and self.lacks_approval(entry) else following
+
+    def lacks_approval(self, entry: Entry) -> bool:
+        """Whether a person must approve an effect before it is begun."""
+        return self.rule(entry).approve and not entry.approved_by
+
+    def needs_approval(self, wanted: e.EffectWanted, entry: Entry | None) -> bool:
+        """Whether it would lack approval if an agent asked for this. entry: what stands under its key."""
+        if entry is None:
+            return self.rules[wanted.effect].approve
+        if not entry.is_same(wanted.effect, wanted.payload):
+            asked_for = {"effect": wanted.effect, "payload": wanted.payload, "approved_by": "", "retryable": True}
+            standing: Standing = "requested" if entry.standing == "requested" else "unknown"
+            entry = msgspec.structs.replace(entry, standing=standing, **asked_for)
+        return self.following(entry) == "approve"
 
     def first_open(self, n: int) -> Entry | None:
         """The first effect that a step which has committed still waits for."""
@@ -180,7 +217,7 @@ class EffectLedger(msgspec.Struct):
 
     def blocker(self, n: int) -> Entry | None:
         """The effect that must be settled before an agent is called again, which might ask for it."""
-        stuck = (e for e in self.of(n) if e.standing == "unknown" and self.following(e) != "perform")
+        stuck = (e for e in self.of(n) if e.standing == "unknown" and self.following(e) in {"ask", "bury"})
         return next(stuck, None)
 
     # --- what becomes of them ---
@@ -216,7 +253,9 @@ class EffectLedger(msgspec.Struct):
         entry = mine.get(key)
         if entry is None:
             entry = mine[key] = Entry(effect, key, payload)
-        elif entry.standing == "requested":
+        elif not entry.is_same(effect, payload):
+            entry.approved_by = ""
+        if entry.standing == "requested":
             entry.effect, entry.payload = effect, payload
         elif not entry.is_same(effect, payload):
             entry.move("unknown")
@@ -250,7 +289,7 @@ class EffectLedger(msgspec.Struct):
         self._back_off(entry, reason, at_us, wait=not lost)
 
     def answer(self, n: int, key: str, by: str, *, performed: bool) -> None:
-        """A person says what became of an effect that is unknown."""
+        """A person says what became of an effect that is unknown; to have it performed is to approve it."""
         entry = self.entry(n, key)
         if performed:
             entry.move("done")
@@ -258,6 +297,7 @@ class EffectLedger(msgspec.Struct):
         else:
             entry.move("requested")
             entry.doubtful = False
+            entry.approved_by = by
             entry.renew()
 
     def renew(self, n: int) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from .job import Question, Usage
+from .states import AFTER_DECISION
 
 NULL = Raw(b"null")
 # What RunStarted.version says of a run that starts now. A run without one is of version 1.
@@ -133,7 +134,8 @@ class AttemptCommitted(Event, frozen=True, tag="attempt_committed"):
 class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
     """A reply was refused. `reply` keeps its writes as JSON, or an excerpt as a string where they are not JSON.
 
-    score, scores: as in AttemptCommitted; None and empty where it was refused before any guardrail was asked.
+    score, scores: as in AttemptCommitted; None and empty where it was refused before any guardrail was asked. effects:
+    those it asks for, where nothing was wrong with them; they are performed if a person approves the reply.
     """
 
     step: str
@@ -144,6 +146,7 @@ class AttemptRefused(Event, frozen=True, tag="attempt_refused"):
     usage: Usage | None = None
     score: float | None = None
     scores: dict[str, float] = {}
+    effects: tuple[EffectWanted, ...] = ()
 
 
 class ReplyDrafted(Event, frozen=True, tag="reply_drafted"):
@@ -213,7 +216,8 @@ class ReplyArrivedLate(Event, frozen=True, tag="reply_arrived_late"):
 class QuestionAsked(Event, frozen=True, tag="question_asked"):
     """An agent asks, and its step waits for a person; due_us: until when, 0 for ever.
 
-    effect: the key of the effect that it is about, where it isn't its agent that asks.
+    effect: the key of the effect that it is about, where it isn't its agent that asks: what became of it, or whether it
+    may be performed. Where an attempt waits for that effect, it ends with the question.
     """
 
     step: str
@@ -301,7 +305,9 @@ class QuestionAnswered(Event, frozen=True, tag="question_answered"):
     """A person decided about a step that waited for one; `attempt` is the one that asked.
 
     decision: answer or retry (`text` goes to the next attempt), approve, edit or write (`writes` and `deletes` are
-    committed, written by the person), or reject. by: who decided, as `person:ID`.
+    committed, written by the person), or reject. by: who decided, as `person:ID`. effects: of an approved reply; they
+    are approved with it, and performed as those of a commit. effect: the key of the effect that is approved, where that
+    was the question; then nothing is committed.
     """
 
     step: str
@@ -313,6 +319,13 @@ class QuestionAnswered(Event, frozen=True, tag="question_answered"):
     deletes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     reason: str = ""
+    effects: tuple[EffectWanted, ...] = ()
+    effect: str = ""
+
+    @property
+    def commits(self) -> bool:
+        """Whether it commits its writes in the place of the agent."""
+        return AFTER_DECISION.get(self.decision) == "committed" and not self.effect
 
 
 class BudgetRaised(Event, frozen=True, tag="budget_raised"):

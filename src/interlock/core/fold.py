@@ -18,7 +18,7 @@ from .judging import Drafted, Standing
 from .progress import Progress
 from .purse import Purse
 from .rules import Duty, Rules
-from .states import AFTER_DECISION, SHARED, TERMINAL, Status
+from .states import SHARED, TERMINAL, Status
 
 # Of why an attempt failed, where another reason follows.
 SETBACK_CHARS_MAX = 500
@@ -76,6 +76,15 @@ class Fold(Progress):
         self._drafts: dict[int, Drafted] = {}
         # What a fork has taken over for items that there aren't yet.
         self.shared_effects: dict[str, list[e.EffectShared]] = {}
+
+    def has_committed(self, n: int) -> bool:
+        """Whether a step has committed, and had effects left to perform then."""
+        return n in self._performed
+
+    def deadline_ms(self, n: int) -> int:
+        """How long a question of a step waits for a person; 0 for ever."""
+        escalation = self.rules.escalations[self.label[n]]
+        return escalation.deadline_ms if escalation is not None else 0
 
     def duty(self, n: int) -> Duty:
         """Who does a step now: its agent, or the fallback that the attempts have come to."""
@@ -344,6 +353,7 @@ class Fold(Progress):
         for n in range(1, len(self.state)):
             if self.state[n] not in TERMINAL:
                 self._move(n, "cancelled")
+        self.questions.clear()
         self.ledger.lose_all("the run was cancelled meanwhile", event.at_us)
 
     # --- judges ---
@@ -396,11 +406,12 @@ class Fold(Progress):
     def _question_asked(self, event: e.QuestionAsked) -> None:
         n = self.number[event.step]
         self.reasons[n] = event.question.text
-        if not event.effect:
-            self._settle(n, event.usage or NOTHING_USED)
+        approval = bool(event.effect) and self.ledger.following(self.ledger.entry(n, event.effect)) == "approve"
+        if self.state[n] == "running":
+            self._settle(n, event.usage if event.effect else event.usage or NOTHING_USED)
             self._forget_effects(n)
-        asked = Asked(event.attempt, event.question, not event.effect, None, event.reads, event.due_us, event.effect)
-        self._ask(n, asked)
+        told_with = (event.reads, event.due_us, event.effect)
+        self._ask(n, Asked(event.attempt, event.question, not event.effect, None, *told_with, approval=approval))
 
     def _step_escalated(self, event: e.StepEscalated) -> None:
         n = self.number[event.step]
@@ -426,7 +437,9 @@ class Fold(Progress):
         reply = msgspec.json.decode(refused.reply) if refused else None
         reads = refused.reads if refused else ()
         kept = reply if isinstance(reply, dict) else None
-        self._ask(n, Asked(event.attempt, Question(event.reason), False, kept, reads, event.due_us))
+        effects = refused.effects if refused and kept is not None else ()
+        question = Question(event.reason)
+        self._ask(n, Asked(event.attempt, question, False, kept, reads, event.due_us, effects=effects))
 
     def _ask(self, n: int, asked: Asked) -> None:
         self.questions[n] = asked
@@ -440,23 +453,21 @@ class Fold(Progress):
 
     def _question_answered(self, event: e.QuestionAnswered) -> None:
         n = self.number[event.step]
-        asked, after = self.questions.pop(n), AFTER_DECISION[event.decision]
+        asked = self.questions.pop(n)
         assert asked.attempt == event.attempt, f"{event.step}: attempt {event.attempt} is not the one that asked"
         self.decided_by[n] = event.by
         self._unpark()
-        if after == "committed":
+        if asked.effect:
+            self._effect_decided(n, asked, event)
+            return
+        if event.commits:
             self._commit(n, event)
+            for wanted in event.effects:
+                self.ledger.request(n, wanted.effect, wanted.key, wanted.payload).approved_by = event.by
             self._end_with_effects(n)
             return
-        if event.decision == "reject" or (asked.effect and event.text == GIVE_UP):
-            self.reasons[n] = f"rejected by {event.by}" + (f": {event.reason}" if event.reason else "")
-            if not (asked.budget and self._fall_back(n)):
-                self._given_up.add(n)
-        elif asked.effect:
-            self.ledger.answer(n, asked.effect, event.by, performed=event.text == PERFORMED)
-            if n in self._performed:
-                self._end_with_effects(n)
-                return
+        if event.decision == "reject":
+            self._reject(n, "", event, asked)
         else:
             if event.decision == "answer" or not asked.by_agent:  # to have it tried again answers nothing
                 self.answers[n] = event.text or self.answers.get(n, "")
@@ -466,7 +477,12 @@ class Fold(Progress):
                 self._first_us.pop(n, None)
             else:
                 self._begin_anew(n)
-        self._move(n, after)
+        self._move(n, "ready")
+
+    def _reject(self, n: int, what: str, event: e.QuestionAnswered, asked: Asked) -> None:
+        self.reasons[n] = f"{what}rejected by {event.by}" + (f": {event.reason}" if event.reason else "")
+        if not (asked.budget and self._fall_back(n)):
+            self._given_up.add(n)
 
     def _begin_anew(self, n: int) -> None:
         """All attempts again, from the first agent of the chain on."""
@@ -532,6 +548,26 @@ class Fold(Progress):
         else:
             self._effect_moved(n, entry)
 
+    def _effect_decided(self, n: int, asked: Asked, event: e.QuestionAnswered) -> None:
+        """A person has said what became of an effect, or whether it may be performed."""
+        entry = self.ledger.entry(n, asked.effect)
+        if event.decision == "reject" or (not asked.approval and event.text == GIVE_UP):
+            self._reject(n, f"its effect {entry.name} was " if asked.approval else "", event, asked)
+            self._move(n, "ready")
+            return
+        if asked.approval:
+            entry.approved_by = event.by
+        else:
+            self.ledger.answer(n, asked.effect, event.by, performed=event.text == PERFORMED)
+        if n in self._performed:
+            self._end_with_effects(n)
+            return
+        if asked.approval:
+            self._tries[n] -= 1  # to wait for a person uses up no retry
+            told_before = tuple(told for told in self.feedback.get(n, ()) if told != entry.approval)
+            self.feedback[n] = (*told_before, entry.approval)
+        self._move(n, "ready")
+
     def _effect_moved(self, n: int, entry: Entry) -> None:
         """What follows, for its step, from how an effect stands now."""
         if self.state[n] == "performing":
@@ -552,7 +588,7 @@ class Fold(Progress):
         following = self.ledger.following(entry)
         if following == "perform" and (n, entry.key) not in self._told_effects:
             self._due_effects[n, entry.key] = None
-        elif following in {"ask", "bury"}:
+        elif following in {"approve", "ask", "bury"}:
             self._due[n] = None
 
     def _forget_effects(self, n: int) -> None:

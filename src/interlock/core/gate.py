@@ -331,7 +331,8 @@ def outcome_of(event: AnyEvent, key: str) -> Outcome | None:
             came: Came = "timeout" if event.kind == "timeout" else "error"
             return Outcome(key, event.at_us, came, None, event.usage, _cut(event.error))
         case QuestionAsked():
-            return Outcome(key, event.at_us, "neutral", None, event.usage or NOTHING_USED)
+            usage = event.usage if event.effect else event.usage or NOTHING_USED
+            return Outcome(key, event.at_us, "neutral", None, usage)
         case AttemptInterrupted():
             return Outcome(key, event.at_us, "neutral")
         case ReplyArrivedLate():

@@ -11,6 +11,7 @@ from interlock.errors import AgentRefused
 ANSWERED = "A person has answered your question: "
 ADVISED = "A person has not answered your question, but advises you: "
 ADVICE = "A person advises:"
+APPROVED = "A person has approved the effect "
 
 
 class _Delete:

@@ -18,10 +18,11 @@ from .assess import assess
 from .branches import unrequested
 from .conditions import holds
 from .context import EVERYTHING, View
-from .effects import Entry
+from .effects import Entry, approval_question
 from .fold import Fold
 from .job import Job, idempotency_key
 from .judging import Drafted
+from .policy import due
 from .purse import Cost
 from .raises import question
 from .rules import Duty
@@ -76,7 +77,7 @@ class Machine(Fold):
             return c.StartTimer(n, self.step_id(n), *self._waits[n])
         if self.state[n] == "escalated":
             due_us = self.questions[n].due_us
-            return c.StartTimer(n, self.step_id(n), due_us, max(0, due_us - self.at_us) // 1_000)
+            return c.StartTimer(n, self.step_id(n), due_us, -(-max(0, due_us - self.at_us) // 1_000))
         label = self.label[n]
         if n in self._to_escalate:
             return self._appeal(n)
@@ -104,13 +105,12 @@ class Machine(Fold):
 
     def _appeal(self, n: int) -> c.AskPerson:
         """A person is asked what to do, or for more of a budget."""
-        escalation, gate, reason = self.rules.escalations[self.label[n]], self._short.get(n, ""), self.reasons[n]
+        gate, reason = self._short.get(n, ""), self.reasons[n]
         budget, whose = self.rules.budget_at(gate, self._duty[n])
         if budget is not None:
             spent = None if budget.daily else self.purse.ledger(whose).spent
             reason = question(reason, budget, spent, is_shared=gate == "team_budget")
-        deadline_ms = escalation.deadline_ms if escalation is not None else 0
-        return c.AskPerson(self.step_id(n), self.attempts[n], reason, deadline_ms, gate)
+        return c.AskPerson(self.step_id(n), self.attempts[n], reason, self.deadline_ms(n), gate)
 
     def _judging_command(self, n: int, draft: Drafted) -> c.CallAgent | c.ConcludeDraft:
         """A reply waits for a judge, or has a verdict."""
@@ -148,8 +148,12 @@ class Machine(Fold):
 
     def _stuck(self, n: int, entry: Entry) -> c.AskAboutEffect | c.BuryStep:
         """An effect holds its step up: a person must look, or it is given up."""
-        if self.ledger.following(entry) == "ask":
-            return c.AskAboutEffect(self.step_id(n), self.attempts[n], entry.question, entry.key)
+        match self.ledger.following(entry):
+            case "ask":
+                return c.AskAboutEffect(self.step_id(n), self.attempts[n], entry.question, entry.key)
+            case "approve":
+                question = approval_question(entry.effect, entry.key)
+                return c.AskAboutEffect(self.step_id(n), self.attempts[n], question, entry.key, self.deadline_ms(n))
         return self._burial(n, entry.fate)
 
     def _found(self, n: int, path: str) -> str:
@@ -274,16 +278,16 @@ class Machine(Fold):
             job=job,
             begun={entry.key: entry for entry in self.ledger.of(n)},
         )
-        escalation = self.rules.escalations[self.label[n]]
-        if isinstance(verdict, e.QuestionAsked) and escalation is not None and escalation.deadline_ms:
-            return msgspec.structs.replace(verdict, due_us=at_us + 1_000 * escalation.deadline_ms)
+        if isinstance(verdict, e.QuestionAsked):
+            return msgspec.structs.replace(verdict, due_us=due(at_us, self.deadline_ms(n)))
         return verdict
 
 
 def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:
     match command:
         case c.AskAboutEffect():
-            return e.QuestionAsked(at_us, command.step, command.attempt, command.question, effect=command.effect)
+            told = (command.step, command.attempt, command.question)
+            return e.QuestionAsked(at_us, *told, due_us=due(at_us, command.deadline_ms), effect=command.effect)
         case c.ConcludeDraft():
             return msgspec.structs.replace(command.verdict, at_us=at_us)
         case c.ExpandStep():
@@ -291,7 +295,7 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:
         case c.SkipStep():
             return e.StepSkipped(at_us, command.step, command.reason)
         case c.AskPerson():
-            due_us = at_us + 1_000 * command.deadline_ms if command.deadline_ms else 0
+            due_us = due(at_us, command.deadline_ms)
             return e.StepEscalated(at_us, command.step, command.attempt, command.reason, due_us, command.budget)
         case c.BuryStep():
             return e.StepBuried(at_us, command.step, command.reason, command.agent, command.attempts)

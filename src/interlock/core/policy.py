@@ -62,6 +62,11 @@ def duration_ms(text: str) -> int:
     return round(float(match[1]) * _UNITS_MS[match[2]])
 
 
+def due(at_us: int, deadline_ms: int) -> int:
+    """When a question expires that is asked now, in microseconds; 0 for never, which is a deadline of 0."""
+    return at_us + 1_000 * deadline_ms if deadline_ms else 0
+
+
 class Escalation(msgspec.Struct, frozen=True, omit_defaults=True):
     """That a step whose attempts are used up asks a person, and what becomes of a question that nobody answers.
 

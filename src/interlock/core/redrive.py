@@ -16,7 +16,6 @@ from .job import DELETE
 from .machine import Machine
 from .paths import bits
 from .rules import deciding
-from .states import AFTER_DECISION
 from .values import encode
 
 # A step in one of these states has not started: nothing was computed from what a dead one left out.
@@ -83,7 +82,7 @@ def taken_over(
             case e.AttemptCommitted() if machine.state[machine.number[step]] == "committed":
                 told = (event.attempt, agents[step, event.attempt], event.writes, event.deletes, event.reads)
                 fact = e.StepShared(at_us, step, *told, request=event.request)
-            case e.QuestionAnswered() if AFTER_DECISION[event.decision] == "committed":
+            case e.QuestionAnswered() if event.commits and machine.state[machine.number[step]] == "committed":
                 fact = e.StepShared(at_us, step, event.attempt, event.by, event.writes, event.deletes, event.reads)
             case e.QuestionExpired(then="default"):
                 fact = e.StepShared(at_us, step, event.attempt, BY_DEADLINE, event.writes)

@@ -10,14 +10,18 @@ from typing import Any
 from interlock.errors import InputError
 
 from . import paths
-from .assess import Submission, submitted
+from .assess import Submission, submitted, take_effects
 from .budget import DAY_US, Ledger
+from .commands import CallAgent
 from .decision import REASON_CHARS_MAX, TEXT_CHARS_MAX, Asked, Decision, laid_over
-from .events import AnswerRefused, BudgetRaised, QuestionAnswered, QuestionExpired
-from .job import DELETE
+from .effects import approval_question
+from .events import AnswerRefused, BudgetRaised, QuestionAnswered, QuestionAsked, QuestionExpired
+from .job import DELETE, Effect, Usage
 from .machine import Machine
 from .plan import INDEX
+from .policy import due
 from .raises import more_of, why_not
+from .values import decode
 
 EVERYTHING_READ = ("*",)
 
@@ -36,6 +40,8 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     problem = _problem(decision, asked, reason)
     if problem:
         return refused(decision, by, "decision", problem, at_us)
+    if asked.approval and verb == "approve":
+        return QuestionAnswered(at_us, step, asked.attempt, by, verb, reason=reason, effect=asked.effect)
     if verb in {"answer", "retry", "reject"}:
         return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, reason=reason)
     if asked.budget and verb == "approve":
@@ -43,11 +49,24 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     index = machine.items[n][1] if n in machine.items else 0
     given, limits = _writes(decision, asked), machine.rules.limits
     submission = submitted(given, bank=machine.bank, duty=machine.duty(n), index=index, limits=limits)
+    if verb == "approve" and asked.effects:
+        wanted = [Effect(one.effect, decode(one.payload), one.key) for one in asked.effects]
+        begun = {entry.key: entry for entry in machine.ledger.of(n)}
+        take_effects(wanted, machine.duty(n), limits, begun, submission)
     if submission.findings:
         return AnswerRefused(at_us, step, by, verb, tuple(submission.findings))
     reads = asked.reads if verb == "approve" else EVERYTHING_READ
     written = submission.writes, tuple(submission.deletes)
-    return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, *written, reads, reason)
+    effects = submission.effects
+    return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, *written, reads, reason, effects)
+
+
+def approval_asked(machine: Machine, command: CallAgent, key: str, usage: Usage | None, at_us: int) -> QuestionAsked:
+    """The question with which a call ends that waits for an effect which needs a person's approval."""
+    n = command.number
+    question = approval_question(machine.ledger.entry(n, key).effect, key)
+    due_us = due(at_us, machine.deadline_ms(n))
+    return QuestionAsked(at_us, command.step, command.attempt, question, usage, (), due_us, key)
 
 
 def _raised(
@@ -86,6 +105,8 @@ def expired(machine: Machine, n: int, at_us: int) -> QuestionExpired:
     """What becomes of a question that nobody has answered in time: the declared way, or death where it is barred."""
     step, asked, escalation = machine.step_id(n), machine.questions[n], machine.rules.escalations[machine.label[n]]
     assert escalation is not None
+    if asked.effect and machine.has_committed(n):
+        return QuestionExpired(at_us, step, asked.attempt, "dead")  # nothing can be done in place of what is committed
     if escalation.then != "default":
         return QuestionExpired(at_us, step, asked.attempt, escalation.then)
     index = machine.items[n][1] if n in machine.items else 0
@@ -111,7 +132,8 @@ def _problem(decision: Decision, asked: Asked, reason: str) -> str:
     """Why this can't be done about it, whatever the values; "" if it can."""
     text, choices = decision.text, asked.question.choices
     if decision.verb not in asked.verbs:
-        why = "the question is what became of its effect" if asked.effect else _WHY_NOT[decision.verb]
+        about = "whether its effect may be performed" if asked.approval else "what became of its effect"
+        why = f"the question is {about}" if asked.effect else _WHY_NOT[decision.verb]
         why = "it needs more of a budget" if asked.budget else why
         return f"{decision.step} can't be dealt with by {decision.verb}: {why}"
     if len(text) > TEXT_CHARS_MAX or len(reason) > REASON_CHARS_MAX:

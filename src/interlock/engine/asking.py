@@ -39,7 +39,10 @@ class _Asked(msgspec.Struct):
 
 
 class Asking:
-    """The effects that agents of one run wait for. tell: takes the fact that one is asked for."""
+    """The effects that agents of one run wait for. tell: takes the fact that one is asked for.
+
+    wait_for_person: ends a call that asks for an effect, by its key, which a person must approve first.
+    """
 
     def __init__(
         self,
@@ -47,8 +50,10 @@ class Asking:
         tell: Callable[[e.AnyEvent], None],
         now_us: Callable[[], int],
         secrets: Secrets | None = None,
+        wait_for_person: Callable[[Any, str], None] = lambda _call, _key: None,
     ) -> None:
         self._machine, self._tell, self._now_us, self._secrets = machine, tell, now_us, secrets
+        self._wait_for_person = wait_for_person
         self._asked: dict[tuple[int, str], _Asked] = {}
         self._by: dict[tuple[int, str], Performer] = {}
 
@@ -79,6 +84,8 @@ class Asking:
         if entry is None or entry.standing != "started":
             step, attempt = call.command.step, call.command.attempt
             self._tell(e.EffectRequested(self._now_us(), step, attempt, wanted.effect, wanted.key, wanted.payload))
+            if self._machine.ledger.needs_approval(wanted, entry):
+                self._wait_for_person(call, wanted.key)
         return await future
 
     def performer(self, n: int, key: str) -> Performer | None:

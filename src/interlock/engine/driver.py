@@ -21,7 +21,7 @@ from interlock.core.gate import Outcome, Verdict
 from interlock.core.job import Job, Usage, effect_key, idempotency_key
 from interlock.core.machine import Machine
 from interlock.core.policy import RETRY_AFTER_MS_MAX
-from interlock.core.settlement import expired
+from interlock.core.settlement import approval_asked, expired
 from interlock.core.values import decode
 from interlock.errors import AgentError, ReplyRefused, describe, failure_of
 from interlock.ports import NOTHING_POSTED, Adapter, AtGates, Journal, Opening, Performer, Request, Secrets, listen
@@ -71,15 +71,16 @@ class Call:
     """One call in flight.
 
     deadline: loop time at which it times out; None until its work has begun, and once it has timed out. over: its
-    outcome is known.
+    outcome is known. timed_out: it is being stopped; approval: for an effect, by its key, that a person must approve.
     """
 
-    __slots__ = ("command", "deadline", "has_slot", "job", "over", "task", "timed_out")
+    __slots__ = ("approval", "command", "deadline", "has_slot", "job", "over", "task", "timed_out")
 
     def __init__(self, command: CallAgent, job: Job) -> None:
         self.command, self.job = command, job
         self.over = self.timed_out = False
         self.has_slot = True
+        self.approval = ""
         self.deadline: float | None = None
         self.task: asyncio.Task[None]
 
@@ -95,6 +96,13 @@ class _Answer(msgspec.Struct, frozen=True):
 
     call: Call
     answer: Any
+
+
+class _Awaiting(msgspec.Struct, frozen=True):
+    """A call has ended since it waits for a person's approval; asked for when its turn to be folded has come."""
+
+    call: Call
+    usage: Usage | None
 
 
 class _Overdue(msgspec.Struct, frozen=True):
@@ -123,7 +131,7 @@ class Driver:
         # Agents' tasks start from this context, not from that of the agent whose reply made them ready.
         self._context = contextvars.copy_context()
         self._calls: dict[int, Call] = {}
-        self._arrived: list[e.AnyEvent | _Answer | _Decided | _Overdue] = []
+        self._arrived: list[e.AnyEvent | _Answer | _Awaiting | _Decided | _Overdue] = []
         self._granted: list[CallAgent | PerformEffect] = []
         # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
         self._at_gate: list[CallAgent] = []
@@ -139,7 +147,7 @@ class Driver:
         self._verdicts: dict[str, asyncio.Future[e.AnyEvent | None]] = {}
         self._settled: list[tuple[str, e.AnyEvent]] = []
         self._timers: dict[int | tuple[int, str], asyncio.TimerHandle] = {}
-        self._asking = Asking(machine, self._arrive, shell.now_us, shell.secrets)
+        self._asking = Asking(machine, self._arrive, shell.now_us, shell.secrets, self._wait_for_person)
         self._performances = Performances(shell, machine.rules.limits, self._arrive)
         self._alarm: asyncio.TimerHandle | None = None
         self._opening: Opening | None = None
@@ -281,6 +289,8 @@ class Driver:
             if isinstance(item, _Answer):
                 at_us = max(at_us, machine.at_us)
                 fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
+            elif isinstance(item, _Awaiting):
+                fact = approval_asked(machine, item.call.command, item.call.approval, item.usage, at_us)
             elif isinstance(item, _Decided):
                 fact = verdict_on(item.request, machine, at_us)
             elif isinstance(item, _Overdue):
@@ -510,7 +520,7 @@ class Driver:
         else:
             self._end(call, outcome)
 
-    def _end(self, call: Call, outcome: e.AnyEvent | _Answer) -> None:
+    def _end(self, call: Call, outcome: e.AnyEvent | _Answer | _Awaiting) -> None:
         call.over = True
         del self._calls[call.command.number]
         self._arrive(outcome)
@@ -553,8 +563,15 @@ class Driver:
         self._stop(call)
         self._loop.call_later(BILL_SECONDS, self._end_timed_out, call)
 
+    def _wait_for_person(self, call: Call, key: str) -> None:
+        """The attempt ends: an effect that its agent waits for needs a person's approval, which may take months."""
+        call.approval = key
+        self._time_out(call)
+
     def _end_timed_out(self, call: Call, usage: Usage | None = None) -> None:
-        if not call.over:
+        if call.approval and not call.over:
+            self._end(call, _Awaiting(call, usage))
+        elif not call.over:
             now, command = self._shell.now_us(), call.command
             error = f"timed out after {command.timeout_ms / 1_000:g} s"
             self._end(call, e.AttemptFailed(now, command.step, command.attempt, "timeout", error, usage=usage))
@@ -636,7 +653,7 @@ class Driver:
         """The shell has begun to stop: see what that means here."""
         self._turn()
 
-    def _arrive(self, item: e.AnyEvent | _Answer | _Decided | _Overdue) -> None:
+    def _arrive(self, item: e.AnyEvent | _Answer | _Awaiting | _Decided | _Overdue) -> None:
         self._arrived.append(item)
         if self._calls:
             self._turn_soon()

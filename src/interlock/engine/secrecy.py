@@ -27,6 +27,8 @@ def without_secrets(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:
     if name and isinstance(fact, e.QuestionAnswered):
         message = f"what was decided holds the value of {name}, which is secret; leave it out"
         fact = e.AnswerRefused(fact.at_us, fact.step, fact.by, fact.decision, (Finding("secret", message),))
+    if name and isinstance(fact, e.AttemptRefused):  # what can't be told as it is, can't be performed as it was meant
+        fact = msgspec.structs.replace(fact, effects=())
     is_cut = isinstance(fact, _CUT) or (isinstance(fact, _WITH_FINDINGS) and fact.findings)
     return _told(fact, secrets) if name or is_cut else fact
 

@@ -15,7 +15,6 @@ from interlock.core import events as e
 from interlock.core.job import Usage
 from interlock.core.paths import bits
 from interlock.core.plan import Plan
-from interlock.core.states import AFTER_DECISION
 from interlock.ports import RunRow
 
 from .spread import Spread
@@ -379,7 +378,7 @@ class _Fold:
             case e.StepEscalated():
                 self._held.pop(event.step, None)  # it waits for a person now
             case e.QuestionAnswered():
-                if AFTER_DECISION.get(event.decision) == "committed":
+                if event.commits:
                     self._committed(event)
                 else:
                     self._effect_done(event)

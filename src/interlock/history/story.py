@@ -183,7 +183,7 @@ class EffectStory(msgspec.Struct, frozen=True):
     """An effect as it is now.
 
     state: requested, started, done, failed (it is certain that nothing was done) or unknown; reason: why it failed or
-    is unknown. tries: how often it was begun. flaw: why its result isn't kept.
+    is unknown. tries: how often it was begun. flaw: why its result isn't kept. approved_by: who let it be performed.
     """
 
     step: str
@@ -195,12 +195,13 @@ class EffectStory(msgspec.Struct, frozen=True):
     result: Any
     reason: str
     flaw: str
+    approved_by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The effect as `show --json` prints it."""
         document = {name: getattr(self, name) for name in ("step", "effect", "key", "payload", "state", "tries")}
         done = {"result": self.result} if self.state == "done" else {}
-        optional = {"reason": self.reason, "flaw": self.flaw}
+        optional = {"reason": self.reason, "flaw": self.flaw, "approved_by": self.approved_by}
         return document | done | {key: value for key, value in optional.items() if value}
 
 
@@ -278,6 +279,7 @@ def effects(machine: Machine, n: int) -> Iterator[EffectStory]:
             msgspec.json.decode(entry.result),
             entry.reason if entry.standing in {"failed", "unknown"} else "",
             entry.flaw,
+            entry.approved_by,
         )
 
 
@@ -350,10 +352,11 @@ def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
             for attempt in told:
                 if not attempt.ended_us:
                     attempt.outcome, attempt.ended_us = "cancelled", event.at_us
-        elif isinstance(event, e.QuestionAsked) and event.effect:
-            pass  # it isn't an agent that asks
         elif isinstance(event, Ending) and (event.step, event.attempt) in numbered:
-            _ended(numbered[event.step, event.attempt], event)
+            ended = numbered[event.step, event.attempt]
+            # One that is over doesn't end with a question about its effects.
+            if not (isinstance(event, e.QuestionAsked) and event.effect and ended.ended_us):
+                _ended(ended, event)
     return told
 
 
@@ -388,20 +391,22 @@ def _ended(attempt: Attempt, event: Ending) -> None:
             attempt.reads, attempt.findings = event.reads, event.findings
             attempt.score, attempt.scores = event.score, event.scores or None
             attempt.request = event.request
-            attempt.effects = tuple(
-                {"effect": one.effect, "key": one.key, "payload": msgspec.json.decode(one.payload)}
-                for one in event.effects
-            )
+            attempt.effects = _wanted(event.effects)
         case e.AttemptRefused():
             attempt.findings = event.findings
             attempt.score, attempt.scores = event.score, event.scores or None
             attempt.reply, attempt.reads = msgspec.json.decode(event.reply), event.reads
+            attempt.effects = _wanted(event.effects)
         case e.AttemptFailed():
             attempt.error = event.error
         case e.QuestionAsked():
             attempt.question, attempt.reads = event.question, event.reads
         case e.ReplyJudged():
             attempt.score, attempt.findings, attempt.reads = event.score, event.findings, event.reads
+
+
+def _wanted(effects: Sequence[e.EffectWanted]) -> tuple[dict[str, Any], ...]:
+    return tuple({"effect": one.effect, "key": one.key, "payload": msgspec.json.decode(one.payload)} for one in effects)
 
 
 # --- waiting at gates ---

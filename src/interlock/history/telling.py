@@ -7,8 +7,8 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.budget import Amounts
+from interlock.core.effects import effect_name
 from interlock.core.raises import told
-from interlock.core.states import AFTER_DECISION
 
 NAMES_TOLD = 4
 
@@ -120,9 +120,11 @@ _DECISIONS = {
 
 
 def _answered(event: e.QuestionAnswered) -> str:
-    wrote = f"; committed: {_written(event)}" if AFTER_DECISION[event.decision] == "committed" else ""
+    what = f" the effect {event.effect}" if event.effect else ""
+    wrote = f"; committed: {_written(event)}{_asked_for(event.effects)}" if event.commits else ""
     said = f": {event.text}" if event.text else ""
-    return f"{event.by} {_DECISIONS[event.decision]}{said}{wrote}" + (f" ({event.reason})" if event.reason else "")
+    why = f" ({event.reason})" if event.reason else ""
+    return f"{event.by} {_DECISIONS[event.decision]}{what}{said}{wrote}{why}"
 
 
 def _raised(event: e.BudgetRaised) -> str:
@@ -170,7 +172,7 @@ def _requested(request: e.BranchRequested | None) -> str:
 
 
 def _named(effect: e.EffectWanted | e.EffectRequested | e.EffectStarted | e.EffectShared) -> str:
-    return effect.effect if effect.key == effect.effect else f"{effect.effect} ({effect.key})"
+    return effect_name(effect.effect, effect.key)
 
 
 def _taken_over(event: e.EffectShared) -> str:

@@ -133,7 +133,7 @@ class Agent(_Who, frozen=True, kw_only=True):
 
 def _effect_rule(tool: Mapping[str, Any]) -> EffectRule:
     """A tool that is an effect. It bounds its time itself."""
-    return EffectRule(on_unknown=tool["on_unknown"]) if "on_unknown" in tool else EffectRule()
+    return EffectRule(**{key: tool[key] for key in ("on_unknown", "approve") if key in tool})
 
 
 class Declaration(msgspec.Struct, frozen=True):

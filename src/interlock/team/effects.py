@@ -34,7 +34,7 @@ def _named(keys: Any) -> Any:
 
 def rule(declared: Declared) -> EffectRule:
     """How it is performed, for the core."""
-    given: dict[str, Any] = {key: declared[key] for key in ("retries", "on_unknown") if key in declared}
+    given: dict[str, Any] = {key: declared[key] for key in ("retries", "on_unknown", "approve") if key in declared}
     if "timeout" in declared:
         given["timeout_ms"] = duration_ms(declared["timeout"])
     return EffectRule(**given)

@@ -111,6 +111,7 @@ def _tool_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError
     yield from _one_of(value, place, "use", "mcp", "a Python function or a tool of an MCP server")
     yield from _belongs(value, place, "tool", "mcp")
     yield from _belongs(value, place, "on_unknown", "effect")
+    yield from _belongs(value, place, "approve", "effect")
 
 
 def _server_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamError]:
@@ -146,6 +147,7 @@ TOOL = Record(
             Choice(get_args(OnUnknown)),
             "Of an effect, where nobody knows whether it was performed: ask a person (the default), retry it, or fail.",
         ),
+        "approve": Field(Flag(), "Of an effect: a person must approve each before it is performed."),
     },
     check=_tool_problems,
 )
@@ -380,8 +382,8 @@ EFFECT = Brief(
                 "Where nobody knows whether it was performed: ask a person (the default), retry it, or fail.",
                 lone=True,
             ),
+            "approve": Field(Flag(), "A person must approve each before it is performed.", lone=True),
         },
-        later=frozenset({"approve"}),
     ),
 )
 

@@ -8,6 +8,7 @@ import interlock as il
 from interlock.agents.llm import LlmAdapter, LlmAgent
 from interlock.agents.llm.answer import Answers
 from interlock.agents.llm.model import Said, Tokens
+from interlock.agents.llm.toolcalls import ToolCalls
 from interlock.core import events as e
 from interlock.errors import AgentError
 from interlock.journal.memory import MemoryJournal, MemoryStore
@@ -21,8 +22,8 @@ NONSENSE = Said('{"elsewhere": 1}', tokens=Tokens(10, 1, 0), model="made-up")
 REFUND = '{"ticket": "4711", "usd": 5}'
 
 
-def team(on_unknown="ask", **given):
-    tools = {"refund": {"use": "shop:refund", "effect": True, "on_unknown": on_unknown}}
+def team(on_unknown="ask", rule=None, **given):
+    tools = {"refund": {"use": "shop:refund", "effect": True, "on_unknown": on_unknown, **(rule or {})}}
     tools |= {"look up": {"use": "shop:look"}}
     scope = il.Scope(["sort", "refund", "look up"], ["ticket"], ["ticket.category"])
     llm = {"model": "openai:m", "tools": tools}
@@ -143,3 +144,49 @@ def test_after_a_crash_in_between_its_rule_says_what_happens(on_unknown, times, 
 def test_a_tool_that_is_no_effect_has_no_rule_for_unknown_ones():
     with pytest.raises(il.InterlockError, match="on_unknown says nothing without effect"):
         il.Agent("ann", llm={"model": "openai:m", "tools": {"a": {"use": "a:b", "on_unknown": "ask"}}})
+
+
+# --- a person's approval ---
+
+
+def test_a_tool_that_needs_approval_is_called_when_the_model_asks_for_the_same_after_it():
+    async def main():
+        store, shop, of = MemoryStore(), Shop(), team(rule={"approve": True}, retries=0)
+        model = Scripted(calls(REFUND, name="refund"))
+        async with engine(of, adapters={"ann": adapter(model, shop)}, journal=MemoryJournal(store)) as work:
+            parked = await work.run({"ticket": {"text": "?"}}, run_id="r")
+        assert (parked.status, shop.done) == ("parked", [])
+        assert parked.reason.startswith("s needs a person: May the effect ann.refund (refund ")
+        model = Scripted(calls(REFUND, name="refund"), ANSWER)
+        async with engine(of, adapters={"ann": adapter(model, shop)}, journal=MemoryJournal(store)) as work:
+            ended = await work.decide("r", "s", "approve", by="eve")
+        assert (ended.status, len(shop.done)) == ("succeeded", 1)
+        assert 'ask for it again with the same payload, {"ticket":"4711","usd":5}' in model.requests[0].instructions
+
+    virtual.run(main())
+
+
+def test_a_model_that_asks_for_something_else_after_the_approval_needs_another():
+    async def main():
+        shop, of = Shop(), team(rule={"approve": True}, retries=0)
+        model = Scripted(calls(REFUND, name="refund"), calls('{"usd": 500}', name="refund"))
+        async with engine(of, adapters={"ann": adapter(model, shop)}) as work:
+            await work.run({"ticket": {"text": "?"}}, run_id="r")
+            ended = await work.decide("r", "s", "approve", by="eve")
+        assert (ended.status, shop.done) == ("parked", [])
+
+    virtual.run(main())
+
+
+def test_outside_of_a_run_nobody_can_approve_it():
+    shop = Shop()
+    box = ToolCalls([tool(shop, name="refund", effect=True, approve=True)])
+    [(_, text)] = asyncio.run(box.answered(calls(REFUND, name="refund").calls))
+
+    assert text == "error: refund needs a person's approval, which only a run can wait for"
+    assert shop.done == []
+
+
+def test_a_tool_that_is_no_effect_needs_no_approval():
+    with pytest.raises(il.InterlockError, match="approve says nothing without effect"):
+        il.Agent("ann", llm={"model": "openai:m", "tools": {"a": {"use": "a:b", "approve": True}}})

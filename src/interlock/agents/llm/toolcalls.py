@@ -14,7 +14,7 @@ from interlock.agents.tools import Performing, Tool
 from interlock.core.effects import effect_of
 from interlock.core.job import Job, performing
 from interlock.core.values import encode_canonical
-from interlock.errors import AgentError, ReplyRefused, describe
+from interlock.errors import AgentError, AgentRefused, ReplyRefused, describe
 
 from .model import Offer, ToolCall
 
@@ -78,6 +78,8 @@ class ToolCalls:
     async def _call(self, tool: Tool, arguments: dict[str, Any]) -> Any:
         perform = None if self._job is None else performing(self._job)
         if self._job is None or perform is None or not tool.effect:
+            if tool.approve:
+                raise AgentRefused(f"{tool.name} needs a person's approval, which only a run can wait for")
             return await tool.call(arguments)
         same = f"{tool.name} {digest(arguments)}"
         # The same again after it was done is another one; after it failed, it is the same.

@@ -22,7 +22,7 @@ class Tool(msgspec.Struct, frozen=True):
 
     name: of the action that it is. parameters: a JSON Schema of its arguments. call: takes them as a dict, checked or
     not, and returns JSON within the team's limits; raises AgentError, whose message is for the model, within `timeout`
-    seconds of its own work. effect: it changes something out there.
+    seconds of its own work. effect: it changes something out there; approve: once a person has approved that.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Tool(msgspec.Struct, frozen=True):
     call: Callable[[dict[str, Any]], Awaitable[Any]]
     timeout: float
     effect: bool = False
+    approve: bool = False
 
 
 class Performing:
@@ -60,6 +61,7 @@ class Declared(msgspec.Struct, frozen=True):
     timeout: float = TIMEOUT_SECONDS_DEFAULT
     effect: bool = False
     on_unknown: str = ""
+    approve: bool = False
 
     @classmethod
     def of(cls, name: str, keys: Mapping[str, Any]) -> "Declared":
@@ -72,7 +74,7 @@ class Declared(msgspec.Struct, frozen=True):
     ) -> Tool:
         """The tool as the model gets it. description: its own, which a declared one replaces."""
         told = excerpt(self.description or description, DESCRIPTION_CHARS_MAX)
-        return Tool(self.name, told, parameters, call, self.timeout, self.effect)
+        return Tool(self.name, told, parameters, call, self.timeout, self.effect, self.approve)
 
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:

@@ -14,7 +14,7 @@ from interlock.core import paths
 from interlock.core.breaker import BreakerPolicy
 from interlock.core.budget import BudgetPolicy
 from interlock.core.context import View
-from interlock.core.effects import GIVE_UP
+from interlock.core.effects import GIVE_UP, PAYLOAD_CHARS_TOLD
 from interlock.core.job import Job, Usage
 from interlock.core.plan import Step
 from interlock.core.policy import RETRY_AFTER_MS_MAX
@@ -23,6 +23,7 @@ from interlock.core.rate import RatePolicy
 from interlock.core.rules import Duty, Rules
 from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT, Limits
+from interlock.errors import cut_short
 
 from .branches import BranchesAccount
 from .budgets import BudgetAccount, wrong_with
@@ -71,6 +72,8 @@ class StepAccount:
         self.asked = self.answer = self.about = self.short = ""
         self.due_us = 0
         self.draft: DraftAccount | None = None
+        # Those of the last refused reply, which a person may approve with it.
+        self.refused_effects: tuple[e.EffectWanted, ...] = ()
 
     @property
     def duty(self) -> Duty:
@@ -314,12 +317,20 @@ class Account:
         self.require("people", event.by.startswith("person:"), f"{event.by} decides about {name}, and is no person")
         self.status, self.reason = "running", ""
         is_short, one.short = bool(one.short), ""
+        if event.effect:
+            self._effect_approved(event, one)
+            return
         if event.decision in {"approve", "edit", "write"}:
             self.require("people", not one.about, f"to {event.decision} {name} says nothing about its effect")
             fits = not is_short or event.decision == "write"
             self.require("people", fits, f"to {event.decision} {name} says nothing about its budget")
             self._commit(one, event)
-            self._perform(name)
+            kept = one.refused_effects if event.decision == "approve" else ()
+            self.require_same("people", f"the effects that are approved with {name}", event.effects, kept)
+            for wanted in event.effects:
+                self.effects.asked(name, wanted.effect, wanted.key, wanted.payload, one.duty.effects)
+                self.effects.known[name, wanted.key].approved = True
+            self._perform(name, *(wanted.key for wanted in event.effects))
             return
         if one.about and event.decision == "answer" and event.text != GIVE_UP:
             self.effects.answered(name, one.about, event.text)
@@ -345,6 +356,19 @@ class Account:
                 one.first_us = -1
                 one.feedback += ("A person advises:", event.text) if event.text else ()
 
+    def _effect_approved(self, event: e.QuestionAnswered, one: StepAccount) -> None:
+        fits = event.decision == "approve" and event.effect == one.about and not event.writes and not event.deletes
+        self.require("people", fits, f"{event.step} waits for {one.about}, and not for {event.effect}")
+        self.effects.approved(event.step, event.effect)
+        one.state = "performing" if event.step in self._outbox else "ready"
+        if one.state == "ready":
+            effect = self.effects.known[event.step, event.effect]
+            name = effect.effect if effect.key == effect.effect else f"{effect.effect} ({effect.key})"
+            told = f"A person has approved the effect {name}: ask for it again with the same payload, "
+            told += cut_short(effect.payloads[-1].decode(), PAYLOAD_CHARS_TOLD)
+            one.feedback = (*(sentence for sentence in one.feedback if sentence != told), told)
+            one.tries -= 1
+
     def _step_escalated(self, event: e.StepEscalated) -> None:
         one, name = self._step(event.step), event.step
         self.require("once", one.state not in TERMINAL, f"{name} is escalated although it is {one.state}")
@@ -366,7 +390,8 @@ class Account:
         late = one.due_us and (event.at_us >= one.due_us or not self.clock_is_steady)
         self.require("people", late, f"the question of {name} expires before its deadline")
         declared = self.rules.escalations[one.number]
-        fits = declared is not None and event.then in {declared.then, "dead"}
+        ways = {"dead"} if one.about and name in self._outbox else {declared.then if declared else "", "dead"}
+        fits = declared is not None and event.then in ways
         self.require("people", fits, f"the question of {name} expires, then {event.then}, which it doesn't declare")
         self.status, self.reason = "running", ""
         if event.then == "default":
@@ -431,14 +456,25 @@ class Account:
         return [*self.effects.stuck(name, (*self._outbox.get(name, ()), *self._waited.get(name, ())))]
 
     def _question_asked(self, event: e.QuestionAsked) -> None:
-        if not event.effect:
+        one, name = self._step(event.step), event.step
+        known = self.effects.known.get((name, event.effect))
+        if not event.effect or one.open:
+            waits = known is not None and self.effects.lacks_approval(known) and known.key in self._waited.get(name, ())
+            self.require("effects_approved", waits or not event.effect, f"{name} asks for approval, and needs none")
             one = self._outcome(event)
-            one.state, one.asked, one.due_us = "escalated", event.question.text, event.due_us
-            one.about = ""
-            self._forget_waits(event.step)
+            one.state, one.asked, one.due_us = "escalated", "" if event.effect else event.question.text, event.due_us
+            one.about = event.effect
+            self._forget_waits(name)
             self._charge(event)
             return
-        one, stuck = self._step(event.step), self._stuck(event.step)
+        one.due_us, one.about = event.due_us, event.effect
+        if known is not None and self.effects.may_go_on(known) and self.effects.lacks_approval(known):
+            before = [effect for effect in self.effects.of(name) if self._is_waited_for(name, effect) or effect.open]
+            in_turn = one.state == "performing" and bool(before) and before[0] is known
+            self.require("effects_approved", in_turn, f"{name} asks for approval of {event.effect} out of turn")
+            one.state = "escalated"
+            return
+        stuck = self._stuck(name)
         if one.state == "waiting":
             self._require_turn(event.step, "asked about")
         idle = one.state in {"performing", "ready", "waiting"}
@@ -476,6 +512,7 @@ class Account:
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         one = self._concluded(event) or self._charged(event)
+        one.refused_effects = event.effects
         self._forget_waits(event.step)
         one.feedback = tuple(finding.message for finding in event.findings)
         self._setback(one, again=True)
@@ -762,7 +799,8 @@ class Account:
         return one
 
     def _charge(self, event: Any, *, is_late: bool = False) -> None:
-        told_nothing = isinstance(event, e.AttemptFailed) and event.usage is None
+        is_stopped = isinstance(event, e.AttemptFailed) or (isinstance(event, e.QuestionAsked) and bool(event.effect))
+        told_nothing = is_stopped and event.usage is None
         self._pay(event, None if told_nothing else event.usage or Usage(), is_late=is_late)
         if event.usage is not None:
             tokens = event.usage.input_tokens + event.usage.output_tokens

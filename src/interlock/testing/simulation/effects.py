@@ -23,7 +23,7 @@ class EffectAccount:
     counts. performed: how often its function was called, completed: how often it did what it is for, refused: how often
     it said that it did nothing; failed: how often that is told. forgiven: how many of those begun count no more, since
     a person has it tried again; renewed: a person has. origin: the run that asked for it first, where this one is
-    a fork.
+    a fork. approved: a person has let it be performed, with its last payload.
     """
 
     def __init__(self, effect: str, key: str, payload: bytes) -> None:
@@ -31,7 +31,7 @@ class EffectAccount:
         self.payloads = [payload]
         self.begun = self.lost = self.performed = self.completed = self.refused = self.failed = 0
         self.forgiven = 0
-        self.open = self.done = self.retryable = self.renewed = False
+        self.open = self.done = self.retryable = self.renewed = self.approved = False
         self.ended = self.origin = ""
         self.not_before_us = 0
 
@@ -58,9 +58,11 @@ class EffectsAccount:
         self._require("effects", effect in allowed, f"{step} has {effect}, which its agent may not ask for")
         payload, before = bytes(raw), self.known.get((step, key))
         if before is None or not (before.begun or before.origin):
-            self.known[step, key] = EffectAccount(effect, key, payload)
+            one = self.known[step, key] = EffectAccount(effect, key, payload)
+            same = before is not None and (before.effect, before.payloads[-1]) == (effect, payload)
+            one.approved = before is not None and same and before.approved
         elif (before.effect, before.payloads[-1]) != (effect, payload):
-            before.effect, before.done = effect, False
+            before.effect, before.done, before.approved = effect, False, False
             before.ended = NOT_PERFORMED if before.ended == NOT_PERFORMED else "conflict"
             before.payloads.append(payload)
 
@@ -89,8 +91,20 @@ class EffectsAccount:
         self._require("effects_once", not one.done, f"{message} although it is done")
         self._require("effects_once", not one.open, f"{message} while it is under way")
         self._require("effects_unknown", self.may_go_on(one), f"{message} again, which its rule forbids: {one.ended}")
+        self._require("effects_approved", not self.lacks_approval(one), f"{message}, and no person has approved it")
         self._require("effects", event.number == one.begun + 1, f"try {event.number} of {one.key} after {one.begun}")
         one.begun, one.open = one.begun + 1, True
+
+    def lacks_approval(self, one: EffectAccount) -> bool:
+        """Whether a person must let it be performed, and has not."""
+        return self._rules[one.effect].approve and not one.approved
+
+    def approved(self, step: str, key: str) -> None:
+        """A person lets an effect be performed."""
+        one = self._one(step, key)
+        fits = self._rules[one.effect].approve and not one.done and not one.open
+        self._require("effects_approved", fits, f"{key} of {step} is approved, which it didn't wait for")
+        one.approved = True
 
     def may_go_on(self, one: EffectAccount) -> bool:
         """Whether it may be begun, for the first time or again."""
@@ -123,6 +137,7 @@ class EffectsAccount:
         self._require("effects_unknown", self.asks(one) and not one.open, f"{key} of {step} is decided about: {text}")
         one.done, one.ended = text == PERFORMED, text
         if text == NOT_PERFORMED:
+            one.approved = True
             self._renew(one)
 
     def shared(self, event: e.EffectShared) -> None:

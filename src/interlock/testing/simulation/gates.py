@@ -42,8 +42,8 @@ class Gates:
                 self._ended(account, event, "says nothing" if event.kind == "rate_limited" else event.kind)
             case e.AttemptRefused():
                 self._ended(account, event, "refused")
-            case e.QuestionAsked() if event.effect:
-                pass  # it isn't an agent that asks: its call has ended before
+            case e.QuestionAsked() if (account.run_id, event.step, event.attempt) not in self._callers:
+                pass  # about an effect of a step that was never called: of a fork
             case e.QuestionAsked() | e.AttemptInterrupted():
                 self._ended(account, event, "says nothing")
             case e.BudgetRaised():
