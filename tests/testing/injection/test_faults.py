@@ -14,6 +14,7 @@ from interlock.testing.chance import Chance
 from interlock.testing.injection import faults as room
 from interlock.testing.injection.faults import (
     CALL,
+    EFFECT,
     FAULTS_MAX,
     GARBAGE,
     KINDS,
@@ -64,9 +65,11 @@ def team():
 
 
 def test_every_kind_is_described_once():
-    declared = [kind for names in (room.CallKind, room.WriteKind, room.MomentKind) for kind in _kinds(names)]
+    declared = [
+        kind for names in (room.CallKind, room.WriteKind, room.MomentKind, room.EffectKind) for kind in _kinds(names)
+    ]
     assert sorted(KINDS) == sorted(declared)
-    assert sorted((*CALL, *WRITE, *MOMENT)) == sorted(declared)
+    assert sorted((*CALL, *WRITE, *MOMENT, *EFFECT)) == sorted(declared)
     assert all(sentence.endswith(".") and len(sentence) > 15 for sentence in KINDS.values())
 
 

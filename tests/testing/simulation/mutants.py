@@ -21,6 +21,7 @@ TEAM = Path(__file__).parent / "teams" / "all_features.yaml"
 EFFECTS = TEAM.with_name("effects.yaml")
 REQUESTS = TEAM.with_name("requests.yaml")
 JUDGED = TEAM.with_name("judged.yaml")
+APPROVED = TEAM.with_name("effects_approved.yaml")
 SEEDS_MAX = 1_000
 
 
@@ -770,6 +771,36 @@ def _kept(raw):
             ),
         ],
         team=EFFECTS,
+    ),
+    Mutant(
+        "effect performed without the approval that it needs",
+        [
+            (
+                "core/effects.py",
+                'return "approve" if following == "perform" and self.lacks_approval(entry) else following',
+                "return following",
+            )
+        ],
+        team=APPROVED,
+    ),
+    Mutant(
+        "effect with another payload performed by the approval of the last",
+        [
+            ("core/effects.py", '            entry.approved_by = ""\n', "            pass\n"),
+            ("core/effects.py", '"approved_by": "", "retryable": True}', '"retryable": True}'),
+        ],
+        team=APPROVED,
+    ),
+    Mutant(
+        "effect performed although a person has rejected it",
+        [
+            (
+                "core/fold.py",
+                'if event.decision == "reject" or (not asked.approval and event.text == GIVE_UP):',
+                "if not asked.approval and event.text == GIVE_UP:",
+            )
+        ],
+        team=APPROVED,
     ),
     Mutant(
         "breaker never opens",

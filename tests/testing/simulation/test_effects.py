@@ -5,12 +5,14 @@ from collections import Counter
 import pytest
 
 from interlock.core import events as e
+from interlock.testing.injection.faults import EFFECT
 from interlock.testing.simulation.crashes import explore_crashes
 from interlock.testing.simulation.world import World
 
-from .scenes_of import TEAMS, every_fault, scene, scenes
+from .scenes_of import TEAMS, every_fault, fault, scene, scenes
 
 EFFECTS = TEAMS / "effects.yaml"
+APPROVED = TEAMS / "effects_approved.yaml"
 RETRIED = TEAMS / "effects_retried.yaml"
 
 
@@ -22,6 +24,35 @@ def test_nothing_breaks_and_everything_happens(faults):
         assert episode.broken is None, (seed, episode.broken)
         seen.update(type(event).__name__ for account in episode.runs.values() for event in account.events)
     assert {"EffectStarted", "EffectDone", "EffectFailed", "EffectBecameUnknown"} <= seen.keys()
+
+
+@pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
+def test_people_approve_reject_and_miss_deadlines_and_nothing_breaks(faults):
+    made, seen = scenes(APPROVED, faults=faults), Counter()
+    for seed in range(25):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            seen.update(_decided(event) for event in account.events)
+    assert {"approve an effect", "reject", "QuestionExpired", "EffectDone"} <= seen.keys()
+
+
+def _decided(event):
+    if not isinstance(event, e.QuestionAnswered):
+        return type(event).__name__
+    return event.decision + (" an effect" if event.effect else "")
+
+
+@pytest.mark.parametrize("kind", EFFECT)
+def test_a_broken_effect_is_told_for_what_it_is(kind):
+    made, told, struck = scenes(RETRIED, faults=[fault(kind, step="first", attempt=1)]), [], []
+    for seed in range(8):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        struck += [one.kind for one in episode.struck]
+        told += [type(event).__name__ for account in episode.runs.values() for event in account.events]
+    assert set(struck) == {kind}
+    assert told.count("EffectFailed" if kind == "effect_error" else "EffectBecameUnknown") >= len(struck)
 
 
 def test_a_crash_at_any_write_comes_to_the_same_end_where_what_is_unknown_is_retried():

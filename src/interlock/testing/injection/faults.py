@@ -41,12 +41,15 @@ GarbageKind = Literal[
 CallKind = Literal["timeout", "exception", "refusal", "slow", "late", "duplicate", "garbage"] | GarbageKind
 # What becomes of a write of the journal, and of the process that writes.
 WriteKind = Literal["crash_before_write", "crash_after_write", "write_error", "disk_full", "stale_driver"]
+# What becomes of a try of an effect.
+EffectKind = Literal["effect_error", "effect_timeout", "effect_lost"]
 # What happens to a process or a run at any moment.
 MomentKind = Literal["crash", "clock_jump", "cancel"]
 
 GARBAGE: tuple[str, ...] = get_args(GarbageKind)
 WRITE: tuple[str, ...] = get_args(WriteKind)
 MOMENT: tuple[str, ...] = get_args(MomentKind)
+EFFECT: tuple[str, ...] = get_args(EffectKind)
 
 KINDS: Mapping[str, str] = {
     "timeout": "The agent doesn't answer before its timeout.",
@@ -72,8 +75,16 @@ KINDS: Mapping[str, str] = {
     "crash": "The process dies.",
     "clock_jump": "The wall clock jumps by `seconds`; by default up to an hour forward or back, by chance.",
     "cancel": "Somebody cancels the run.",
+    "effect_error": "A try of an effect fails before anything is done, and says so.",
+    "effect_timeout": "A try of an effect hangs until its timeout, and nobody knows whether anything was done.",
+    "effect_lost": "An effect is performed, and its answer is lost: nobody knows whether anything was done.",
 }
-CALL: tuple[str, ...] = tuple(kind for kind in KINDS if kind not in {*WRITE, *MOMENT})
+CALL: tuple[str, ...] = tuple(kind for kind in KINDS if kind not in {*WRITE, *MOMENT, *EFFECT})
+# The conditions that a kind of fault may have, beside its probability.
+CONDITIONS: Mapping[str, Collection[str]] = {
+    **dict.fromkeys(CALL, ("agent", "step", "attempt")),
+    **dict.fromkeys(EFFECT, ("step", "attempt")),
+}
 TIMED = ("slow", "late", "clock_jump")
 
 FAULTS_MAX = 1_000
@@ -111,7 +122,7 @@ def _fault_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamErro
     if not isinstance(kind, str) or kind not in KINDS:
         return
     for key in ("agent", "step", "attempt"):
-        if key in value and kind not in CALL:
+        if key in value and key not in CONDITIONS.get(kind, ()):
             at = (*place, key)
             message = f"{dotted(at)}: {kind} doesn't belong to a call, so it has no {key}"
             yield TeamError(message, fix="remove it", place=at)
@@ -163,9 +174,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that goes wrong, where its conditions hold.
 
     fault: one of KINDS. agent, step: only in calls of this one; "" for any. A step's name stands for all its samples
-    and items. attempt: only in this attempt; 0 for any. probability: 0 to 1, drawn anew for each call, write or
-    moment. seconds: how long a `slow` call takes and how much after its timeout a `late` one answers, how far a
-    `clock_jump` goes (negative: back); None for a choice by chance. Raises FaultsError.
+    and items. attempt: only in this attempt, or this try of an effect; 0 for any. probability: 0 to 1, drawn anew for
+    each call, write or moment. seconds: how long a `slow` call takes and how much after its timeout a `late` one
+    answers, how far a `clock_jump` goes (negative: back); None for a choice by chance. Raises FaultsError.
     """
 
     fault: str
@@ -191,7 +202,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 class Injection(msgspec.Struct, frozen=True):
-    """A fault that strikes one call, one write or one moment.
+    """A fault that strikes one call, one write, one moment or one try of an effect.
 
     kind: what goes wrong, never `garbage` but one of its kinds. number: which of the declared faults it is, from 0.
     name: the same whenever the same fault strikes the same thing: number, what is struck, kind. Of a call it is
@@ -239,6 +250,7 @@ class Faults:
         "_any_call",
         "_any_write",
         "_calls",
+        "_effects",
         "_moments",
         "_narrow",
         "_source",
@@ -257,6 +269,7 @@ class Faults:
             raise FaultsError(f"faults hold a {type(stray).__name__}, not a Fault", fix='write Fault(fault="timeout")')
         _raise(_count_problems({"faults": self.faults}, ()))
         self._calls = self._numbered(CALL)
+        self._effects = self._numbered(EFFECT)
         self._narrow = any(fault.agent or fault.step or fault.attempt for _, fault in self._calls)
         self._any_call, self._any_write = _Lot(self._calls), _Lot(self._numbered(WRITE))
         self._moments = {kind: _Lot(self._numbered({kind})) for kind in MOMENT}
@@ -286,11 +299,12 @@ class Faults:
         """Every kind there is, but `garbage`, which is its eight kinds.
 
         probability: of each kind of call; a refusal, which no retry mends, has a quarter of it, and so has a kind of
-        write, since there are many; a kind of moment has twice as much.
+        write, since there are many; a kind of moment has twice as much, and one of effect as much as one of call.
         """
         shares = {**dict.fromkeys(CALL, 1.0), **dict.fromkeys(WRITE, 0.25), **dict.fromkeys(MOMENT, 2.0)}
         del shares["garbage"], shares["refusal"]
         shares["refusal"] = 0.25  # the last one: it came later, and the numbers of the others are in journals
+        shares |= dict.fromkeys(EFFECT, 1.0)  # these, too
         return cls(Fault(fault=kind, probability=min(1.0, share * probability)) for kind, share in shares.items())
 
     @classmethod
@@ -365,6 +379,19 @@ class Faults:
                 and (not fault.attempt or fault.attempt == attempt)
             )
         return self._drawn("call", lot, chance, (run, step, attempt, reissue))
+
+    def of_effect(
+        self, chance: Chance, *, run: str, step: str, declared_step: str, key: str, number: int
+    ) -> Injection | None:
+        """What strikes this try of an effect, if anything does. key: of the effect. number: of the try, from 1."""
+        if not self._effects:
+            return None
+        lot = _Lot(
+            (place, fault)
+            for place, fault in self._effects
+            if (not fault.step or fault.step in {declared_step, step}) and fault.attempt in {0, number}
+        )
+        return self._drawn("performance", lot, chance, (run, step, key, number))
 
     def of_write(self, chance: Chance, *name: str | int) -> Injection | None:
         """What strikes the write of this name, such as run, process and number of the write."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ from interlock.wiring import DEFAULT_JOURNAL, adapters, open_journal
 from .adapters import FaultyAdapter
 from .faults import Faults, Injection, moment_of, seconds_of
 from .journals import FaultyJournal
+from .performers import FaultyPerformer
 
 PROCESS = "process-1"
 BY = "fault injection"
@@ -70,6 +72,7 @@ class FaultyOrchestrator(Engine):
         self._resume = resume
         self._injected, self._chance, self._die = faults.checked(team), Chance(seed), die
         self._labels: dict[str, str] = {}
+        self._tries = Counter[str]()
         self._offset_us = 0
         self._moments: list[asyncio.TimerHandle] = []
         rules, chance = team.rules, self._chance
@@ -88,7 +91,19 @@ class FaultyOrchestrator(Engine):
             faults=document(faults, seed),
             secrets=VAULT,
             release=workshop.close,
-            performers=performers(team, workshop),
+            performers={
+                name: FaultyPerformer(
+                    performer,
+                    name,
+                    rules,
+                    faults,
+                    chance,
+                    label=self._label,
+                    number=self._try,
+                    note=self._effect_struck,
+                )
+                for name, performer in performers(team, workshop).items()
+            },
         )
 
     async def __aenter__(self) -> Self:
@@ -113,6 +128,15 @@ class FaultyOrchestrator(Engine):
 
     def _label(self, run_id: str) -> str:
         return self._labels.get(run_id, run_id)
+
+    # --- effects ---
+
+    def _try(self, idempotency_key: str) -> int:
+        self._tries[idempotency_key] += 1
+        return self._tries[idempotency_key]
+
+    def _effect_struck(self, _key: str, injection: Injection) -> None:
+        self._struck(injection.name, injection.kind)
 
     # --- moments ---
 

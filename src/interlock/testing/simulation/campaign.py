@@ -368,7 +368,8 @@ def shrink(scene: Scene, seed: int) -> Failure | None:
         return True
 
     replace = msgspec.structs.replace
-    attempt(replace(small, calm=True))
+    if not attempt(replace(small, calm=True)):
+        attempt(replace(small, people=False))
     before = None
     while before is not small:
         before = small

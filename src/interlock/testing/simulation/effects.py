@@ -150,6 +150,10 @@ class EffectsAccount:
         """Whether it is this run that has an effect performed now."""
         return any(one.open and self._is_key(place, idempotency_key) for place, one in self.known.items())
 
+    def under(self, idempotency_key: str) -> EffectAccount:
+        """The effect that is performed under this key."""
+        return next(one for place, one in self.known.items() if self._is_key(place, idempotency_key))
+
     def renew(self, step: str) -> None:
         """A step is tried again."""
         for one in self.of(step):

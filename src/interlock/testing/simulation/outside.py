@@ -38,8 +38,7 @@ class Outside:
         world = self._world
         if self._process.dead:
             return None
-        first = world.accounts[idempotency_key.partition("/")[0]]
-        account = next((one for one in world.accounts.values() if one.effects.is_open(idempotency_key)), first)
+        account = world.asking(idempotency_key)
         try:
             one = account.effects.performed(self._name, payload, idempotency_key)
         except Broken as broken:

@@ -12,6 +12,7 @@ from interlock.ports import Adapter, Began, Letters
 from interlock.testing.injection.journals import FaultyJournal
 
 from .loop import VirtualLoop
+from .people import answer
 
 if TYPE_CHECKING:
     from .world import World  # they know each other: a process tells its world all that happens in it
@@ -66,6 +67,8 @@ class Process:
             async with aclosing(runs):  # type: ignore[type-var]
                 async for run in runs:
                     world.run_ended(self, run)
+            if world.scene.people and not world.scene.calm:
+                await answer(self, engine)
             await self._redrive(engine)
 
     async def _redrive(self, engine: Engine) -> None:

@@ -31,6 +31,8 @@ class Traffic:
         self._open: dict[tuple[int, str], list[Call]] = {}
         self._asked: dict[str, float] = {}
         self._drivers: dict[str, Process] = {}
+        # When a process had room for another run the last time.
+        self._freed_us: dict[Process, int] = {}
 
     # --- calls ---
 
@@ -98,13 +100,27 @@ class Traffic:
         asked = self._asked.get(account.run_id, now)
         obeyed = now <= asked + CANCEL_SECONDS or isinstance(events[0], e.RunCancelled)
         account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")
+        if _is_only_decided_by(events):
+            return  # nobody drives it yet: who goes on with it needs room
         if process is not None:
-            account.driven_since_us = process.began_us
+            # Where there is room for few, it may have waited until another one was over.
+            account.driven_since_us = max(process.began_us, self._freed_us.get(process, 0))
+            few = self._runs_max < len(self._accounts)
+            if few and isinstance(events[-1], e.RunParked | e.RunFinished | e.RunCancelled):
+                self._freed_us[process] = events[-1].at_us
             if self._drivers.get(account.run_id) is not process:
                 self._drivers[account.run_id] = process
                 self._check_runs(account, process)
 
     def _check_runs(self, account: Account, process: Process) -> None:
+        if process.fenced:
+            return  # others drive what it has lost
         others = [self._accounts[run] for run, driver in self._drivers.items() if driver is process]
-        running = 1 + sum(other.status == "running" for other in others if other is not account)
+        driven = (other for other in others if not _is_only_decided_by(other.events))
+        running = 1 + sum(other.status == "running" for other in driven if other is not account)
         account.require("limits", running <= self._runs_max, f"{running} runs at once, more than {self._runs_max}")
+
+
+def _is_only_decided_by(events: Sequence[e.AnyEvent]) -> bool:
+    """Whether these end with a person's decision, or a missed deadline, and nobody has gone on with it."""
+    return bool(events) and isinstance(events[-1], e.QuestionAnswered | e.QuestionExpired)

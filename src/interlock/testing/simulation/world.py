@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -27,10 +27,12 @@ from interlock.testing.chance import Chance
 from interlock.testing.fakes import Code, Seeded, answer_of
 from interlock.testing.injection.adapters import FaultyAdapter
 from interlock.testing.injection.faults import Faults, Injection, moment_of, seconds_of
+from interlock.testing.injection.performers import FaultyPerformer
 
 from .account import Account, Broken
 from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
+from .effects import EffectAccount
 from .episode import Episode, Happening, Struck, became_of
 from .gates import Gates
 from .loop import START_US, Timeline
@@ -64,8 +66,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What a world is made of, but for its seed.
 
     agents: the code of each agent, to be called in virtual time. requests: each becomes a run. rows: which of them,
-    where not all. invariants: beside the built-in ones, called after each event. calm: no delays but those of faults.
-    sqlite: the journal is a real file, and not in memory.
+    where not all. invariants: beside the built-in ones, called after each event. calm: no delays but those of faults,
+    and nobody who decides anything. sqlite: the journal is a real file, and not in memory. people: somebody answers
+    what waits for a person.
     """
 
     team: Team
@@ -76,6 +79,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     rows: Sequence[int] | None = None
     calm: bool = False
     sqlite: bool = False
+    people: bool = True
 
     @property
     def labels(self) -> Sequence[int]:
@@ -358,7 +362,7 @@ class World:
         wrong = origin.why_not_reopened(told.steps)
         origin.require("redrive", wrong, f"it is forked for {told.steps}, although it could go on")
         over = {name for name, one in origin.steps.items() if one.state == "committed"}
-        commits = [event for event in origin.events if isinstance(event, e.AttemptCommitted) and event.step in over]
+        commits = [event for event in origin.events if _commits(event) and event.step in over]
         meant = {event.step: event for event in commits if not origin.comes_after(event.step, told.steps)}
         found = {event.step: event for event in events if isinstance(event, e.StepShared)}
         origin.require_same("redrive", "what a fork takes over", _written(found), _written(meant))
@@ -412,7 +416,33 @@ class World:
 
     def performers(self, process: Process) -> dict[str, Performer]:
         """What performs the team's effects in a process."""
-        return {name: Outside(self, process, name) for name in self._rules.effects}
+        return {
+            name: FaultyPerformer(
+                Outside(self, process, name),
+                name,
+                self._rules,
+                self.scene.faults,
+                self.chance,
+                label=self.label,
+                number=lambda key: self._effect(key).begun - self._effect(key).lost,
+                note=partial(self._effect_struck, process),
+            )
+            for name in self._rules.effects
+        }
+
+    def _effect(self, idempotency_key: str) -> EffectAccount:
+        """The effect that is performed under this key."""
+        return self.asking(idempotency_key).effects.under(idempotency_key)
+
+    def asking(self, idempotency_key: str) -> Account:
+        """The run that has an effect performed under this key now; a fork may, in the place of its origin."""
+        first = self.accounts[idempotency_key.partition("/")[0]]
+        return next((one for one in self.accounts.values() if one.effects.is_open(idempotency_key)), first)
+
+    def _effect_struck(self, process: Process, idempotency_key: str, injection: Injection) -> None:
+        if not process.dead:
+            self._effect(idempotency_key).refused += injection.kind == "effect_error"
+            self.struck(injection.name, injection.kind, f"injected: {injection.name}", process.number)
 
     def _episode(self) -> Episode:
         asked_for = [account for run_id, account in self.accounts.items() if run_id.startswith(f"{BATCH}-")]
@@ -438,9 +468,23 @@ class World:
         return Struck(name, kind, became_of(account, job, lost), (account.status,))
 
 
-def _written(commits: Mapping[str, e.AttemptCommitted | e.StepShared]) -> dict[str, Any]:
+_Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.StepShared
+
+
+def _commits(event: e.AnyEvent) -> TypeGuard[_Commit]:
+    """Whether a step has committed with this."""
+    if isinstance(event, e.QuestionAnswered):
+        return event.commits
+    return isinstance(event, e.AttemptCommitted) or (isinstance(event, e.QuestionExpired) and event.then == "default")
+
+
+def _written(commits: Mapping[str, _Commit]) -> dict[str, Any]:
     return {
-        step: ({path: bytes(raw) for path, raw in told.writes.items()}, told.deletes, told.request)
+        step: (
+            {path: bytes(raw) for path, raw in told.writes.items()},
+            getattr(told, "deletes", ()),
+            getattr(told, "request", None),
+        )
         for step, told in commits.items()
     }
 
