@@ -111,3 +111,41 @@ def test_who_decides_about_a_refused_reply_is_told_what_becomes_of_its_effects(b
     verb, *options = command
     ended = bank.run("inbox", verb, "last", *options, "--json")
     assert (ended.code, len(log(bank))) == (0, performed)
+
+
+# --- what was judged ---
+
+JUDGED = TEAM.replace(
+    "    retries: 0\n", "    retries: 0\n    escalate: true\n    guardrails: [judge: {agent: eve}]\n"
+).replace(
+    "plan:",
+    """\
+  eve: {allowed_actions: [judge], context_access: [text], write_permissions: [], retries: 0, use: "clerk:judge"}
+plan:""",
+)
+JUDGE = """
+async def judge(job):
+    return il.Reply(writes={"score": SCORE, "findings": ["too much"]})
+"""
+
+
+@pytest.mark.parametrize("score", [1.0, 0.1], ids=["committed", "refused"])
+def test_of_what_was_judged_the_call_of_its_author_is_shown(bank, score):
+    (bank.folder / "team.yaml").write_text(JUDGED)
+    (bank.folder / "clerk.py").write_text(CLERK + JUDGE.replace("SCORE", str(score)))
+    parked(bank)
+    document = bank.json("inbox", "show", "last")
+
+    assert document["call"]["agent"] == "clerk"
+    assert log(bank) == []
+    if score < 1:
+        assert document["effects_to_approve"] == [
+            {"effect": "refund", "key": "A7", "payload": {"usd": 12}},
+            {"effect": "tell", "key": "tell", "payload": {"to": "eve"}},
+        ]
+        out = bank.run("inbox", "show", "last").out
+        for text in ("too much", "its 2 effects will be performed", '"usd": 12'):
+            assert text in out
+    ended = bank.run("inbox", "approve", "last", "--by", "eve", "--json")
+    assert (ended.code, ended.runs[0]["status"]) == (0, "succeeded"), ended.err
+    assert log(bank) == ["refund {'usd': 12}", "tell {'to': 'eve'}"]

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 import interlock.core.events as e
 from interlock.core.effects import NOT_PERFORMED, PAYLOAD_CHARS_TOLD, EffectRule
 from interlock.core.gate import outcome_of
+from interlock.core.guardrail import Judge, Seat
 from interlock.core.job import Effect, Reply, Usage
 from interlock.core.policy import Escalation, Policy
 from interlock.core.redrive import taken_over
@@ -404,3 +405,71 @@ def test_of_a_reply_whose_writes_were_not_kept_the_effects_are_not_either():
     run.reply("a", Reply(writes={"": 1}, effects=[Effect("pay", 1)]))
 
     assert (run.machine.questions[1].reply, run.machine.questions[1].effects) == (None, ())
+
+
+# --- replies that wait for a judge ---
+
+
+def drafted(*effects, **given):
+    """A run whose reply asks for effects, and waits for its judge."""
+    judges = {"guardrails": [Judge(agent="eve")], "escalation": Escalation()}
+    ann = Role(Scope(["act", "pay", "mail"], ["*"], ["*"]), Policy(retries=0), **judges, **given)
+    eve = Role(Scope(["judge"], ["*"], []), Policy(retries=0))
+    run = Transcript(step("a"), roles={"ann": ann, "eve": eve}, effects=RULES, guard=lambda judge: Seat(judge, 1.0))
+    run.begin()
+    run.start("a")
+    run.reply("a", Reply(writes={"x": 1}, effects=[Effect(*effect) for effect in effects]))
+    return run
+
+
+def says(run, score):
+    return run.reply("a", Reply(writes={"score": score, "findings": []}))
+
+
+def test_an_effect_is_asked_about_after_the_verdict_of_its_judge():
+    run = drafted(("pay", 1), ("mail", 2))
+
+    assert (run.states["a"], run.machine.ledger.entries, run.machine.questions) == ("ready", {}, {})
+    assert says(run, 1.0) == [
+        "committed a #1",
+        f"a asks about pay: {QUESTION}",
+        f"parked: a needs a person: {QUESTION}",
+    ]
+    assert (run.states["a"], run.context, run.machine.questions[1].approval) == ("escalated", {"x": 1}, True)
+    assert decide(run, "a", "approve") == ["perform pay of a #1"]
+    assert run.fold().ledger.entries == run.machine.ledger.entries
+
+
+def test_an_effect_of_what_was_judged_is_not_performed_when_it_is_rejected():
+    run = drafted(("pay", 1))
+    says(run, 1.0)
+
+    assert decide(run, "a", "reject")[0] == "buried a: its effect pay was rejected by person:eve"
+    assert run.machine.ledger.entry(1, "pay").tries == 0
+
+
+def test_a_reply_that_its_judge_refused_keeps_its_effects():
+    run = drafted(("pay", 1), ("mail", 2))
+    says(run, 0.1)
+
+    assert [wanted.effect for wanted in run.machine.questions[1].effects] == ["pay", "mail"]
+    assert run.machine.ledger.entries == {}
+    assert decide(run, "a", "approve") == ["perform pay of a #1"]
+    run.begin_effect("a", "pay")
+    assert run.done("a", "pay") == ["perform mail of a #1"]
+
+
+def test_a_reply_that_nobody_could_judge_keeps_its_effects():
+    run = drafted(("pay", 1))
+    run.start("a")
+    run.say(e.AttemptFailed(run.tick(), "a", 2, "error", "no"))
+
+    assert [wanted.effect for wanted in run.machine.questions[1].effects] == ["pay"]
+    assert decide(run, "a", "edit", writes={"x": 2}) == ["succeeded"]
+
+
+def test_a_judge_asks_for_no_effect():
+    run = drafted(("pay", 1))
+    refused = run.judge("a", Reply(writes={"score": 1.0}, effects=[Effect("pay", 2)]))
+    assert isinstance(refused, e.AttemptRefused)
+    assert refused.effects == ()

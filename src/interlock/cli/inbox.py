@@ -155,7 +155,7 @@ def _opened(name: str, waiting: WaitingQuestion, run: Record) -> Open:
     machine = run.folded()
     n = machine.number[waiting.step]
     asked = machine.questions[n]
-    step, attempt = waiting.step, waiting.attempt
+    step, attempt = waiting.step, history.attempt_asked_about(run.events, waiting.step, waiting.attempt)
     # A fork may ask about an effect of its origin before it calls anybody.
     call = history.handed(run, step, attempt) if attempt else history.to_be_handed(run, step)
     short = history.shortage(machine, step, history.attempts(run.events))

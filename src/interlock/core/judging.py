@@ -106,8 +106,8 @@ class Drafted(msgspec.Struct):
             "findings": found.findings[-FINDINGS_MAX:],
         }
         if not found.passed:
-            kept = self._kept(limits)
-            return e.AttemptRefused(reply.at_us, reply.step, reply.attempt, reply=kept, reads=reply.reads, **told)
+            told |= {"reply": self._kept(limits), "reads": reply.reads, "effects": reply.effects}
+            return e.AttemptRefused(reply.at_us, reply.step, reply.attempt, **told)
         shared: dict[str, Any] = {name: getattr(reply, name) for name in _COMMITTED}
         return e.AttemptCommitted(reply.at_us, reply.step, reply.attempt, **shared, **told)
 

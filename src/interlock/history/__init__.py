@@ -14,7 +14,7 @@ from .figures import AgentFigures, Figures
 from .letter import Letter, letter, to_redrive_elsewhere
 from .lineage import Lineage, Origin, lineage
 from .record import Record
-from .replay import Handed, Mismatch, Moment, Move, Replay, handed, replay, to_be_handed
+from .replay import Handed, Mismatch, Moment, Move, Replay, attempt_asked_about, handed, replay, to_be_handed
 from .spread import Spread
 from .standing import BudgetStanding, RateStanding, Standing, standing
 from .story import (
@@ -63,6 +63,7 @@ __all__ = [
     "StepStory",
     "Story",
     "WaitEnding",
+    "attempt_asked_about",
     "attempts",
     "compare",
     "handed",

@@ -243,6 +243,18 @@ def handed(record: Record, step: str, attempt: int | None = None) -> Handed:
     return Handed(seq, job, view, started.view, telling.fold(started).mismatches, attempts(events)[place], same)
 
 
+def attempt_asked_about(events: Sequence[e.AnyEvent], step: str, attempt: int) -> int:
+    """The attempt that a question is about, which a step asks after this one: of a judged reply, that of its author."""
+    mine = [event for event in events if getattr(event, "step", "") == step]
+    drafted = {event.attempt for event in mine if isinstance(event, e.ReplyDrafted)}
+    for event in reversed(mine if drafted else ()):
+        if isinstance(event, e.AttemptStarted):
+            break
+        if isinstance(event, e.AttemptCommitted | e.AttemptRefused) and event.attempt in drafted:
+            return event.attempt
+    return attempt
+
+
 def to_be_handed(record: Record, step: str) -> Handed:
     """What a step that was never called would be handed now."""
     machine, last = record.folded(), record.events[-1]

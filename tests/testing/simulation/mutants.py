@@ -22,6 +22,7 @@ EFFECTS = TEAM.with_name("effects.yaml")
 REQUESTS = TEAM.with_name("requests.yaml")
 JUDGED = TEAM.with_name("judged.yaml")
 APPROVED = TEAM.with_name("effects_approved.yaml")
+JUDGED_EFFECTS = TEAM.with_name("effects_judged.yaml")
 SEEDS_MAX = 1_000
 
 
@@ -790,6 +791,11 @@ def _kept(raw):
             ("core/effects.py", '"approved_by": "", "retryable": True}', '"retryable": True}'),
         ],
         team=APPROVED,
+    ),
+    Mutant(
+        "effects of a reply dropped when its judge refuses it",
+        [("core/judging.py", '"effects": reply.effects}', '"effects": ()}')],
+        team=JUDGED_EFFECTS,
     ),
     Mutant(
         "effect performed although a person has rejected it",

@@ -22,6 +22,7 @@ from .scenes_of import TEAMS, every_fault, scene, scenes
 from .test_account import ALL, Telling, step
 
 JUDGED = TEAMS / "judged.yaml"
+PAY = e.EffectWanted("pay", "pay", Raw(b"1"))
 PLAINLY = """
 agents:
   writer:
@@ -78,9 +79,9 @@ def commit(told, value=b"1", score=1.0, usage=None):
     return told.hear(e.AttemptCommitted, "a", 1, writes, usage=usage, score=score, scores={"judge": score})
 
 
-def refuse(told, score):
+def refuse(told, score, *effects):
     finding = (e.Finding("judge", "no"),)
-    return told.hear(e.AttemptRefused, "a", 1, finding, score=score, scores={"judge": score})
+    return told.hear(e.AttemptRefused, "a", 1, finding, score=score, scores={"judge": score}, effects=effects)
 
 
 def judged(score, **more):
@@ -107,6 +108,7 @@ def test_a_refusal_follows_a_low_score():
         (lambda: commit(judged(0.6), score=0.6), "judges", "a has a verdict that does not follow from"),
         (lambda: refuse(judged(0.9), 1.0), "judges", "a has a verdict that does not follow from"),
         (lambda: commit(judged(0.9), b"2"), "judges", "what is committed of the draft of a"),
+        (lambda: refuse(judged(0.1), 0.1, PAY), "judges", "the effects that are kept of the draft of a"),
         (lambda: commit(judged(0.9), usage=msgspec.json.decode(b"{}", type=e.Usage)), "judges", "a is charged twice"),
         (lambda: telling().hear(e.ReplyJudged, "a", 1, 1.0), "judges", "a is judged, for nothing"),
         (lambda: drafted().start("a", agent="ann"), "attempts", "ann is called, not eve"),

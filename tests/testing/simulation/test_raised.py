@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,10 +10,10 @@ import pytest
 import interlock as il
 import interlock.core.events as e
 from interlock.engine.engine import Engine
-from interlock.errors import DecisionRefused, InputError
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.testing.simulation.account import Account
 from interlock.testing.simulation.gates import Gates
+from interlock.testing.simulation.people import decide
 from tests import virtual
 from tests.engine.stage import engine, step, team
 
@@ -53,35 +53,38 @@ class Spender:
         return il.Reply(writes={f"out.{job.step}": job.attempt}, usage=usage)
 
 
-async def decided(running: Engine, chance: random.Random) -> None:
+async def decided(running: Engine, of: il.Team, chance: random.Random) -> None:
     """One person decides something about one question; it may be refused."""
-    waiting = await running.inbox()
-    if not waiting:
-        return
-    one = chance.choice(waiting)
-    more = {
-        name: chance.choice([1, 5, 0.03, -1])
-        for name in chance.sample(["usd", "tokens", "calls"], chance.randint(0, 3))
-    }
-    verb: Any = chance.choice(["approve"] * 4 + ["retry", "reject", "write"])
-    given: dict[str, Any] = {"more": more} if verb == "approve" else {}
-    if verb == "write":
-        given["writes"] = {f"out.{one.step}": "mine"}
-    with suppress(DecisionRefused, InputError):
-        await running.decide(one.run_id, one.step, verb, by="eve", **given)
+    if waiting := await running.inbox():
+        one = chance.choice(waiting)
+        await decide(running, running.journal, of.rules, one, chance, {f"out.{one.step}": "mine"})
 
 
-async def lived(seed: int) -> tuple[il.Team, dict[str, list[e.AnyEvent]]]:
+class Heard(MemoryJournal):
+    """One process's handle on the journal. heard: what has become durable, in this order; since when it was driven."""
+
+    def __init__(self, store: MemoryStore, heard: list[tuple[int, str, e.AnyEvent]]) -> None:
+        super().__init__(store)
+        self._heard, self._began_us = heard, virtual.now_us()
+
+    def append(self, run_id: str, seq: int, events: Sequence[e.AnyEvent], **more: Any) -> asyncio.Future[None]:
+        done = super().append(run_id, seq, events, **more)
+        if done.exception() is None:
+            self._heard += [(self._began_us, run_id, event) for event in events]
+        return done
+
+
+async def lived(seed: int) -> tuple[il.Team, list[tuple[int, str, e.AnyEvent]]]:
     chance = random.Random(seed)
-    of, store = asking(chance), MemoryStore()
+    of, store, heard = asking(chance), MemoryStore(), list[tuple[int, str, e.AnyEvent]]()
     for turn in range(ROUNDS):
-        journal = MemoryJournal(store)
+        journal = Heard(store, heard)
         async with engine(of, Spender(chance), journal=journal) as running:
             if not turn:
                 await asyncio.gather(*(running.run({}, run_id=f"r{n}") for n in range(RUNS)))
             async for _ in running.resume():
                 pass
-            work = asyncio.gather(*(decided(running, chance) for _ in range(2)), return_exceptions=True)
+            work = asyncio.gather(*(decided(running, of, chance) for _ in range(2)), return_exceptions=True)
             if chance.random() < 0.3:
                 await asyncio.sleep(chance.random())
                 journal.alive = False  # as if it had died: what is in flight is lost
@@ -89,19 +92,15 @@ async def lived(seed: int) -> tuple[il.Team, dict[str, list[e.AnyEvent]]]:
             else:
                 await work
         await asyncio.sleep(chance.choice([1, 600, 4_000, 40_000]))
-    async with engine(of, Spender(chance), journal=MemoryJournal(store)) as running:
-        return of, {f"r{n}": list(await running.journal.load(f"r{n}")) for n in range(RUNS)}
+    return of, heard
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_an_account_finds_nothing_wrong(seed):
-    of, events = virtual.run(lived(seed))
-    accounts = {run_id: Account(run_id, of.rules) for run_id in events}
-    gates = Gates(of.rules)
-    everything = sorted(
-        ((event.at_us, seq, run_id, event) for run_id, told in events.items() for seq, event in enumerate(told)),
-        key=lambda one: one[:3],
-    )
-    for _, _, run_id, event in everything:
+    of, heard = virtual.run(lived(seed))
+    accounts, gates = {f"r{n}": Account(f"r{n}", of.rules) for n in range(RUNS)}, Gates(of.rules)
+    for since_us, run_id, event in heard:
+        accounts[run_id].driven_since_us = since_us
         accounts[run_id].hear(event)
         gates.hear(accounts[run_id], event)
+    assert all(account.events for account in accounts.values())

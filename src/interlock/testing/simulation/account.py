@@ -39,6 +39,8 @@ SCORE_TOLERANCE = 1e-5
 
 # What may happen to a run that is parked.
 _WAKES = e.RunCancelled | e.QuestionAnswered | e.BudgetRaised | e.QuestionExpired | e.AnswerRefused
+# What a person does who has an agent that asks try again.
+_ADVISED = "not answered your question, but advises you"
 
 _json = msgspec.json.encode
 
@@ -349,8 +351,8 @@ class Account:
                 one.answer = event.text or one.answer
             if one.asked:
                 one.tries, one.first_us = one.tries - 1, -1
-                answered = f"A person has answered your question: {one.asked}"
-                one.feedback = (answered, event.text) if event.text else ()
+                did = "answered your question" if event.decision == "answer" else _ADVISED
+                one.feedback = (f"A person has {did}: {one.asked}", event.text) if event.text else ()
             else:
                 one.tries = one.failures = one.link = one.lost = 0
                 one.first_us = -1
@@ -551,6 +553,9 @@ class Account:
             drafted = draft.event
             meant = (drafted.writes, drafted.deletes, drafted.output, drafted.effects, drafted.reads)
             self.require_same("judges", "what is committed of the draft of {}", same, meant, event.step)
+        else:
+            kept = draft.event.effects
+            self.require_same("judges", "the effects that are kept of the draft of {}", event.effects, kept, event.step)
         draft.leave(one)
         one.draft = None
         return one

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interlock.core.job import Job
 from interlock.engine.engine import Engine
-from interlock.errors import StaleDriver
+from interlock.errors import InputError, StaleDriver
 from interlock.ports import Adapter, Began, Letters
 from interlock.testing.injection.journals import FaultyJournal
 
@@ -82,6 +82,10 @@ class Process:
                 run = await engine.redrive(run_id, steps, by="person:sim", reason="again")
             except StaleDriver:
                 pass  # another process has been quicker
+            except InputError:
+                if world.accounts[run_id].status != "running":
+                    raise
+                # Somebody has decided about it, and nobody has gone on with it yet: it must end first.
             else:
                 world.run_ended(self, run)
 

@@ -113,8 +113,8 @@ class Traffic:
                 self._check_runs(account, process)
 
     def _check_runs(self, account: Account, process: Process) -> None:
-        if process.fenced:
-            return  # others drive what it has lost
+        if process.fenced or process.excused:
+            return  # others drive what it has lost, or nobody, where it could not write
         others = [self._accounts[run] for run, driver in self._drivers.items() if driver is process]
         driven = (other for other in others if not _is_only_decided_by(other.events))
         running = 1 + sum(other.status == "running" for other in driven if other is not account)
@@ -123,4 +123,4 @@ class Traffic:
 
 def _is_only_decided_by(events: Sequence[e.AnyEvent]) -> bool:
     """Whether these end with a person's decision, or a missed deadline, and nobody has gone on with it."""
-    return bool(events) and isinstance(events[-1], e.QuestionAnswered | e.QuestionExpired)
+    return bool(events) and isinstance(events[-1], e.QuestionAnswered | e.BudgetRaised | e.QuestionExpired)
