@@ -83,9 +83,10 @@ class Process:
             except StaleDriver:
                 pass  # another process has been quicker
             except InputError:
-                if world.accounts[run_id].status != "running":
+                account = world.accounts[run_id]
+                if account.status != "running" and all(account.states[step] == "dead" for step in steps):
                     raise
-                # Somebody has decided about it, and nobody has gone on with it yet: it must end first.
+                # Somebody has been quicker: it must end first, or they have been tried again already.
             else:
                 world.run_ended(self, run)
 
