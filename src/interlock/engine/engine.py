@@ -271,12 +271,12 @@ class Engine:
     async def _resume_row(self, damaged: list[JournalError], row: RunRow) -> Run | None:
         """Go on with one run of many; one that can't be read must not hold up the others."""
         try:
-            machine = await folded(self.journal, self._rules, row.run_id)
-        except JournalError as error:
-            damaged.append(error)
-            return None
-        try:
             async with self._room:  # beside the width: woken runs go on, too
+                try:  # as it is when its turn has come
+                    machine = await folded(self.journal, self._rules, row.run_id)
+                except JournalError as error:
+                    damaged.append(error)
+                    return None
                 return await _unless_stopped(self._go_on(row, machine))
         finally:
             self._expiring.discard(row.run_id)

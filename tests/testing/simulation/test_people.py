@@ -53,3 +53,7 @@ def test_they_approve_effects_of_what_was_judged(faults):
     assert {("AttemptCommitted", True), ("AttemptRefused", True)} <= seen.keys()
     assert {("approve", "an effect"), ("approve", "a reply")} <= seen.keys()
     assert ("AttemptRefused", False) not in seen
+
+
+def test_a_run_that_went_on_while_it_waited_for_room_is_returned_as_it_is():
+    assert World(scenes(JUDGED, faults=every_fault()).of(88), 88).play().broken is None
