@@ -12,7 +12,15 @@ import interlock.core.events as e
 from interlock.core.decision import decided
 from interlock.engine.decisions import decide, request_of
 from interlock.engine.engine import Engine
-from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, RunNotFound, TeamChanged
+from interlock.errors import (
+    DecisionRefused,
+    InputError,
+    JournalError,
+    RunInterrupted,
+    RunNotFound,
+    StaleDriver,
+    TeamChanged,
+)
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Opening, Request
@@ -481,6 +489,31 @@ def test_overdue_runs_are_gone_on_with_in_the_order_of_their_deadlines():
             return [run.run_id async for run in running.resume(width=1)]
 
     assert virtual.run(main()) == ["c", "a", "b"]
+
+
+class Outrun(MemoryJournal):
+    """Somebody answers the question of one run at the moment at which its deadline would be journaled."""
+
+    def append(self, run_id, expected_seq, events, **more):
+        if run_id == "b" and isinstance(events[0], e.QuestionExpired):
+            raise StaleDriver("run b is driven by another process now")
+        return super().append(run_id, expected_seq, events, **more)
+
+
+def test_an_answer_at_the_moment_of_the_deadline_holds_no_other_run_up():
+    async def main():
+        store, of = MemoryStore(), with_deadline(WAYS["default"][0])
+        async with engine(of, by_bob, journal=MemoryJournal(store)) as running:
+            for run_id in ("a", "b", "c"):
+                await running.run({}, run_id=run_id)
+        await asyncio.sleep(DAY * 2)
+        async with engine(of, by_bob, journal=Outrun(store)) as running:
+            resumed = [run.run_id async for run in running.resume(width=1)]
+            with pytest.raises(StaleDriver, match="somebody has decided about run b"):
+                await running.resume_run("b")
+            return resumed
+
+    assert virtual.run(main()) == ["a", "c"]
 
 
 def test_an_engine_sees_to_what_another_process_has_parked():

@@ -293,11 +293,18 @@ class Engine:
             claimed = await self.journal.claim(run_id)
             if not claimed:
                 raise StaleDriver(f"run {run_id} is driven by another process", fix="wait for it, or stop that process")
-        return await self._go_on(row, await folded(self.journal, self._rules, run_id))
+        run = await self._go_on(row, await folded(self.journal, self._rules, run_id))
+        if run is None:
+            raise StaleDriver(f"somebody has decided about run {run_id}, and goes on with it", fix="wait for it")
+        return run
 
-    async def _go_on(self, row: RunRow, machine: Machine) -> Run:
+    async def _go_on(self, row: RunRow, machine: Machine) -> Run | None:
+        """The run as it ends; None where somebody else has decided about it at this moment, and goes on with it."""
         if machine.status == "parked" and overdue(machine, self._now_us()) and await self.journal.claim(row.run_id):
-            await expire(self.journal, machine, row.run_id, partial(self._tell, row.run_id), self._now_us())
+            try:
+                await expire(self.journal, machine, row.run_id, partial(self._tell, row.run_id), self._now_us())
+            except StaleDriver:
+                return None
         if machine.status != "running":
             return Run.of(row.run_id, machine, row.row)
         lost = _lost(machine, max(self._now_us(), machine.at_us))
@@ -457,7 +464,8 @@ class Engine:
         if not await self.journal.claim(run_id):
             return await self._seen(run_id)
         async with self._room:
-            return await self._go_on(row, await folded(self.journal, self._rules, run_id))
+            run = await self._go_on(row, await folded(self.journal, self._rules, run_id))
+        return run or await self._seen(run_id)
 
     async def _seen(self, run_id: str) -> Run:
         """A run as it is in the journal."""
@@ -604,7 +612,7 @@ def _dead(machine: Machine, run_id: str, steps: Sequence[str]) -> list[str]:
     return [step for step in dead if not steps or step in steps]
 
 
-async def _unless_stopped(work: Awaitable[Run]) -> Run | None:
+async def _unless_stopped(work: Awaitable[Run | None]) -> Run | None:
     """The run that this drives to its end; None where the engine stops first."""
     with suppress(RunInterrupted):
         return await work

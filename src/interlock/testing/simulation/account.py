@@ -266,7 +266,8 @@ class Account:
         if not one.attempt and one.item is ABSENT:
             self._require_turn(name, "called")
             self.require("plan", self._declared(one).for_each is None, f"{name} is called, not its items")
-        self.require("effects_unknown", not self._stuck(name), "{} is called although an effect of it is unknown", name)
+        settled = one.draft is not None or not self._stuck(name)  # a judge performs nothing
+        self.require("effects_unknown", settled, "{} is called although an effect of it is unknown", name)
         number = one.attempt if one.reissue else one.attempt + 1
         duty = one.duty
         self.require("attempts", event.attempt == number, "attempt {} of {} should be {}", event.attempt, name, number)
