@@ -74,6 +74,9 @@ def test_what_would_be_performed_is_shown_and_performed_when_it_is_approved(bank
     assert bank.json("show", run_id)["effects"][0]["approved_by"] == "person:eve"
     assert "person:eve approves the effect A7" in bank.run("replay", run_id).out
     assert bank.run("replay", run_id).code == 0
+    # What was approved is an effect: what was written is the clerk's.
+    [origin] = bank.json("explain", run_id, "first")["origins"][:1]
+    assert (origin["agent"], origin["value"]) == ("clerk", "refund")
 
 
 def test_what_is_rejected_is_not_performed(bank):

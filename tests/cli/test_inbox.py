@@ -293,6 +293,13 @@ def test_what_agents_ask_can_not_control_the_terminal(desk):
     assert json.loads(desk.run("inbox", "list", "--json").out)["questions"][0]["question"] == "may \x1b[2J I?"
 
 
+def test_what_agents_ask_is_no_markup(desk):
+    replace(desk, 'text="may I?"', 'text="[bold]may[/red] I?"')
+    asked(desk)
+    for words in (["list"], ["show", "last"]):
+        assert "[bold]may[/red] I?" in desk.run("inbox", *words).out
+
+
 ESCALATED = """\
 agents:
   worker:
@@ -409,6 +416,7 @@ def test_a_spent_budget_is_shown_and_raised(desk):
         (("--more", "usd=1"), "the budget doesn't bound usd"),
         (("--more", "calls=many"), "--more 'calls=many' is no amount"),
         (("--more", "calls=-1"), "calls is not a whole number of more than 0"),
+        (("--more", "calls=100", "--more", "calls=1"), "--more says twice how much more calls"),
     ):
         refused = desk.run("inbox", "approve", run_id, *words)
         assert (refused.code, said in refused.err) == (2, True), refused.err

@@ -309,6 +309,24 @@ def test_a_key_that_was_used_for_something_else_needs_approval_only_where_it_wou
     assert (ledger.following(ledger.entry(1, "k")) == "approve") == needed
 
 
+@pytest.mark.parametrize("on_unknown", ["retry", "ask", "fail"])
+def test_what_was_to_be_tried_again_does_not_perform_another_payload(on_unknown):
+    """An approval is for one payload: its next try must not come in the place of what was asked for meanwhile."""
+    run = acting(rules={"pay": EffectRule(retries=1, on_unknown=on_unknown, approve=True)})
+    at_work(run=run)
+    decide(run, "a", "approve")
+    run.start("a")
+    run.say(e.EffectRequested(run.tick(), "a", 2, "pay", "k", Raw(b"1")))
+    run.begin_effect("a", "k")
+    run.not_done("a", "k")
+    waits = run.effects["a", "k"]
+    assert run.machine.is_due(waits)
+
+    run.say(e.EffectRequested(run.tick(), "a", 2, "pay", "k", Raw(b"9999")))
+    assert not run.machine.is_due(waits)
+    assert run.machine.ledger.entry(1, "k").approved_by == ""
+
+
 # --- in a fork ---
 
 

@@ -88,6 +88,8 @@ class Answer(msgspec.Struct, frozen=True):
         found: dict[str, float] = {}
         for text in (part for given in self.more for part in given.split(",")):
             name, _, value = (piece.strip() for piece in text.partition("="))
+            if name in found:
+                raise InputError(f"--more says twice how much more {name}", fix="say it once")
             try:
                 found[name] = int(value) if value.isdecimal() else float(value)
             except ValueError:

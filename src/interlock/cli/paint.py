@@ -34,7 +34,7 @@ WIDE_COLUMNS = 110
 def console() -> Console:
     """Standard output; where it is no terminal nothing is wrapped or cut, so that it can be searched."""
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else UNLIMITED_COLUMNS
-    return Console(width=width, highlight=False, soft_wrap=False)
+    return Console(width=width, highlight=False, markup=False, soft_wrap=False)  # texts are agents'
 
 
 def marked(status: str, label: str = "") -> Text:

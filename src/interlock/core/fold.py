@@ -183,7 +183,7 @@ class Fold(Progress):
             self._settle(n, event.usage or NOTHING_USED)
         self._commit(n, event)
         for wanted in event.effects:
-            self.ledger.request(n, wanted.effect, wanted.key, wanted.payload)
+            self._ask_for(n, wanted)
         if event.request is not None:
             self._requested.update(self.plan.groups[event.request.step])
         self._end_with_effects(n)
@@ -463,7 +463,7 @@ class Fold(Progress):
         if event.commits:
             self._commit(n, event)
             for wanted in event.effects:
-                self.ledger.request(n, wanted.effect, wanted.key, wanted.payload).approved_by = event.by
+                self._ask_for(n, wanted).approved_by = event.by
             self._end_with_effects(n)
             return
         if event.decision == "reject":
@@ -541,12 +541,25 @@ class Fold(Progress):
 
     def _effect_told(self, event: EffectEvent) -> None:
         n = self.number[event.step]
+        if isinstance(event, e.EffectRequested):
+            self._forget_another(n, event)
         entry = self.ledger.apply(n, event)
         if isinstance(event, e.EffectStarted):
             self._due_effects.pop((n, event.key), None)
             self._told_effects.discard((n, event.key))
         else:
             self._effect_moved(n, entry)
+
+    def _ask_for(self, n: int, wanted: e.EffectWanted) -> Entry:
+        self._forget_another(n, wanted)
+        return self.ledger.request(n, wanted.effect, wanted.key, wanted.payload)
+
+    def _forget_another(self, n: int, wanted: e.EffectWanted | e.EffectRequested) -> None:
+        """What is still to be performed under this key, if it is not this: that must not come in its place."""
+        entry = self.ledger.find(n, wanted.key)
+        if entry is not None and not entry.is_same(wanted.effect, wanted.payload):
+            self._due_effects.pop((n, wanted.key), None)
+            self._told_effects.discard((n, wanted.key))
 
     def _effect_decided(self, n: int, asked: Asked, event: e.QuestionAnswered) -> None:
         """A person has said what became of an effect, or whether it may be performed."""

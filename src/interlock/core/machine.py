@@ -192,7 +192,8 @@ class Machine(Fold):
     def is_due(self, command: c.PerformEffect) -> bool:
         """Whether an effect that was commanded is still to be performed."""
         entry = self.ledger.entry(command.number, command.key)
-        return self.status == "running" and (command.number, command.key) in self._told_effects and entry.wanted
+        is_told = (command.number, command.key) in self._told_effects and entry.wanted
+        return is_told and self.status == "running" and self.ledger.following(entry) == "perform"
 
     # --- a whole transition ---
 

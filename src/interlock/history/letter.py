@@ -8,7 +8,6 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.plan import hint
 from interlock.core.purse import Cost
-from interlock.core.states import AFTER_DECISION
 from interlock.errors import InputError
 
 from .record import Record
@@ -86,7 +85,7 @@ def letter(record: Record, step: str) -> Letter:
 def _commits(event: e.AnyEvent) -> bool:
     """Whether an event says what a step has committed, whoever wrote it, or what was frozen for it."""
     if isinstance(event, e.QuestionAnswered):
-        return AFTER_DECISION[event.decision] == "committed"
+        return event.commits
     if isinstance(event, e.QuestionExpired):
         return event.then == "default"
     return isinstance(event, e.AttemptCommitted | e.StepExpanded | e.StepShared | e.EffectShared)

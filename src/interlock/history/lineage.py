@@ -12,7 +12,6 @@ import msgspec
 from interlock.core import events as e
 from interlock.core import paths
 from interlock.core.machine import Machine
-from interlock.core.states import AFTER_DECISION
 from interlock.core.values import ABSENT, at
 from interlock.errors import InputError
 
@@ -151,7 +150,7 @@ class _Writers:
                 self._requesters.setdefault(event.request.step, {})[event.step] = None
             if isinstance(event, e.AttemptStarted):
                 self._started[event.step, event.attempt] = event
-            elif isinstance(event, e.QuestionAnswered) and AFTER_DECISION[event.decision] != "committed":
+            elif isinstance(event, e.QuestionAnswered) and not event.commits:
                 self._told_by.setdefault(event.step, {})[event.by] = None
             elif isinstance(event, _Commit):
                 self._committed[machine.number[event.step]] = event

@@ -33,6 +33,8 @@ class Traffic:
         self._drivers: dict[str, Process] = {}
         # When a process had room for another run the last time.
         self._freed_us: dict[Process, int] = {}
+        # Since when whoever drives a run could have gone on with it.
+        self._taken_us: dict[str, int] = {}
 
     # --- calls ---
 
@@ -103,12 +105,18 @@ class Traffic:
         if _is_only_decided_by(events):
             return  # nobody drives it yet: who goes on with it needs room
         if process is not None:
-            # Where there is room for few, it may have waited until another one was over.
-            account.driven_since_us = max(process.began_us, self._freed_us.get(process, 0))
+            # Where there is room for few, it may have waited until another one was over; and who has just taken it
+            # over from another could not be in time before.
+            is_new = self._drivers.get(account.run_id) is not process
+            if is_new:
+                late = account.events and account.events[-1].at_us > process.began_us
+                self._taken_us[account.run_id] = events[0].at_us if late else process.began_us
+            freed_us = self._freed_us.get(process, 0)
+            account.driven_since_us = max(self._taken_us[account.run_id], freed_us)
             few = self._runs_max < len(self._accounts)
             if few and isinstance(events[-1], e.RunParked | e.RunFinished | e.RunCancelled):
                 self._freed_us[process] = events[-1].at_us
-            if self._drivers.get(account.run_id) is not process:
+            if is_new:
                 self._drivers[account.run_id] = process
                 self._check_runs(account, process)
 
