@@ -24,7 +24,7 @@ from interlock.core.policy import REISSUES_MAX
 from interlock.core.redrive import dead_steps, obstacle
 from interlock.core.scope import Sight
 from interlock.core.states import TERMINAL
-from interlock.testing.simulation.naive import NaiveContext
+from interlock.testing.simulation.account.naive import NaiveContext
 
 from .strategies import FAILURES, REDUCERS, Scenario, failure, json_objects, json_values, refused_answer, scenarios
 

@@ -356,9 +356,9 @@ def test_a_crash_that_changes_the_end_is_told(mine):
 
 
 def test_a_world_that_breaks_without_a_crash_is_told(mine, monkeypatch):
-    from interlock.testing.simulation.account import Account
+    from interlock.testing.simulation.account import calls
 
-    monkeypatch.setattr(Account, "_check_view", lambda self, job, one: self.require("views", False, "wrong"))
+    monkeypatch.setattr(calls, "_check_view", lambda run, job, one: run.require("views", False, "wrong"))
     for asked in (mine.crashes, mine.stress, lambda: mine.run(REQUEST)):
         with pytest.raises(SimulationFailed, match=r"^views: wrong"):
             asked()

@@ -22,9 +22,9 @@ from interlock.core.scope import Scope, Sharing
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.guardrails.declared import seat_of
 from interlock.testing.simulation.account import Account, Broken
+from interlock.testing.simulation.account.naive import NaiveContext
+from interlock.testing.simulation.account.views import Seen, ViewHashes, wrong_by_name
 from interlock.testing.simulation.checks import check_replay
-from interlock.testing.simulation.naive import NaiveContext
-from interlock.testing.simulation.views import Seen, ViewHashes, wrong_by_name
 from tests.core.strategies import scenarios
 from tests.core.test_promises import SLOW_TO_DRAW, Playing, schedules
 

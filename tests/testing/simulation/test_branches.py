@@ -8,7 +8,7 @@ from interlock.core import events as e
 from interlock.core.events import BranchRequested
 from interlock.core.job import Request
 from interlock.team import Team
-from interlock.testing.simulation.branches import BranchesAccount
+from interlock.testing.simulation.account.branches import BranchesAccount
 from interlock.testing.simulation.crashes import explore_crashes
 from interlock.testing.simulation.world import World
 

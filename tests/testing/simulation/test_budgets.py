@@ -8,7 +8,7 @@ from interlock.core.budget import DAY_US, BudgetPolicy
 from interlock.core.gate import GatePolicy
 from interlock.core.policy import Policy
 from interlock.core.rules import Role
-from interlock.testing.simulation.budgets import BudgetAccount, wrong_with
+from interlock.testing.simulation.account.budgets import BudgetAccount, wrong_with
 from interlock.testing.simulation.gates import Gates
 
 from .test_account import ALL, HOUR, SECOND_US, Telling, broken, step

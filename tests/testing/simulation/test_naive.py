@@ -11,7 +11,7 @@ from interlock.core.context import Bank
 from interlock.core.job import DELETE
 from interlock.core.plan import Condition, Operator, Plan, Step
 from interlock.core.values import ABSENT, encode
-from interlock.testing.simulation.naive import NaiveContext, depth_of, holds, leaves_in
+from interlock.testing.simulation.account.naive import NaiveContext, depth_of, holds, leaves_in
 
 ALL = -1
 

@@ -15,7 +15,8 @@ from interlock.core.machine import Machine
 from interlock.errors import AgentError, ReplyRefused
 from interlock.ports import RunRow
 
-from .account import SCORE_TOLERANCE, Account
+from .account import Account
+from .account.commits import SCORE_TOLERANCE
 from .process import Call
 
 # How the reason begins where an answer fails whenever it is looked at.

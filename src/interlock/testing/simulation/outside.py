@@ -7,7 +7,7 @@ from interlock.errors import NotPerformed
 from interlock.ports import Began
 
 from .account import Account, Broken
-from .effects import EffectAccount
+from .account.effects import EffectAccount
 
 if TYPE_CHECKING:
     from .process import Process

@@ -30,16 +30,16 @@ from interlock.testing.injection.faults import Faults, Injection, moment_of, sec
 from interlock.testing.injection.performers import FaultyPerformer
 
 from .account import Account, Broken
+from .account.effects import EffectAccount
+from .account.views import ViewHashes
 from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
-from .effects import EffectAccount
 from .episode import Episode, Happening, Struck, became_of
 from .gates import Gates
 from .loop import START_US, Timeline
 from .outside import Outside
 from .process import BATCH, Call, Process
 from .traffic import Traffic
-from .views import ViewHashes
 
 # After so many deaths a world has no more of them, so that it comes to an end.
 DEATHS_MAX = 12

@@ -3,7 +3,7 @@
 It hears what became durable about each effect, and sees each performance where it is done: out there.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -12,8 +12,9 @@ from interlock.core import events as e
 from interlock.core.effects import NOT_PERFORMED, PERFORMED, EffectRule
 from interlock.core.policy import REISSUES_MAX
 
+from .broken import Require
+
 EffectEvent = e.EffectRequested | e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown
-Require = Callable[[str, object, str], None]
 
 
 class EffectAccount:

@@ -1,13 +1,11 @@
 """What must be true of requests, kept by other means than the machine's: who may make them, and what they lead to."""
 
-from collections.abc import Callable
-
 from interlock.core.events import BranchRequested
 from interlock.core.job import Request
 from interlock.core.plan import Step
 from interlock.core.rules import Rules
 
-Require = Callable[[str, object, str], None]
+from .broken import Require
 
 
 class BranchesAccount:

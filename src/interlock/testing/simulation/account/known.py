@@ -1,0 +1,176 @@
+"""What is known of one run from outside: all that its events told, and by which means they are held against it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.core.plan import Step
+from interlock.core.purse import Cost
+from interlock.core.rules import Duty, Rules
+from interlock.core.values import ABSENT
+
+from .branches import BranchesAccount
+from .broken import Broken
+from .budgets import BudgetAccount
+from .effects import EffectsAccount
+from .judging import DraftAccount
+from .naive import NaiveContext
+from .views import Seen, ViewHashes
+
+_json = msgspec.json.encode
+
+
+class StepAccount:
+    """One step, or one item of a for_each, as far as events tell."""
+
+    def __init__(self, number: int, duties: Sequence[Duty], index: int | None = None, item: Any = ABSENT) -> None:
+        self.number, self.duties, self.index, self.item = number, duties, index, item
+        self.state = "waiting" if item is ABSENT else "ready"
+        self.attempt = self.tries = self.failures = self.lost = self.link = 0
+        self.not_before_us = 0
+        # When the first attempt of who does it now began; -1 where there was none.
+        self.first_us = -1
+        self.open = self.reissue = self.given_up = self.buried = False
+        self.feedback: tuple[str, ...] = ()
+        # about: the key of the effect that a person is asked about.
+        # short: the gate of the budget that it needs more of; it asks for that, or will.
+        self.asked = self.answer = self.about = self.short = ""
+        self.due_us = 0
+        self.draft: DraftAccount | None = None
+        # Those of the last refused reply, which a person may approve with it.
+        self.refused_effects: tuple[e.EffectWanted, ...] = ()
+
+    @property
+    def duty(self) -> Duty:
+        """Who does it now."""
+        return self.duties[min(self.link, len(self.duties) - 1)]
+
+    def in_time(self, at_us: int) -> bool:
+        """Whether another attempt may begin at this time."""
+        most_ms = self.duty.policy.retry_for_ms
+        return not most_ms or self.first_us < 0 or at_us - self.first_us <= 1_000 * most_ms
+
+
+class Known:
+    """What is known of one run.
+
+    events: all that became durable, in order; encoded: the same as they must be stored. steps: id -> what is known of
+    it. context: all that was committed, as a nested dict. status: running, parked, succeeded, failed or cancelled.
+    hashes: those of the views, shared by the accounts of a world; views: (step, agent) -> what it may see. name_of: the
+    id of a step by its number; items_of: the ids of its items. drew: (step, attempt) -> the duty whose budgets pay for
+    it. blocked: the steps that were skipped since one that they need is lost. keys: (step, attempt) -> its idempotency
+    key; key_owners: the other way round. ancestors: per step the bitset of all before it.
+    """
+
+    def __init__(self, run_id: str, rules: Rules, hashes: ViewHashes | None = None) -> None:
+        self.run_id, self.rules, self.plan = run_id, rules, rules.plan
+        self.hashes, self.views = hashes or ViewHashes(), dict[tuple[int, str], Seen]()
+        # Every path that somebody wrote, the keys of the request first.
+        self.written: list[str] = []
+        self.events: list[e.AnyEvent] = []
+        self.encoded: list[bytes] = []
+        self.status = self.reason = ""
+        self.tokens = self.calls = 0
+        self.usd: float | None = 0.0
+        self.naive = NaiveContext({})
+        self.steps = {step.id: StepAccount(n, rules.duties[n]) for n, step in enumerate(self.plan.steps) if n}
+        self.name_of = {one.number: name for name, one in self.steps.items()}
+        self.items_of: dict[str, list[str]] = {}
+        self.budgets: dict[str, BudgetAccount] = {}
+        self.drew: dict[tuple[str, int], Duty] = {}
+        self.blocked: set[str] = set()
+        self.keys: dict[tuple[str, int], str] = {}
+        self.key_owners: dict[str, tuple[str, int]] = {}
+        self.ancestors = _ancestors(self.plan.needs)
+        self.effects = EffectsAccount(run_id, rules.effects, self.require)
+        self.branches = BranchesAccount(rules, self.require)
+        # Step -> the keys of the effects in its reply; and of those that its attempt waits for.
+        self.outbox: dict[str, list[str]] = {}
+        self.waited: dict[str, dict[str, None]] = {}
+        # The attempts whose reply has waited for a judge.
+        self.drafted: set[tuple[str, int]] = set()
+        self.at_us = 0
+        # When the process that goes on with it began.
+        self.driven_since_us = 0
+        self._encoded_context = -1, b""
+        # How often it was forked since it was last reopened.
+        self.forks = 0
+        # After a jump of the clock the times of events say nothing about how long somebody waited.
+        self.clock_is_steady = True
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What the run was started with."""
+        started = self.events[0]
+        assert isinstance(started, e.RunStarted)
+        found: dict[str, Any] = msgspec.json.decode(started.request)
+        return found
+
+    @property
+    def cost(self) -> Cost:
+        """What the run has consumed."""
+        return Cost(self.usd, self.tokens, self.calls)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """All that was committed so far."""
+        return self.naive.tree(-1)
+
+    @property
+    def encoded_context(self) -> bytes:
+        """The context as JSON."""
+        if self._encoded_context[0] != len(self.events):
+            self._encoded_context = len(self.events), _json(self.context)
+        return self._encoded_context[1]
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Step id -> state."""
+        return {name: one.state for name, one in self.steps.items()}
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether it may take over what another run has done: it is a fork, and nobody was called."""
+        started = self.events[0]
+        return isinstance(started, e.RunStarted) and started.origin is not None and not self.calls
+
+    def require(self, invariant: str, holds: object, message: str, *about: object) -> None:
+        """Raise Broken unless something holds. about: what the message's {} stand for, only spelled out then."""
+        if not holds:
+            raise Broken(invariant, message.format(*about) if about else message, self.run_id)
+
+    def require_same(self, invariant: str, what: str, found: object, meant: object, *about: object) -> None:
+        """Raise Broken unless two things are equal, which are only spelled out then: most are large."""
+        if found != meant:
+            raise Broken(invariant, f"{what.format(*about)}: {found!r:.300}, not {meant!r:.300}", self.run_id)
+
+    def is_group(self, name: str) -> bool:
+        """Whether a step has become items."""
+        return name in self.items_of
+
+    def comes_after(self, name: str, steps: Sequence[str]) -> bool:
+        """Whether a step needs one of these, directly or by others."""
+        ancestors = self.ancestors[self.step(name).number]
+        return any(ancestors >> self.step(step).number & 1 for step in steps)
+
+    def step(self, name: str) -> StepAccount:
+        """What is known of a step or an item. Raises Broken where the plan has none."""
+        self.require("plan", name in self.steps, "there is no step {}", name)
+        return self.steps[name]
+
+    def declared(self, one: StepAccount) -> Step:
+        """What the plan says of a step."""
+        return self.plan.steps[one.number]
+
+
+def _ancestors(needs: Sequence[Sequence[int]]) -> list[int]:
+    """Per step the bitset of all steps that come before it, and the request."""
+    found = [0]
+    for mine in needs[1:]:
+        seen = 1
+        for need in mine:
+            seen |= 1 << need | found[need]
+        found.append(seen)
+    return found

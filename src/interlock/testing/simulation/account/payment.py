@@ -1,0 +1,66 @@
+"""What must be true of the end of a call: it ends once, and is paid for."""
+
+from typing import Any
+
+from interlock.core import events as e
+from interlock.core.job import Usage
+
+from .known import Known, StepAccount
+
+
+def outcome(run: Known, event: Any) -> StepAccount:
+    """The step whose call has ended; its first outcome counts."""
+    one = run.step(event.step)
+    fits = one.open and one.attempt == event.attempt
+    run.require(
+        "first_outcome",
+        fits,
+        "{.__name__} of attempt {} of {}, which is over",
+        type(event),
+        event.attempt,
+        event.step,
+    )
+    one.open = False
+    return one
+
+
+def charged(run: Known, event: Any) -> StepAccount:
+    """The step whose call has ended, and is paid for."""
+    one = outcome(run, event)
+    charge(run, event)
+    return one
+
+
+def charge(run: Known, event: Any, *, is_late: bool = False) -> None:
+    """Charge what a call has told that it used to its budgets and to the run."""
+    is_stopped = isinstance(event, e.AttemptFailed) or (isinstance(event, e.QuestionAsked) and bool(event.effect))
+    told_nothing = is_stopped and event.usage is None
+    pay(run, event, None if told_nothing else event.usage or Usage(), is_late=is_late)
+    if event.usage is not None:
+        tokens = event.usage.input_tokens + event.usage.output_tokens
+        run.tokens += tokens
+        if event.usage.usd is None:
+            run.usd = None if tokens or event.usage.requests else run.usd
+        elif run.usd is not None:
+            run.usd += event.usage.usd
+
+
+def pay(run: Known, event: Any, usage: Usage | None, *, is_late: bool = False) -> None:
+    """Charge a call to the budgets that it draws on.
+
+    usage: None where a call has not told. One that tells late was charged its most before.
+    """
+    for _, whose, budget in run.drew[event.step, event.attempt].budgets:
+        account, most = run.budgets[whose], (budget.call_tokens, budget.call_usd)
+        tokens, usd = most
+        if usage is not None:
+            tokens = usage.input_tokens + usage.output_tokens
+            known = usage.usd is not None or not (tokens or usage.requests)
+            usd = round(1_000_000 * (usage.usd or 0)) if known else most[1]
+        if is_late:
+            tokens, usd = max(0, tokens - most[0]), max(0, usd - most[1])
+        else:
+            account.in_flight -= 1
+            account.calls += 1
+        account.tokens += tokens
+        account.usd += usd
