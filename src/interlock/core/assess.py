@@ -136,27 +136,10 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
     _check_values(duty, bank, submission)
     judged = _AGAINST_THE_RULES if submission.findings else _judged(duty.panel, reply, submission, view, job)
     found = tuple(submission.findings)
-    if judged.judge:
-        return ReplyDrafted(
-            at_us,
-            step,
-            attempt,
-            submission.writes,
-            tuple(submission.deletes),
-            reads,
-            view.coarse,
-            submission.output,
-            usage,
-            reply.confidence,
-            judged.scores,
-            found,
-            submission.effects,
-            submission.request,
-        )
-    if not judged.passed:
+    if not judged.judge and not judged.passed:
         kept, scored = _kept(answer, reply, submission, limits), (judged.score, judged.scores)
         return AttemptRefused(at_us, step, attempt, found, kept, reads, usage, *scored, submission.effects)
-    return AttemptCommitted(
+    taken = (
         at_us,
         step,
         attempt,
@@ -167,12 +150,9 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
         submission.output,
         usage,
         reply.confidence,
-        judged.score,
-        judged.scores,
-        found,
-        submission.effects,
-        submission.request,
     )
+    said = (judged.scores, found, submission.effects, submission.request)
+    return ReplyDrafted(*taken, *said) if judged.judge else AttemptCommitted(*taken, judged.score, *said)
 
 
 def _judgement(  # noqa: PLR0913, PLR0917 - all that a verdict hangs on
