@@ -38,9 +38,7 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.ReplyDrafted():
             return f"attempt {event.attempt} waits for a judge"
         case e.ReplyJudged():
-            return f"judged with a score of {event.score:g}" + (
-                f": {reasons(event.findings)}" if event.findings else ""
-            )
+            return _judged(event)
         case e.AttemptFailed():
             return event.error if event.kind == "timeout" else f"{_KINDS.get(event.kind, event.kind)}: {event.error}"
         case e.AttemptInterrupted():
@@ -58,8 +56,7 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.BudgetRaised():
             return _raised(event)
         case e.AnswerRefused():
-            refused = "; ".join(finding.message for finding in event.findings)
-            return f"{event.by} can't {event.decision}: {refused}"
+            return f"{event.by} can't {event.decision}: {reasons(event.findings)}"
         case e.EffectRequested():
             return f"attempt {event.attempt} asks for the effect {_named(event)}"
         case e.EffectStarted():
@@ -79,8 +76,7 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.EffectShared():
             return _taken_over(event)
         case e.StepShared():
-            wrote = f"wrote {some([*event.writes]) or 'nothing'}{_requested(event.request)}"
-            return f"taken over from the run that this is a fork of: {wrote}"
+            return _shared(event)
         case e.StepBuried():
             return f"given up: {event.reason}"
         case e.RunParked():
@@ -152,6 +148,15 @@ def _written(event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired)
     deletes = () if isinstance(event, e.QuestionExpired) else event.deletes
     done += [f"deleted {some(deletes)}"] if deletes else []
     return " and ".join(done or ["nothing to write"])
+
+
+def _judged(event: e.ReplyJudged) -> str:
+    return f"judged with a score of {event.score:g}" + (f": {reasons(event.findings)}" if event.findings else "")
+
+
+def _shared(event: e.StepShared) -> str:
+    wrote = f"wrote {some([*event.writes]) or 'nothing'}{_requested(event.request)}"
+    return f"taken over from the run that this is a fork of: {wrote}"
 
 
 def _scored(score: float | None) -> str:
