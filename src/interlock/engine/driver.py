@@ -7,8 +7,7 @@ thrown away with the driver. While an append is under way, outcomes of calls gat
 import asyncio
 import contextvars
 import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,77 +17,28 @@ from interlock.core import events as e
 from interlock.core.assess import usage_of
 from interlock.core.commands import CallAgent, ForTheShell, PerformEffect, StartTimer
 from interlock.core.gate import Outcome, Verdict
-from interlock.core.job import Job, Usage, effect_key, idempotency_key
+from interlock.core.job import Usage, effect_key, idempotency_key
 from interlock.core.machine import Machine
-from interlock.core.policy import RETRY_AFTER_MS_MAX
 from interlock.core.settlement import approval_asked, expired
 from interlock.core.values import decode
-from interlock.errors import AgentError, ReplyRefused, describe, failure_of
-from interlock.ports import NOTHING_POSTED, Adapter, AtGates, Journal, Opening, Performer, Request, Secrets, listen
+from interlock.errors import ReplyRefused, describe
+from interlock.ports import NOTHING_POSTED, AtGates, Opening, Request, listen
 
 from . import tasks
 from .asking import Asking
+from .calls import Call, failed
 from .decisions import DECIDE, cancelled, verdict_on
-from .gates import Gatekeeper
-from .noticing import Noticing
-from .partials import Hearer, Telling
+from .partials import Telling
 from .performances import Performances, slot_of
 from .secrecy import without_secrets
-from .slots import Slots
+from .shell import Shell
 
 log = logging.getLogger("interlock")
 
 # How long a call that has timed out may take to tell what it has consumed.
 BILL_SECONDS = 0.1
 
-Observer = Callable[[str, Sequence[e.AnyEvent]], None]
 Commands = list[ForTheShell]
-
-
-class Shell(msgspec.Struct):
-    """What all drivers of an engine share."""
-
-    journal: Journal
-    gates: Gatekeeper
-    adapters: Mapping[str, Adapter]
-    slots: Slots
-    now_us: Callable[[], int]
-    observers: list[Observer]
-    secrets: Secrets | None = None
-    # Told what agents say before they have finished.
-    hearer: Hearer | None = None
-    # What performs the team's effects, by name.
-    performers: Mapping[str, Performer] = {}
-    # Who is told of questions and dead letters, where the team declares that.
-    noticing: Noticing | None = None
-    stopping: bool = False
-    # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
-    ending: set[asyncio.Task[None]] = set()
-    stubborn: dict[str, int] = {}
-
-
-class Call:
-    """One call in flight.
-
-    deadline: loop time at which it times out; None until its work has begun, and once it has timed out. over: its
-    outcome is known. timed_out: it is being stopped; approval: for an effect, by its key, that a person must approve.
-    """
-
-    __slots__ = ("approval", "command", "deadline", "has_slot", "job", "over", "task", "timed_out")
-
-    def __init__(self, command: CallAgent, job: Job) -> None:
-        self.command, self.job = command, job
-        self.over = self.timed_out = False
-        self.has_slot = True
-        self.approval = ""
-        self.deadline: float | None = None
-        self.task: asyncio.Task[None]
-
-    def leave(self, slots: Slots) -> None:
-        """Give its room back, once."""
-        if self.has_slot:
-            self.has_slot = False
-            slots.give_back(self.command.agent)
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -508,7 +458,7 @@ class Driver:
         except BaseException as error:
             if isinstance(error, GeneratorExit) and asyncio.current_task(self._loop) is not call.task:
                 raise  # not the agent's: the loop was closed over this task
-            outcome = _failure(error, command, self._shell.now_us())
+            outcome = failed(error, command, self._shell.now_us())
         finally:
             if telling is not None:
                 telling.end()
@@ -560,7 +510,7 @@ class Driver:
     def _time_out(self, call: Call) -> None:
         """The attempt fails, whatever its agent answers now; but what it has consumed is told as it is cancelled."""
         call.timed_out, call.deadline = True, None
-        self._stop(call)
+        call.stop(self._shell, self._run_id)
         self._loop.call_later(BILL_SECONDS, self._end_timed_out, call)
 
     def _wait_for_person(self, call: Call, key: str) -> None:
@@ -580,35 +530,7 @@ class Driver:
         """Stop a call whose outcome doesn't count any more. One that has timed out is being stopped already."""
         call.over = True
         if not call.timed_out:
-            self._stop(call)
-
-    def _stop(self, call: Call) -> None:
-        call.task.cancel()
-        self._shell.ending.add(call.task)
-        call.task.add_done_callback(self._shell.ending.discard)
-        call.task.add_done_callback(lambda _: call.leave(self._shell.slots))  # it may end before it has begun
-        self._loop.call_later(tasks.STUBBORN_SECONDS, self._insist, call)
-
-    def _insist(self, call: Call) -> None:
-        """Cancel it once more: before Python 3.12, `asyncio.wait_for` loses a cancellation that meets its end."""
-        if not call.task.done():
-            call.task.cancel()
-            self._loop.call_later(tasks.STUBBORN_SECONDS, self._name_stubborn, call)
-
-    def _name_stubborn(self, call: Call) -> None:
-        """An agent that ignores its cancellations is named, and keeps no room that others could use."""
-        if call.task.done():
-            return
-        agent, stubborn = call.command.agent, self._shell.stubborn
-        stubborn[agent] = stubborn.get(agent, 0) + 1
-        log.warning(
-            "agent %s goes on after its cancellation (run %s, step %s); its reply will be ignored. "
-            "Only isolation: process can stop it",
-            agent,
-            self._run_id,
-            call.command.step,
-        )
-        call.leave(self._shell.slots)
+            call.stop(self._shell, self._run_id)
 
     def _late(self, command: CallAgent, outcome: e.AnyEvent | _Answer) -> None:
         answered, usage = isinstance(outcome, _Answer), _consumed(outcome)
@@ -701,26 +623,3 @@ def _slot(command: CallAgent | PerformEffect) -> str | None:
 
 def _consumed(outcome: e.AnyEvent | _Answer) -> Usage | None:
     return usage_of(outcome.answer) if isinstance(outcome, _Answer) else getattr(outcome, "usage", None)
-
-
-def _failure(error: BaseException, command: CallAgent, at_us: int) -> e.AttemptFailed:
-    if not isinstance(error, AgentError):
-        # A call that is cancelled can't raise what it has consumed, so that is the cause it gives.
-        spent = usage_of(error.__cause__) if isinstance(error, asyncio.CancelledError) else None
-        return e.AttemptFailed(at_us, command.step, command.attempt, "error", describe(error), usage=spent)
-    return e.AttemptFailed(
-        at_us,
-        command.step,
-        command.attempt,
-        failure_of(error).kind,
-        describe(error),
-        bool(error.retryable),
-        usage_of(error),
-        _milliseconds(error.retry_after),
-    )
-
-
-def _milliseconds(seconds: Any) -> int:
-    """What an agent says about time, as far as it is a time."""
-    said = seconds if type(seconds) in {int, float} and seconds > 0 else 0.0
-    return math.ceil(1_000 * min(said, RETRY_AFTER_MS_MAX / 1_000))

@@ -25,7 +25,7 @@ from interlock.team import Team, difference
 from . import clock, tasks
 from .breakers import move_breaker, policy_of
 from .decisions import DECIDE, cancelled, decide, expire, folded, refusal, refuse_secrets, request_of, settle
-from .driver import Driver, Observer, Shell
+from .driver import Driver
 from .forks import Tried, forked, rules_of
 from .forks import refuse_secrets as refuse_secrets_in
 from .gates import Gatekeeper
@@ -33,6 +33,7 @@ from .notifier import Notifier
 from .partials import Hearer
 from .performances import slot_of
 from .run import Run
+from .shell import Observer, Shell
 from .slots import Slots
 from .watchdog import Watchdog
 

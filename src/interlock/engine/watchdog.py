@@ -12,7 +12,8 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 
 from . import clock
-from .driver import Call, Driver
+from .calls import Call
+from .driver import Driver
 
 BEAT_SECONDS = 0.2
 BLOCKED_SECONDS = 0.5

@@ -308,7 +308,7 @@ MUTANTS = [
     Mutant("price not added", [("core/purse.py", "            self._usd += usage.usd\n", "            pass\n")]),
     Mutant(
         "room for a call not given back",
-        [("engine/driver.py", "            slots.give_back(self.command.agent)\n", "            pass\n")],
+        [("engine/calls.py", "            slots.give_back(self.command.agent)\n", "            pass\n")],
     ),
     Mutant(
         "write outside the permission committed",
@@ -464,8 +464,8 @@ MUTANTS = [
     Mutant(
         "timed-out call not cancelled",
         [
-            ("engine/driver.py", "        call.task.cancel()\n        self._shell", "        self._shell"),
-            ("engine/driver.py", "            call.task.cancel()\n            self._loop", "            self._loop"),
+            ("engine/calls.py", "        self.task.cancel()\n        shell", "        shell"),
+            ("engine/calls.py", "            self.task.cancel()\n            self.task", "            self.task"),
         ],
     ),
     Mutant(
@@ -484,13 +484,13 @@ MUTANTS = [
     ),
     Mutant(
         "failure for good told as one that may pass",
-        [("engine/driver.py", "        bool(error.retryable),\n", "        True,\n")],
+        [("engine/calls.py", "        bool(error.retryable),\n", "        True,\n")],
     ),
     Mutant(
         "text of an error lost",
         [
             (
-                "engine/driver.py",
+                "engine/calls.py",
                 "        failure_of(error).kind,\n        describe(error),\n",
                 '        failure_of(error).kind,\n        "",\n',
             )

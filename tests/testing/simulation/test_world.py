@@ -9,6 +9,7 @@ import pytest
 
 from interlock.core import events as e
 from interlock.core.job import Reply
+from interlock.engine.calls import Call
 from interlock.engine.driver import Driver
 from interlock.engine.engine import Engine
 from interlock.engine.slots import Slots
@@ -145,7 +146,7 @@ def test_who_is_asked_to_cancel_does_so(monkeypatch):
 
 
 def test_what_times_out_is_stopped(monkeypatch):
-    monkeypatch.setattr(Driver, "_stop", lambda _self, _call: None)
+    monkeypatch.setattr(Call, "stop", lambda _self, _shell, _run_id: None)
     broken = first_broken(faults=[fault("timeout", probability=0.2)])
     assert broken.invariant == "timeouts"
     assert "timed out, but its task was not cancelled" in broken.message

@@ -1,0 +1,38 @@
+"""What all drivers of an engine share: where they write, whom they call, and how much room there is."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from interlock.core import events as e
+from interlock.ports import Adapter, Journal, Performer, Secrets
+
+from .gates import Gatekeeper
+from .noticing import Noticing
+from .partials import Hearer
+from .slots import Slots
+
+Observer = Callable[[str, Sequence[e.AnyEvent]], None]
+
+
+class Shell(msgspec.Struct):
+    """What all drivers of an engine share."""
+
+    journal: Journal
+    gates: Gatekeeper
+    adapters: Mapping[str, Adapter]
+    slots: Slots
+    now_us: Callable[[], int]
+    observers: list[Observer]
+    secrets: Secrets | None = None
+    # Told what agents say before they have finished.
+    hearer: Hearer | None = None
+    # What performs the team's effects, by name.
+    performers: Mapping[str, Performer] = {}
+    # Who is told of questions and dead letters, where the team declares that.
+    noticing: Noticing | None = None
+    stopping: bool = False
+    # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
+    ending: set[asyncio.Task[None]] = set()
+    stubborn: dict[str, int] = {}
