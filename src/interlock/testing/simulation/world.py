@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 
@@ -35,6 +35,7 @@ from .account.views import ViewHashes
 from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
 from .episode import Episode, Happening, Struck, became_of
+from .forks import check_fork
 from .gates import Gates
 from .loop import START_US, Timeline
 from .outside import Outside
@@ -347,32 +348,11 @@ class World:
     def _check_row(self, run_id: str, opening: Opening | None, events: Sequence[e.AnyEvent]) -> None:
         first = events[0]
         if isinstance(first, e.RunStarted) and first.origin is not None:
-            self._check_fork(self.accounts[first.origin.run_id], first.origin, events)
+            check_fork(self.accounts[first.origin.run_id], first.origin, events)
             return
         fits = opening is not None and run_id == f"{BATCH}-{opening.row}" and opening.row < len(self.scene.labels)
         if not fits:
             raise Broken("rows", f"run {run_id} is started for {opening}", run_id)
-
-    def _check_fork(self, origin: Account, told: e.Origin, events: Sequence[e.AnyEvent]) -> None:
-        """That a run is forked with its dead steps, once, only where it can't go on itself, and shares what it may."""
-        dead = {name for name, one in origin.steps.items() if one.state == "dead" and not origin.is_group(name)}
-        origin.require_same("redrive", "the steps that a fork tries again", {*told.steps}, dead)
-        origin.require("redrive", origin.forks == 0, "it is forked twice for the same steps")
-        origin.forks += 1
-        wrong = origin.why_not_reopened(told.steps)
-        origin.require("redrive", wrong, f"it is forked for {told.steps}, although it could go on")
-        over = {name for name, one in origin.steps.items() if one.state == "committed"}
-        commits = [event for event in origin.events if _commits(event) and event.step in over]
-        meant = {event.step: event for event in commits if not origin.comes_after(event.step, told.steps)}
-        found = {event.step: event for event in events if isinstance(event, e.StepShared)}
-        origin.require_same("redrive", "what a fork takes over", _written(found), _written(meant))
-        effects = [event for event in events if isinstance(event, e.EffectShared)]
-        known = {place: one for place, one in origin.effects.known.items() if place[0] not in found}
-        done = {place for place, one in known.items() if one.done}
-        told_done = {(event.step, event.key) for event in effects if not event.reason}
-        origin.require_same("redrive", "the effects that a fork knows to be done", told_done, done)
-        unsure = {place for place, one in known.items() if one.open or one.ended in {"EffectBecameUnknown", "conflict"}}
-        origin.require("redrive", unsure - done <= {(event.step, event.key) for event in effects}, "it forgets effects")
 
     def _check_replay(self, account: Account) -> None:
         self._folded += len(account.events)
@@ -466,27 +446,6 @@ class World:
             return Struck(name, kind, "", tuple(account.status for account in self.accounts.values()))
         account = self.accounts[job.run_id]
         return Struck(name, kind, became_of(account, job, lost), (account.status,))
-
-
-_Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.StepShared
-
-
-def _commits(event: e.AnyEvent) -> TypeGuard[_Commit]:
-    """Whether a step has committed with this."""
-    if isinstance(event, e.QuestionAnswered):
-        return event.commits
-    return isinstance(event, e.AttemptCommitted) or (isinstance(event, e.QuestionExpired) and event.then == "default")
-
-
-def _written(commits: Mapping[str, _Commit]) -> dict[str, Any]:
-    return {
-        step: (
-            {path: bytes(raw) for path, raw in told.writes.items()},
-            getattr(told, "deletes", ()),
-            getattr(told, "request", None),
-        )
-        for step, told in commits.items()
-    }
 
 
 def _verdict(invariant: Invariant, account: Account, event: e.AnyEvent) -> str | None:
