@@ -40,7 +40,7 @@ TeamFilter = Annotated[
     str, typer.Option("--team", metavar="TEAM", help="Only those of this team file.", show_default=False)
 ]
 AgentFilter = Annotated[
-    str, typer.Option("--agent", metavar="NAME", help="Only those of this agent's steps.", show_default=False)
+    str, typer.Option("--agent", metavar="AGENT", help="Only those of this agent's steps.", show_default=False)
 ]
 StepFilter = Annotated[str, typer.Option("--step", metavar="ID", help="Only those of this step.", show_default=False)]
 ReasonFilter = Annotated[
