@@ -31,7 +31,7 @@ RETRY_SECONDS = 5.0
 RETRY_SECONDS_MAX = 1_800.0
 DOUBLINGS_MAX = 20
 TOGETHER_MAX = 200
-# What could not be delivered for so long is forgotten.
+# What could not be delivered for so long is forgotten; and how often that is looked for.
 KEPT_DAYS = 7
 FORGET_US = 3_600_000_000
 # How long the end of an engine may wait for what is still to be delivered. To load apprise takes seconds.

@@ -6,6 +6,7 @@ from typing import Any, TypeGuard
 from interlock.core import events as e
 
 from .account import Account
+from .account.effects import CONFLICT
 
 _Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.StepShared
 
@@ -28,7 +29,7 @@ def check_fork(origin: Account, told: e.Origin, events: Sequence[e.AnyEvent]) ->
     done = {place for place, one in known.items() if one.done}
     told_done = {(event.step, event.key) for event in effects if not event.reason}
     origin.require_same("redrive", "the effects that a fork knows to be done", told_done, done)
-    unsure = {place for place, one in known.items() if one.open or one.ended in {"EffectBecameUnknown", "conflict"}}
+    unsure = {place for place, one in known.items() if one.open or one.ended in {"EffectBecameUnknown", CONFLICT}}
     origin.require("redrive", unsure - done <= {(event.step, event.key) for event in effects}, "it forgets effects")
 
 

@@ -14,17 +14,20 @@ from interlock.core.policy import REISSUES_MAX
 
 from .broken import Require
 
+# How an effect has ended that was done with another payload than is asked for now.
+CONFLICT = "conflict"
 EffectEvent = e.EffectRequested | e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown
 
 
 class EffectAccount:
     """One effect, as far as events and performances tell.
 
-    ended: how its last try did, as the name of an event. payloads: all that were asked for under its key; the last one
-    counts. performed: how often its function was called, completed: how often it did what it is for, refused: how often
-    it said that it did nothing; failed: how often that is told. forgiven: how many of those begun count no more, since
-    a person has it tried again; renewed: a person has. origin: the run that asked for it first, where this one is
-    a fork. approved: a person has let it be performed, with its last payload.
+    ended: how its last try did, as the name of an event; or CONFLICT, or what a person has said of it. payloads: all
+    that were asked for under its key; the last one counts. performed: how often its function was called, completed: how
+    often it did what it is for, refused: how often it said that it did nothing; failed: how often that is told.
+    forgiven: how many of those begun count no more, since a person has it tried again; renewed: a person has. origin:
+    the run that asked for it first, where this one is a fork. approved: a person has let it be performed, with its last
+    payload.
     """
 
     def __init__(self, effect: str, key: str, payload: bytes) -> None:
@@ -64,7 +67,7 @@ class EffectsAccount:
             one.approved = before is not None and same and before.approved
         elif (before.effect, before.payloads[-1]) != (effect, payload):
             before.effect, before.done, before.approved = effect, False, False
-            before.ended = NOT_PERFORMED if before.ended == NOT_PERFORMED else "conflict"
+            before.ended = NOT_PERFORMED if before.ended == NOT_PERFORMED else CONFLICT
             before.payloads.append(payload)
 
     def hear(self, event: e.EffectStarted | e.EffectDone | e.EffectFailed | e.EffectBecameUnknown) -> None:
