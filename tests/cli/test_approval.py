@@ -61,13 +61,16 @@ def test_what_would_be_performed_is_shown_and_performed_when_it_is_approved(bank
     out = bank.run("inbox", "show", "last").out
     for text in ("May the effect refund (A7) be performed?", "clerk.decide", '"usd": 12', "approve, reject"):
         assert text in out
-    assert f"inbox approve {run_id}" in out
+    assert f"inbox approve {run_id} --effect A7" in out
     document = bank.json("inbox", "show", "last")
     assert document["effect"] == {"effect": "refund", "key": "A7", "payload": {"usd": 12}, "tries": 0}
     assert document["allowed"] == ["approve", "reject"]
     assert log(bank) == []
+    other = bank.run("inbox", "approve", "last", "--effect", "A8")
+    assert (other.code, log(bank)) == (2, [])
+    assert "the question of pay is about its effect 'A7', not about 'A8'" in other.err
 
-    ended = bank.run("inbox", "approve", "last", "--by", "eve", "--json")
+    ended = bank.run("inbox", "approve", "last", "--effect", "A7", "--by", "eve", "--json")
     assert (ended.code, ended.runs[0]["status"]) == (0, "succeeded")
     assert log(bank) == ["refund {'usd': 12}", "tell {'to': 'eve'}"]
     assert "refund (A7)  effect done  approved by person:eve" in bank.run("show", run_id).out

@@ -197,6 +197,23 @@ def test_without_a_deadline_it_waits_for_ever():
     assert overdue(at_work().machine, 2**60) == []
 
 
+def test_who_names_an_effect_decides_about_no_other():
+    """Two people have read the same question: the second answer must not be taken for one to the next question."""
+    run = waiting("pay", "mail")
+    refused = decide(run, "a", "approve", effect="mail")
+    assert refused == ["the question of a is about its effect 'pay', not about 'mail'"]
+    assert run.states["a"] == "escalated"
+    assert decide(run, "a", "approve", effect="pay") == ["perform pay of a #1"]
+
+
+def test_who_names_an_effect_answers_no_question_about_something_else():
+    run = Transcript(step("a"))
+    run.begin()
+    run.ask("a")
+    refused = decide(run, "a", "answer", text="yes", effect="mail")
+    assert refused == ["the question of a is about no effect, not about 'mail'"]
+
+
 # --- while an agent waits for it ---
 
 

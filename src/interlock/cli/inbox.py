@@ -82,6 +82,7 @@ class Answer(msgspec.Struct, frozen=True):
     by: str
     reason: str
     more: Sequence[str] = ()
+    effect: str = ""
 
     def approved(self) -> dict[str, float]:
         """How much more of a budget is approved: what is bounded -> amount. Raises InputError."""
@@ -277,7 +278,9 @@ async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool
         waiting = await _find(journal, answer.question, to_decide=True)
         rules = (await record(journal, waiting.run_id)).rules
         step, attempt = waiting.step, waiting.attempt
-        decision = decided(step, answer.verb, text=answer.text, writes=writes, attempt=attempt, more=more)
+        decision = decided(
+            step, answer.verb, text=answer.text, writes=writes, attempt=attempt, more=more, effect=answer.effect
+        )
         request = decisions.request_of(waiting.run_id, decision, answer.by or user(), answer.reason, clock.now_us())
         row = await decisions.decide(journal, rules, request, secrets=VAULT, leave=no_resume)
         is_mine = bool(await journal.claim(waiting.run_id)) if not no_resume else False

@@ -64,6 +64,10 @@ MoreOption = Annotated[
         show_default=False,
     ),
 ]
+EffectOption = Annotated[
+    str,
+    typer.Option("--effect", metavar="KEY", help="Only if the question is about this effect.", show_default=False),
+]
 NoResumeOption = Annotated[
     bool, typer.Option("--no-resume", help="Only record it: a service, or 'interlock resume', goes on with the run.")
 ]
@@ -146,6 +150,7 @@ def approve(  # noqa: PLR0913 - its options
     question: Which,
     *,
     more: MoreOption = None,
+    effect: EffectOption = "",
     by: ByOption = "",
     reason: ReasonOption = "",
     no_resume: NoResumeOption = False,
@@ -158,7 +163,7 @@ def approve(  # noqa: PLR0913 - its options
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)
-    return decide(Answer("approve", question, "", None, by, reason, more or ()), how, team, no_resume)
+    return decide(Answer("approve", question, "", None, by, reason, more or (), effect), how, team, no_resume)
 
 
 @command
@@ -185,9 +190,10 @@ def edit(  # noqa: PLR0913 - its options
 
 
 @command
-def reject(
+def reject(  # noqa: PLR0913 - its options
     question: Which,
     *,
+    effect: EffectOption = "",
     by: ByOption = "",
     reason: ReasonOption = "",
     no_resume: NoResumeOption = False,
@@ -203,4 +209,4 @@ def reject(
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)
-    return decide(Answer("reject", question, "", None, by, reason), how, team, no_resume)
+    return decide(Answer("reject", question, "", None, by, reason, (), effect), how, team, no_resume)

@@ -176,7 +176,9 @@ _ARGUMENTS = {"answer": " 'TEXT'", "retry": " 'ADVICE'", "edit": " --set PATH=VA
 
 
 def _commands(found: "Open") -> Iterator[str]:
-    name = found.name
+    name, about = found.name, ""
+    if found.asked.approval:  # another one may wait by the time that somebody has read this
+        about = f" --effect {shlex.quote(line(found.asked.effect))}"
     for verb in found.verbs:
         if verb == "write" and not found.call.job.writes:
             continue
@@ -189,4 +191,4 @@ def _commands(found: "Open") -> Iterator[str]:
             for choice in found.asked.question.choices[:CHOICES_SHOWN]:
                 yield f"inbox answer {name} {shlex.quote(line(choice))}"
         else:
-            yield f"inbox {verb} {name}{_ARGUMENTS.get(verb, '')}"
+            yield f"inbox {verb} {name}{_ARGUMENTS.get(verb, '')}{about}"

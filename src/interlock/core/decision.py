@@ -28,8 +28,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     verb: answer (`text`, to an agent's question), retry (with `text` as advice), approve (the refused reply as it is,
     or the effect that waits for it), edit (`writes` and `deletes` over those of the refused reply; to delete what it
     writes is to leave that out), write (them alone, in the agent's place), or reject.
-    attempt: which one is decided about; 0 for whichever waits. more: of the budget that a step has asked for, as it is
-    given: `{"usd": 0.1}`.
+    attempt, effect: which one, and the key of which effect, is decided about; 0 and "" for whichever waits. more: of
+    the budget that a step has asked for, as it is given: `{"usd": 0.1}`.
     """
 
     step: str
@@ -39,6 +39,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     deletes: tuple[str, ...] = ()
     attempt: int = 0
     more: dict[str, Any] = {}
+    effect: str = ""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -93,6 +94,7 @@ def decided(
     writes: Mapping[str, Any] | None = None,
     attempt: int = 0,
     more: Mapping[str, float] | None = None,
+    effect: str = "",
 ) -> Decision:
     """A decision from what a person gives; writes may hold DELETE. Raises InputError."""
     writes, more = writes or {}, dict(more or {})
@@ -103,11 +105,12 @@ def decided(
             encode(path)
         encode(text, DEFAULT_LIMITS, BODY_BYTES_MAX)
         encode(more, DEFAULT_LIMITS, BODY_BYTES_MAX)
+        encode(effect, DEFAULT_LIMITS, BODY_BYTES_MAX)
     except ValueRefused as error:
         raise InputError(f"the decision about {step} can't be stored: {error.message}") from error
     deletes = tuple(path for path, value in writes.items() if value is DELETE)
     kept = {path: value for path, value in writes.items() if value is not DELETE}
-    return Decision(step, verb, text, kept, deletes, attempt, more)
+    return Decision(step, verb, text, kept, deletes, attempt, more, effect)
 
 
 def encoded(given: Decision) -> bytes:

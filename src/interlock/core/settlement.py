@@ -131,6 +131,9 @@ def refused(decision: Decision, by: str, code: str, message: str, at_us: int) ->
 def _problem(decision: Decision, asked: Asked, reason: str) -> str:
     """Why this can't be done about it, whatever the values; "" if it can."""
     text, choices = decision.text, asked.question.choices
+    if decision.effect and decision.effect != asked.effect:
+        other = f"its effect {asked.effect!r:.100}" if asked.effect else "no effect"
+        return f"the question of {decision.step} is about {other}, not about {decision.effect!r:.100}"
     if decision.verb not in asked.verbs:
         about = "whether its effect may be performed" if asked.approval else "what became of its effect"
         why = f"the question is {about}" if asked.effect else _WHY_NOT[decision.verb]
