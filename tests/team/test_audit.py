@@ -120,7 +120,7 @@ def test_timeouts_and_ends(tmp_path):
 def test_where_nobody_stands_in_a_person_can_be_asked(tmp_path):
     message = one(findings(tmp_path, "agents: {a: {allowed_actions: [x]}}"), "no_person").message
     assert message == (
-        "no declaration leads to a person: what is given up becomes a dead letter;"
+        "nobody is asked before a step is given up: it becomes a dead letter;"
         " an agent can ask one with Reply(ask=Question(...))"
     )
 

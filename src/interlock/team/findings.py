@@ -120,7 +120,7 @@ def failures(subject: Subject) -> Iterator[AuditFinding]:
         message = f"agent {name} has neither retries nor a fallback: its first failure ends the step"
         line = subject.line(("agents", name))
         yield AuditFinding("single_try", "warning", (name,), (), message, "declare retries or a fallback", line)
-    rest = tuple(name for name in alone if name not in fragile)
+    rest = tuple(name for name in alone if name not in fragile and not subject.agents[name].escalate)
     if rest:
         message = f"no fallback stands in for {_listed(rest)}: when the retries are used up, the step is a dead letter"
         yield AuditFinding("no_fallback", "info", rest, (), message, "declare a fallback where the work must go on")
@@ -131,7 +131,7 @@ def people(subject: Subject) -> Iterator[AuditFinding]:
     steps = subject.plan.declared if subject.plan else ()
     asks = any(declared.escalate for declared in (*subject.agents.values(), *steps))
     if subject.agents and not asks and all(agent.fallback is None for agent in subject.agents.values()):
-        given_up = "no declaration leads to a person: what is given up becomes a dead letter"
+        given_up = "nobody is asked before a step is given up: it becomes a dead letter"
         message = f"{given_up}; an agent can ask one with Reply(ask=Question(...))"
         yield AuditFinding("no_person", "info", (), (), message)
 

@@ -79,8 +79,8 @@ class Text(msgspec.Struct, frozen=True):
     def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
         """Not a text, or not the right one."""
         if not isinstance(value, str):
-            quotes = isinstance(value, bool | int | float)
-            yield _not(value, self.what, place, "put it in quotes" if quotes else "")
+            helps = isinstance(value, bool | int | float) and self._takes(str(value))
+            yield _not(value, self.what, place, "put it in quotes" if helps else "")
             return
         try:
             if self.accepts(value) is False:
@@ -89,6 +89,12 @@ class Text(msgspec.Struct, frozen=True):
             yield _not(value, self.what, place, error.fix)
         except InterlockError as error:
             yield TeamError(f"{dotted(place)}: {error.message}", fix=error.fix, place=place)
+
+    def _takes(self, text: str) -> bool:
+        try:
+            return self.accepts(text) is not False
+        except InterlockError:
+            return False
 
     def schema(self) -> dict[str, Any]:
         """A string."""
