@@ -546,6 +546,19 @@ def test_a_copy_is_changed_by_itself():
     assert copy != gate
 
 
+def test_asking_twice_is_asking_once_where_what_was_booked_is_about_to_be_over():
+    """A call that may begin in less than a timer's slack forgets nothing that counts until then."""
+    policy, gate, now_us = GatePolicy(rate=RatePolicy(Rate(4, S))), Gate(), DAY_US - 3 * S
+    for number in range(4):
+        ask(gate, policy, f"k{number}", now_us)
+    now_us += S + 5_000
+    first = ask(gate, policy, "later", now_us)
+    once = state(gate)
+    assert first[0].by is None
+    assert ask(gate, policy, "later", now_us) == first
+    assert state(gate) == once
+
+
 # --- whatever asks ---
 
 

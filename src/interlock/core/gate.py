@@ -184,7 +184,7 @@ def _asked_again(gate: Gate, policy: GatePolicy, key: str, grant: Grant, now_us:
     if at_us > begins_us and tokens > grant.tokens:
         # It was booked for too little, and so were those behind it: it stands in line again, or they would crowd.
         at_us = _earliest(gate, policy.rate, tokens, begins_us)
-    _book(gate, policy.rate, tokens, at_us, begins_us)
+    _book(gate, policy.rate, tokens, at_us, now_us)
     gate.grants[key] = replace(grant, at_us=at_us, tokens=tokens)
     return _booked(at_us, now_us)
 
