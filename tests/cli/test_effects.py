@@ -12,7 +12,8 @@ from interlock.core import events as e
 from interlock.core.effects import EffectRule
 from interlock.core.machine import Machine
 from interlock.core.plan import Plan, Step
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope
 from interlock.history import Record
 from interlock.ports import RunRow

@@ -17,7 +17,8 @@ from interlock.core.effects import EffectRule
 from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
 from interlock.core.plan import Condition, Plan, Step
 from interlock.core.policy import Policy
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import Limits
 

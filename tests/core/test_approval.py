@@ -11,7 +11,7 @@ from interlock.core.guardrail import Judge, Seat
 from interlock.core.job import Effect, Reply, Usage
 from interlock.core.policy import Escalation, Policy
 from interlock.core.redrive import taken_over
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.settlement import approval_asked, expired, overdue
 

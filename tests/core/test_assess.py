@@ -14,7 +14,7 @@ import interlock.core.events as e
 from interlock.core import assess
 from interlock.core.job import DELETE, Effect, Question, Reply, Usage
 from interlock.core.policy import Policy
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.errors import ReplyRefused

@@ -11,7 +11,8 @@ from interlock.core.job import DELETE, Effect, Reply, Request
 from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.redrive import change, taken_over
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.errors import InputError, OwnershipError, PlanError, RaceError, TeamError
 

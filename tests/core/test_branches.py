@@ -9,7 +9,8 @@ from interlock.core.job import Question, Reply, Request
 from interlock.core.plan import Plan, Step
 from interlock.core.policy import Policy
 from interlock.core.redrive import taken_over
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope
 from interlock.errors import PlanError, TeamError
 

@@ -9,7 +9,7 @@ from interlock.core import assess
 from interlock.core.effects import CHOICES, FOLLOWING, FOLLOWING_UNKNOWN, LEGAL, EffectRule, Entry, effect_of
 from interlock.core.job import Effect, Reply, connect, effect_key, performing
 from interlock.core.policy import BACKOFF_MS_MAX, REISSUES_MAX, Policy
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.errors import AgentRefused

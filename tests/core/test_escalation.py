@@ -6,7 +6,7 @@ import pytest
 
 from interlock.core.job import ADVICE
 from interlock.core.policy import Escalation, Policy
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.settlement import expired, overdue
 from interlock.errors import PlanError, TeamError

@@ -12,7 +12,8 @@ from interlock.core.guardrail import FINDINGS_MAX, FINE, Draft, Opinion, Panel, 
 from interlock.core.job import DELETE, Question, Reply
 from interlock.core.plan import Plan, Step
 from interlock.core.policy import Policy
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope
 from interlock.errors import PlanError, TeamError
 

@@ -10,7 +10,8 @@ from interlock.core.guardrail import Judge, Panel, Seat
 from interlock.core.job import DELETE, Effect, Question, Reply, Usage
 from interlock.core.plan import Plan
 from interlock.core.policy import Escalation, Policy
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.errors import TeamError

@@ -12,7 +12,7 @@ from interlock.core.machine import Machine
 from interlock.core.plan import Condition, Phase
 from interlock.core.policy import Policy
 from interlock.core.purse import Cost
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, TERMINAL
 from interlock.core.values import Limits

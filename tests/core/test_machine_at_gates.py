@@ -10,7 +10,8 @@ from interlock.core.job import Reply, Usage
 from interlock.core.plan import Plan, Step
 from interlock.core.policy import Policy
 from interlock.core.rate import Rate, RatePolicy
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 
 from .transcripts import ALL, ONCE, Transcript, step
 

@@ -11,7 +11,7 @@ from interlock.core.gate import AtGate, Gate, GatePolicy, Outcome, Verdict, copi
 from interlock.core.job import ADVICE, Reply, Usage
 from interlock.core.policy import Policy
 from interlock.core.raises import more_of, told, why_not
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.settlement import settled
 from interlock.errors import InputError
 

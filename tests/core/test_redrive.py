@@ -9,7 +9,7 @@ from interlock.core.job import DELETE
 from interlock.core.plan import Condition
 from interlock.core.policy import Policy
 from interlock.core.redrive import change, dead_steps, obstacle, taken_over
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, REOPENED, TERMINAL
 from interlock.errors import InputError

@@ -5,7 +5,8 @@ import pytest
 
 from interlock.core.plan import Condition, Plan, Step
 from interlock.core.policy import Policy
-from interlock.core.rules import PROBLEMS_MAX, Role, Rules, role_problems, stand_ins
+from interlock.core.role import Role, role_problems, stand_ins
+from interlock.core.rules import PROBLEMS_MAX, Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import Limits
 from interlock.errors import InputError, OwnershipError, PlanError, RaceError, TeamError

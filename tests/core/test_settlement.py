@@ -8,7 +8,7 @@ import interlock.core.events as e
 from interlock.core.decision import Asked, decided
 from interlock.core.job import ANSWERED, DELETE, Question, Reply
 from interlock.core.policy import Policy
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.settlement import refused, settled
 

@@ -9,7 +9,7 @@ from interlock.core.effects import EffectRule
 from interlock.core.job import Reply, Request
 from interlock.core.plan import Condition
 from interlock.core.redrive import dead_steps, taken_over
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.takeover import PROBLEMS_SHOWN, adopted, coming_after
 from interlock.errors import InputError

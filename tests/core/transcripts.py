@@ -14,7 +14,8 @@ from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
 from interlock.core.plan import Phase, Plan, Step
 from interlock.core.policy import Policy
-from interlock.core.rules import Guard, Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Guard, Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import Limits
 

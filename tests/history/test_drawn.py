@@ -8,7 +8,7 @@ from interlock.core.budget import BudgetPolicy
 from interlock.core.gate import GatePolicy
 from interlock.core.job import Reply, Usage
 from interlock.core.policy import Policy
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.history import attempts, shortage
 from tests.core.transcripts import ALL, Transcript, step
 

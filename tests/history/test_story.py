@@ -9,7 +9,8 @@ from interlock.core.breaker import BreakerPolicy
 from interlock.core.gate import GatePolicy
 from interlock.core.job import Question, Usage
 from interlock.core.plan import Plan, Step
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope
 from interlock.errors import BrokenPromise
 from interlock.ports import RunRow

@@ -12,7 +12,7 @@ from msgspec import Raw
 import interlock as il
 import interlock.core.events as e
 from interlock.core.policy import Policy
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.engine import clock
 from interlock.errors import AgentCrashed, AgentError, AgentRefused, JournalError, ReplyRefused, RunNotFound

@@ -31,7 +31,7 @@ from .events import (
 from .guardrail import Assessment, Draft, Panel
 from .job import DELETE, Effect, Job, Question, Reply, Usage
 from .judging import judgement_of
-from .rules import PATTERNS_SHOWN, Duty
+from .role import PATTERNS_SHOWN, Duty
 from .values import Limits, decode, encode, encode_canonical, encode_written
 
 FINDINGS_MAX = 20

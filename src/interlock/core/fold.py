@@ -17,7 +17,8 @@ from .job import Question, Usage
 from .judging import Drafted, Standing
 from .progress import Progress
 from .purse import Purse
-from .rules import Duty, Rules
+from .role import Duty
+from .rules import Rules
 from .states import SHARED, TERMINAL, Status
 
 # Of why an attempt failed, where another reason follows.

@@ -14,7 +14,7 @@ from interlock.errors import cut_short
 
 from . import events as e
 from .guardrail import FINDINGS_MAX, Assessment, Judge, Opinion, Panel
-from .rules import Duty
+from .role import Duty
 from .values import Limits, decode, encode_written
 
 REASON_CHARS_MAX = 300

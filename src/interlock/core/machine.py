@@ -25,7 +25,7 @@ from .judging import Drafted
 from .policy import due
 from .purse import Cost
 from .raises import question
-from .rules import Duty
+from .role import Duty
 
 
 class Machine(Fold):

@@ -15,7 +15,7 @@ from interlock.core.policy import (
     Policy,
     duration_ms,
 )
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import OnDead
 from interlock.core.values import described

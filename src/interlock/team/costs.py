@@ -9,7 +9,8 @@ bounds only what is told, and that is worth a warning.
 from collections.abc import Iterator, Mapping
 
 from interlock.core.budget import BudgetPolicy
-from interlock.core.rules import Duty, Rules
+from interlock.core.role import Duty
+from interlock.core.rules import Rules
 from interlock.errors import UnknownPrice
 from interlock.prices import has_list, is_listed
 

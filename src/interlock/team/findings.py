@@ -14,7 +14,8 @@ from interlock.core.guardrail import Judge
 from interlock.core.plan import Plan, nearest
 from interlock.core.policy import TIMEOUT_SIMPLE_MS
 from interlock.core.races import Writers, unordered_reads
-from interlock.core.rules import Rules, deciding, stand_ins
+from interlock.core.role import stand_ins
+from interlock.core.rules import Rules, deciding
 
 from .agent import Agent
 from .costs import uncertain

@@ -14,7 +14,8 @@ import interlock as il
 import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core.machine import Machine
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import encode

@@ -18,7 +18,8 @@ from interlock.core import values
 from interlock.core.job import DELETE, Question, Reply, Usage
 from interlock.core.machine import Machine
 from interlock.core.plan import Plan, Step
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
 from interlock.errors import FaultsError

@@ -17,7 +17,8 @@ from interlock.core.context import EVERYTHING, View
 from interlock.core.job import Job, Question, Usage, idempotency_key
 from interlock.core.plan import Condition, Phase, Plan, Step
 from interlock.core.policy import Policy
-from interlock.core.rules import Role, Rules
+from interlock.core.role import Role
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.guardrails.declared import seat_of

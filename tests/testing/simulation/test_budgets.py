@@ -7,7 +7,7 @@ import interlock.core.events as e
 from interlock.core.budget import DAY_US, BudgetPolicy
 from interlock.core.gate import GatePolicy
 from interlock.core.policy import Policy
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.testing.simulation.account.budgets import BudgetAccount, wrong_with
 from interlock.testing.simulation.gates import Gates
 

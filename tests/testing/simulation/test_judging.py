@@ -11,7 +11,7 @@ from interlock.core import events as e
 from interlock.core.guardrail import Judge
 from interlock.core.job import Reply
 from interlock.core.policy import Policy
-from interlock.core.rules import Role
+from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.testing.simulation.account import Broken
 from interlock.testing.simulation.checks import check_outcome

@@ -8,7 +8,8 @@ from interlock.core import paths
 from interlock.core.job import Job
 from interlock.core.plan import Step
 from interlock.core.reducers import REDUCERS
-from interlock.core.rules import Duty, Rules
+from interlock.core.role import Duty
+from interlock.core.rules import Rules
 from interlock.errors import PlanError
 
 from .fitting import Fits, Part, fitting, makers, narrowed, shaped, swayed, with_parts

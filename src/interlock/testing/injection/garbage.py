@@ -21,7 +21,7 @@ from interlock.core.assess import excerpt
 from interlock.core.context import View
 from interlock.core.job import Job, Question, Reply, Request
 from interlock.core.plan import hint
-from interlock.core.rules import Duty
+from interlock.core.role import Duty
 from interlock.core.values import Limits
 from interlock.errors import FaultsError, PathError
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from interlock.core import events as e
-from interlock.core.rules import Duty
+from interlock.core.role import Duty
 from interlock.core.values import ABSENT, Limits
 
 from .known import Known, StepAccount

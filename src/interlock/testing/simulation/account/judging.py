@@ -5,7 +5,7 @@ from typing import Protocol
 
 from interlock.core import events as e
 from interlock.core.guardrail import Judge
-from interlock.core.rules import Duty
+from interlock.core.role import Duty
 
 TOLERANCE = 1e-6
 

@@ -8,7 +8,8 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.plan import Step
 from interlock.core.purse import Cost
-from interlock.core.rules import Duty, Rules
+from interlock.core.role import Duty
+from interlock.core.rules import Rules
 from interlock.core.values import ABSENT
 
 from .branches import BranchesAccount
