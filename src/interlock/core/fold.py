@@ -12,10 +12,10 @@ from . import events as e
 from .budget import NOTHING_USED, Amounts
 from .context import Bank
 from .decision import Asked, told
-from .effects import GIVE_UP, PERFORMED, EffectEvent, EffectLedger, Entry
+from .effects import GIVE_UP, PERFORMED
 from .job import Question, Usage
 from .judging import Drafted, Standing
-from .progress import Progress
+from .performing import Performing
 from .purse import Purse
 from .role import Duty
 from .rules import Rules
@@ -25,7 +25,7 @@ from .states import SHARED, TERMINAL, Status
 SETBACK_CHARS_MAX = 500
 
 
-class Fold(Progress):
+class Fold(Performing):
     """The state of a run as its events tell it.
 
     bank: what was committed. purse: what was consumed. ledger: of its effects. questions: of the steps that wait for a
@@ -65,22 +65,10 @@ class Fold(Progress):
         self._lost: dict[int, int] = {}
         self._reissue: set[int] = set()
         self._waits: dict[int, tuple[int, int]] = {}
-        self.ledger = EffectLedger(rules.effects)
-        # (step, key) of the effects that are to be performed now, and of those that the shell was told to.
-        self._due_effects: dict[tuple[int, str], None] = {}
-        self._told_effects: set[tuple[int, str]] = set()
-        # Steps that have committed, and had effects left to perform then: their agent is not called again.
-        self._performed: set[int] = set()
         # The branches that were requested: those that run.
         self._requested: set[int] = set()
         # Replies that wait for their judges: meanwhile the duty, link and tries of their steps are those of a judge.
         self._drafts: dict[int, Drafted] = {}
-        # What a fork has taken over for items that there aren't yet.
-        self.shared_effects: dict[str, list[e.EffectShared]] = {}
-
-    def has_committed(self, n: int) -> bool:
-        """Whether a step has committed, and had effects left to perform then."""
-        return n in self._performed
 
     def deadline_ms(self, n: int) -> int:
         """How long a question of a step waits for a person; 0 for ever."""
@@ -188,15 +176,6 @@ class Fold(Progress):
         if event.request is not None:
             self._requested.update(self.plan.groups[event.request.step])
         self._end_with_effects(n)
-
-    def _end_with_effects(self, n: int) -> None:
-        """A step has committed; it has ended when its effects have."""
-        if n not in self.ledger.entries or self.ledger.first_open(n) is None:
-            self._end(n, "committed", "")
-        else:
-            self._performed.add(n)
-            self._move(n, "performing")
-            self._perform(n)
 
     def _step_shared(self, event: e.StepShared) -> None:
         n = self.number[event.step]
@@ -531,37 +510,6 @@ class Fold(Progress):
             self.decided_by[n] = event.by
             self._move(n, "ready")
 
-    # --- effects ---
-
-    def _effect_shared(self, event: e.EffectShared) -> None:
-        n = self.number.get(event.step)
-        if n is None:
-            self.shared_effects.setdefault(event.step, []).append(event)
-        else:
-            self.ledger.take_over(n, event)
-
-    def _effect_told(self, event: EffectEvent) -> None:
-        n = self.number[event.step]
-        if isinstance(event, e.EffectRequested):
-            self._forget_another(n, event)
-        entry = self.ledger.apply(n, event)
-        if isinstance(event, e.EffectStarted):
-            self._due_effects.pop((n, event.key), None)
-            self._told_effects.discard((n, event.key))
-        else:
-            self._effect_moved(n, entry)
-
-    def _ask_for(self, n: int, wanted: e.EffectWanted) -> Entry:
-        self._forget_another(n, wanted)
-        return self.ledger.request(n, wanted.effect, wanted.key, wanted.payload)
-
-    def _forget_another(self, n: int, wanted: e.EffectWanted | e.EffectRequested) -> None:
-        """What is still to be performed under this key, if it is not this: that must not come in its place."""
-        entry = self.ledger.find(n, wanted.key)
-        if entry is not None and not entry.is_same(wanted.effect, wanted.payload):
-            self._due_effects.pop((n, wanted.key), None)
-            self._told_effects.discard((n, wanted.key))
-
     def _effect_decided(self, n: int, asked: Asked, event: e.QuestionAnswered) -> None:
         """A person has said what became of an effect, or whether it may be performed."""
         entry = self.ledger.entry(n, asked.effect)
@@ -581,38 +529,6 @@ class Fold(Progress):
             told_before = tuple(told for told in self.feedback.get(n, ()) if told != entry.approval)
             self.feedback[n] = (*told_before, entry.approval)
         self._move(n, "ready")
-
-    def _effect_moved(self, n: int, entry: Entry) -> None:
-        """What follows, for its step, from how an effect stands now."""
-        if self.state[n] == "performing":
-            self._perform(n)
-        elif self.state[n] == "running" and entry.wanted:
-            following = self.ledger.following(entry)
-            if following == "perform" and (n, entry.key) not in self._told_effects:
-                self._due_effects[n, entry.key] = None
-            elif entry.standing == "failed":
-                entry.wanted = False  # its agent is told, and goes on as it likes
-
-    def _perform(self, n: int) -> None:
-        """The effects of a step that has committed: one after another, and then it is done."""
-        entry = self.ledger.first_open(n)
-        if entry is None:
-            self._end(n, "committed", "")
-            return
-        following = self.ledger.following(entry)
-        if following == "perform" and (n, entry.key) not in self._told_effects:
-            self._due_effects[n, entry.key] = None
-        elif following in {"approve", "ask", "bury"}:
-            self._due[n] = None
-
-    def _forget_effects(self, n: int) -> None:
-        """The attempt that waited for them is over."""
-        if n not in self.ledger.entries:
-            return
-        self.ledger.forget(n)
-        for entry in self.ledger.of(n):
-            self._due_effects.pop((n, entry.key), None)
-            self._told_effects.discard((n, entry.key))
 
     # --- dead letters that are tried again ---
 

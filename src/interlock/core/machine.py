@@ -3,8 +3,8 @@
 decide() hands out each command once; `_due` holds only the steps that changed, so both cost O(what changed). A machine
 folded from the journal has handed out nothing, so its first decide() asks again for all that is still due.
 
-In three layers: how far its steps are (`progress`), what each event makes of them (`fold`), and here what that calls
-for.
+In four layers: how far its steps are (`progress`), what their effects come to (`performing`), what each event makes of
+them (`fold`), and here what that calls for.
 """
 
 from typing import Any, assert_never

@@ -743,7 +743,7 @@ def _kept(raw):
         "step over before its effects are done",
         [
             (
-                "core/fold.py",
+                "core/performing.py",
                 "or self.ledger.first_open(n) is None:\n            self._end",
                 "or len(self.ledger.entries[n]) == 1:\n            self._end",
             )
@@ -766,9 +766,9 @@ def _kept(raw):
         [
             ("core/machine.py", "in self._told_effects and entry.wanted\n", "in self._told_effects\n"),
             (
-                "core/fold.py",
-                "            self._told_effects.discard((n, entry.key))\n\n    # ---",
-                "\n    # ---",
+                "core/performing.py",
+                "            self._take_back(n, entry.key)\n",
+                "            self._due_effects.pop((n, entry.key), None)\n",
             ),
         ],
         team=EFFECTS,
