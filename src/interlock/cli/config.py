@@ -68,7 +68,7 @@ def since_us(text: str) -> int:
     try:
         return clock.now_us() - 1_000 * duration_ms(text)
     except PlanError:
-        pass
+        pass  # then it is a date
     try:
         return round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
     except (ValueError, OverflowError, OSError):

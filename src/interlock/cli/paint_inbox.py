@@ -64,7 +64,7 @@ def _columns(
     widths = (max(len(heading), *map(len, cells)) for heading, cells in columns.items())
     room = max(QUESTION_CHARS_MIN, out.width - sum(width + COLUMN_GAP for width in widths) - COLUMN_GAP)
     texts = [line(one.text) for _, one in waiting]
-    return columns | {"text": [Text(text if len(text) <= room else text[: room - 1] + "…") for text in texts]}
+    return columns | {"text": [text if len(text) <= room else text[: room - 1] + "…" for text in texts]}
 
 
 def _due(due_us: int, now_us: int) -> Text:
