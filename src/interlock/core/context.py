@@ -425,16 +425,17 @@ class View(Mapping[str, Any]):
 
     def _tree(self, path: str) -> dict[str, Any]:
         tree: dict[str, Any] = {}
-        skip = len(paths.split(path)) if path else 0
-        for _, leaf, raw in self._shown_below(path):
-            *inner, last = paths.split(leaf)[skip:]
+        shown = self._shown_below(path)
+        skip = len(paths.split(path)) if path and shown else 0
+        for _, leaf, raw in shown:
+            segments = paths.split(leaf)
             node = tree
-            for segment in inner:
+            for segment in segments[skip:-1]:
                 node = node.setdefault(segment, {})
             if raw != b"{}":
-                node[last] = decode(raw)
+                node[segments[-1]] = decode(raw)
             else:
-                node.setdefault(last, {})
+                node.setdefault(segments[-1], {})
         return tree
 
     def _shown_below(self, path: str) -> list[tuple[int, str, bytes]]:

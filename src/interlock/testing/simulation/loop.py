@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from contextvars import Context
+from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from math import inf
 from random import Random
@@ -27,6 +27,8 @@ ROUNDS_AT_ONCE_MAX = 20_000
 # After so many rounds at one moment, each further one takes a little time, so that timeouts come.
 PATIENCE_ROUNDS = 2_000
 SPIN_SECONDS = 0.01
+# A loop has so many tasks before it looks which of them are done.
+TASKS_ROOM = 64
 # A process that is torn down gets so many rounds to unwind; whoever still goes on then is left behind.
 BURIAL_ROUNDS_MAX = 1_000
 
@@ -100,21 +102,53 @@ class Timeline:
             self._loops.remove(loop)
 
 
+class _Handle(asyncio.TimerHandle):
+    """What is to be called, and when. asyncio's own handles ask their loop each time whether it is being debugged.
+
+    It is made for every callback of every world, so it keeps nothing but what is needed.
+    """
+
+    __slots__ = ("args", "callback", "context")
+
+    def __init__(self, callback: Callable[..., object], args: Any, context: Context | None, when: float) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args, self._when = args, when
+        self.context = copy_context() if context is None else context
+
+    def __repr__(self) -> str:
+        return f"<handle of {self.callback!r:.200}>"
+
+    def cancel(self) -> None:
+        """See asyncio.Handle."""
+        self.callback, self.args = None, ()
+
+    def cancelled(self) -> bool:
+        """See asyncio.Handle."""
+        return self.callback is None
+
+
 class VirtualLoop(asyncio.AbstractEventLoop):
     """An event loop for one simulated process.
 
-    complaints: what nobody caught in it. refused: why somebody who would have left virtual time was not let; "" so far.
+    refused: why somebody who would have left virtual time was not let; "" so far.
     """
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self.ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self.ready: deque[_Handle] = deque()
+        self._timers: list[tuple[float, int, _Handle]] = []
         self._count = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks_room = TASKS_ROOM
         self._closed = self._halted = False
-        self.complaints: list[dict[str, Any]] = []
+        self._complaints: list[dict[str, Any]] = []
         self.refused = ""
+
+    @property
+    def complaints(self) -> list[dict[str, Any]]:
+        """What nobody caught in it."""
+        self._forget_done_tasks()  # one that failed complains when nobody keeps it any more
+        return self._complaints
 
     # --- driven by the timeline ---
 
@@ -127,8 +161,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             if self._halted:
                 break
             handle = self.ready.popleft()
-            if not handle._cancelled:  # noqa: SLF001 - a method call per callback would cost as much as the rest
-                handle._run()  # noqa: SLF001 - what a loop does with its handles
+            if handle.callback is not None:
+                try:
+                    handle.context.run(handle.callback, *handle.args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as asyncio's do: a callback ends no loop
+                    self.call_exception_handler({"message": f"{handle!r} failed", "exception": error})
 
     def _finish_generator(self, generator: AsyncGenerator[Any, None]) -> None:
         """Nobody iterates over it any more."""
@@ -138,13 +177,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def next_timer(self) -> float | None:
         """When the next timer is due."""
         timers = self._timers
-        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - see above
+        while timers and timers[0][2].callback is None:
             heappop(timers)
         return timers[0][0] if timers else None
 
     def wake(self, random: Random | None) -> None:
         """Make ready what is due by now."""
-        due: list[asyncio.Handle] = []
+        due: list[_Handle] = []
         while self._timers and self._timers[0][0] <= self._timeline.now:
             due.append(heappop(self._timers)[2])
         if random is not None and len(due) > 1:
@@ -163,11 +202,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         private = self._timeline = Timeline()
         private._loops.append(self)  # noqa: SLF001 - its own afterlife, in which time goes on for it alone
         for _ in range(BURIAL_ROUNDS_MAX):
-            for task in list(self._tasks):
+            self._forget_done_tasks()
+            for task in self._tasks:
                 task.cancel()
             if not self._tasks or not private.run(lambda: not self.ready):
                 break
-        leave_behind(self._tasks)
+        leave_behind({task for task in self._tasks if not task.done()})
         self._end()
 
     # --- what asyncio asks of a loop ---
@@ -180,7 +220,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[[Unpack[Given]], object], *args: *Given, context: Context | None = None
     ) -> asyncio.Handle:
         """In the next round."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, context, self._timeline.now)
         if not self._closed:
             self.ready.append(handle)
         return handle
@@ -207,7 +247,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """At a moment of `time`."""
         if when != when:  # noqa: PLR0124 - only NaN is not itself
             raise ValueError("a timer can't be set to NaN")
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        handle = _Handle(callback, args, context, when)
         self._count += 1
         heappush(self._timers, (when, self._count, handle))
         return handle
@@ -219,16 +259,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> asyncio.Task[Any]:
         """A task of this loop."""
         task = asyncio.Task(coro, loop=self, name=name or "", context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if len(self._tasks) >= self._tasks_room:
+            self._forget_done_tasks()
+        self._tasks.append(task)
         return task
+
+    def _forget_done_tasks(self) -> None:
+        """Looked at now and then: to be told of the end of each would cost as much as its callbacks."""
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks_room = TASKS_ROOM + 2 * len(self._tasks)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """It is skipped when its time comes."""
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep it for whoever looks."""
-        self.complaints.append(context)
+        self._complaints.append(context)
 
     def get_debug(self) -> bool:
         """Never."""
