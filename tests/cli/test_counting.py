@@ -15,6 +15,7 @@ from interlock.cli import counting, paint_stats
 from interlock.cli.config import Settings
 from interlock.cli.counting import Choice, Count
 from interlock.core import events as e
+from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Usage
 from interlock.core.plan import Plan, Step
 from interlock.errors import InputError, JournalUnavailable
@@ -302,6 +303,15 @@ def test_gates_and_the_waiting_at_them_are_told(monkeypatch):
     told = drawn(monkeypatch, figures_of(held, begun, e.AttemptCommitted(2_001_000, "s0", 1)), 80)
     assert "held back by\nann  1 rate; waited p50 2.0 s, p95 2.0 s\n" in told
     assert "held back by\nann  1 rate\n" in drawn(monkeypatch, figures_of(held), 80)
+
+
+def test_replies_that_nobody_could_judge_are_told_apart(monkeypatch):
+    judge = e.AttemptStarted(0, "s0", 2, "eve", "v"), e.AttemptFailed(1_000, "s0", 2, "timeout", "slow")
+    verdict = e.AttemptRefused(1_000, "s0", 1, (e.Finding(UNJUDGED, "eve could not judge it: slow"),))
+    begun = e.AttemptStarted(0, "s0", 1, "ann", "v")
+    told = drawn(monkeypatch, figures_of(begun, e.ReplyDrafted(0, "s0", 1), *judge, verdict), 80)
+    assert "refused because nobody could judge\nann  1 call\n" in told
+    assert "refused because of" not in told
 
 
 def test_a_count_says_what_is_left_out():

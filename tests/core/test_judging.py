@@ -293,6 +293,7 @@ def test_it_refuses_even_where_its_weight_would_not():
     assert run.fail("a")[0] == "refused a #1: eve could not judge it: it broke"
     [refused] = told(run, e.AttemptRefused)
     assert (refused.score, refused.scores) == (0, {"says": 1, "judge": 0})
+    assert [finding.code for finding in refused.findings] == ["unjudged"]
 
 
 def test_where_that_is_declared_the_reply_is_let_through_and_tells_of_it():

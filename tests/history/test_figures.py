@@ -11,6 +11,7 @@ import pytest
 
 import interlock as il
 from interlock.core import events as e
+from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Question, Usage
 from interlock.core.plan import Plan, Step
 from interlock.history import Figures, figures
@@ -577,6 +578,23 @@ def test_a_judges_call_is_its_own_and_the_verdict_its_authors():
     )
     assert (eve.outcomes, eve.success_rate, eve.spent.usd, eve.steps) == ({"judged": 1}, 1, 0.5, 0)
     assert eve.to_dict()["judgements"] == 1
+
+
+def test_that_nobody_could_judge_a_reply_is_no_refusal_of_its_author():
+    findings = (e.Finding("judge", "a bit curt"), e.Finding(UNJUDGED, "eve could not judge it: slow"))
+    of = told(
+        [
+            *(started(0), e.ReplyDrafted(10 * MS, "s", 1)),
+            *(started(10, attempt=2, agent="eve"), failed(20, "timeout", attempt=2)),
+            e.AttemptRefused(20 * MS, "s", 1, findings),
+            *(started(20, attempt=3), committed(30, attempt=3)),
+        ]
+    ).to_dict()["agents"]
+    ann, eve = of["ann"], of["eve"]
+    assert (ann["refused"], ann["unjudged"], ann["refusals"], ann["success_rate"]) == (0, 1, {}, 0.5)
+    assert ann["hallucinations"] == {"refused": 0, "replies": 2, "rate": 0.0}
+    assert (ann["ended"], ann["retries"]["total"]) == (2, 1)
+    assert (eve["failed"], eve["errors"]) == (1, {"timeout": 1})
 
 
 @pytest.mark.parametrize(

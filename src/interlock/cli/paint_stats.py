@@ -75,6 +75,10 @@ def _print_reasons(title: str, by_agent: Mapping[str, str], out: Console) -> Non
         out.print(Text(f"{name:<{width}}  {told}"), soft_wrap=False)
 
 
+def _unjudged(number: int) -> str:
+    return plural(number, "call") if number else ""
+
+
 def _held(one: AgentFigures) -> str:
     """Which gates held calls back, and how long steps have waited there."""
     if not one.held_ms.count:
@@ -172,6 +176,7 @@ _TABLES: dict[str, dict[str, Column]] = {
 }
 _REASONS: dict[str, Callable[[AgentFigures], str]] = {
     "refused because of": lambda one: counted(one.refusals),
+    "refused because nobody could judge": lambda one: _unjudged(one.outcomes["unjudged"]),
     "failed by": lambda one: counted(one.errors),
     "held back by": _held,
 }

@@ -24,6 +24,8 @@ SCORE_DIGITS = 6
 # Sums of weights that binary fractions can't hold miss what they mean by less.
 SCORE_TOLERANCE = 1e-9
 FINDINGS_MAX = 20
+# The code of the finding that refuses a reply because its judge could not be had: nothing is said of the reply itself.
+UNJUDGED = "unjudged"
 ERROR_CHARS_MAX = 300
 
 
@@ -114,7 +116,7 @@ class Judge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """What it comes to that nobody has judged the reply."""
         passes = self.on_error == "pass"
         message = f"{self.agent} could not judge it: {why}" + ("; it was let through as on_error says" * passes)
-        return Opinion(float(passes), (Finding(self.name, message),))
+        return Opinion(float(passes), (Finding(self.name if passes else UNJUDGED, message),))
 
 
 class Seat(msgspec.Struct, frozen=True):

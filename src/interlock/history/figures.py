@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from interlock.core import events as e
+from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Usage
 from interlock.core.paths import bits
 from interlock.core.plan import Plan
@@ -37,13 +38,14 @@ _OUTCOMES: dict[type, str] = {
     e.AttemptInterrupted: "interrupted",
     e.ReplyJudged: "judged",
 }
-_REPLIES = ("committed", "refused", "asked")
+_REPLIES = ("committed", "refused", "unjudged", "asked")
 
 
 class AgentFigures(msgspec.Struct):
     """The figures of one agent, or of several together; docs/stats.md says exactly what each counts.
 
-    outcomes: of calls, how many ended how. refusals: by code of finding, how many replies were refused with it.
+    outcomes: of calls, how many ended how; `unjudged` are those whose reply was refused because nobody could judge it.
+    refusals: by code of finding, how many replies were refused with it.
     errors: by kind, how many calls failed. hallucinations: replies refused for what they state. waits_ms: from when a
     step could have started to when it did. recoveries_ms: from a step's first setback to its commit. holds: by gate,
     how many calls it did not let through. held_ms: from when a gate first kept a step from its next call to that call.
@@ -133,6 +135,7 @@ class AgentFigures(msgspec.Struct):
             "ended": self.ended,
             "committed": self.outcomes["committed"],
             "refused": self.outcomes["refused"],
+            "unjudged": self.outcomes["unjudged"],
             "failed": self.outcomes["failed"],
             "questions": self.outcomes["asked"],
             "judgements": self.outcomes["judged"],
@@ -386,10 +389,15 @@ class _Fold:
     def _concluded(self, event: Ending, agent: str) -> None:
         """A reply that waited for a judge has its verdict."""
         figures = self._figures.of(agent)
-        figures.outcomes[_OUTCOMES[type(event)]] += 1
-        if isinstance(event, e.AttemptRefused):
+        if not isinstance(event, e.AttemptRefused):
+            figures.outcomes[_OUTCOMES[type(event)]] += 1
+            return
+        self._set_back(event).is_retried = True
+        if any(finding.code == UNJUDGED for finding in event.findings):
+            figures.outcomes["unjudged"] += 1
+        else:
+            figures.outcomes["refused"] += 1
             figures.refuse(event.findings)
-            self._set_back(event).is_retried = True
 
     def _arrived_late(self, event: e.ReplyArrivedLate) -> None:
         agent = self._callees.get((event.step, event.attempt))
