@@ -142,7 +142,10 @@ def test_of_what_was_judged_the_call_of_its_author_is_shown(bank, score):
     parked(bank)
     document = bank.json("inbox", "show", "last")
 
-    assert document["call"]["agent"] == "clerk"
+    assert (document["call"]["agent"], document["attempt"], document["call"]["attempt"]) == ("clerk", 1, 1)
+    assert "clerk.decide · attempt 1 · asked" in bank.run("inbox", "show", "last").out
+    assert bank.json("replay", "last/pay")["agent"] == "clerk"
+    assert bank.json("replay", "last/pay/2")["agent"] == "eve"
     assert log(bank) == []
     if score < 1:
         assert document["effects_to_approve"] == [
@@ -154,4 +157,6 @@ def test_of_what_was_judged_the_call_of_its_author_is_shown(bank, score):
             assert text in out
     ended = bank.run("inbox", "approve", "last", "--by", "eve", "--json")
     assert (ended.code, ended.runs[0]["status"]) == (0, "succeeded"), ended.err
+    [clerks, eves] = bank.json("show", "last")["attempts"]
+    assert (clerks["decided"]["by"], eves["judges"], eves.get("decided")) == ("person:eve", True, None)
     assert log(bank) == ["refund {'usd': 12}", "tell {'to': 'eve'}"]

@@ -6,7 +6,7 @@ import pytest
 import interlock as il
 from interlock.core import events as e
 from interlock.errors import InputError
-from interlock.history import letter, to_redrive_elsewhere
+from interlock.history import handed, letter, to_redrive_elsewhere
 from tests.engine.stage import step, team
 
 from .runs import ran
@@ -43,6 +43,19 @@ def test_an_unknown_price_is_unknown():
 def test_one_that_was_never_called_has_no_view():
     found = letter(ran(team(step("a", for_each="nothing", writes=["out.{step}"]))), "a")
     assert (found.call, found.attempts, found.to_dict()["view"]) == (None, [], None)
+
+
+async def judged_badly(job):
+    return {"score": 0.1} if job.draft else {"out.a": "done"}
+
+
+def test_of_a_judged_step_the_view_is_its_own_agents_and_not_the_judges():
+    eve = il.Agent("eve", scope=il.Scope(["judge"], ["p"], []), retries=0)
+    told = ran(team(step("a"), agents=[eve], guardrails=[{"judge": {"agent": "eve"}}]), judged_badly, {"p": 1, "q": 2})
+    found = letter(told, "a")
+    assert [(attempt.agent, attempt.judges) for attempt in found.attempts] == [("ann", False), ("eve", True)]
+    assert (found.call.job.agent, found.call.attempt.attempt, found.call.view) == ("ann", 1, {"p": 1, "q": 2})
+    assert handed(told, "a", 2).job.agent == "eve"
 
 
 def test_an_item_has_its_item():

@@ -316,6 +316,28 @@ def test_a_judge_has_an_attempt_of_its_own_and_its_author_keeps_his():
     assert (told[1].score, told[1].findings, told[1].reads) == (0.2, (finding,), ("q",))
 
 
+def test_what_is_decided_about_a_judged_reply_and_tried_after_it_is_no_judges():
+    refused = e.AttemptRefused(5 * MS, "s", 1, (e.Finding("judge", "too curt"),))
+    told = history.attempts(
+        [
+            e.AttemptStarted(0, "s", 1, "ann", "v"),
+            e.ReplyDrafted(1 * MS, "s", 1),
+            e.AttemptStarted(1 * MS, "s", 2, "eve", "w"),
+            e.FaultInjected(1 * MS, "s", 2, "timeout"),
+            e.AttemptFailed(2 * MS, "s", 2, "timeout", "slow"),
+            e.AttemptStarted(3 * MS, "s", 3, "eve", "w"),
+            e.ReplyJudged(5 * MS, "s", 3, 0.2),
+            refused,
+            e.StepEscalated(5 * MS, "s", 3, "too curt"),
+            e.QuestionAnswered(6 * MS, "s", 3, "person:zoe", "retry"),
+            e.AttemptStarted(7 * MS, "s", 4, "ann", "v"),
+        ]
+    )
+    assert [(one.agent, one.judges) for one in told] == [("ann", False), ("eve", True), ("eve", True), ("ann", False)]
+    assert [one.decided.by if one.decided else "" for one in told] == ["person:zoe", "", "", ""]
+    assert [one.injected for one in told] == ["", "timeout", "", ""]
+
+
 def test_a_reply_that_waits_for_a_judge_is_drafted():
     told = history.attempts(
         [e.AttemptStarted(0, "s", 1, "ann", "v"), e.ReplyDrafted(MS, "s", 1), e.RunCancelled(9, "eve")]

@@ -219,7 +219,7 @@ def replay(
         str,
         typer.Argument(
             metavar="RUN[/STEP[/ATTEMPT]]",
-            help="A run, or one call of it: last/classify/1. Without ATTEMPT the last one.",
+            help="A run, or one call of it: last/classify/1. Without ATTEMPT the last one that is no judge's.",
             autocompletion=_recent_runs,
             show_default=False,
         ),

@@ -247,7 +247,8 @@ def _document(found: Open) -> dict[str, Any]:
         "schemas": [msgspec.Raw(text.encode()) for text in found.call.job.schemas],
     }
     short = {"budget": found.shortage.to_dict()} if found.shortage else {}
-    return _row(found.waiting) | more | short | {"call": call}
+    asked = {"attempt": found.call.attempt.attempt}  # of a judged reply, not that of its judge
+    return _row(found.waiting) | asked | more | short | {"call": call}
 
 
 def _effect(one: EffectWanted | Entry) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def show_letter(letter: Letter, row: LetterRow, settings: Settings) -> None:
         verified = "not verified" if letter.call.mismatches else "verified"
         out.print(Text.assemble(("\nview", "bold"), (f"  {letter.call.view_hash[:16]} · {verified}", "dim")))
         out.print(indented_json(letter.call.view, out))
-    last = f"/{letter.attempts[-1].attempt}" if letter.attempts else ""
+    last = f"/{letter.call.attempt.attempt}" if letter.call else ""
     commands = [settings.command(f"replay {row.name}{last}" if last else f"show {row.run_id}")]
     if not row.redriven_run:
         commands = [settings.command(f"dlq redrive {row.name}"), *commands]

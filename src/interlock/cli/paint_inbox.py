@@ -91,9 +91,9 @@ def show_question(found: "Open", now_us: int, settings: Settings) -> None:
 
 
 def _head(found: "Open", now_us: int) -> Iterator[Text]:
-    waiting, job = found.waiting, found.call.job
+    waiting, job, number = found.waiting, found.call.job, found.call.attempt.attempt
     head = Text.assemble(("run ", "dim"), (waiting.run_id, "bold"), ("  step ", "dim"), (plain(waiting.step), "bold"))
-    attempt = f"attempt {waiting.attempt}" if waiting.attempt else "not called yet"
+    attempt = f"attempt {number}" if number else "not called yet"
     asked = f"{attempt} · asked {ago(waiting.asked_us, now_us)}"
     yield head.append(f"  {job.agent}.{job.action} · {asked}", "dim")
     if waiting.due_us:

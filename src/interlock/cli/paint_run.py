@@ -120,7 +120,7 @@ def _step_line(step: StepStory, attempts: Sequence[Attempt], width: int, before:
 
 
 def _requested(attempts: Sequence[Attempt]) -> str:
-    request = attempts[-1].request if attempts else None
+    request = next((one.request for one in reversed(attempts) if not one.judges), None)
     return f"  requests {line(request.action)} of {request.to}" if request else ""
 
 

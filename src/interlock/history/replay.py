@@ -219,16 +219,20 @@ class Handed(msgspec.Struct, frozen=True):
 
 
 def handed(record: Record, step: str, attempt: int | None = None) -> Handed:
-    """The last call for this attempt of a step; of its last attempt where none is given.
+    """The last call for this attempt of a step; where none is given, the last one that wasn't a judge's.
 
     Raises InputError where there was no such call, BrokenPromise where the events before it can't be folded.
     """
     events = record.events
     starts = [seq for seq, event in enumerate(events) if isinstance(event, e.AttemptStarted)]
-    mine = [(place, seq) for place, seq in enumerate(starts) if _is_of(events[seq], step, attempt)]
+    mine = [
+        (seq, told)
+        for seq, told in zip(starts, attempts(events), strict=True)
+        if _is_of(events[seq], step, attempt) and (attempt is not None or not told.judges)
+    ]
     if not mine:
         raise _no_call(record, step, attempt)
-    place, seq = mine[-1]
+    seq, told = mine[-1]
     started = events[seq]
     assert isinstance(started, e.AttemptStarted)
     telling = Replay(record)
@@ -240,19 +244,13 @@ def handed(record: Record, step: str, attempt: int | None = None) -> Handed:
     job = _job(record.run_id, telling.machine, started)
     view = dict[str, Any](job.view.to_dict())  # type: ignore[attr-defined]
     same = sum(_is_of(events[seq], step, started.attempt) for seq in starts)
-    return Handed(seq, job, view, started.view, telling.fold(started).mismatches, attempts(events)[place], same)
+    return Handed(seq, job, view, started.view, telling.fold(started).mismatches, told, same)
 
 
 def attempt_asked_about(events: Sequence[e.AnyEvent], step: str, attempt: int) -> int:
     """The attempt that a question is about, which a step asks after this one: of a judged reply, that of its author."""
-    mine = [event for event in events if getattr(event, "step", "") == step]
-    drafted = {event.attempt for event in mine if isinstance(event, e.ReplyDrafted)}
-    for event in reversed(mine if drafted else ()):
-        if isinstance(event, e.AttemptStarted):
-            break
-        if isinstance(event, e.AttemptCommitted | e.AttemptRefused) and event.attempt in drafted:
-            return event.attempt
-    return attempt
+    own = [one.attempt for one in attempts(events) if one.step == step and not one.judges]
+    return max((number for number in own if number <= attempt), default=attempt)
 
 
 def to_be_handed(record: Record, step: str) -> Handed:

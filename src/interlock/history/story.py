@@ -64,7 +64,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     ends. findings: why it was refused, or what was found and did not suffice for that. score, scores: what its
     guardrails gave it; None where none was asked. reads: the paths it had read when it answered, `*` for all. late: its
     reply came after its end, and was charged, not used. injected: how the call was broken on purpose; empty for an
-    ordinary one. decided: what a person decided about what it asked.
+    ordinary one. decided: what a person decided about what it asked. judges: it is the call of a judge, about the reply
+    of the step's own agent.
     """
 
     step: str
@@ -91,6 +92,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     late: bool = False
     injected: str = ""
     decided: Decided | None = None
+    judges: bool = False
 
     @property
     def duration_ms(self) -> float | None:
@@ -125,6 +127,7 @@ _SAID = (
     "late",
     "injected",
     "decided",
+    "judges",
 )
 
 
@@ -332,32 +335,56 @@ def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
     A call lost in a crash and the one that replaced it are two, with the same number. An outcome without its
     call, which only a damaged journal holds, is passed over.
     """
-    told: list[Attempt] = []
-    last: dict[str, Attempt] = {}
-    numbered: dict[tuple[str, int], Attempt] = {}
+    calls = _Calls()
     for event in events:
+        calls.hear(event)
+    return calls.told
+
+
+class _Calls:
+    """The calls of a run. own: by step, the last one that wasn't a judge's. drafted: whose reply waits for a judge."""
+
+    def __init__(self) -> None:
+        self.told: list[Attempt] = []
+        self._last: dict[str, Attempt] = {}
+        self._own: dict[str, Attempt] = {}
+        self._numbered: dict[tuple[str, int], Attempt] = {}
+        self._drafted: dict[str, int] = {}
+
+    def hear(self, event: e.AnyEvent) -> None:
+        """One more event."""
         if isinstance(event, e.AttemptStarted):
-            begun = Attempt(
-                step=event.step, attempt=event.attempt, agent=event.agent, view=event.view, at_us=event.at_us
-            )
-            told.append(begun)
-            last[event.step] = numbered[event.step, event.attempt] = begun
-        elif isinstance(event, e.FaultInjected) and event.step in last:
-            last[event.step].injected = event.fault
-        elif isinstance(event, e.QuestionAnswered) and event.step in last:
-            last[event.step].decided = _decided(event)
+            self._started(event)
+        elif isinstance(event, e.FaultInjected) and event.step in self._last:
+            self._last[event.step].injected = event.fault
+        elif isinstance(event, e.QuestionAnswered) and event.step in self._own:
+            self._own[event.step].decided = _decided(event)
         elif isinstance(event, e.ReplyArrivedLate):
-            _arrived_late(told, event)
+            _arrived_late(self.told, event)
         elif isinstance(event, e.RunCancelled):
-            for attempt in told:
+            for attempt in self.told:
                 if not attempt.ended_us:
                     attempt.outcome, attempt.ended_us = "cancelled", event.at_us
-        elif isinstance(event, Ending) and (event.step, event.attempt) in numbered:
-            ended = numbered[event.step, event.attempt]
-            # One that is over doesn't end with a question about its effects.
-            if not (isinstance(event, e.QuestionAsked) and event.effect and ended.ended_us):
-                _ended(ended, event)
-    return told
+        elif isinstance(event, Ending) and (event.step, event.attempt) in self._numbered:
+            self._ended(event)
+
+    def _started(self, event: e.AttemptStarted) -> None:
+        begun = Attempt(step=event.step, attempt=event.attempt, agent=event.agent, view=event.view, at_us=event.at_us)
+        begun.judges = event.step in self._drafted
+        self.told.append(begun)
+        self._last[event.step] = self._numbered[event.step, event.attempt] = begun
+        if not begun.judges:
+            self._own[event.step] = begun
+
+    def _ended(self, event: Ending) -> None:
+        if isinstance(event, e.ReplyDrafted):
+            self._drafted[event.step] = event.attempt
+        elif self._drafted.get(event.step) == event.attempt:
+            del self._drafted[event.step]
+        ended = self._numbered[event.step, event.attempt]
+        # One that is over doesn't end with a question about its effects.
+        if not (isinstance(event, e.QuestionAsked) and event.effect and ended.ended_us):
+            _ended(ended, event)
 
 
 def outcome_of(event: Ending) -> str:
