@@ -87,7 +87,13 @@ def test_what_is_rejected_is_not_performed(bank):
     ended = bank.run("inbox", "reject", "last", "--by", "eve", "--reason", "fraud")
 
     assert (ended.code, log(bank)) == (0, [])
-    assert "its effect refund (A7) was rejected by person:eve: fraud" in bank.run("dlq", "show", run_id).out
+    for shown in (bank.run("show", run_id).out, bank.run("dlq", "show", run_id).out):
+        assert "its effect refund (A7) was rejected by person:eve: fraud" in shown
+        assert "refund (A7)  effect rejected by person:eve  fraud" in shown
+    for document in (bank.json("show", run_id), bank.json("dlq", "show", run_id)):
+        [refund, tell] = document["effects"]
+        assert (refund["state"], refund["rejected_by"], refund["reason"]) == ("rejected", "person:eve", "fraud")
+        assert tell["state"] == "requested"
 
 
 def test_what_can_not_be_done_about_it_is_told(bank):

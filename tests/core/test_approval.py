@@ -103,6 +103,8 @@ def test_what_is_rejected_is_not_performed_and_its_step_is_given_up():
         "failed: a: its effect pay was rejected by person:eve: fraud",
     ]
     assert (standing(run, "pay"), standing(run, "mail")) == ("requested", "requested")
+    told = {entry.key: (entry.rejected_by, entry.rejected_for) for entry in run.machine.ledger.of(1)}
+    assert told == {"pay": ("person:eve", "fraud"), "mail": ("", "")}
 
 
 def test_a_step_that_was_rejected_and_is_tried_again_asks_again():
@@ -110,6 +112,7 @@ def test_a_step_that_was_rejected_and_is_tried_again_asks_again():
     decide(run, "a", "reject")
 
     assert reopen(run, "a")[0] == f"a asks about pay: {QUESTION}"
+    assert run.machine.ledger.entry(1, "pay").rejected_by == "", "it is open again"
     assert decide(run, "a", "approve") == ["perform pay of a #1"]
 
 

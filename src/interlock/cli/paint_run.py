@@ -31,6 +31,7 @@ EFFECT_MARKS = {
     "started": "running",
     "done": "committed",
     "failed": "failed",
+    "rejected": "dead",
     "unknown": "escalated",
 }
 # How an attempt came out; red where it is none of these.
@@ -198,6 +199,8 @@ def effect_line(effect: EffectStory) -> Text:
     text = Text.assemble((f"{mark} {line(name)}", style), (f"  effect {effect.state}", "dim"))
     text.append(f"  {effect.tries} tries" if effect.tries > 1 else "", "dim")
     text.append(f"  approved by {line(effect.approved_by)}" if effect.approved_by else "", "dim")
+    again = "" if effect.state == "rejected" else "  rejected"
+    text.append(f"{again} by {line(effect.rejected_by)}" if effect.rejected_by else "", "dim")
     said = effect.reason or (f"without a result: {effect.flaw}" if effect.flaw else "")
     return text.append(f"  {line(said)}" if said else "")
 

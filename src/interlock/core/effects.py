@@ -88,7 +88,8 @@ class Entry(msgspec.Struct):
     further try may help. due_us: when that may begin, wait_ms after the last one. reason: why it failed or is unknown.
     doubtful: of some try it isn't known what it did. forgiven: tries that count no more, since a person has it tried
     again; renewed: a person has, so that one is asked even where its rule is to fail. run_id: of the run that asked for
-    it first, where a fork has taken it over. approved_by: who has approved it, with this payload.
+    it first, where a fork has taken it over. approved_by: who has approved it, with this payload. rejected_by: who has
+    rejected it, and rejected_for what reason, since its step was last tried again.
     """
 
     effect: str
@@ -109,6 +110,8 @@ class Entry(msgspec.Struct):
     due_us: int = 0
     wait_ms: int = 0
     approved_by: str = ""
+    rejected_by: str = ""
+    rejected_for: str = ""
 
     @property
     def name(self) -> str:
@@ -137,6 +140,11 @@ class Entry(msgspec.Struct):
     def counted(self) -> int:
         """How many tries its rule counts."""
         return self.tries - self.lost - self.forgiven
+
+    def reject(self, by: str, why: str) -> str:
+        """A person will not have it performed; returns what that means for its step."""
+        self.rejected_by, self.rejected_for = by, why
+        return f"its effect {self.name} was "
 
     def renew(self) -> None:
         """A person has it tried again: all its tries are left."""
@@ -303,6 +311,7 @@ class EffectLedger(msgspec.Struct):
     def renew(self, n: int) -> None:
         """A step is tried again: so is what was asked for, and isn't done."""
         for entry in self.of(n):
+            entry.rejected_by = entry.rejected_for = ""
             if entry.standing in {"failed", "unknown"}:
                 entry.renew()
 

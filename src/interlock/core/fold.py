@@ -514,7 +514,7 @@ class Fold(Performing):
         """A person has said what became of an effect, or whether it may be performed."""
         entry = self.ledger.entry(n, asked.effect)
         if event.decision == "reject" or (not asked.approval and event.text == GIVE_UP):
-            self._reject(n, f"its effect {entry.name} was " if asked.approval else "", event, asked)
+            self._reject(n, entry.reject(event.by, event.reason) if asked.approval else "", event, asked)
             self._move(n, "ready")
             return
         if asked.approval:

@@ -185,8 +185,9 @@ class StepStory(msgspec.Struct, frozen=True):
 class EffectStory(msgspec.Struct, frozen=True):
     """An effect as it is now.
 
-    state: requested, started, done, failed (it is certain that nothing was done) or unknown; reason: why it failed or
-    is unknown. tries: how often it was begun. flaw: why its result isn't kept. approved_by: who let it be performed.
+    state: requested, started, done, failed (it is certain that nothing was done), rejected (by a person, before it was
+    begun) or unknown; reason: why it failed, was rejected or is unknown. tries: how often it was begun. flaw: why its
+    result isn't kept. approved_by, rejected_by: who let it be performed, or did not.
     """
 
     step: str
@@ -199,12 +200,14 @@ class EffectStory(msgspec.Struct, frozen=True):
     reason: str
     flaw: str
     approved_by: str = ""
+    rejected_by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The effect as `show --json` prints it."""
         document = {name: getattr(self, name) for name in ("step", "effect", "key", "payload", "state", "tries")}
         done = {"result": self.result} if self.state == "done" else {}
         optional = {"reason": self.reason, "flaw": self.flaw, "approved_by": self.approved_by}
+        optional["rejected_by"] = self.rejected_by
         return document | done | {key: value for key, value in optional.items() if value}
 
 
@@ -272,17 +275,19 @@ def story(record: Record) -> Story:
 def effects(machine: Machine, n: int) -> Iterator[EffectStory]:
     """The effects of a step, as they stand."""
     for entry in machine.ledger.of(n):
+        is_rejected = entry.standing == "requested" and entry.rejected_by
         yield EffectStory(
             machine.step_id(n),
             entry.effect,
             entry.key,
             msgspec.json.decode(entry.payload),
-            entry.standing,
+            "rejected" if is_rejected else entry.standing,
             entry.tries,
             msgspec.json.decode(entry.result),
-            entry.reason if entry.standing in {"failed", "unknown"} else "",
+            entry.reason if entry.standing in {"failed", "unknown"} else entry.rejected_for,
             entry.flaw,
             entry.approved_by,
+            entry.rejected_by,
         )
 
 
