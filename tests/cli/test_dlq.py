@@ -192,6 +192,9 @@ def test_a_change_forks_the_run_and_both_name_each_other(dead):
     assert f"a fork of {letter['run_id']} by person:" in dead.run("show", run["run_id"]).out
     assert dead.json("show", letter["run_id"])["status"] == "failed"
     assert dead.run("replay", run["run_id"]).code == 0
+    by = fork["origin"]["by"]
+    shown = dead.run("explain", run["run_id"], "text").out
+    assert f"request  set by {by}, when {letter['run_id']} was forked into this run" in shown
 
 
 def test_a_change_is_of_one_run_and_of_what_its_step_is_shown(dead):

@@ -7,7 +7,10 @@ import pytest
 import interlock as il
 from interlock.errors import InputError, PathError
 from interlock.history import lineage
-from tests.history.runs import Noting, ran, step, team
+from interlock.journal.memory import MemoryJournal, MemoryStore
+from tests import virtual
+from tests.engine.stage import engine
+from tests.history.runs import Noting, ran, record, step, team
 
 
 def reading(*paths, **writes):
@@ -150,6 +153,61 @@ def test_where_nothing_is_the_nearest_is_named(told, path, message, fix):
         lineage(told, path)
     assert refused.value.message == message
     assert fix in refused.value.fix
+
+
+class Ill:
+    """Reads all that it is shown, and fails at step `b` until it is well."""
+
+    def __init__(self):
+        self.is_well = False
+
+    async def __call__(self, job):
+        job.view.to_dict()
+        if job.step == "b" and not self.is_well:
+            raise il.AgentRefused("not today")
+        return {"m": {"x": 1, "y": 2}} if job.step == "a" else {f"out.{job.step}": "done"}
+
+
+def in_forks(*changes):
+    """The records of forks of a run, each a fork of the one before, that set these."""
+    store, agent = MemoryStore(), Ill()
+    of = team(step("a", writes=["m"]), step("b", "a", on_dead="continue"), step("c", "b"))
+
+    async def main():
+        ids = ["r"]
+        async with engine(of, agent, journal=MemoryJournal(store)) as running:
+            await running.run({"q": {"n": 1}, "p": 1}, run_id="r")
+            for last, change in enumerate(changes, 1):
+                agent.is_well = last == len(changes)
+                run = await running.redrive(ids[-1], changes=change, by=f"person:{last}", reason="wrong")
+                ids.append(run.run_id)
+        return [record(store, run_id) for run_id in ids[1:]]
+
+    return virtual.run(main())
+
+
+def who(told, path):
+    found = lineage(told, path).origins
+    return {(o.path, o.value): (o.step, o.agent, o.attempt, o.reads, o.forked_from) for o in found}
+
+
+def test_what_is_set_in_a_fork_was_written_by_the_person_who_set_it():
+    [told] = in_forks({"m.x": 7, "q.n": 2})
+    found = who(told, "out.b")
+    assert found["m.x", 7] == ("a", "person:1", 0, (), "r")
+    assert found["m.y", 2] == ("a", "ann", 1, ("*",), "")
+    assert found["q.n", 2] == ("request", "person:1", 0, (), "r")
+    assert found["p", 1] == ("request", "", 0, (), "")
+    [set_by] = [one.to_dict() for one in lineage(told, "m.x").origins]
+    assert (set_by["writer"], set_by["agent"], set_by["forked_from"]) == ("a", "person:1", "r")
+
+
+def test_what_was_set_in_a_fork_before_is_told_from_what_is_set_in_this_one():
+    first, second = in_forks({"m.x": 7, "m.y": 8}, {"m.y": 9})
+    found = who(second, "out.b")
+    assert found["m.x", 7] == ("a", "", 0, (), first.run_id), "by whom, that run knows"
+    assert found["m.y", 9] == ("a", "person:2", 0, (), first.run_id)
+    assert lineage(second, "m.x").origins[0].to_dict()["agent"] is None
 
 
 def test_what_was_deleted_names_who_did_it():

@@ -28,7 +28,7 @@ def show_lineage(run: Record, found: Lineage) -> None:
     out.print()
     drawing = _Drawing(found, run.events[0].at_us)
     out.print(drawing.tree())
-    left = len({origin.writer for origin in found.origins} - drawing.drawn)
+    left = len({*map(_place, found.origins)} - drawing.drawn)
     if left:
         out.print(Text(f"{plural(left, 'writer')} further back left out: add --json for all of them", "dim"))
 
@@ -38,7 +38,8 @@ class _Drawing:
 
     def __init__(self, found: Lineage, started_us: int) -> None:
         self._found, self._started_us = found, started_us
-        self.drawn: set[int] = set()
+        # Writers, and in whose place somebody has set what they wrote.
+        self.drawn: set[tuple[int, str]] = set()
 
     def tree(self) -> Tree:
         root = Tree(Text("written by", "bold"), guide_style="dim", highlight=False)
@@ -49,17 +50,18 @@ class _Drawing:
         return root
 
     def _add(self, node: Tree, origins: Sequence[Origin]) -> list[tuple[Tree, Sequence[Origin]]]:
-        by_writer: dict[int, list[Origin]] = {}
+        by_writer: dict[tuple[int, str], list[Origin]] = {}
         for origin in origins:
-            by_writer.setdefault(origin.writer, []).append(origin)
+            by_writer.setdefault(_place(origin), []).append(origin)
         deeper: list[tuple[Tree, Sequence[Origin]]] = []
         for writer in sorted(by_writer, reverse=True):
             again = writer in self.drawn
             if not again and len(self.drawn) >= WRITERS_SHOWN:
                 continue
             self.drawn.add(writer)
-            inner = node.add(self._label(by_writer[writer], again=again and bool(writer)))
-            if writer and not again:
+            leads_on = bool(writer[0]) and not writer[1]
+            inner = node.add(self._label(by_writer[writer], again=again and leads_on))
+            if leads_on and not again:
                 deeper.append((inner, self._found.before(by_writer[writer][0])))
         return deeper
 
@@ -68,7 +70,9 @@ class _Drawing:
         text = Text(no_wrap=True, overflow="ellipsis").append(
             origin.step, MARKS["committed"][1] if origin.writer else "cyan"
         )
-        if origin.writer:
+        if origin.forked_from:
+            text.append(f"  {line(_set_by(origin))}", "dim")
+        elif origin.writer:
             when = duration((origin.at_us - self._started_us) / 1e6)
             text.append(f"  {origin.agent} · attempt {origin.attempt} · {when}", "dim")
             text.append(f" · requested by {some(origin.requested_by)}" if origin.requested_by else "", "dim")
@@ -78,6 +82,17 @@ class _Drawing:
             text.append(f"\n{plain(leaf.path)} ").append(shortened(leaf.value), "dim")
         left = len(origins) - VALUES_SHOWN
         return text.append(f"\nand {plural(left, 'more path')}" if left > 0 else "", "dim")
+
+
+def _place(origin: Origin) -> tuple[int, str]:
+    return origin.writer, f"{origin.agent} {origin.forked_from}" if origin.forked_from else ""
+
+
+def _set_by(origin: Origin) -> str:
+    """Who has set a value in a fork."""
+    if origin.agent:
+        return f"set by {origin.agent}, when {origin.forked_from} was forked into this run"
+    return f"set in {origin.forked_from}, of which this run is a fork, or before"
 
 
 def shortened(value: object) -> str:

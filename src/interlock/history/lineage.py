@@ -3,7 +3,7 @@
 An item of a for_each was handed its part of a list beside its view, so that list counts among its reads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -30,7 +30,8 @@ class Origin(msgspec.Struct, frozen=True):
 
     writer: a step's number in the run; 0 is the request. agent: whose reply it was; `person:ID` where a person wrote.
     requested_by: the steps without whose request the writer would have been skipped.
-    told_by: the people who answered or advised it before.
+    told_by: the people who answered or advised it before. forked_from: of a value that was set when a run was forked,
+    that run; agent is who set it, or nobody where that was in a fork before this one.
     """
 
     path: str
@@ -43,13 +44,15 @@ class Origin(msgspec.Struct, frozen=True):
     reads: tuple[str, ...]
     requested_by: tuple[str, ...] = ()
     told_by: tuple[str, ...] = ()
+    forked_from: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The origin as `explain --json` prints it."""
         who = {"writer": self.step, "agent": self.agent or None, "attempt": self.attempt or None}
         why = {"requested_by": self.requested_by, "told_by": self.told_by}
         told = {name: people for name, people in why.items() if people}
-        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **told}
+        fork = {"forked_from": self.forked_from} if self.forked_from else {}
+        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **told, **fork}
 
 
 class Lineage:
@@ -76,6 +79,16 @@ class Lineage:
         visible = self._machine.plan.ancestors[self._machine.label[origin.writer]]
         found = {id(seen): seen for read in origin.reads for seen in self.standing(read, visible)}
         return [*found.values()]
+
+    def forget_unreached(self) -> None:
+        """Leave out what only led to values in whose place others were set."""
+        reached = {id(origin): origin for origin in self.first}
+        front = [*self.first]
+        for origin in front:
+            further = [one for one in self.before(origin) if id(one) not in reached]
+            reached |= {id(one): one for one in further}
+            front += further
+        self.origins = [origin for origin in self.origins if id(origin) in reached]
 
     def standing(self, path: str, visible: int) -> Iterator[Origin]:
         """The origins of what stood at a path for one who sees the commits of these steps."""
@@ -114,6 +127,8 @@ def lineage(record: Record, path: str) -> Lineage:
     for leaf, writer, reads in _all_origins(machine, path):
         found.add(writers.origin(leaf, writer, reads))
     found.first = [*found.standing(path, -1)]
+    if any(origin.forked_from for origin in found.origins):
+        found.forget_unreached()
     return found
 
 
@@ -159,6 +174,11 @@ class _Writers:
 
     def origin(self, leaf: str, writer: int, reads: tuple[str, ...]) -> Origin:
         value = self._value(leaf, writer)
+        set_by = self._set_by(leaf, writer)
+        if set_by is not None:
+            who, fork = set_by
+            step = self._committed[writer].step if writer else REQUEST
+            return Origin(leaf, writer, step, who, 0, self._machine.started_us, value, (), forked_from=fork)
         if not writer:
             return Origin(leaf, 0, REQUEST, "", 0, self._machine.started_us, value, ())
         event = self._committed[writer]
@@ -167,6 +187,20 @@ class _Writers:
         asked = tuple(self._requesters.get(declared, ()))
         told_by = tuple(self._told_by.get(event.step, ()))
         return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads, asked, told_by)
+
+    def _set_by(self, leaf: str, writer: int) -> tuple[str, str] | None:
+        """Who set a leaf when the run was forked, and from which; None where nobody did."""
+        assert self._request is not None
+        origin = self._request.origin
+        if origin is None:
+            return None
+        in_commits = {path for event in self._committed.values() for path in getattr(event, "changed", ())}
+        if writer:
+            changed: Collection[str] = getattr(self._committed[writer], "changed", ())
+        else:
+            changed = {*origin.changed} - in_commits
+        found = [path for path in changed if paths.inside(leaf, path)]
+        return (origin.by if {*found} & {*origin.changed} else "", origin.run_id) if found else None
 
     def _writer(self, event: "_Commit") -> str:
         """Who wrote what an event commits."""
