@@ -43,7 +43,6 @@ def test_the_list_says_what_is_dead_and_why(dead):
         (["--agent", "worker"], 2),
         (["--agent", "closer"], 0),
         (["--step", "work", "--team", "."], 2),
-        (["--team", "other.yaml"], 0),
         (["--since", "1h"], 2),
         (["--since", "2999-01-01"], 0),
         (["--batch", "none"], 0),
@@ -53,6 +52,27 @@ def test_the_list_says_what_is_dead_and_why(dead):
 )
 def test_filters(dead, filters, count):
     assert len(letters(dead, *filters)) == count
+
+
+def test_a_name_that_no_letter_has_is_told_with_the_one_that_was_meant(dead):
+    for words in (["redrive", "--from"], ["list", "--team"], ["export", "--team"]):
+        ended = dead.run("dlq", *words, "taem.yaml")
+        assert ended.code == 2, words
+        assert "there is no team file taem.yaml, and no dead letter is of it; did you mean team.yaml?" in ended.err
+
+    (dead.folder / "taem.yaml").write_text((dead.folder / "team.yaml").read_text())
+    for words, said in (
+        (["--from", "taem.yaml"], "none is of the team file taem.yaml; did you mean team.yaml?"),
+        (["--agent", "workre"], "none is of agent workre; did you mean worker?"),
+        (["--agent", "closer"], "none is of agent closer"),
+        (["--step", "wrok"], "none is of step wrok; did you mean work?"),
+    ):
+        ended = dead.run("dlq", "redrive", *words)
+        assert (ended.code, f"no dead letters wait that are meant so: {said}\n" in ended.err) == (0, True), ended.err
+    assert "no dead letters: none is of agent workre" in dead.run("dlq", "list", "--agent", "workre").out
+    for words in (["export"], ["purge", "--yes"]):
+        assert "no dead letters: none is of agent workre" in dead.run("dlq", *words, "--agent", "workre").err
+    assert len(letters(dead, "--waiting")) == 2
 
 
 def test_one_is_shown_whole(dead):

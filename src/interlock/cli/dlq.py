@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from interlock import history
+from interlock.core.plan import hint, nearest
 from interlock.engine import clock
 from interlock.errors import InputError, InterlockError, UsageError
 from interlock.ports import Journal, LetterRow, Letters
@@ -18,9 +19,10 @@ from . import config, exits
 from .config import Settings
 from .journals import LAST, find_run, reading, record
 from .replaying import verdict
-from .text import line, plain, plural
+from .text import line, plain, plural, shown_path
 
 COMPLETIONS_MAX = 50
+COMPARED_MAX = 1_000
 SHOWN_BEFORE_PURGE = 10
 
 
@@ -66,6 +68,27 @@ async def chosen(journal: Journal, names: Sequence[str], letters: Letters) -> li
     for name in names:
         found |= {row.name: row for row in await _named(journal, name, letters)}
     return sorted(found.values(), key=lambda row: -row.at_us)
+
+
+async def none_meant(journal: Journal, letters: Letters) -> str:
+    """Why the filters mean no letter, as far as a name that none has tells. Raises InputError for an unknown team."""
+    there = await journal.letters(Letters(), COMPARED_MAX)
+    if letters.source and not await asyncio.to_thread(Path(letters.source).exists):
+        runs = await journal.runs(limit=COMPARED_MAX)
+        known = {row.source for row in there} | {row.source for row in runs}
+        if letters.source not in known:
+            near = nearest(letters.source, known)
+            message = f"there is no team file {shown_path(letters.source)}, and no dead letter is of it"
+            raise InputError(message + (f"; did you mean {shown_path(near)}?" if near else ""))
+    for what, wanted_name, known in (
+        ("the team file", shown_path(letters.source), {shown_path(row.source) for row in there}),
+        ("agent", letters.agent, {row.agent for row in there}),
+        ("step", letters.step, {row.step for row in there}),
+        ("batch", letters.batch, {row.batch for row in there}),
+    ):
+        if wanted_name and wanted_name not in known:
+            return f": none is of {what} {wanted_name}{hint(wanted_name, known)}"
+    return ""
 
 
 async def _named(journal: Journal, name: str, letters: Letters) -> list[LetterRow]:
@@ -133,16 +156,17 @@ def completions(incomplete: str) -> list[tuple[str, str]]:
 def show_list(settings: Settings, letters: Letters, limit: int, *, json: bool) -> int:
     """List letters."""
 
-    async def look() -> list[LetterRow]:
+    async def look() -> tuple[list[LetterRow], str]:
         async with reading(settings) as journal:
-            return await journal.letters(letters, limit)
+            rows = await journal.letters(letters, limit)
+            return rows, "" if rows else await none_meant(journal, letters)
 
-    rows = asyncio.run(look())
+    rows, why = asyncio.run(look())
     if json:
         return _print({"letters": [_row(row) for row in rows]})
     from .paint_dlq import show_letters
 
-    show_letters(rows, clock.now_us())
+    show_letters(rows, clock.now_us(), why)
     return exits.DONE
 
 
@@ -171,7 +195,10 @@ def export(settings: Settings, names: Sequence[str], letters: Letters) -> int:
 
     async def lines() -> AsyncIterator[bytes]:
         async with reading(settings) as journal:
-            for row in await chosen(journal, names, letters):
+            rows = await chosen(journal, names, letters)
+            if not rows:
+                exits.say(f"no dead letters{await none_meant(journal, letters)}")
+            for row in rows:
                 run = await record(journal, row.run_id)
                 whole = history.to_redrive_elsewhere(run, await journal.blob(run.row.team))
                 yield msgspec.json.encode(history.letter(run, row.step).to_dict() | _place(row) | {"run": whole})
@@ -190,6 +217,8 @@ def purge(settings: Settings, names: Sequence[str], letters: Letters, *, yes: bo
     async def look() -> list[LetterRow]:
         async with reading(settings) as journal:
             found = await chosen(journal, names, letters)
+            if not found and (why := await none_meant(journal, letters)):
+                exits.say(f"no dead letters{why}")
         return [row for row in found if not row.redriven_run]
 
     async def take() -> int:

@@ -20,11 +20,11 @@ from .text import ago, count, line, money, plain, plural, shown_team
 EFFECTS_SHOWN = 10
 
 
-def show_letters(rows: Sequence[LetterRow], now_us: int) -> None:
-    """The letters as a table; whole lines where nobody looks on."""
+def show_letters(rows: Sequence[LetterRow], now_us: int, why: str = "") -> None:
+    """The letters as a table; whole lines where nobody looks on. why: why there are none."""
     out = console()
     if not rows:
-        out.print(Text("no dead letters", "dim"))
+        out.print(Text(f"no dead letters{plain(why)}", "dim"))
         return
     if not out.is_terminal:
         for row in rows:

@@ -15,7 +15,7 @@ from interlock.history import letter
 from interlock.ports import LetterRow, Letters
 
 from . import exits
-from .dlq import chosen, found
+from .dlq import chosen, found, none_meant
 from .journals import reading
 from .looking import user
 from .resuming import load
@@ -86,8 +86,9 @@ def _differences(before: Any, after: Any, place: tuple[str, ...]) -> Iterator[tu
 async def _redrive(names: Sequence[str], letters: Letters, trial: Trial, how: How) -> int:
     async with reading(how.settings) as journal:
         rows = await chosen(journal, names, letters)
+        why = "" if rows else await none_meant(journal, letters)
     if not rows:
-        exits.say("no dead letters wait that are meant so")
+        exits.say(f"no dead letters wait that are meant so{why}")
         return exits.DONE
     by_source = _by_source(rows, trial.team)
     if len(by_source) == 1 and len(steps := next(iter(by_source.values()))) == 1:
