@@ -39,7 +39,7 @@ def test_the_list_says_what_is_dead_and_why(dead):
 @pytest.mark.parametrize(
     ("filters", "count"),
     [
-        (["--reason", "may not"], 1),
+        (["--matching", "may not"], 1),
         (["--agent", "worker"], 2),
         (["--agent", "closer"], 0),
         (["--step", "work", "--team", "."], 2),
@@ -76,7 +76,7 @@ def test_a_name_that_no_letter_has_is_told_with_the_one_that_was_meant(dead):
 
 
 def test_one_is_shown_whole(dead):
-    [letter] = letters(dead, "--reason", "may not")
+    [letter] = letters(dead, "--matching", "may not")
     told = dead.json("dlq", "show", letter["run_id"])
     assert [attempt["outcome"] for attempt in told["attempts"]] == ["refused", "refused"]
     assert told["attempts"][0]["reply"] == '{"second":1}'
@@ -89,10 +89,10 @@ def test_one_is_shown_whole(dead):
 
 def test_one_is_redriven_in_its_run(dead):
     mend(dead)
-    [letter] = letters(dead, "--reason", "luck")
-    [run] = dead.run("dlq", "redrive", letter["run_id"], "--why", "mended", "--json").runs
+    [letter] = letters(dead, "--matching", "luck")
+    [run] = dead.run("dlq", "redrive", letter["run_id"], "--reason", "mended", "--json").runs
     assert (run["run_id"], run["status"], run["context"]["second"]) == (letter["run_id"], "succeeded", "FAIL")
-    [after] = letters(dead, "--reason", "luck")
+    [after] = letters(dead, "--matching", "luck")
     assert after["redriven"]["run_id"] == letter["run_id"]
     assert (after["redriven"]["reason"], after["redriven"]["outcome"]) == ("mended", "succeeded")
     assert after["redriven"]["by"].startswith("person:")
@@ -113,9 +113,9 @@ def test_all_that_wait_are_redriven_once(dead):
 
 
 def test_one_that_dies_again_waits_again(dead):
-    ended = dead.run("dlq", "redrive", "--reason", "luck", "--json")
+    ended = dead.run("dlq", "redrive", "--matching", "luck", "--json")
     assert (ended.code, ended.runs[0]["status"]) == (1, "failed")
-    [letter] = letters(dead, "--reason", "luck")
+    [letter] = letters(dead, "--matching", "luck")
     assert (letter["attempts"], letter["redriven"]) == (4, None)
 
 
@@ -149,7 +149,7 @@ def test_an_export_has_all_that_is_needed_elsewhere(dead):
 
 
 def test_a_purge_wants_to_be_sure_and_leaves_the_run(dead):
-    [letter] = letters(dead, "--reason", "luck")
+    [letter] = letters(dead, "--matching", "luck")
     for words, said in (
         (["--step", "work"], "2 dead letters would be purged, and nobody is here to ask"),
         ([], "nothing says which dead letters are meant"),
@@ -166,11 +166,11 @@ def test_a_purge_wants_to_be_sure_and_leaves_the_run(dead):
 def test_what_was_redriven_is_not_purged(dead):
     """The letter is all that keeps it from being redriven again, and its effects from being done twice."""
     mend(dead)
-    [letter] = letters(dead, "--reason", "luck")
+    [letter] = letters(dead, "--matching", "luck")
     name = f"{letter['run_id']}/{letter['step']}"
     dead.run("dlq", "redrive", name)
     assert dead.json("dlq", "purge", name, "--yes") == {"purged": 0}
-    assert letters(dead, "--reason", "luck")[0]["redriven"]["outcome"] == "succeeded"
+    assert letters(dead, "--matching", "luck")[0]["redriven"]["outcome"] == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,7 @@ def test_what_was_redriven_is_not_purged(dead):
         (["show", "last/nope"], "has no such dead letter: step nope"),
         (["show", "last/"], "'last/' names no dead letter"),
         (["redrive"], "nothing says which dead letters are meant"),
+        (["redrive", "--reason", "luck"], "nothing says which dead letters are meant"),
     ],
 )
 def test_what_is_meant_wrongly_is_told(dead, words, said):
@@ -200,12 +201,12 @@ def test_a_run_with_several_is_named_with_its_step(desk):
 
 
 def test_a_change_forks_the_run_and_both_name_each_other(dead):
-    [letter] = letters(dead, "--reason", "luck")
-    ended = dead.run("dlq", "redrive", letter["run_id"], "--set", "text=mended", "--why", "wrong text", "--json")
+    [letter] = letters(dead, "--matching", "luck")
+    ended = dead.run("dlq", "redrive", letter["run_id"], "--set", "text=mended", "--reason", "wrong text", "--json")
     [run] = ended.runs
     assert (ended.code, run["status"], run["context"]["second"]) == (0, "succeeded", "MENDED")
     assert f"run {letter['run_id']} was forked: the steps are tried again in run {run['run_id']}" in ended.err
-    [after] = letters(dead, "--reason", "luck")
+    [after] = letters(dead, "--matching", "luck")
     assert (after["redriven"]["run_id"], after["redriven"]["outcome"]) == (run["run_id"], "succeeded")
     fork = dead.json("show", run["run_id"])
     assert (fork["origin"]["run_id"], fork["origin"]["changed"]) == (letter["run_id"], ["text"])
@@ -237,7 +238,7 @@ def another_team(desk, step="work"):
 
 def test_another_team_tries_them_in_forks(dead):
     another_team(dead)
-    [letter] = letters(dead, "--reason", "luck")
+    [letter] = letters(dead, "--matching", "luck")
     (dead.folder / "team.yaml").write_text((dead.folder / "other.yaml").read_text())
     ended = dead.run("dlq", "redrive", letter["run_id"])
     assert ended.code == 2
@@ -246,7 +247,7 @@ def test_another_team_tries_them_in_forks(dead):
     [run] = ended.runs
     assert (ended.code, run["status"], run["context"]["second"]) == (0, "succeeded", "BETTER")
     assert f"run {letter['run_id']} was forked: the steps are tried again in run {run['run_id']}" in ended.err
-    [after] = letters(dead, "--reason", "luck")
+    [after] = letters(dead, "--matching", "luck")
     assert (after["redriven"]["run_id"], after["redriven"]["outcome"]) == (run["run_id"], "succeeded")
     shown = dead.run("show", run["run_id"]).out
     assert f"a fork of {letter['run_id']} by person:" in shown
@@ -260,7 +261,7 @@ def test_another_team_tries_them_in_forks(dead):
         (["--all", "--team", "other.yaml"], 2),
         (["--team", "other.yaml"], 0),
         (["--team", "other.yaml", "--since", "1h"], 0),
-        (["--team", "other.yaml", "--from", ".", "--reason", "luck"], 1),
+        (["--team", "other.yaml", "--from", ".", "--matching", "luck"], 1),
     ],
 )
 def test_many_are_tried_under_another_team(dead, filters, count):
@@ -299,6 +300,6 @@ def test_what_it_was_shown_is_edited(dead, script, code, said):
     editor = dead.folder / "editor.sh"
     editor.write_text(f"#!/bin/sh\nsed -i '{script}' \"$1\"\n")
     editor.chmod(0o755)
-    [letter] = letters(dead, "--reason", "luck")
+    [letter] = letters(dead, "--matching", "luck")
     ended = dead.run("dlq", "edit", letter["run_id"], env={**os.environ, "EDITOR": str(editor), "VISUAL": ""})
     assert (ended.code, said in ended.err) == (code, True), ended.err

@@ -43,8 +43,8 @@ AgentFilter = Annotated[
     str, typer.Option("--agent", metavar="AGENT", help="Only those of this agent's steps.", show_default=False)
 ]
 StepFilter = Annotated[str, typer.Option("--step", metavar="ID", help="Only those of this step.", show_default=False)]
-ReasonFilter = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", help="Only those whose reason holds this.", show_default=False)
+MatchingFilter = Annotated[
+    str, typer.Option("--matching", metavar="TEXT", help="Only those whose reason holds this.", show_default=False)
 ]
 SinceFilter = Annotated[
     str,
@@ -88,7 +88,9 @@ UnderOption = Annotated[
 FromFilter = Annotated[
     str, typer.Option("--from", metavar="TEAM", help="Only those of this team file.", show_default=False)
 ]
-WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the journal.", show_default=False)]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal.", show_default=False)
+]
 
 
 @command
@@ -97,7 +99,7 @@ def list_(  # noqa: PLR0913 - its options
     team: TeamFilter = "",
     agent: AgentFilter = "",
     step: StepFilter = "",
-    reason: ReasonFilter = "",
+    matching: MatchingFilter = "",
     since: SinceFilter = "",
     batch: BatchFilter = "",
     waiting: Annotated[bool, typer.Option("--waiting", help="Only those that nobody has redriven.")] = False,
@@ -108,7 +110,7 @@ def list_(  # noqa: PLR0913 - its options
     """List the dead letters, the newest first, and what became of those that were redriven."""
     from . import config, dlq
 
-    wanted = dlq.wanted(team, agent, step, reason, since, batch, waiting=waiting)
+    wanted = dlq.wanted(team, agent, step, matching, since, batch, waiting=waiting)
     return dlq.show_list(config.settings(journal), wanted, limit, json=json)
 
 
@@ -132,7 +134,7 @@ def export(
     team: TeamFilter = "",
     agent: AgentFilter = "",
     step: StepFilter = "",
-    reason: ReasonFilter = "",
+    matching: MatchingFilter = "",
     since: SinceFilter = "",
     batch: BatchFilter = "",
     journal: JournalOption = None,
@@ -140,7 +142,7 @@ def export(
     """Write them as JSON lines: each whole, with the request, the team and all that its run had committed."""
     from . import config, dlq
 
-    wanted = dlq.wanted(team, agent, step, reason, since, batch)
+    wanted = dlq.wanted(team, agent, step, matching, since, batch)
     return dlq.export(config.settings(journal), names or (), wanted)
 
 
@@ -151,7 +153,7 @@ def purge(  # noqa: PLR0913 - its options
     team: TeamFilter = "",
     agent: AgentFilter = "",
     step: StepFilter = "",
-    reason: ReasonFilter = "",
+    matching: MatchingFilter = "",
     since: SinceFilter = "",
     batch: BatchFilter = "",
     everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
@@ -162,7 +164,7 @@ def purge(  # noqa: PLR0913 - its options
     """Take them off the list. Their runs, and all that was journaled, stay."""
     from . import config, dlq
 
-    wanted = dlq.wanted(team, agent, step, reason, since, batch)
+    wanted = dlq.wanted(team, agent, step, matching, since, batch)
     dlq.refuse_all(names or (), wanted, everything=everything)
     return dlq.purge(config.settings(journal), names or (), wanted, yes=yes, json=json)
 
@@ -175,12 +177,12 @@ def redrive(  # noqa: PLR0913 - its options
     from_: FromFilter = "",
     agent: AgentFilter = "",
     step: StepFilter = "",
-    reason: ReasonFilter = "",
+    matching: MatchingFilter = "",
     since: SinceFilter = "",
     batch: BatchFilter = "",
     everything: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
     set_: SetOption = None,
-    why: WhyOption = "",
+    reason: ReasonOption = "",
     concurrency: ConcurrencyOption = None,
     grace: GraceOption = GRACE,
     journal: JournalOption = None,
@@ -190,17 +192,17 @@ def redrive(  # noqa: PLR0913 - its options
     from . import dlq, redriving, running
 
     source = from_ or ("" if names or everything else team or "")
-    wanted = dlq.wanted(source, agent, step, reason, since, batch, waiting=True)
+    wanted = dlq.wanted(source, agent, step, matching, since, batch, waiting=True)
     dlq.refuse_all(names or (), wanted, everything=everything)
     how = running.How.of(journal, concurrency, grace, json=json)
-    return redriving.redrive(names or (), wanted, redriving.Trial(dlq.changes(set_ or ()), why, team), how)
+    return redriving.redrive(names or (), wanted, redriving.Trial(dlq.changes(set_ or ()), reason, team), how)
 
 
 @command
 def edit(
     letter: OneName,
     *,
-    why: WhyOption = "",
+    reason: ReasonOption = "",
     team: UnderOption = None,
     grace: GraceOption = GRACE,
     journal: JournalOption = None,
@@ -209,4 +211,4 @@ def edit(
     """Change what a dead step was shown, in your editor, and try it again in a fork of its run."""
     from . import redriving, running
 
-    return redriving.edit(letter, why, team, running.How.of(journal, None, grace, json=json))
+    return redriving.edit(letter, reason, team, running.How.of(journal, None, grace, json=json))

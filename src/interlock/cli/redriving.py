@@ -30,12 +30,12 @@ Changes = Mapping[str, Any]
 class Trial(msgspec.Struct, frozen=True):
     """How letters are tried again.
 
-    changes: what is set in the context that the step was shown; of one run only. why: for the journal. team: under
+    changes: what is set in the context that the step was shown; of one run only. reason: for the journal. team: under
     which team; None for the one that each run was started with, which must be as it was.
     """
 
     changes: Changes
-    why: str
+    reason: str
     team: str | None = None
 
 
@@ -44,7 +44,7 @@ def redrive(names: Sequence[str], letters: Letters, trial: Trial, how: How) -> i
     return tasks.run_main(_redrive(names, letters, trial, how))
 
 
-def edit(name: str, why: str, team: str | None, how: How) -> int:
+def edit(name: str, reason: str, team: str | None, how: How) -> int:
     """Let the person change what one dead step was shown, and try it again; returns the exit code."""
     row, run = asyncio.run(found(how.settings, name))
     call = letter(run, row.step).call
@@ -66,7 +66,7 @@ def edit(name: str, why: str, team: str | None, how: How) -> int:
         exits.say("nothing was changed")
         return exits.FAILED
     decoded = {path: msgspec.json.decode(value) for path, value in changes}
-    return redrive([row.name], Letters(waiting=True), Trial(decoded, why, team), how)
+    return redrive([row.name], Letters(waiting=True), Trial(decoded, reason, team), how)
 
 
 _GONE = b""
@@ -114,8 +114,8 @@ async def _redrive_one(source: str, steps: Steps, trial: Trial, how: How) -> int
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:
-            by, other = f"person:{user()}", trial.team is not None
-            work = engine.redrive(run_id, mine, changes=trial.changes, by=by, reason=trial.why, under_this_team=other)
+            by, why, other = f"person:{user()}", trial.reason, trial.team is not None
+            work = engine.redrive(run_id, mine, changes=trial.changes, by=by, reason=why, under_this_team=other)
             told = await drive_one(engine, work, run_id, how, shown)
     if told.row.run_id != run_id:
         exits.say(f"run {run_id} was forked: the steps are tried again in run {told.row.run_id}")
@@ -138,8 +138,8 @@ async def _redrive_all(by_source: Mapping[str, Steps], trial: Trial, how: How) -
                 loaded = load(source, trial.team)
                 async with open_engine(loaded, how.settings, shown) as engine:
                     tally.total += len(steps)
-                    by, other = f"person:{user()}", trial.team is not None
-                    runs = engine.redrive_many(steps, by=by, reason=trial.why, under_this_team=other, refused=refused)
+                    by, why, other = f"person:{user()}", trial.reason, trial.team is not None
+                    runs = engine.redrive_many(steps, by=by, reason=why, under_this_team=other, refused=refused)
                     stopped = await drive_many(engine, runs, how, shown, tally)
             except InterlockError as error:
                 shown.say(f"{plural(len(steps), 'run')} of {shown_path(source)} can't be redriven: {error}")
