@@ -10,7 +10,7 @@ from interlock.core.decision import decided
 from interlock.core.gate import AtGate, Gate, GatePolicy, Outcome, Verdict, copied, decode, encode, take_back, turn
 from interlock.core.job import ADVICE, Reply, Usage
 from interlock.core.policy import Policy
-from interlock.core.raises import more_of, told, why_not
+from interlock.core.raises import more_of, told, too_little, why_not
 from interlock.core.role import Role
 from interlock.core.settlement import settled
 from interlock.errors import InputError
@@ -129,6 +129,29 @@ def test_what_is_reserved_for_others_may_be_enough():
     assert ledger.raised is None
     settle(ledger, policy, Usage(1, 1, 0.000005), 0)
     assert why_not(ledger, policy, Amounts(usd=1), 0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "consumed", "least"),
+    [
+        (BudgetPolicy(calls=1), Amounts(3), Amounts(3)),
+        (BudgetPolicy(calls=1, usd=50_000, call_usd=20_000), Amounts(1, 0, 60_000), Amounts(1, 0, 30_000)),
+        (BudgetPolicy(tokens=10), Amounts(1, 12), Amounts(0, 3)),
+        (BudgetPolicy(tokens=10, call_tokens=5, daily=True), Amounts(1, 9), Amounts(0, 4)),
+    ],
+)
+def test_the_least_that_would_help_is_told_and_helps(policy, consumed, least):
+    ledger = Ledger(spent=consumed)
+    found = too_little(ledger, policy, Amounts(), 0)
+    assert found.endswith(f"; at least {told(least)} more would help")
+    assert not too_little(ledger, policy, least, 0)
+
+
+def test_the_least_leaves_what_is_reserved_to_others():
+    ledger, policy = Ledger(), BudgetPolicy(calls=1, usd=5, call_usd=5)
+    reserve(ledger, policy)
+    assert too_little(ledger, policy, Amounts(usd=1), 0).endswith("; at least 1 call more would help")
+    assert not too_little(ledger, policy, Amounts(calls=1), 0)
 
 
 def test_nothing_is_told_as_nothing():

@@ -146,6 +146,34 @@ def test_a_raised_day_is_for_all_runs_and_the_next_one_begins_anew():
     assert (other, spent, again, len(ann.calls)) == ("succeeded", "parked", "succeeded", 5)
 
 
+@pytest.mark.parametrize("leave", [False, True])
+def test_too_little_for_a_day_is_refused_with_the_least_that_would_help(leave):
+    """The run that asks knows nothing of what others have consumed that day; the gate does."""
+    day = {"day": {"usd": 0.02, "when_spent": "ask", "call": {"usd": 0.01}}}
+    store = MemoryStore()
+
+    async def costly(job):
+        return il.Reply(writes={f"out.{job.step}": "done"}, usage=il.Usage(1, 1, 0.015))
+
+    async def main():
+        of = chain(1, budget=day)
+        async with engine(of, costly, journal=MemoryJournal(store)) as running:
+            for run_id in ("r0", "r1", "r2"):
+                await running.run({}, run_id=run_id)
+        journal = MemoryJournal(store)
+        with pytest.raises(DecisionRefused) as refused:
+            await decide(journal, of.rules, request("r2", "s0", usd=0.004), leave=leave, now_us=virtual.now_us)
+        kept = [type(event).__name__ for event in await journal.load("r2")]
+        row = await decide(journal, of.rules, request("r2", "s0", usd=0.005), leave=leave, now_us=virtual.now_us)
+        await journal.close()
+        return str(refused.value), kept, row.status
+
+    said, kept, status = virtual.run(main())
+    assert "0.004 USD more are not enough: then its budget is 0.024 USD a day, of which 0.009 USD are left" in said
+    assert "at least 0.005 USD more would help" in said
+    assert ("AnswerRefused" in kept, "BudgetRaised" in kept, status) == (False, False, "running")
+
+
 def test_the_budget_of_a_team_is_raised_for_all_its_agents():
     async def main():
         of = il.Team([il.Agent("ann", scope=scope(), retries=0)], il.Plan([step("a"), step("b", "a")]), budget=DAY)

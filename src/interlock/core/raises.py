@@ -50,8 +50,7 @@ def more_of(given: Mapping[str, Any]) -> Amounts:
 def why_not(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> str:
     """Why a budget can't be raised by this, in words; "" where it can.
 
-    What would not suffice for another call would only be asked for again. Where a daily budget stands is for its gate
-    to know.
+    Where a daily budget stands is for its gate to know.
     """
     for name in ("calls", "tokens", "usd"):
         most, added = limit(ledger, policy, name), getattr(more, name)
@@ -59,14 +58,29 @@ def why_not(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> 
             return f"the budget doesn't bound {name}"
         if most is not None and most + added > (USD_MAX * USD_MICROS if name == "usd" else AMOUNT_MAX):
             return f"the budget is {shown(name, most)}, and can't be raised by {shown(name, added)}: that is too much"
-    if policy.daily:
-        return ""
+    return "" if policy.daily else too_little(ledger, policy, more, at_us)
+
+
+def too_little(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> str:
+    """Why so much more would not suffice for another call, in words, so that it would only be asked for again."""
     then = msgspec.structs.replace(ledger, raised=copy(ledger.raised))
     raise_by(then, policy, more, at_us)
     lacking = shortfall(then, policy, at_us)
     if not lacking or is_only_reserved(then, policy):
         return ""
-    return f"{told(more)} more are not enough: then {lacking}{_wanted(policy)}"
+    helps = f"at least {told(_least(ledger, policy))} more would help"
+    return f"{told(more)} more are not enough: then {lacking}{_wanted(policy)}; {helps}"
+
+
+def _least(ledger: Ledger, policy: BudgetPolicy) -> Amounts:
+    """By how much a budget must be raised for another call, be it when calls that go on have left what they may."""
+    found = Amounts()
+    for name in policy.bounded:
+        # What isn't known before needs room; calls are never left.
+        need = getattr(policy.call, name) or 1
+        taken = getattr(ledger.spent, name) + (ledger.reserved.calls if name == "calls" else 0)
+        setattr(found, name, max(0, taken + need - (limit(ledger, policy, name) or 0)))
+    return found
 
 
 def told(amounts: Amounts) -> str:

@@ -8,8 +8,9 @@ import msgspec
 from interlock import errors
 from interlock.core import events as e
 from interlock.core.decision import NAME_CHARS_MAX, PERSON, Decision, decoded, encoded, person
-from interlock.core.gate import Outcome
+from interlock.core.gate import GatePolicy, Outcome, tell
 from interlock.core.machine import Machine
+from interlock.core.raises import too_little
 from interlock.core.rules import Rules
 from interlock.core.settlement import expired, overdue, refused, settled
 from interlock.errors import DecisionRefused, InputError, JournalError, cut_short
@@ -107,6 +108,23 @@ async def _told(journal: Journal, raised: e.BudgetRaised, run_id: str) -> list[t
     return told_raise(msgspec.json.decode(await journal.blob(row.team), type=_Named).name or row.source, raised)
 
 
+async def _refuse_too_little(
+    journal: Journal, machine: Machine, run_id: str, raised: e.BudgetRaised, now_us: int
+) -> None:
+    """Where a daily budget stands, which its gate knows, so much more must be enough. Raises DecisionRefused."""
+    budget, _ = machine.rules.budget_at(raised.budget, machine.duty(machine.number[raised.step]))
+    if budget is None or not budget.daily:
+        return
+    [(name, outcome)] = await _told(journal, raised, run_id)
+    at = dict(await journal.gates()).get(name)
+    if at is None or outcome.more is None:
+        return
+    tell(at.gate, GatePolicy(budget=budget), at.outcomes)
+    if problem := too_little(at.gate.ledger, budget, outcome.more, now_us):
+        finding = e.Finding("decision", problem)
+        raise refusal(run_id, e.AnswerRefused(now_us, raised.step, raised.by, "approve", (finding,)))
+
+
 async def expire(
     journal: Journal, machine: Machine, run_id: str, observe: Callable[[list[e.AnyEvent]], None], now_us: int
 ) -> None:
@@ -139,6 +157,8 @@ async def decide(
     refuse_secrets(request, secrets)
     machine = await folded(journal, rules, run_id)
     first = verdict_on(request, machine, machine.at_us)
+    if isinstance(first, e.BudgetRaised):
+        await _refuse_too_little(journal, machine, run_id, first, max(now_us(), machine.at_us))
     if isinstance(first, e.AnswerRefused):
         raise refusal(run_id, first)
     if not leave and await journal.claim(run_id):
