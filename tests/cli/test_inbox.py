@@ -420,6 +420,10 @@ def test_a_spent_budget_is_shown_and_raised(desk):
     ):
         refused = desk.run("inbox", "approve", run_id, *words)
         assert (refused.code, said in refused.err) == (2, True), refused.err
+    assert "approve --more, answer --set, retry, reject" in out
+    for words in (("answer", run_id, "yes"), ("approve", run_id)):
+        refused = desk.run("inbox", *words)
+        assert f"approve more of it: interlock inbox approve {run_id} --more calls=1\n" in refused.err
     ended = desk.run("inbox", "approve", run_id, "--more", "calls=1", "--by", "eve", "--json")
     assert (ended.code, ended.runs[0]["context"]["second"]) == (0, "FIVE")
     assert "person:eve approves 1 call more of the budget of the run" in desk.run("replay", run_id).out

@@ -6,13 +6,15 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from interlock.cli import paint_dlq, paint_lists
+from interlock.cli import paint_dlq, paint_inbox, paint_lists
 from interlock.cli.bar import BatchBar
 from interlock.cli.paint import marked
 from interlock.cli.paint_run import json_lines
 from interlock.cli.tally import Tally
 from interlock.core import events as e
+from interlock.core.budget import BudgetPolicy
 from interlock.core.events import AT_US_MAX
+from interlock.history import Shortage
 from interlock.ports import LetterRow, RunRow
 
 
@@ -74,6 +76,12 @@ def test_a_damaged_row_costs_no_other_run_its_line(terminal, monkeypatch, capsys
         (line,) = [line for line in shown.splitlines() if f"{run_id} " in line]
         assert "redriven" in line
         assert started in line
+
+
+def test_large_amounts_are_proposed_in_digits():
+    budget = BudgetPolicy(tokens=12_345_678, usd=10_000_000, when_spent="ask")
+    short = Shortage("run_budget", "", budget, {"tokens": 12_345_678, "usd": 0.25}, None, ())
+    assert paint_inbox.raise_command("r", short) == "inbox approve r --more tokens=1234567 --more usd=0.025"
 
 
 def shown_letters(width, rows, monkeypatch):

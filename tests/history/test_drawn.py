@@ -46,6 +46,11 @@ def test_what_a_run_has_consumed_is_told_by_step_and_agent():
     assert (found.words, found.suggested) == ("the budget of the run", {"usd": 0.04})
 
 
+def test_where_calls_have_exceeded_a_budget_that_is_made_up_for():
+    found = told("run_budget", budget=BudgetPolicy(usd=60_000, call_usd=20_000, when_spent="ask"))
+    assert found.suggested == {"usd": pytest.approx(0.03)}
+
+
 @pytest.mark.parametrize(
     ("gate", "given", "words", "by", "suggested"),
     [

@@ -15,7 +15,7 @@ from interlock.core.effects import Entry
 from interlock.core.events import EffectWanted
 from interlock.core.job import DELETE
 from interlock.engine import clock, decisions, tasks
-from interlock.errors import InputError, InterlockError
+from interlock.errors import DecisionRefused, InputError, InterlockError
 from interlock.history import Handed, Record, Shortage
 from interlock.ports import Journal, RunRow, WaitingQuestion
 
@@ -277,13 +277,16 @@ async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool
     VAULT.refresh()
     async with reading(how.settings) as journal:
         waiting = await _find(journal, answer.question, to_decide=True)
-        rules = (await record(journal, waiting.run_id)).rules
+        run = await record(journal, waiting.run_id)
         step, attempt = waiting.step, waiting.attempt
         decision = decided(
             step, answer.verb, text=answer.text, writes=writes, attempt=attempt, more=more, effect=answer.effect
         )
         request = decisions.request_of(waiting.run_id, decision, answer.by or user(), answer.reason, clock.now_us())
-        row = await decisions.decide(journal, rules, request, secrets=VAULT, leave=no_resume)
+        try:
+            row = await decisions.decide(journal, run.rules, request, secrets=VAULT, leave=no_resume)
+        except DecisionRefused as error:
+            raise _mended(error, answer, waiting, run) from error
         is_mine = bool(await journal.claim(waiting.run_id)) if not no_resume else False
     told = f"{request.by} has decided about {waiting.step} of run {row.run_id}"
     if not is_mine or row.status != "running":
@@ -298,6 +301,19 @@ async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool
         exits.say(f"the decision is recorded, but the run can't go on here; when it can: {fix}")
         exits.complain(error)
         return exits.of_error(error)
+
+
+def _mended(error: DecisionRefused, answer: Answer, waiting: WaitingQuestion, run: Record) -> DecisionRefused:
+    """The error with the command that works, where more of a budget is needed and nobody has said how much."""
+    machine = run.folded()
+    is_open = machine.number[waiting.step] in machine.questions
+    short = history.shortage(machine, waiting.step, history.attempts(run.events)) if is_open else None
+    if short is None or answer.more:
+        return error
+    from .paint_inbox import raise_command
+
+    fix = f"approve more of it: interlock {raise_command(answer.question, short)}"
+    return DecisionRefused(error.message, fix=fix)
 
 
 def _told(row: RunRow, told: str, how: How, *, left: bool) -> int:

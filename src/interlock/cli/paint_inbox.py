@@ -22,6 +22,8 @@ from .paint_run import INDENT, indented_json
 from .text import ago, count, duration, line, money, plain, plural, shown_team
 
 if TYPE_CHECKING:
+    from interlock.history import Shortage
+
     from .inbox import Open
 
 QUESTION_CHARS_MIN = 20
@@ -160,8 +162,12 @@ def _amounts(amounts: Mapping[str, float]) -> str:
 
 def _may(found: "Open") -> Iterator[RenderableType]:
     yield Text("\nyou may", "bold")
-    # To write in the agent's place is `inbox answer --set`.
-    told = {"do": ", ".join(dict.fromkeys("answer" if verb == "write" else verb for verb in found.verbs))}
+    words: dict[str, str] = {verb: verb for verb in found.verbs}
+    if "write" in words:  # in the agent's place
+        words["write"] = "answer" if "answer" in words else "answer --set"
+    if found.shortage is not None:
+        words["approve"] = "approve --more"
+    told = {"do": ", ".join(dict.fromkeys(words.values()))}
     if effects := found.asked.effects:
         told["approve"] = f"its {plural(len(effects), 'effect')} will be performed, as above"
         told["edit, write"] = "none of them will be performed"
@@ -170,6 +176,12 @@ def _may(found: "Open") -> Iterator[RenderableType]:
     if "write" in found.verbs and found.call.job.schemas:
         told["schema"] = "\n".join(found.call.job.schemas)
     yield facts(told)
+
+
+def raise_command(name: str, short: "Shortage") -> str:
+    """The command that approves as much more of a budget as might help."""
+    amounts = {what: f"{amount:.6f}".rstrip("0").rstrip(".") for what, amount in short.suggested.items()}
+    return f"inbox approve {name}" + "".join(f" --more {what}={amount}" for what, amount in amounts.items())
 
 
 _ARGUMENTS = {"answer": " 'TEXT'", "retry": " 'ADVICE'", "edit": " --set PATH=VALUE", "reject": " --reason 'WHY'"}
@@ -183,8 +195,7 @@ def _commands(found: "Open") -> Iterator[str]:
         if verb == "write" and not found.call.job.writes:
             continue
         if verb == "approve" and found.shortage is not None:
-            more = "".join(f" --more {name}={amount:g}" for name, amount in found.shortage.suggested.items())
-            yield f"inbox approve {name}{more}"
+            yield raise_command(name, found.shortage)
         elif verb == "write":
             yield f"inbox answer {name} --set PATH=VALUE"
         elif verb == "answer" and found.asked.question.choices:

@@ -54,10 +54,15 @@ class Shortage(msgspec.Struct, frozen=True):
     def suggested(self) -> Mapping[str, float]:
         """What a person might approve: enough for another call, or a part of what was declared."""
         return {
-            name: self.call.get(name) or (most / PART_SUGGESTED if name == "usd" else most // PART_SUGGESTED) or 1
+            name: self._enough(name, most, most if self.spent is None else self.spent[name])
             for name, most in self.limits.items()
             if self.spent is None or self._is_short(name, most, self.spent[name])
         }
+
+    def _enough(self, name: str, most: float, spent: float) -> float:
+        """What might be approved: also where calls have exceeded the budget."""
+        part = most / PART_SUGGESTED if name == "usd" else most // PART_SUGGESTED
+        return max(0, round(spent - most, 6)) + (self.call.get(name) or part or 1)
 
     def _is_short(self, name: str, most: float, spent: float) -> bool:
         need = 1 if name == "calls" else self.call.get(name, 0)
