@@ -453,6 +453,38 @@ def test_a_missed_deadline_takes_the_declared_way_while_an_engine_is_open(way):
     assert "QuestionExpired" in heard
 
 
+def test_a_deadline_is_kept_of_a_run_that_is_parked_after_a_while_without_any():
+    async def main():
+        of = with_deadline(WAYS["default"][0])
+        async with engine(of, by_bob) as running:
+            await asyncio.sleep(60)
+            await running.run({}, run_id="run")
+            await asyncio.sleep(DAY + 10)
+            return (await running.journal.run("run")).status
+
+    assert virtual.run(main()) == "succeeded"
+
+
+def test_whatever_a_journal_raises_deadlines_are_looked_after_again(caplog):
+    class Broken(MemoryJournal):
+        failures = 3
+
+        async def questions(self, run_id=""):
+            if self.failures:
+                self.failures -= 1
+                raise TypeError("'<=' not supported")
+            return await super().questions(run_id)
+
+    async def main():
+        async with engine(with_deadline(WAYS["default"][0]), by_bob, journal=Broken()) as running:
+            await running.run({}, run_id="run")
+            await asyncio.sleep(DAY + 70)
+            return (await running.journal.run("run")).status
+
+    assert virtual.run(main()) == "succeeded"
+    assert "deadlines can't be looked after: TypeError: '<=' not supported" in caplog.text
+
+
 def test_a_deadline_in_a_run_that_goes_on_is_a_timer_and_an_answer_ends_it():
     async def slow(job):
         await asyncio.sleep(10 if job.step == "s1" else 0)

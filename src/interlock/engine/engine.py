@@ -499,7 +499,8 @@ class Engine:
         while True:
             self._parked.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._parked.wait(), seconds)
+                async with asyncio.timeout(seconds):  # wait_for may swallow the cancellation that ends this
+                    await self._parked.wait()
             try:
                 for one in await self._overdue():
                     self._expiring.add(one.run_id)
@@ -507,10 +508,10 @@ class Engine:
                     self._woken.add(task)
                     task.add_done_callback(self._woken.discard)
                 left = [one.due_us - self._now_us() for one in await self._with_deadline()]
-            except JournalError as error:
-                log.warning("deadlines can't be looked after: %s", error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end this for good
+                log.warning("deadlines can't be looked after: %s", errors.describe(error))
                 left = []
-            seconds = max(DEADLINE_FIRST_SECONDS, min(DEADLINE_POLL_SECONDS, *(us / 1e6 for us in left)))
+            seconds = max(DEADLINE_FIRST_SECONDS, min([DEADLINE_POLL_SECONDS, *(us / 1e6 for us in left)]))
 
     async def _expire(self, run_id: str) -> None:
         try:
