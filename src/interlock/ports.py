@@ -36,7 +36,8 @@ class Opening(msgspec.Struct, frozen=True):
 class RunRow(msgspec.Struct, frozen=True):
     """A run as lists show it: a projection of its events.
 
-    ended_us is 0 while it goes on. faults: the hash of those injected on purpose; empty for an ordinary run.
+    ended_us is 0 while it goes on. faults: the hash of those injected on purpose; empty for an ordinary run. damage:
+    what is wrong with a row of a list that is damaged; what could not be read is empty or 0 then.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class RunRow(msgspec.Struct, frozen=True):
     started_us: int
     ended_us: int
     faults: str = ""
+    damage: str = ""
 
 
 class LetterRow(msgspec.Struct, frozen=True):

@@ -517,7 +517,7 @@ class JournalContract:
         await open_batch(journal, 8)
         await journal.append("r", 0, [STARTED], opening=Opening(TEAM, PLAN, "x/team.yaml", "b", 7))
         row = await journal.run("r")
-        assert msgspec.structs.astuple(row) == ("r", "running", "", TEAM, PLAN, "x/team.yaml", "b", 7, 1_000, 0, "")
+        assert msgspec.structs.astuple(row) == ("r", "running", "", TEAM, PLAN, "x/team.yaml", "b", 7, 1_000, 0, "", "")
 
     @pytest.mark.parametrize(
         ("event", "status", "reason", "ended_us"),

@@ -7,7 +7,7 @@ import pytest
 
 import interlock.core.events as e
 from interlock.errors import JournalError
-from interlock.journal import store
+from interlock.journal import failures
 
 from .conftest import opened
 from .contract import CANCEL, ENDED, OPENING, STARTED, attempt, ids, in_loop, open_run
@@ -157,7 +157,7 @@ async def test_reading_waits_for_nobody(path, monkeypatch):
         key = await journal.put_blob(b"team")
     with Process(HOLDER, path) as holder:
         assert holder.hear() == "held"
-        monkeypatch.setattr(store, "BUSY_MS_MAX", 1)
+        monkeypatch.setattr(failures, "BUSY_MS_MAX", 1)
         async with opened(path) as reader:
             assert await reader.load("r") == [STARTED]
             assert ids(await reader.runs()) == ["r"]

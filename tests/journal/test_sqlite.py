@@ -17,7 +17,7 @@ import interlock.core.events as e
 from interlock.core.decision import BODY_BYTES_MAX
 from interlock.core.job import Question
 from interlock.errors import JournalError, JournalFull, JournalTooNew, JournalUnavailable, StaleDriver
-from interlock.journal import store
+from interlock.journal import failures, store
 from interlock.journal.ownership import DriverLocks
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Batch, LetterRow, Letters, Opening, Request, WaitingQuestion
@@ -440,7 +440,7 @@ async def test_whatever_a_callers_rows_raise_is_the_callers(path):
 
 @in_loop
 async def test_each_of_a_failed_group_gets_an_error_of_its_own(path, monkeypatch):
-    monkeypatch.setattr(store, "BUSY_MS_MAX", 1)
+    monkeypatch.setattr(failures, "BUSY_MS_MAX", 1)
     async with opened(path) as journal:
         await open_run(journal)
         with closing(apsw.Connection(str(path))) as holder:
@@ -766,14 +766,14 @@ async def test_of_requests_that_somebody_has_written_into_the_file_a_bounded_par
         write_requests(path)
         first, second = await journal.requests("r")
     assert (len(first.by), len(first.reason)) == (4_001, 4_001)
-    assert (second.by, second.reason, len(second.body)) == ("5", "b'why'", BODY_BYTES_MAX + 1)
+    assert (second.by, second.reason, len(second.body)) == ("5", "why", BODY_BYTES_MAX + 1)
 
 
 def write_requests(path):
     with closing(apsw.Connection(str(path))) as db:
         rows = [
             ("1", "cancel", "x" * 1_000_000, "y" * 1_000_000, b""),
-            ("2", "decide", 5, b"why", b"{" * (BODY_BYTES_MAX + 1_000)),
+            ("2", "decide", 5, "why", b"{" * (BODY_BYTES_MAX + 1_000)),
             ("n" * 1_000_000, "cancel", "ann", "", b""),
         ]
         for request_id, kind, by, reason, body in rows:

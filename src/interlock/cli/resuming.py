@@ -30,10 +30,11 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What there is to resume, and how many running runs another process drives."""
+    """What there is to resume, how many running runs another process drives, and what is damaged of the others."""
 
     waiting: Sequence[Waiting]
     driven: int
+    damaged: Sequence[str] = ()
 
 
 def resume(names: Sequence[str], team: str | None, how: How) -> int:
@@ -49,10 +50,13 @@ async def _resume(names: Sequence[str], team: str | None, how: How) -> int:
     found = await _find(names, how)
     if found.driven:
         exits.say(f"{plural(found.driven, 'run')} left alone: driven by another process")
+    if found.damaged:
+        exits.say(f"{plural(len(found.damaged), 'run')} left alone: damaged in the journal")
+    left = exits.USAGE if found.damaged else exits.DONE
     if not found.waiting:
         exits.say("nothing to resume")
-        return exits.DONE
-    return await _resume_all(found, names, team, how)
+        return left
+    return exits.worst([left, await _resume_all(found, names, team, how)])
 
 
 async def _run_of(name: str, how: How) -> RunRow | None:
@@ -105,16 +109,20 @@ async def _find(names: Sequence[str], how: How) -> Found:
         claimed = await journal.claim()
         mine = {row.run_id for row in claimed}
         running = await journal.runs(status="running", limit=0)
-        waiting = [Waiting(row.run_id, row.team, row.source, 1) for row in claimed if _wanted(names, row)]
+        damaged = [row.damage for row in claimed if row.damage and _wanted(names, row)]
+        sound = [row for row in claimed if not row.damage and _wanted(names, row)]
+        waiting = [Waiting(row.run_id, row.team, row.source, 1) for row in sound]
         for batch in await journal.batches():
             if not names or batch.batch_id in names:
                 rows = batch.rows - len(await journal.runs(batch=batch.batch_id, limit=0))
                 waiting.append(Waiting(batch.batch_id, batch.team, batch.source, rows))
         now_us = clock.now_us()
         late = dict.fromkeys(one.run_id for one in await journal.questions() if 0 < one.due_us <= now_us)
-        overdue = [await journal.run(run_id) for run_id in late if run_id not in mine]
-        waiting += [Waiting(row.run_id, row.team, row.source, 1) for row in overdue if _wanted(names, row)]
-        return Found(waiting, sum(row.run_id not in mine and _wanted(names, row) for row in running))
+        parked = {row.run_id: row for row in await journal.runs(status="parked", limit=0)} if late else {}
+        overdue = [parked[run_id] for run_id in late if run_id in parked and _wanted(names, parked[run_id])]
+        damaged += [row.damage for row in overdue if row.damage]
+        waiting += [Waiting(row.run_id, row.team, row.source, 1) for row in overdue if not row.damage]
+        return Found(waiting, sum(row.run_id not in mine and _wanted(names, row) for row in running), damaged)
 
 
 def _wanted(names: Sequence[str], row: RunRow) -> bool:

@@ -271,6 +271,9 @@ class Engine:
 
     async def _resume_row(self, damaged: list[JournalError], row: RunRow) -> Run | None:
         """Go on with one run of many; one that can't be read must not hold up the others."""
+        if row.damage:
+            damaged.append(JournalError(row.damage, fix="restore it from a copy"))
+            return None
         try:
             async with self._room:  # beside the width: woken runs go on, too
                 try:  # as it is when its turn has come

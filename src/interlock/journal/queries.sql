@@ -18,36 +18,40 @@ RETURNING batch_row;
 UPDATE run SET status = ?, reason = ?, ended_us = ? WHERE number = ?;
 
 -- name: load
-SELECT seq, data FROM event WHERE run = (SELECT number FROM run WHERE run_id = ?) ORDER BY seq;
+SELECT seq, CAST(data AS BLOB) FROM event WHERE run = (SELECT number FROM run WHERE run_id = ?) ORDER BY seq;
 
 -- name: run
 SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
-    coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '')
+    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), '')
 FROM run WHERE run_id = ?;
 
 -- name: runs
 SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
-    coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '')
+    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), '')
 FROM run WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR batch = ?2)
     AND number < iif(?4 = '', 9223372036854775807, (SELECT number FROM run WHERE run_id = ?4))
 ORDER BY number DESC LIMIT ?3;
 
 -- name: owners: whoever owns something that is not finished
-SELECT DISTINCT owner FROM run WHERE status = 'running'
-UNION SELECT owner FROM batch WHERE EXISTS (SELECT 1 FROM batch_row WHERE batch = batch_id);
+SELECT DISTINCT owner FROM run WHERE status = 'running' AND typeof(owner) = 'integer'
+UNION SELECT owner FROM batch WHERE typeof(owner) = 'integer' AND EXISTS (SELECT 1 FROM batch_row WHERE batch = batch_id);
+
+-- name: owned_by_nothing: what is damaged so that nobody can take it over
+SELECT run_id, owner FROM run WHERE status = 'running' AND typeof(owner) != 'integer';
 
 -- name: owner_of
 SELECT owner, status FROM run WHERE run_id = ?;
 
 -- name: take_runs
-UPDATE run SET owner = ?2 WHERE owner = ?1 AND status = 'running' AND (?3 = '' OR team = ?3) AND (?4 IS NULL OR source = ?4)
-RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
-    coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '');
+UPDATE run SET owner = ?2 WHERE owner = ?1 AND status = 'running' AND (?3 = '' OR team = ?3) AND (?4 IS NULL OR source = ?4);
+
+-- name: owned
+SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
+    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), '')
+FROM run WHERE owner = ?1 AND status = 'running' AND (?2 = '' OR team = ?2) AND (?3 IS NULL OR source = ?3);
 
 -- name: take_run
-UPDATE run SET owner = ?2 WHERE run_id = ?1
-RETURNING run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
-    coalesce((SELECT faults_in(data) FROM event WHERE run = number AND seq = 0), '');
+UPDATE run SET owner = ?2 WHERE run_id = ?1;
 
 -- name: take_batches
 UPDATE batch SET owner = ?2 WHERE owner = ?1 AND (?3 = '' OR team = ?3) AND (?4 IS NULL OR source = ?4);
@@ -56,7 +60,7 @@ UPDATE batch SET owner = ?2 WHERE owner = ?1 AND (?3 = '' OR team = ?3) AND (?4 
 INSERT OR IGNORE INTO blob (hash, data) VALUES (?, ?);
 
 -- name: blob
-SELECT data FROM blob WHERE hash = ?;
+SELECT CAST(data AS BLOB) FROM blob WHERE hash = ?;
 
 -- name: open_batch
 INSERT INTO batch (batch_id, team, source, origin, started_us, row_count, owner) VALUES (?, ?, ?, ?, ?, ?, ?);
@@ -72,18 +76,18 @@ SELECT batch_id, team, source, origin, started_us, row_count FROM batch
 WHERE owner = ? AND EXISTS (SELECT 1 FROM batch_row WHERE batch = batch_id) ORDER BY started_us;
 
 -- name: pending
-SELECT batch_row, request FROM batch_row WHERE batch = ? AND batch_row > ? ORDER BY batch_row LIMIT ?;
+SELECT batch_row, CAST(request AS BLOB) FROM batch_row WHERE batch = ? AND batch_row > ? ORDER BY batch_row LIMIT ?;
 
 -- name: ask
 INSERT OR IGNORE INTO request (request_id, run_id, kind, by, reason, body)
 SELECT ?1, run_id, ?3, ?4, ?5, ?6 FROM run WHERE run_id = ?2;
 
 -- name: requests_for: anybody may have written them, and of any size
-SELECT request_id, run_id, substr(kind, 1, 20), substr(by, 1, ?2), substr(reason, 1, ?2), substr(body, 1, ?3)
+SELECT request_id, run_id, substr(kind, 1, 20), substr(by, 1, ?2), substr(reason, 1, ?2), coalesce(CAST(substr(body, 1, ?3) AS BLOB), x'')
 FROM request WHERE run_id = ?1 AND length(request_id) <= ?2;
 
 -- name: requests_to: an owner
-SELECT request_id, request.run_id, substr(kind, 1, 20), substr(by, 1, ?2), substr(request.reason, 1, ?2), substr(body, 1, ?3)
+SELECT request_id, request.run_id, substr(kind, 1, 20), substr(by, 1, ?2), substr(request.reason, 1, ?2), coalesce(CAST(substr(body, 1, ?3) AS BLOB), x'')
 FROM request JOIN run USING (run_id) WHERE owner = ?1 AND length(request_id) <= ?2;
 
 -- name: ask_person
@@ -109,10 +113,10 @@ INSERT INTO driver (process, started_us) VALUES (?, CAST(unixepoch('subsec') * 1
 INSERT INTO told (gate, data) VALUES (?, ?);
 
 -- name: gate
-SELECT state FROM gate WHERE name = ?;
+SELECT CAST(state AS BLOB) FROM gate WHERE name = ?;
 
 -- name: told: what a gate has not folded yet
-SELECT data FROM told WHERE gate = ? ORDER BY number;
+SELECT CAST(data AS BLOB) FROM told WHERE gate = ? ORDER BY number;
 
 -- name: fold: nobody else writes in this transaction, so what was read is all there is
 DELETE FROM told WHERE gate = ?;
@@ -131,7 +135,7 @@ DELETE FROM moved WHERE gate = ?1 AND number <=
 SELECT name FROM gate UNION SELECT gate FROM told ORDER BY 1;
 
 -- name: moves: the newest first
-SELECT data FROM moved WHERE gate = ? ORDER BY number DESC LIMIT ?;
+SELECT CAST(data AS BLOB) FROM moved WHERE gate = ? ORDER BY number DESC LIMIT ?;
 
 -- name: add_letter: one that was redriven and died again begins anew
 INSERT OR REPLACE INTO letter (run, step, agent, reason, attempts, at_us)
@@ -171,7 +175,7 @@ DELETE FROM notice WHERE team = ? AND recipient = ? AND (
 -- name: take_notices: so many that are due, the oldest first; one put off for longer than anybody does is due as well
 UPDATE notice SET due_us = ?4 WHERE number IN (
     SELECT number FROM notice WHERE team = ?1 AND recipient = ?2 AND (due_us <= ?3 OR due_us > ?5) ORDER BY number LIMIT ?6
-) RETURNING number, recipient, data;
+) RETURNING number, recipient, CAST(data AS BLOB);
 
 -- name: put_off_notice
 UPDATE notice SET due_us = ? WHERE number = ?;

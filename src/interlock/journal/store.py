@@ -4,7 +4,6 @@ Appends are checked against a cache of where each stream ends. It holds as long 
 which SQLite tells inside the transaction (`data_version`); the unique key on (run, seq) stands behind it.
 """
 
-import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,6 @@ from interlock.core.notice import encode as encode_notice
 from interlock.core.values import content_hash
 from interlock.errors import (
     JournalError,
-    JournalFull,
     JournalTooNew,
     JournalUnavailable,
     RunNotFound,
@@ -48,24 +46,24 @@ from interlock.ports import (
     WaitingQuestion,
 )
 
+from . import failures
 from .decoding import faults_in
+from .failures import clear_errors
 from .ownership import DriverLocks
 from .projection import EVERY_STEP, Buried, Projection, Redriven
 from .queries import queries, script
+from .rows import BATCH, GATE_FIX, LETTER, QUESTION, REQUEST, RUN, Warnings, readable, reread, sound, sound_number
 
 # Of a request so many characters of a text, and bytes of its body, are read: one more than is taken of each.
 REQUEST_BOUNDS = (REQUEST_CHARS_MAX + 1, BODY_BYTES_MAX + 1)
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
 MIGRATIONS = tuple(map(script, ("schema.sql", "questions.sql", "gates.sql", "letters.sql", "notices.sql")))
 APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
-BUSY_MS_MAX = 30_000
 # A small write-ahead log keeps a live journal near the size of its payload.
 CHECKPOINT_PAGES = 100
 PENDING_CHUNK = 200
 # A driver whose number is held by somebody else takes the next one.
 EPOCH_TRIES_MAX = 1_000
-# What the system says where SQLite only says that a write failed.
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Append(msgspec.Struct, gc=False):
@@ -94,7 +92,7 @@ class SqliteStore:
     """One connection to a journal file. Raises JournalError where the file can't be opened or is no journal."""
 
     def __init__(self, path: Path) -> None:
-        with _clear_errors(path):
+        with clear_errors(path):
             # All who open this file, under whatever name, must see the same lock files.
             self.path = _real(path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,8 +103,9 @@ class SqliteStore:
         self._data_version = -1
         self._unheard = False
         self._sql = queries()
+        self._warnings = Warnings()
         try:
-            with _clear_errors(self.path, self.db):
+            with clear_errors(self.path, self.db):
                 self._prepare()
                 self._identity = self._identify()
         except BaseException:
@@ -121,7 +120,7 @@ class SqliteStore:
     def _prepare(self) -> None:
         execute = self.db.execute
         self.db.create_scalar_function("faults_in", faults_in, 1, deterministic=True)  # type: ignore[arg-type]
-        execute(f"PRAGMA busy_timeout={BUSY_MS_MAX}").fetchall()
+        execute(f"PRAGMA busy_timeout={failures.BUSY_MS_MAX}").fetchall()
         begun = execute("PRAGMA user_version").get or execute("SELECT count(*) FROM sqlite_schema").get
         if begun and execute("PRAGMA application_id").get != APPLICATION_ID:
             raise JournalError(f"{self.path} is a SQLite database, but no Interlock journal", fix="name another file")
@@ -176,21 +175,24 @@ class SqliteStore:
             self._unheard = True
 
     def _run_query(self, name: str, *values: Any) -> list[Any]:
-        return self.db.execute(self._sql[name], values).fetchall()
+        try:
+            return self.db.execute(self._sql[name], values).fetchall()
+        except UnicodeDecodeError:
+            return reread(self.db, self._sql[name], values)
 
     def carry_out(self, work: Callable[[], Result]) -> Result:
         """Do something in a transaction of its own, with errors that say what to do."""
-        with _clear_errors(self.path, self.db), self._transaction():
+        with clear_errors(self.path, self.db), self._transaction():
             return work()
 
     def read(self, work: Callable[[], Result]) -> Result:
         """Ask one question, whoever is writing at the moment."""
-        with _clear_errors(self.path, self.db):
+        with clear_errors(self.path, self.db):
             return work()
 
     def close(self) -> None:
         """Close the connection, then give up ownership."""
-        with _clear_errors(self.path, self.db):
+        with clear_errors(self.path, self.db):
             try:
                 self.db.close()
             finally:
@@ -298,6 +300,7 @@ class SqliteStore:
         if not found:
             return None
         number, owner, last_seq = found[0]
+        owner, last_seq = sound_number(owner, "run.owner", run_id), sound_number(last_seq, "event.seq", run_id)
         place = self._places[run_id] = _Place(number, owner, last_seq + 1)
         return place
 
@@ -337,19 +340,27 @@ class SqliteStore:
         return result
 
     def gates(self) -> list[tuple[str, AtGate]]:
-        """All gates, as they are at one moment."""
-        return [(name, self._at(name)) for (name,) in self._run_query("gates")]
+        """All gates, as they are at one moment; without those that can't be read."""
+        found = []
+        for (name,) in self._run_query("gates"):
+            try:
+                found.append((name, self._at(name)))
+            except JournalError as error:
+                self._warnings.warn(error.message, error.fix)
+        return found
 
     def _at(self, name: str) -> AtGate:
-        moves = [decode_moved(data) for (data,) in self._run_query("moves", name, MOVES_KEPT_MAX)]
-        return AtGate(self._gate(name), self._told(name), moves)
+        found, where = self._run_query("moves", name, MOVES_KEPT_MAX), f"moved.data of the gate {name}"
+        return AtGate(self._gate(name), self._told(name), [*self._warnings.readable(decode_moved, found, where)])
 
     def _gate(self, name: str) -> Gate:
         found = self._run_query("gate", name)
-        return decode_gate(found[0][0]) if found else Gate()
+        return readable(decode_gate, found[0][0], f"gate.state of the gate {name}", GATE_FIX) if found else Gate()
 
     def _told(self, name: str) -> list[Outcome]:
-        return [decode_outcome(data) for (data,) in self._run_query("told", name)]
+        """What it was told. An outcome that can't be read is that of a call that was lost."""
+        where = f"told.data of the gate {name}"
+        return [*self._warnings.readable(decode_outcome, self._run_query("told", name), where)]
 
     # --- notices; each is called inside carry_out ---
 
@@ -362,7 +373,11 @@ class SqliteStore:
         """Take notices that are due."""
         self._run_query("drop_past_notices", team, recipient)
         found = self._run_query("take_notices", team, recipient, now_us, until_us, now_us + PUT_OFF_US_MAX, limit)
-        return [Taken(number, recipient, decode_notice(data)) for number, recipient, data in sorted(found)]
+        return [
+            Taken(number, recipient, notice)
+            for number, recipient, data in sorted(found)
+            for notice in self._warnings.readable(decode_notice, [(data,)], f"notice.data of notice {number}")
+        ]
 
     def settle_notices(self, numbers: Sequence[int], again_us: int) -> None:
         """Drop notices, or put them off."""
@@ -394,11 +409,11 @@ class SqliteStore:
         found = self._run_query("run", run_id)
         if not found:
             raise _no_run(run_id)
-        return RunRow(*found[0])
+        return sound(RUN, found[0])
 
     def runs(self, status: str, batch: str, limit: int, before: str = "") -> list[RunRow]:
         """The newest runs first."""
-        return [RunRow(*row) for row in self._run_query("runs", status, batch, limit or -1, before)]
+        return [*self._warnings.listed(RUN, self._run_query("runs", status, batch, limit or -1, before))]
 
     def claim(self, run_id: str, team: str, source: str | None, *, ended: bool = False) -> list[RunRow]:
         """Take over what nobody alive owns: one run, which may be parked, or everything (of one team, of one file).
@@ -409,19 +424,21 @@ class SqliteStore:
         self._places.clear()
         if run_id:
             return self._claim_one(run_id, ended=ended)
+        for name, owner in self._run_query("owned_by_nothing"):
+            self._warnings.warn(f"the journal is damaged: run.owner of run {name} is {owner!r:.40}, which is nobody")
         for (owner,) in self._run_query("owners"):
             if self.locks.take(owner):
                 self._run_query("take_runs", owner, self.epoch, team, source)
                 self._run_query("take_batches", owner, self.epoch, team, source)
                 self.locks.drop(owner)
-        rows = [RunRow(*row) for row in self._run_query("take_runs", self.epoch, self.epoch, team, source)]
+        rows = self._warnings.listed(RUN, self._run_query("owned", self.epoch, team, source))
         return sorted(rows, key=lambda row: (row.started_us, row.run_id))
 
     def _claim_one(self, run_id: str, *, ended: bool) -> list[RunRow]:
         found = self._run_query("owner_of", run_id)
         if not found:
             raise _no_run(run_id)
-        owner, status = found[0]
+        owner, status = sound_number(found[0][0], "run.owner", run_id), found[0][1]
         if status not in {"running", "parked"} and not ended:
             return []
         if status == "running" and owner != self.epoch:
@@ -429,12 +446,14 @@ class SqliteStore:
                 return []
             # Only this run is taken; the lock file stays away, so the owner's other runs are still nobody's.
             self.locks.drop(owner)
-        return [RunRow(*row) for row in self._run_query("take_run", run_id, self.epoch)]
+        self._run_query("take_run", run_id, self.epoch)
+        return [self.run(run_id)]
 
     def letters(self, wanted: Letters, limit: int) -> list[LetterRow]:
         """The newest dead letters first."""
         given = msgspec.structs.astuple(wanted)
-        return [LetterRow(*row) for row in self._run_query("letters", *given, limit or -1)]
+        found = self._run_query("letters", *given, limit or -1)
+        return [sound(LETTER, row) for row in found] if wanted.run_id else [*self._warnings.listed(LETTER, found)]
 
     def purge(self, letters: Sequence[tuple[str, str]]) -> int:
         """Take dead letters off the list."""
@@ -475,11 +494,11 @@ class SqliteStore:
         found = self._run_query("batch", batch_id)
         if not found:
             raise RunNotFound(f"there is no batch {batch_id} in {self.path}")
-        return Batch(*found[0])
+        return sound(BATCH, found[0])
 
     def batches(self) -> list[Batch]:
         """Own batches with rows left."""
-        return [Batch(*row) for row in self._run_query("batches", self.epoch)]
+        return [*self._warnings.listed(BATCH, self._run_query("batches", self.epoch))]
 
     def pending(self, batch_id: str, after: int) -> list[tuple[int, bytes]]:
         """The next rows of a batch without a run."""
@@ -493,29 +512,25 @@ class SqliteStore:
 
     def requests(self, run_id: str) -> list[Request]:
         """The unanswered requests for a run."""
-        return [_request(*row) for row in self._run_query("requests_for", run_id, *REQUEST_BOUNDS)]
+        return [*self._warnings.listed(REQUEST, self._run_query("requests_for", run_id, *REQUEST_BOUNDS))]
 
     def questions(self, run_id: str) -> list[WaitingQuestion]:
         """What waits for a person."""
-        return [WaitingQuestion(*row) for row in self._run_query("questions", run_id)]
+        found = self._run_query("questions", run_id)
+        return [sound(QUESTION, row) for row in found] if run_id else [*self._warnings.listed(QUESTION, found)]
 
     def news(self) -> list[Request]:
         """The unanswered requests for all runs this handle owns, if anything was written elsewhere since the last look.
 
         Called outside of transactions.
         """
-        with _clear_errors(self.path, self.db):
+        with clear_errors(self.path, self.db):
             self._notice_others()
             if not self._unheard or not self.epoch:
                 return []
-            found = [_request(*row) for row in self._run_query("requests_to", self.epoch, *REQUEST_BOUNDS)]
+            found = [*self._warnings.listed(REQUEST, self._run_query("requests_to", self.epoch, *REQUEST_BOUNDS))]
         self._unheard = False
         return found
-
-
-def _request(request_id: str, run_id: str, kind: Any, by: Any, reason: Any, body: Any) -> Request:
-    """A request as it is read: its columns may hold anything."""
-    return Request(request_id, run_id, str(kind), str(by), str(reason), body or b"")
 
 
 def _real(path: Path) -> Path:
@@ -528,22 +543,3 @@ def _real(path: Path) -> Path:
 
 def _no_run(run_id: str) -> RunNotFound:
     return RunNotFound(f"there is no run {run_id} in this journal", fix="list the runs with: interlock runs")
-
-
-@contextmanager
-def _clear_errors(path: Path, db: apsw.Connection | None = None) -> Iterator[None]:
-    """SQLite's errors as ours, with the mend."""
-    try:
-        yield
-    except (apsw.FullError, apsw.IOError) as error:
-        if isinstance(error, apsw.IOError) and (db is None or db.system_errno not in NO_SPACE):
-            raise JournalUnavailable(f"the journal {path} can't be used: {error}") from error
-        raise JournalFull(f"no space left for the journal {path}", fix="free some, then: interlock resume") from error
-    except apsw.BusyError as error:
-        raise JournalUnavailable(
-            f"another process has held the journal {path} for {BUSY_MS_MAX / 1_000:g} s"
-        ) from error
-    except apsw.NotADBError as error:
-        raise JournalError(f"{path} is not a SQLite database", fix="name another file with --journal") from error
-    except (apsw.Error, OSError) as error:
-        raise JournalError(f"the journal {path} can't be used: {error}") from error
