@@ -7,7 +7,19 @@ import pytest
 import interlock.core.events as e
 from interlock.core.budget import DAY_US, Amounts, BudgetPolicy, Ledger, limit, raise_by, reserve, settle, shortfall
 from interlock.core.decision import decided
-from interlock.core.gate import AtGate, Gate, GatePolicy, Outcome, Verdict, copied, decode, encode, take_back, turn
+from interlock.core.gate import (
+    AtGate,
+    Gate,
+    GatePolicy,
+    Outcome,
+    Verdict,
+    copied,
+    decode,
+    encode,
+    take_back,
+    tell,
+    turn,
+)
 from interlock.core.job import ADVICE, Reply, Usage
 from interlock.core.policy import Policy
 from interlock.core.raises import more_of, told, too_little, why_not
@@ -94,6 +106,61 @@ def test_a_raise_of_a_daily_budget_is_for_that_day():
     assert (limit(ledger, policy, "calls"), ledger.raised) == (1, None)
     raise_by(ledger, policy, Amounts(calls=1), DAY_US)  # told when that day is over
     assert limit(ledger, policy, "calls") == 1
+
+
+def test_what_was_asked_before_the_last_raise_is_one_shortage():
+    """Each line: asked, answered, approved, and by how much the budget is raised altogether then."""
+    ledger, policy = Ledger(), BudgetPolicy(calls=1, tokens=5, daily=True)
+    for asked_us, at_us, more, altogether in (
+        (1, 10, Amounts(calls=2), Amounts(calls=2)),
+        (2, 11, Amounts(calls=2), Amounts(calls=2)),  # somebody else, about another run
+        (3, 12, Amounts(calls=1, tokens=7), Amounts(calls=2, tokens=7)),
+        (4, 13, Amounts(calls=5), Amounts(calls=5, tokens=7)),  # the most that anybody approves
+        (5, 14, Amounts(calls=4), Amounts(calls=5, tokens=7)),
+        (10, 15, Amounts(calls=3), Amounts(calls=8, tokens=7)),  # that was not enough: it was asked again
+        (11, 16, Amounts(calls=3), Amounts(calls=8, tokens=7)),
+        (2, 17, Amounts(calls=2), Amounts(calls=8, tokens=7)),
+        (0, 18, Amounts(calls=1), Amounts(calls=9, tokens=7)),  # of a version that doesn't say when
+    ):
+        raise_by(ledger, policy, more, at_us, asked_us)
+        assert ledger.raised == altogether
+    raise_by(ledger, policy, Amounts(calls=2), DAY_US + 2, 3)
+    assert ledger.raised == Amounts(calls=2)  # it is another day
+
+
+def test_a_gate_hears_when_it_was_asked():
+    policy = GatePolicy(budget=BudgetPolicy(calls=1, daily=True, when_spent="ask"))
+    gate = Gate()
+    told = [Outcome("", at_us, "raised", more=Amounts(calls=2), asked_us=1) for at_us in (5, 6, 7)]
+    tell(gate, policy, told)
+    assert gate.ledger.raised == Amounts(calls=2)
+    again = copied(gate)
+    assert again == gate
+    tell(again, policy, [Outcome("", 8, "raised", more=Amounts(calls=3), asked_us=7)])
+    assert (gate.ledger.raised, again.ledger.raised) == (Amounts(calls=2), Amounts(calls=5))
+
+
+def test_a_decision_about_what_was_asked_before_is_refused():
+    """Three people have seen that the budget is spent. What the first approves is enough for one of the steps."""
+    steps = (step(name, writes=[name]) for name in "abc")
+    run = Transcript(*steps, budget=BudgetPolicy(calls=0, when_spent="ask"))
+    run.begin()
+    for name in "abc":
+        held(run, name)
+    seen = {name: run.machine.questions[run.machine.number[name]].asked_us for name in "abc"}
+    run.tick()
+    assert decide(run, "a", "approve", more={"calls": 1}, asked_us=seen["a"]) == [f"call ann for {n} #1" for n in "abc"]
+    run.start("a")
+    for name in "bc":
+        held(run, name)
+        (said,) = decide(run, name, "approve", more={"calls": 1}, asked_us=seen[name])
+        assert said == (
+            f"what {name} had asked is not what it waits for now: "
+            "person:eve has decided about that, and it has asked anew"
+        )
+    assert run.machine.purse.ledger("").raised == Amounts(calls=1)
+    now = run.machine.questions[run.machine.number["b"]].asked_us
+    assert decide(run, "b", "approve", more={"calls": 1}, asked_us=now)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +463,8 @@ def test_a_daily_budget_asks_too_and_its_raise_is_for_its_gate(gate):
     run.hold("b", gate, DAY_US, said)
 
     verdict = settled(run.machine, decided("a", "approve", more={"calls": 2}), "person:eve", "busy", run.tick())
-    meant = ("a", 0, "person:eve", gate, "agent ann" if gate == "budget" else "", 2, 0, 0, ("b",), "busy")
+    asked_us = run.machine.questions[run.machine.number["a"]].asked_us
+    meant = ("a", 0, "person:eve", gate, "agent ann" if gate == "budget" else "", 2, 0, 0, ("b",), "busy", asked_us)
     assert verdict == e.BudgetRaised(run.at_us, *meant)
     assert run.say(verdict) == ["call ann for a #1", "call ann for b #1"]
     assert run.machine.purse.ledgers == {}

@@ -174,6 +174,60 @@ def test_too_little_for_a_day_is_refused_with_the_least_that_would_help(leave):
     assert ("AnswerRefused" in kept, "BudgetRaised" in kept, status) == (False, False, "running")
 
 
+@pytest.mark.parametrize(
+    "of",
+    [chain(1, budget=DAY), il.Team([il.Agent("ann", scope=scope())], il.Plan([step("s0")]), budget=DAY)],
+    ids=["agent", "team"],
+)
+def test_three_people_who_answer_three_runs_raise_the_budget_of_their_day_once(of):
+    ann = Counting()
+
+    async def main():
+        async with engine(of, ann) as running:
+            for n in range(5):
+                await running.run({}, run_id=f"r{n}")
+                await asyncio.sleep(1)
+            statuses = []
+            for number, by in enumerate(("ann", "bob", "eve"), 2):
+                more = {"calls": 2}
+                statuses.append((await running.decide(f"r{number}", "s0", "approve", more=more, by=by)).status)
+                await asyncio.sleep(1)
+            [(_, at)] = await running.journal.gates()
+            anew = await running.decide("r4", "s0", "approve", more={"calls": 1}, by="eve")
+            [(_, after)] = await running.journal.gates()
+            return statuses, at.gate.ledger.raised, anew.status, after.gate.ledger.raised
+
+    statuses, raised, anew, after = virtual.run(main())
+    assert (statuses, raised) == (["succeeded", "succeeded", "parked"], Amounts(calls=2))
+    assert (anew, after, len(ann.calls)) == ("succeeded", Amounts(calls=3), 5)
+
+
+def test_three_people_who_answer_three_steps_at_once_raise_the_budget_once():
+    """The second and the third have seen a question that the first has answered: by now their steps ask anew."""
+    ann = Counting()
+
+    async def main():
+        async with engine(
+            team(step("s0"), step("s1"), step("s2"), budget={"calls": 0, "when_spent": "ask"}), ann
+        ) as running:
+            await running.run({}, run_id="run")
+            seen = await running.inbox()
+            await asyncio.sleep(1)
+            refused = 0
+            for one, by in zip(seen, ("ann", "bob", "eve"), strict=True):
+                more = {"calls": 1}
+                try:
+                    await running.decide("run", one.step, "approve", more=more, by=by, asked_us=one.asked_us)
+                except DecisionRefused as error:
+                    refused += "it has asked anew" in str(error)
+            [anew, _] = await running.inbox()
+            first = len(ann.calls)
+            await running.decide("run", anew.step, "approve", more={"calls": 1}, by="bob", asked_us=anew.asked_us)
+            return refused, first, len(ann.calls)
+
+    assert virtual.run(main()) == (2, 1, 2)
+
+
 def test_the_budget_of_a_team_is_raised_for_all_its_agents():
     async def main():
         of = il.Team([il.Agent("ann", scope=scope(), retries=0)], il.Plan([step("a"), step("b", "a")]), budget=DAY)

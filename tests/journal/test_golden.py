@@ -62,7 +62,7 @@ DEFAULTS = {
     "reply_arrived_late": {"usage": None},
     "question_asked": {"usage": None, "reads": (), "due_us": 0, "effect": ""},
     "step_escalated": {"due_us": 0, "budget": ""},
-    "budget_raised": {"whose": "", "calls": 0, "tokens": 0, "usd": 0, "others": (), "reason": ""},
+    "budget_raised": {"whose": "", "calls": 0, "tokens": 0, "usd": 0, "others": (), "reason": "", "asked_us": 0},
     "question_expired": {"writes": {}, "reason": ""},
     "question_answered": {
         "text": "",

@@ -496,6 +496,19 @@ def raised() -> Told:
     return told
 
 
+def raised_again() -> Told:
+    """A day's budget that a person has raised twice, each time for what was asked then."""
+    team = il.Team(
+        [agent("ann", writes=["a"])], il.Plan([step("one")]), budget={"day": {"calls": 3, "when_spent": "ask"}}
+    )
+    told = Told(team, {})
+    for calls in (3, 4):
+        told.hold("one", "team_budget", f"its budget is {calls} calls a day, of which 0 calls are left")
+        told.decides("one", "approve", more={"calls": 1}, asked_us=told.machine.questions[1].asked_us)
+    told.does("one", lambda _: {"a": 1})
+    return told
+
+
 def outlived() -> Told:
     """Dead steps that fail no run: one that counts as skipped, one as done, and one whose list is none."""
     team = il.Team(
@@ -670,6 +683,7 @@ RUNS = (
     under_way,
     held,
     raised,
+    raised_again,
     outlived,
     reopened,
     forked,

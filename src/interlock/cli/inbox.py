@@ -278,9 +278,15 @@ async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool
     async with reading(how.settings) as journal:
         waiting = await _find(journal, answer.question, to_decide=True)
         run = await record(journal, waiting.run_id)
-        step, attempt = waiting.step, waiting.attempt
         decision = decided(
-            step, answer.verb, text=answer.text, writes=writes, attempt=attempt, more=more, effect=answer.effect
+            waiting.step,
+            answer.verb,
+            text=answer.text,
+            writes=writes,
+            attempt=waiting.attempt,
+            more=more,
+            effect=answer.effect,
+            asked_us=waiting.asked_us,
         )
         request = decisions.request_of(waiting.run_id, decision, answer.by or user(), answer.reason, clock.now_us())
         try:

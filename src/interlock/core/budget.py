@@ -102,13 +102,16 @@ def micros(usd: float) -> int:
 class Ledger(msgspec.Struct, omit_defaults=True):
     """What was spent (of a daily budget: on this day since 1970), and what is reserved for calls that go on.
 
-    raised: by how much people have raised the budget; of a daily one, for this day.
+    raised: by how much people have raised the budget; of a daily one, for this day. raised_us, at_once: when that was
+    last, and by how much then.
     """
 
     day: int = 0
     spent: Amounts = msgspec.field(default_factory=Amounts)
     reserved: Amounts = msgspec.field(default_factory=Amounts)
     raised: Amounts | None = None
+    raised_us: int = 0
+    at_once: Amounts | None = None
 
 
 def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
@@ -187,7 +190,7 @@ def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:
         return
     day = now_us // DAY_US
     if day > ledger.day:
-        ledger.day, ledger.spent, ledger.raised = day, Amounts(), None
+        ledger.day, ledger.spent, ledger.raised, ledger.raised_us, ledger.at_once = day, Amounts(), None, 0, None
     elif day < ledger.day - 1:
         ledger.day = day
 
@@ -197,13 +200,29 @@ def next_day_us(now_us: int) -> int:
     return (now_us // DAY_US + 1) * DAY_US
 
 
-def raise_by(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> None:
-    """A person has approved more; of a daily budget, for the day on which that was."""
+def raise_by(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, asked_us: int = 0) -> None:
+    """A person has approved more; of a daily budget, for the day on which that was.
+
+    asked_us: when it was asked. What was asked before the budget was raised last is the same shortage: several people
+    who answer runs of their own don't know of each other, so the most that one of them approves counts, not the sum.
+    """
     _turn_the_day(ledger, policy, at_us)
     if policy.daily and at_us // DAY_US < ledger.day:
         return  # that day is over
-    ledger.raised = ledger.raised or Amounts()
-    ledger.raised.add(more)
+    if 0 < asked_us < ledger.raised_us and ledger.at_once is not None:
+        more, before = _above(more, ledger.at_once), ledger.at_once
+        ledger.at_once = Amounts(before.calls + more.calls, before.tokens + more.tokens, before.usd + more.usd)
+    else:
+        ledger.raised_us, ledger.at_once = at_us, more
+    raised = ledger.raised = ledger.raised or Amounts()
+    raised.add(more)
+
+
+def _above(more: Amounts, before: Amounts) -> Amounts:
+    """By how much this is more."""
+    return Amounts(
+        max(0, more.calls - before.calls), max(0, more.tokens - before.tokens), max(0, more.usd - before.usd)
+    )
 
 
 def shown(name: str, amount: int) -> str:

@@ -28,8 +28,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     verb: answer (`text`, to an agent's question), retry (with `text` as advice), approve (the refused reply as it is,
     or the effect that waits for it), edit (`writes` and `deletes` over those of the refused reply; to delete what it
     writes is to leave that out), write (them alone, in the agent's place), or reject.
-    attempt, effect: which one, and the key of which effect, is decided about; 0 and "" for whichever waits. more: of
-    the budget that a step has asked for, as it is given: `{"usd": 0.1}`.
+    attempt, effect: which one, and the key of which effect, is decided about; asked_us: the question of when; 0 and ""
+    for whichever waits. more: of the budget that a step has asked for, as it is given: `{"usd": 0.1}`.
     """
 
     step: str
@@ -40,6 +40,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     attempt: int = 0
     more: dict[str, Any] = {}
     effect: str = ""
+    asked_us: int = 0
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -47,8 +48,8 @@ class Asked(msgspec.Struct, frozen=True):
 
     by_agent: the agent has asked; else its attempts are used up, and `question` says why. effect: the key of the effect
     that it is about, whose outcome nobody knows; then its agent hasn't asked, nor are its attempts used up. budget: the
-    gate of the budget that it needs more of; whose, and since when (asked_us). approval: it is about whether that
-    effect may be performed. effects: those of the reply, which are approved with it.
+    gate of the budget that it needs more of, and whose. asked_us: since when it waits. approval: it is about whether
+    that effect may be performed. effects: those of the reply, which are approved with it.
     """
 
     attempt: int
@@ -95,6 +96,7 @@ def decided(
     attempt: int = 0,
     more: Mapping[str, float] | None = None,
     effect: str = "",
+    asked_us: int = 0,
 ) -> Decision:
     """A decision from what a person gives; writes may hold DELETE. Raises InputError."""
     writes, more = writes or {}, dict(more or {})
@@ -110,7 +112,7 @@ def decided(
         raise InputError(f"the decision about {step} can't be stored: {error.message}") from error
     deletes = tuple(path for path, value in writes.items() if value is DELETE)
     kept = {path: value for path, value in writes.items() if value is not DELETE}
-    return Decision(step, verb, text, kept, deletes, attempt, more, effect)
+    return Decision(step, verb, text, kept, deletes, attempt, more, effect, asked_us)
 
 
 def encoded(given: Decision) -> bytes:

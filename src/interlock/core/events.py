@@ -333,7 +333,9 @@ class BudgetRaised(Event, frozen=True, tag="budget_raised"):
 
     budget: its gate, as in CallHeld. whose: `agent ID`, `step ID`, or "" for that of all. calls, tokens, usd: how much
     more, in this run, or on this day of a daily one; usd in millionths of a dollar. others: the steps of this run that
-    had asked for more of the same, and go on, too. by: who, as `person:ID`.
+    had asked for more of the same, and go on, too. by: who, as `person:ID`. asked_us: when it was asked that this
+    answers. What several people approve of a day's budget that had all been asked before the first of them answered is
+    one shortage: the most of it counts, not the sum.
     """
 
     step: str
@@ -346,6 +348,7 @@ class BudgetRaised(Event, frozen=True, tag="budget_raised"):
     usd: int = 0
     others: tuple[str, ...] = ()
     reason: str = ""
+    asked_us: int = 0
 
 
 class AnswerRefused(Event, frozen=True, tag="answer_refused"):

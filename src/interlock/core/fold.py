@@ -390,7 +390,7 @@ class Fold(Performing):
         if self.state[n] == "running":
             self._settle(n, event.usage if event.effect else event.usage or NOTHING_USED)
             self._forget_effects(n)
-        told_with = (event.reads, event.due_us, event.effect)
+        told_with = (event.reads, event.due_us, event.effect, "", "", event.at_us)
         self._ask(n, Asked(event.attempt, event.question, not event.effect, None, *told_with, approval=approval))
 
     def _step_escalated(self, event: e.StepEscalated) -> None:
@@ -409,7 +409,7 @@ class Fold(Performing):
                 "",
                 event.budget,
                 whose,
-                self.at_us,
+                event.at_us,
             )
             self._ask(n, more)
             return
@@ -418,8 +418,8 @@ class Fold(Performing):
         reads = refused.reads if refused else ()
         kept = reply if isinstance(reply, dict) else None
         effects = refused.effects if refused and kept is not None else ()
-        question = Question(event.reason)
-        self._ask(n, Asked(event.attempt, question, False, kept, reads, event.due_us, effects=effects))
+        told_with = (reads, event.due_us, "", "", "", event.at_us)
+        self._ask(n, Asked(event.attempt, Question(event.reason), False, kept, *told_with, effects=effects))
 
     def _ask(self, n: int, asked: Asked) -> None:
         self.questions[n] = asked

@@ -106,7 +106,7 @@ class Gate(msgspec.Struct, omit_defaults=True):
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a call came to. usage: None where it was lost, so that nobody knows. why: what was bad about it.
 
-    more: of the budget, where that was raised.
+    more: of the budget, where that was raised; asked_us: when that was asked for.
     """
 
     key: str
@@ -116,6 +116,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: Usage | None = None
     why: str = ""
     more: Amounts | None = None
+    asked_us: int = 0
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -259,7 +260,7 @@ def tell(gate: Gate, policy: GatePolicy, outcomes: Sequence[Outcome]) -> list[Mo
             withdraw(gate, policy, outcome.key)
         elif outcome.more is not None:
             if policy.budget is not None:
-                raise_by(gate.ledger, policy.budget, outcome.more, outcome.at_us)
+                raise_by(gate.ledger, policy.budget, outcome.more, outcome.at_us, outcome.asked_us)
         elif outcome.came == "drafted" and outcome.key in gate.grants:
             waiting = gate.grants[outcome.key]
             _pay(gate, policy, waiting, outcome)
@@ -427,7 +428,12 @@ def copied(gate: Gate) -> Gate:
         replace(gate.breaker),
         Booked(gate.requests.slots.copy(), gate.requests.last_us),
         Booked(gate.tokens.slots.copy(), gate.tokens.last_us),
-        Ledger(ledger.day, replace(ledger.spent), replace(ledger.reserved), ledger.raised and replace(ledger.raised)),
+        replace(
+            ledger,
+            spent=replace(ledger.spent),
+            reserved=replace(ledger.reserved),
+            raised=ledger.raised and replace(ledger.raised),
+        ),
         gate.grants.copy(),
         gate.ended,
         gate.consumed,

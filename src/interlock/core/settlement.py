@@ -37,6 +37,10 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     if asked is None or decision.attempt not in {0, asked.attempt}:
         first = f": {machine.decided_by[n]} has decided about it" if n in machine.decided_by else ""
         return refused(decision, by, "answered", f"{step} does not wait for a person{first}", at_us)
+    if decision.asked_us not in {0, asked.asked_us}:
+        first = f"{machine.decided_by[n]} has decided about that, and " if n in machine.decided_by else ""
+        message = f"what {step} had asked is not what it waits for now: {first}it has asked anew"
+        return refused(decision, by, "answered", message, at_us)
     problem = _problem(decision, asked, reason)
     if problem:
         return refused(decision, by, "decision", problem, at_us)
@@ -91,8 +95,8 @@ def _raised(
         for other, one in machine.questions.items()
         if other != n and (one.budget, one.whose) == (asked.budget, whose)
     )
-    amounts = (more.calls, more.tokens, more.usd)
-    return BudgetRaised(at_us, decision.step, asked.attempt, by, asked.budget, whose, *amounts, others, reason)
+    approved = (more.calls, more.tokens, more.usd, others, reason, asked.asked_us)
+    return BudgetRaised(at_us, decision.step, asked.attempt, by, asked.budget, whose, *approved)
 
 
 def overdue(machine: Machine, now_us: int) -> list[int]:

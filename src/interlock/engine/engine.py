@@ -438,20 +438,24 @@ class Engine:
         attempt: int = 0,
         more: Mapping[str, float] | None = None,
         effect: str = "",
+        asked_us: int = 0,
     ) -> Run:
         """Decide about a step that waits for a person, and go on with its run to its end, or until it is parked again.
 
         verb: answer (`text`, to an agent's question), retry (`text` as advice), approve (the refused reply, or `more`
         of the budget that it asks for: `{"usd": 0.1}`), edit (`writes` over those of the refused reply), write
-        (`writes` in the agent's place; dotted path -> JSON or DELETE), reject. by: who decides. attempt, effect: decide
-        only if it is this one that waits, and the effect with this key that it is about. Where another process drives
-        the run, it is returned as it is when the decision is journaled.
+        (`writes` in the agent's place; dotted path -> JSON or DELETE), reject. by: who decides. attempt, effect,
+        asked_us: decide only if it is this one that waits, the effect with this key that it is about, and the question
+        of then (the `asked_us` in the inbox). Where another process drives the run, it is returned as it is when the
+        decision is journaled.
 
         Raises DecisionRefused, and leaves the question open, where that can't be done or somebody has decided before;
         InputError, RunNotFound, TeamChanged, RunInterrupted.
         """
-        decision = decided(step, verb, text=text, writes=writes, attempt=attempt, more=more, effect=effect)
-        request = request_of(run_id, decision, by, reason, self._now_us())
+        given = decided(
+            step, verb, text=text, writes=writes, attempt=attempt, more=more, effect=effect, asked_us=asked_us
+        )
+        request = request_of(run_id, given, by, reason, self._now_us())
         refuse_secrets(request, self._shell.secrets)
         self._deciding.add(request.request_id)
         while (driver := self._drivers.get(run_id)) is not None:

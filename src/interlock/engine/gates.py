@@ -144,7 +144,7 @@ def told_raise(team: str, event: BudgetRaised) -> list[tuple[str, Outcome]]:
         return []
     more = Amounts(event.calls, event.tokens, event.usd)
     agent = event.whose.removeprefix("agent ")
-    return [(gate_name(team, agent), Outcome("", event.at_us, "raised", more=more))]
+    return [(gate_name(team, agent), Outcome("", event.at_us, "raised", more=more, asked_us=event.asked_us))]
 
 
 def _take(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> Turned:

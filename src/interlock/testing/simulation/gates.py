@@ -47,7 +47,7 @@ class Gates:
             case e.QuestionAsked() | e.AttemptInterrupted():
                 self._ended(account, event, "says nothing")
             case e.BudgetRaised():
-                self._raised(event)
+                self._raised(account, event)
             case e.CallHeld():
                 for gate in self._behind(event.agent):
                     gate.was_asked(event)
@@ -57,11 +57,11 @@ class Gates:
             yield self._of[agent]
         yield from self._of_all
 
-    def _raised(self, event: e.BudgetRaised) -> None:
+    def _raised(self, account: Account, event: e.BudgetRaised) -> None:
         """Those of one run are no gate's."""
         if event.budget in {"budget", "team_budget"}:
             agent = event.whose.removeprefix("agent ")
-            (self._of[agent] if agent else self._of_all[0]).was_raised(event)
+            (self._of[agent] if agent else self._of_all[0]).was_raised(account, event)
 
     def _ended(self, account: Account, event: "_Ended", came: str, score: float | None = None) -> None:
         call = (account.run_id, event.step, event.attempt)
@@ -82,6 +82,8 @@ class GateAccount:
         self._began_us: list[int] = []
         self._on_day: dict[int, int] = {}
         self._more_on_day: dict[int, int] = {}
+        # By day, when people have raised it last, and by how much for what was asked before that.
+        self._last_raise: dict[int, tuple[int, int]] = {}
         self._bad = self._good = 0
         self._opened_us: int | None = None
         self._half_open_us = 0
@@ -100,10 +102,13 @@ class GateAccount:
             fits = self._on_day[day] <= policy.budget.calls + self._more_on_day.get(day, 0)
             account.require("gates", fits, f"{self._on_day[day]} calls of {self._whose} on a day whose budget is less")
 
-    def was_raised(self, event: e.BudgetRaised) -> None:
-        """A person has approved more of its daily budget."""
-        day = event.at_us // DAY_US
-        self._more_on_day[day] = self._more_on_day.get(day, 0) + event.calls
+    def was_raised(self, account: Account, event: e.BudgetRaised) -> None:
+        """A person has approved more of its daily budget; of what was asked before the last raise, the most counts."""
+        day, calls = event.at_us // DAY_US, event.calls
+        raised_us, most = self._last_raise.get(day, (0, 0))
+        is_same = 0 < event.asked_us < raised_us and account.clock_is_steady
+        self._last_raise[day] = (raised_us, max(most, calls)) if is_same else (event.at_us, calls)
+        self._more_on_day[day] = self._more_on_day.get(day, 0) + (max(0, calls - most) if is_same else calls)
 
     def _check_rate(self, account: Account, rate: Rate, at_us: int) -> None:
         since_us = at_us - rate.period_us + LAG_US_MAX

@@ -73,8 +73,9 @@ async def decide(
         return None
     budget, _ = machine.rules.budget_at(asked.budget, machine.duty(n))
     given = _decision(asked, budget, random, writes)
+    given |= {"attempt": question.attempt, "asked_us": question.asked_us}
     with suppress(DecisionRefused, StaleDriver):
-        return await engine.decide(question.run_id, question.step, by=BY, attempt=question.attempt, **given)
+        return await engine.decide(question.run_id, question.step, by=BY, **given)
     return None
 
 
