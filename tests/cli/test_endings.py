@@ -41,6 +41,44 @@ def test_what_never_ends_holds_nobody_up(tmp_path, code, how):
     assert "s: timed out after 0.2 s" in done.stdout
 
 
+PROGRAM = """
+import asyncio, threading
+import interlock as il
+from interlock.engine import notifier, tasks
+from agents import work
+
+notifier.CLOSE_SECONDS = notifier.DELIVERY_SECONDS_MAX = 0.2
+
+async def failing(job):
+    raise il.AgentRefused("no")
+
+async def main():
+    use, notify = (failing, [{"name": "phone", "use": work, "on": ["dead"]}]) if WHO == "notify" else (work, None)
+    ann = il.Agent("ann", use=use, scope=il.Scope(["act"], [], ["x"]), timeout="200ms", retries=0)
+    team = il.Team([ann], il.Plan([il.Step("s", "ann", "act")]), notify=notify)
+    async with il.Orchestrator(team, journal=":memory:") as orchestrator:
+        print((await orchestrator.run({})).status, flush=True)
+        await asyncio.sleep(0.5)
+
+for _ in range(2):
+    asyncio.run(main())
+print("ended", len(tasks.LEFT_BEHIND), sum(thread.name == "interlock-left-behind" for thread in threading.enumerate()))
+"""
+
+
+@pytest.mark.parametrize("who", ["agent", "notify"])
+def test_what_ignores_its_cancellation_keeps_no_loop_from_ending(tmp_path, who):
+    (tmp_path / "agents.py").write_text(STUBBORN)
+    (tmp_path / "program.py").write_text(f"WHO = {who!r}\n{PROGRAM}")
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "failed\nfailed\nended 2 1\n"
+    assert "Traceback" not in done.stderr
+    assert "destroyed" not in done.stderr
+
+
 LEAVING = """
 import asyncio, sys
 LEFT = []

@@ -48,6 +48,30 @@ def test_at_most_width_at_once_and_never_less_while_there_is_more():
     assert took == pytest.approx(4)
 
 
+def test_what_ends_after_it_was_left_behind_is_forgotten():
+    async def main():
+        release = asyncio.Event()
+
+        async def stubborn():
+            while not release.is_set():
+                try:
+                    await release.wait()
+                except asyncio.CancelledError:
+                    continue
+
+        task = tasks.spawn(stubborn())
+        await virtual.settle()
+        task.cancel()
+        await tasks.end_or_leave([task])
+        left = task in tasks.LEFT_BEHIND, task in asyncio.all_tasks()
+        release.set()
+        await task
+        await virtual.settle()
+        return left, task in tasks.LEFT_BEHIND
+
+    assert virtual.run(main()) == ((True, False), False)
+
+
 def test_the_first_error_cancels_the_rest_and_is_raised():
     async def main():
         cancelled = []

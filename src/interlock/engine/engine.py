@@ -133,8 +133,7 @@ class Engine:
         await tasks.cancel_all(self._woken | ({self._watch} if self._watch else set()))
         while self._drivers:  # noqa: ASYNC110 - their tasks end as soon as they have their turn
             await asyncio.sleep(0)
-        if self._shell.ending:
-            await asyncio.wait(self._shell.ending, timeout=tasks.STUBBORN_SECONDS)
+        await tasks.end_or_leave(self._shell.ending)
         if self._notifier is not None:
             await self._notifier.close()
         await self._close()

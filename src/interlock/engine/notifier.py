@@ -77,6 +77,10 @@ class Notifier:
         if self._tasks:
             _, left = await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
             await tasks.cancel_all(left)
+        deliveries = [delivery for post in self._posts if (delivery := post.delivery) is not None]
+        for delivery in deliveries:
+            delivery.cancel()
+        await tasks.end_or_leave(deliveries)
 
 
 class _Post:
@@ -91,7 +95,8 @@ class _Post:
         self._failures = self._forgot_us = 0
         # What is wrong, as it was logged: it is logged once.
         self._complaint = ""
-        self._delivery: asyncio.Task[None] | None = None
+        # What is under way, which may go on after its cancellation.
+        self.delivery: asyncio.Task[None] | None = None
 
     def posted(self) -> None:
         """There may be something to deliver."""
@@ -160,9 +165,9 @@ class _Post:
 
     async def _delivered(self, message: Message) -> str | None:
         """Deliver in bounded time; why that failed. What goes on after its cancellation is left alone."""
-        if self._delivery is not None and not self._delivery.done():
+        if self.delivery is not None and not self.delivery.done():
             return "what was sent before still hangs"
-        task = self._delivery = tasks.spawn(_guarded(self._recipient, message))
+        task = self.delivery = tasks.spawn(_guarded(self._recipient, message))
         task.add_done_callback(_whatever_came)
         try:
             done, _ = await asyncio.wait({task}, timeout=DELIVERY_SECONDS_MAX)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextvars import Context
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
@@ -106,6 +106,7 @@ class _CtrlC:
 
 # Tasks that outlived their loop.
 LEFT_BEHIND: set[asyncio.Task[Any]] = set()
+_HOLDER = "interlock-left-behind"
 
 
 def leave_behind(tasks: set[asyncio.Task[Any]]) -> None:
@@ -113,9 +114,21 @@ def leave_behind(tasks: set[asyncio.Task[Any]]) -> None:
 
     A thread that waits for nothing holds them, since the end of the interpreter would collect them, too.
     """
-    if tasks and not LEFT_BEHIND:
-        threading.Thread(target=_hold, args=(LEFT_BEHIND,), name="interlock-left-behind", daemon=True).start()
+    if tasks and not any(thread.name == _HOLDER for thread in threading.enumerate()):
+        threading.Thread(target=_hold, args=(LEFT_BEHIND,), name=_HOLDER, daemon=True).start()
     LEFT_BEHIND.update(tasks)
+
+
+async def end_or_leave(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Give tasks that were cancelled a moment to end. What goes on is left behind, lest asyncio.run wait for it.
+
+    It is taken off the list of the loop, which closes without it. What ends later is forgotten then.
+    """
+    left = (await asyncio.wait(tasks, timeout=STUBBORN_SECONDS))[1] if tasks else set()
+    for task in left:
+        asyncio._unregister_task(task)  # noqa: SLF001 - documented, for those who extend asyncio
+        task.add_done_callback(LEFT_BEHIND.discard)
+    leave_behind(left)
 
 
 def _hold(_tasks: set[asyncio.Task[Any]]) -> None:
