@@ -436,3 +436,9 @@ def test_a_daily_budget_is_raised_for_today(desk):
     [gate] = desk.json("breakers")["gates"]
     assert gate["budget"]["calls"] == {"limit": 1, "spent": 2, "reserved": 0, "left": 2, "raised": 3}
     assert "1 + 3 calls" in desk.run("breakers").out
+    desk.run("run", ".", "--input", "in.jsonl")
+    ended = desk.run("run", ".", "--input", "in.jsonl", "--json")
+    shown = desk.run("inbox", "show", ended.runs[0]["run_id"]).out
+    assert "the team's daily budget: 4 calls" in shown
+    budget = desk.json("inbox", "show", ended.runs[0]["run_id"])["budget"]
+    assert (budget["limits"], budget["spent"]["calls"]) == ({"calls": 4}, 4)

@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 
 import interlock.core.events as e
-from interlock.core.budget import DAY_US, Amounts, BudgetPolicy, Ledger, limit, raise_by, reserve, settle, shortfall
+from interlock.core.budget import (
+    AMOUNT_MAX,
+    BUDGET_MAX,
+    DAY_US,
+    Amounts,
+    BudgetPolicy,
+    Ledger,
+    limit,
+    raise_by,
+    reserve,
+    settle,
+    shortfall,
+)
 from interlock.core.decision import decided
 from interlock.core.gate import (
     AtGate,
@@ -106,6 +118,16 @@ def test_a_raise_of_a_daily_budget_is_for_that_day():
     assert (limit(ledger, policy, "calls"), ledger.raised) == (1, None)
     raise_by(ledger, policy, Amounts(calls=1), DAY_US)  # told when that day is over
     assert limit(ledger, policy, "calls") == 1
+
+
+@pytest.mark.parametrize("daily", [True, False])
+def test_no_budget_is_more_than_the_most_that_one_may_be_however_often_it_is_raised(daily):
+    ledger, policy = Ledger(), BudgetPolicy(calls=5, usd=3, daily=daily)
+    for at_us in (1, 2, 3):
+        raise_by(ledger, policy, Amounts(calls=AMOUNT_MAX, usd=BUDGET_MAX.usd - 4), at_us)
+    assert [limit(ledger, policy, name) for name in ("calls", "tokens", "usd")] == [10**12, None, 10**15]
+    shortfall(ledger, policy, DAY_US)
+    assert limit(ledger, policy, "calls") == (5 if daily else 10**12)
 
 
 def test_what_was_asked_before_the_last_raise_is_one_shortage():

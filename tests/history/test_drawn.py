@@ -4,12 +4,13 @@ import pytest
 
 import interlock as il
 from interlock.core import events as e
-from interlock.core.budget import BudgetPolicy
-from interlock.core.gate import GatePolicy
+from interlock.core.budget import DAY_US, Amounts, BudgetPolicy, Ledger
+from interlock.core.gate import AtGate, Gate, GatePolicy, Outcome
 from interlock.core.job import Reply, Usage
 from interlock.core.policy import Policy
 from interlock.core.role import Role
 from interlock.history import attempts, shortage
+from tests.core.test_settlement import decide
 from tests.core.transcripts import ALL, Transcript, step
 
 ASKS = BudgetPolicy(usd=100_000, calls=3, call_usd=40_000, when_spent="ask")
@@ -89,6 +90,25 @@ def test_the_day_of_a_team_has_its_name():
     run.begin()
     run.hold("a", "team_budget")
     assert shortage(run.machine, "a", []).words == "the team's daily budget"
+
+
+@pytest.mark.parametrize("whose", ["agent", "team"])
+def test_a_daily_budget_is_told_as_its_gate_has_it_with_what_was_approved_today(whose):
+    """Not with what was approved of the budget of the run."""
+    day = GatePolicy(budget=BudgetPolicy(calls=20, daily=True, when_spent="ask"))
+    mine = {"roles": {"ann": Role(ALL, Policy(retries=0), gate=day)}} if whose == "agent" else {"gate": day}
+    run = Transcript(step("a"), budget=BudgetPolicy(calls=0, when_spent="ask"), **mine)
+    run.begin()
+    run.say(run.machine.held(run.calls["a"], run.tick()))
+    decide(run, "a", "approve", more={"calls": 7})
+    run.hold("a", "budget" if whose == "agent" else "team_budget")
+    gate = Gate(ledger=Ledger(spent=Amounts(calls=23), raised=Amounts(calls=2)))
+    told = [Outcome("", 5, "raised", more=Amounts(calls=1))]
+    found = shortage(run.machine, "a", [], AtGate(gate, told), 10)
+    assert (found.limits, found.spent["calls"], found.suggested) == ({"calls": 23}, 23, {"calls": 2})
+    assert shortage(run.machine, "a", []).limits == {"calls": 20}
+    another = shortage(run.machine, "a", [], AtGate(gate, []), DAY_US)
+    assert (another.limits, another.spent["calls"], another.suggested) == ({"calls": 20}, 0, {"calls": 2})
 
 
 def test_an_unknown_price_is_none():

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +13,10 @@ from interlock.agents.secret import VAULT
 from interlock.core.decision import BODY_BYTES_MAX, Asked, Verb, decided
 from interlock.core.effects import Entry
 from interlock.core.events import EffectWanted
+from interlock.core.gate import AtGate
 from interlock.core.job import DELETE
 from interlock.engine import clock, decisions, tasks
+from interlock.engine.breakers import gate_name
 from interlock.errors import DecisionRefused, InputError, InterlockError
 from interlock.history import Handed, Record, Shortage
 from interlock.ports import Journal, RunRow, WaitingQuestion
@@ -142,7 +144,8 @@ def shown(settings: Settings, name: str, *, json: bool) -> int:
         async with reading(settings) as journal:
             waiting = await _find(journal, name)
             [short] = [short for short, one in _names(await journal.questions(waiting.run_id)) if one == waiting]
-            return _opened(short, waiting, await record(journal, waiting.run_id))
+            run, gates = await record(journal, waiting.run_id), dict(await journal.gates())
+            return _opened(short, waiting, run, gates, await decisions.team_at_gates(journal, run.row))
 
     found = asyncio.run(look())
     if json:
@@ -154,14 +157,15 @@ def shown(settings: Settings, name: str, *, json: bool) -> int:
     return verdict(found.record, found.call.mismatches)
 
 
-def _opened(name: str, waiting: WaitingQuestion, run: Record) -> Open:
+def _opened(name: str, waiting: WaitingQuestion, run: Record, gates: Mapping[str, AtGate], team: str) -> Open:
     machine = run.folded()
     n = machine.number[waiting.step]
     asked = machine.questions[n]
     step, attempt = waiting.step, history.attempt_asked_about(run.events, waiting.step, waiting.attempt)
     # A fork may ask about an effect of its origin before it calls anybody.
     call = history.handed(run, step, attempt) if attempt else history.to_be_handed(run, step)
-    short = history.shortage(machine, step, history.attempts(run.events))
+    at = gates.get(gate_name(team, asked.whose.removeprefix("agent ")))
+    short = history.shortage(machine, step, history.attempts(run.events), at, clock.now_us())
     return Open(name, waiting, run, asked, call, asked.verbs, machine.ledger.find(n, asked.effect), short)
 
 

@@ -143,7 +143,7 @@ def _budget(found: "Open") -> Iterator[RenderableType]:
     if not short.by:
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    table.add_column("consumed in this run by" if short.spent is None else "consumed by", overflow="ellipsis")
+    table.add_column("consumed in this run by" if short.policy.daily else "consumed by", overflow="ellipsis")
     for heading in ("calls", "tokens", "cost"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in short.by[:DRAWN_SHOWN]:

@@ -43,6 +43,13 @@ class Amounts(msgspec.Struct, omit_defaults=True):
         self.usd -= other.usd
 
 
+# The most that a budget may be, however often it is raised. Where a day's stands is known to its gate alone, which cuts
+# off what goes beyond.
+USD_MAX = 1e9
+AMOUNT_MAX = 10**12
+BUDGET_MAX = Amounts(AMOUNT_MAX, AMOUNT_MAX, round(USD_MAX * USD_MICROS))
+
+
 class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """How much may be consumed. None: as much as it takes. usd is in millionths of a dollar.
 
@@ -216,6 +223,8 @@ def raise_by(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, as
         ledger.raised_us, ledger.at_once = at_us, more
     raised = ledger.raised = ledger.raised or Amounts()
     raised.add(more)
+    for name in policy.bounded:
+        setattr(raised, name, min(getattr(raised, name), getattr(BUDGET_MAX, name) - getattr(policy, name)))
 
 
 def _above(more: Amounts, before: Amounts) -> Amounts:

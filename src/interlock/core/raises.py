@@ -9,7 +9,9 @@ import msgspec
 from interlock.errors import InputError
 
 from .budget import (
-    USD_MICROS,
+    AMOUNT_MAX,
+    BUDGET_MAX,
+    USD_MAX,
     Amounts,
     BudgetPolicy,
     Ledger,
@@ -21,9 +23,6 @@ from .budget import (
     shown,
 )
 
-# The most that a budget may be, however often it is raised.
-USD_MAX = 1e9
-AMOUNT_MAX = 10**12
 _KINDS = {"usd": "an amount", "tokens": "a whole number", "calls": "a whole number"}
 
 
@@ -56,7 +55,7 @@ def why_not(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> 
         most, added = limit(ledger, policy, name), getattr(more, name)
         if added and most is None:
             return f"the budget doesn't bound {name}"
-        if most is not None and most + added > (USD_MAX * USD_MICROS if name == "usd" else AMOUNT_MAX):
+        if most is not None and most + added > getattr(BUDGET_MAX, name):
             return f"the budget is {shown(name, most)}, and can't be raised by {shown(name, added)}: that is too much"
     return "" if policy.daily else too_little(ledger, policy, more, at_us)
 

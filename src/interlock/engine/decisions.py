@@ -102,10 +102,14 @@ class _Named(msgspec.Struct):
     name: str = ""
 
 
+async def team_at_gates(journal: Journal, row: RunRow) -> str:
+    """The name by which the gates of a run's team are known."""
+    return msgspec.json.decode(await journal.blob(row.team), type=_Named).name or row.source
+
+
 async def _told(journal: Journal, raised: e.BudgetRaised, run_id: str) -> list[tuple[str, Outcome]]:
     """What the gate is told whose daily budget a person has raised."""
-    row = await journal.run(run_id)
-    return told_raise(msgspec.json.decode(await journal.blob(row.team), type=_Named).name or row.source, raised)
+    return told_raise(await team_at_gates(journal, await journal.run(run_id)), raised)
 
 
 async def _refuse_too_little(

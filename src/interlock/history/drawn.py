@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.budget import USD_MICROS, Amounts, BudgetPolicy, limit
+from interlock.core.budget import USD_MICROS, Amounts, BudgetPolicy, Ledger, limit, shortfall
+from interlock.core.gate import AtGate, GatePolicy, tell
 from interlock.core.machine import Machine
 
 from .story import Attempt
@@ -25,9 +26,10 @@ class Drawn(msgspec.Struct):
 
 
 class Shortage(msgspec.Struct, frozen=True):
-    """A budget that is spent. gate, whose: which it is, as in BudgetRaised. spent: None where only its gate knows.
+    """A budget that is spent. gate, whose: which it is, as in BudgetRaised.
 
-    by: what has drawn on it in this run, the most first.
+    limits: with what people have approved; of a daily budget as far as its gate was asked, and what was spent of it
+    then; None where it wasn't. by: what has drawn on it in this run, the most first.
     """
 
     gate: str
@@ -53,10 +55,14 @@ class Shortage(msgspec.Struct, frozen=True):
     @property
     def suggested(self) -> Mapping[str, float]:
         """What a person might approve: enough for another call, or a part of what was declared."""
+        spent = self.spent or {}
+        short = [
+            name for name, most in self.limits.items() if name in spent and self._is_short(name, most, spent[name])
+        ]
         return {
             name: self._enough(name, most, most if self.spent is None else self.spent[name])
             for name, most in self.limits.items()
-            if self.spent is None or self._is_short(name, most, self.spent[name])
+            if not short or name in short
         }
 
     def _enough(self, name: str, most: float, spent: float) -> float:
@@ -75,19 +81,34 @@ class Shortage(msgspec.Struct, frozen=True):
         return {**document, "spent": self.spent, "call": self.call, "by": by}
 
 
-def shortage(machine: Machine, step: str, attempts: Sequence[Attempt]) -> Shortage | None:
-    """The budget that a step asks a person to raise; None where it asks something else."""
+def shortage(
+    machine: Machine, step: str, attempts: Sequence[Attempt], at: AtGate | None = None, now_us: int = 0
+) -> Shortage | None:
+    """The budget that a step asks a person to raise; None where it asks something else.
+
+    at: the gate of a daily budget as the journal has it now, which is changed; a run doesn't know where that stands.
+    """
     n = machine.number[step]
     asked = machine.questions[n]
     policy, whose = machine.rules.budget_at(asked.budget, machine.duty(n))
     if policy is None:
         return None
-    ledger = machine.purse.ledger("" if policy.daily else whose)
+    ledger = machine.purse.ledger(whose)
+    if policy.daily:
+        ledger = _today(at, machine.rules.gate if not whose else machine.duty(n).gate, now_us) if at else Ledger()
     limits = Amounts(*(limit(ledger, policy, name) or 0 for name in ("calls", "tokens", "usd")))
     bounded = {name: most for name, most in _plain(limits).items() if getattr(policy, name) is not None}
-    spent = None if policy.daily else _plain(ledger.spent)
+    spent = _plain(ledger.spent) if at or not policy.daily else None
     mine = [one for one in attempts if _draws(machine, one, whose)]
     return Shortage(asked.budget, whose, policy, bounded, spent, _summed(mine))
+
+
+def _today(at: AtGate, policy: GatePolicy, now_us: int) -> Ledger:
+    """Where a daily budget stands."""
+    tell(at.gate, policy, at.outcomes)
+    assert policy.budget is not None
+    shortfall(at.gate.ledger, policy.budget, now_us)  # what was spent on another day doesn't count
+    return at.gate.ledger
 
 
 def _plain(amounts: Amounts) -> dict[str, float]:

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from interlock.core.breaker import COUNTED, WhileOpen, breaker_of
-from interlock.core.budget import BudgetPolicy, WhenSpent, budget_of
+from interlock.core.budget import AMOUNT_MAX, USD_MAX, BudgetPolicy, WhenSpent, budget_of
 from interlock.core.gate import GatePolicy
 from interlock.core.policy import TIMEOUT_MS_MAX, duration_ms
-from interlock.core.raises import AMOUNT_MAX, USD_MAX
 from interlock.core.rate import RatePolicy, rate_of
 from interlock.errors import TeamError
 
