@@ -8,6 +8,7 @@ from rich.console import Console
 
 from interlock.cli import paint_dlq, paint_inbox, paint_lists
 from interlock.cli.bar import BatchBar
+from interlock.cli.config import Settings
 from interlock.cli.paint import marked
 from interlock.cli.paint_run import json_lines
 from interlock.cli.tally import Tally
@@ -15,7 +16,7 @@ from interlock.core import events as e
 from interlock.core.budget import BudgetPolicy
 from interlock.core.events import AT_US_MAX
 from interlock.history import Shortage
-from interlock.ports import LetterRow, RunRow
+from interlock.ports import LetterRow, RunRow, WaitingQuestion
 
 
 def test_json_that_fits_stands_on_one_line_and_the_rest_is_broken_up():
@@ -82,6 +83,21 @@ def test_large_amounts_are_proposed_in_digits():
     budget = BudgetPolicy(tokens=12_345_678, usd=10_000_000, when_spent="ask")
     short = Shortage("run_budget", "", budget, {"tokens": 12_345_678, "usd": 0.25}, None, ())
     assert paint_inbox.raise_command("r", short) == "inbox approve r --more tokens=1234567 --more usd=0.025"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_is_asked_can_be_read_in_the_list(width, monkeypatch):
+    out = Console(width=width, force_terminal=True, no_color=True, file=StringIO())
+    monkeypatch.setattr(paint_inbox, "console", lambda: out)
+    said = "resolver was not called: agent resolver: its budget is 0.10 USD, of which 0.02 USD are left; consumed: 2"
+    one = WaitingQuestion("1k0t6fvh8fermd6xjm4rza", "resolve", 3, said, 1, 2 * 10**9, "t", "/a/team.yaml")
+    paint_inbox.show_inbox([(one.run_id, one)], 1, 2_000_000, Settings(".interlock/journal.db"))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", out.file.getvalue()).splitlines()
+    assert any("its budget is 0.10 USD" in line for line in shown)
+    assert all(len(line.rstrip()) <= width for line in shown)
+    assert [line.split() for line in shown if line.split()[:1] == ["question"]] == [
+        ["question", "asked", "until", *(["text"] if width == 120 else [])]
+    ]
 
 
 def shown_letters(width, rows, monkeypatch):

@@ -17,7 +17,7 @@ from interlock.ports import WaitingQuestion
 from .config import Settings
 from .paint import MARKS, WIDE_COLUMNS, console, next_commands
 from .paint_call import facts, reply_part, verdict_part, view_part
-from .paint_lists import COLUMN_GAP
+from .paint_lists import show_table
 from .paint_run import INDENT, indented_json
 from .text import ago, count, duration, line, money, plain, plural, shown_team
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from .inbox import Open
 
-QUESTION_CHARS_MIN = 20
+# What is asked often comes at the end of a sentence: with less room than this, it stands below its question's name.
+QUESTION_COLUMNS_MIN = 60
 CHOICES_SHOWN = 5
 DRAWN_SHOWN = 8
 
@@ -37,24 +38,17 @@ def show_inbox(waiting: Sequence[tuple[str, WaitingQuestion]], total: int, now_u
     if not waiting:
         out.print(Text("nothing waits for a person", "dim"))
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    columns = _columns(waiting, now_us, out)
-    for heading in columns:
-        table.add_column(heading, no_wrap=True)
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*cells)
-    out.print(table)
+    texts = [line(one.text) for _, one in waiting]
+    show_table(_columns(waiting, now_us, out), texts, out, heading="text", room_min=QUESTION_COLUMNS_MIN)
     if total > len(waiting):
         out.print(Text(f"and {total - len(waiting):,} more: add --limit 0", "dim"))
     if out.is_terminal:
         out.print(next_commands([settings.command(f"inbox show {waiting[0][0]}")]))
 
 
-def _columns(
-    waiting: Sequence[tuple[str, WaitingQuestion]], now_us: int, out: Console
-) -> dict[str, list[str] | list[Text]]:
-    """What there is room for: names are never cut, questions are."""
-    columns: dict[str, list[str] | list[Text]] = {
+def _columns(waiting: Sequence[tuple[str, WaitingQuestion]], now_us: int, out: Console) -> dict[str, list[str | Text]]:
+    """What the list says of questions beside their texts."""
+    columns: dict[str, list[str | Text]] = {
         "question": [Text(plain(name), "bold") for name, _ in waiting],
         "asked": [ago(one.asked_us, now_us) for _, one in waiting],
     }
@@ -62,11 +56,8 @@ def _columns(
         columns["until"] = [_due(one.due_us, now_us) for _, one in waiting]
     teams = [shown_team(one.source) for _, one in waiting]
     if out.width >= WIDE_COLUMNS and len(set(teams)) > 1:
-        columns["team"] = teams
-    widths = (max(len(heading), *map(len, cells)) for heading, cells in columns.items())
-    room = max(QUESTION_CHARS_MIN, out.width - sum(width + COLUMN_GAP for width in widths) - COLUMN_GAP)
-    texts = [line(one.text) for _, one in waiting]
-    return columns | {"text": [text if len(text) <= room else text[: room - 1] + "…" for text in texts]}
+        columns["team"] = [*teams]
+    return columns
 
 
 def _due(due_us: int, now_us: int) -> Text:

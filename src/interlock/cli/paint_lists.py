@@ -66,14 +66,24 @@ def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, lis
     return columns
 
 
-def show_table(columns: dict[str, list[str | Text]], reasons: Sequence[str], out: Console, *, right: str = "") -> None:
+def show_table(
+    columns: dict[str, list[str | Text]],
+    reasons: Sequence[str],
+    out: Console,
+    *,
+    right: str = "",
+    heading: str = "reason",
+    room_min: int = REASON_COLUMNS_MIN,
+) -> None:
     """Rows with their reasons: at their ends, or below them where there is no room for the beginning of a reason.
 
-    Where not even the columns fit, as many of the first as do. right: the column of numbers.
+    Where not even the columns fit, as many of the first as do. right: the column of numbers. heading: of the reasons;
+    room_min: how many columns one needs at least.
     """
     room = _room(columns, out)
-    if room >= min(REASON_COLUMNS_MIN, max(map(len, reasons))):
-        _show_beside(columns, [_cut(reason, room) for reason in reasons], out, right)
+    if room >= min(room_min, max(map(len, reasons))):
+        beside = columns | ({heading: [_cut(reason, room) for reason in reasons]} if any(reasons) else {})
+        _show_beside(beside, out, right)
         return
     while _room(columns, out) < -2 * COLUMN_GAP and len(columns) > ALWAYS_SHOWN:
         columns.popitem()
@@ -84,9 +94,8 @@ def _cut(reason: str, room: int) -> str:
     return reason if len(reason) <= room else reason[: max(0, room - 1)] + "…"
 
 
-def _show_beside(columns: dict[str, list[str | Text]], reasons: list[str], out: Console, right: str) -> None:
+def _show_beside(columns: dict[str, list[str | Text]], out: Console, right: str) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    columns = columns | ({"reason": [*reasons]} if any(reasons) else {})
     for heading in columns:
         table.add_column(heading, no_wrap=True, justify="right" if heading == right else "left")
     for record in zip(*columns.values(), strict=True):
