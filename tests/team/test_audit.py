@@ -306,6 +306,17 @@ def test_a_judge_has_work_and_should_see_more_than_the_draft(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [("[A]", "[x], timeout: soon"), ("allowed_actions: [act]", "allowed_actions: act"), ("agent: a,", "agent: aa,")],
+    ids=["the judge", "who is judged", "the plan"],
+)
+def test_what_is_wrong_elsewhere_makes_no_judge_idle(tmp_path, old, new):
+    found = findings(tmp_path, JUDGED.replace("J}", "judge}").replace(old, new))
+    assert not found.ok
+    assert not {"unused_agent", "unused_actions"} & {*codes(found)}
+
+
+@pytest.mark.parametrize(
     ("judge", "message"),
     [
         ("juge", "the judge of agent a is juge, which is no agent; did you mean judge?"),

@@ -162,8 +162,11 @@ def runnable(subject: Subject) -> Iterator[AuditFinding]:
 
 
 def unused(subject: Subject) -> Iterator[AuditFinding]:
-    """Which agents and actions does the plan leave idle?"""
-    if subject.plan is None:
+    """Which agents and actions does the plan leave idle?
+
+    Only of a team that is sound: what is wrong may be what names a judge, or an effect.
+    """
+    if subject.plan is None or subject.rules is None:
         return
     wanted: dict[str, set[str]] = {name: set() for name in subject.agents}
     chains = stand_ins({name: agent.role for name, agent in subject.agents.items()})
@@ -177,7 +180,7 @@ def unused(subject: Subject) -> Iterator[AuditFinding]:
     for name in (name for name, actions in wanted.items() if not actions):
         message = f"agent {name} has no step, and stands in for none that has"
         yield AuditFinding("unused_agent", "warning", (name,), (), message, "remove it", subject.line(("agents", name)))
-    effects = set(subject.rules.effects) if subject.rules else set()
+    effects = set(subject.rules.effects)
     idle = {
         name: [
             action
