@@ -69,8 +69,8 @@ def test_what_is_not_written_or_deleted_is_only_missed_where_it_is_required():
         ({"path": "x", "max": 1, "max_chars": 1}, "it has bounds of a number and a text"),
         ({"path": "x", "min": 2, "max": 1}, "nothing lies in 2..1"),
         ({"path": "", "max": 1}, "is not a dotted path"),
-        ({"path": "x", "max": "1"}, "Expected `float | null`, got `str`"),
-        ({"path": "x", "max_chars": 1.5}, "Expected `int | null`, got `float`"),
+        ({"path": "x", "max": "1"}, "bounds: max is '1', not a number"),
+        ({"path": "x", "max_chars": 1.5}, "bounds: max_chars is 1.5, not a whole number"),
         ({"path": "x", "maxi": 1}, "bounds has no option maxi; did you mean max?"),
     ],
 )

@@ -23,4 +23,4 @@ def test_a_missing_one_scores_nothing_unless_told():
 
 @pytest.mark.parametrize("options", [{"min": 1.5}, {"missing": -1}, {"min": "high"}])
 def test_what_is_no_share_is_refused(options):
-    assert "Expected `float`" in refusal({"confidence": options})
+    assert ", not a number from 0 and up to 1" in refusal({"confidence": options})

@@ -76,7 +76,7 @@ def test_more_text_than_can_be_searched_is_refused(monkeypatch):
     [
         ({}, "it forbids nothing"),
         ({"words": [" "]}, "one of its words is empty"),
-        ({"words": "guarantee"}, "Expected `array`, got `str`"),
+        ({"words": "guarantee"}, "forbidden: words is 'guarantee', not a list of texts"),
         ({"words": ["x"] * 1_001}, "more than 1,000 words"),
         ({"patterns": ["(?=x)"]}, "in bounded time"),
         ({"words": ["x"], "paths": ["a..b"]}, "is not a dotted path"),

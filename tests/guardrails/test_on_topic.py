@@ -124,8 +124,8 @@ def test_without_the_extra_a_team_is_told_how_to_get_it(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        ({"min": 2}, "Expected `float` <= 1"),
-        ({"words_min": 0}, "Expected `int` >= 1"),
+        ({"min": 2}, "on_topic: min is 2, not a number from -1 and up to 1"),
+        ({"words_min": 0}, "on_topic: words_min is 0, not a whole number from 1 and up to"),
         ({"paths": []}, "it looks at nothing"),
         ({"threshold": 0.1}, "on_topic has no option threshold"),
     ],

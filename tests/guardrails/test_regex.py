@@ -42,5 +42,6 @@ def test_missing_deleted_and_written_in_part():
 def test_what_is_no_pattern_or_no_path_is_refused():
     assert "is no regular expression" in refusal({"regex": {"path": "x", "pattern": "("}})
     assert "is not a dotted path" in refusal({"regex": {"path": "x..y", "pattern": "a"}})
-    assert "Invalid enum value 'have'" in refusal({"regex": {"path": "x", "pattern": "a", "must": "have"}})
+    declared = {"path": "x", "pattern": "a", "must": "have"}
+    assert "must is 'have', not one of: avoid, contain, match" in refusal({"regex": declared})
     assert made({"regex": {"path": "x", "pattern": "a"}}).watches == ("x",)

@@ -39,7 +39,7 @@ def test_alone_it_stands_for_the_schemas_that_are_declared():
         ({"of": "output"}, "it says of: output, and has no schema"),
         ({"json": {"type": "array"}}, "is an object schema"),
         ({"json": {"properties": {"x": {"format": "date"}}}}, "uses format, which is not supported"),
-        ({"of": "input"}, "Invalid enum value 'input'"),
+        ({"of": "input"}, "of is 'input', not one of: output, writes"),
     ],
 )
 def test_what_is_no_schema_is_refused(options, part):

@@ -254,7 +254,7 @@ def test_the_whole_file(tmp_path, text, line, part):
         ("guardrails: [choise]", "agents.a.guardrails[0]: there is no guardrail choise; did you mean choice?"),
         ("guardrails: [5]", "agents.a.guardrails[0]: it is no guardrail"),
         ("guardrails: [{choice: {paht: x}}]", "choice has no option paht; did you mean path?"),
-        ("guardrails: [{choice: {path: x}}]", "choice: Object missing required field `among`"),
+        ("guardrails: [{choice: {path: x}}]", "choice: among is missing"),
         ("guardrails: [{choice: x}]", "the options of choice are no mapping"),
         ("guardrails: [{confidence: {weight: 0}}]", "weight is 0, not a number above 0"),
         ("guardrails: [{use: checks}]", "use is 'checks', not module:function"),

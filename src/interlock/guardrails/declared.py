@@ -75,10 +75,13 @@ def _seat(name: Any, options: Any, find: Find) -> Seat:
                 place=(name, str(option)),
             )
     weight = _weight(options, (name, "weight"))
+    own = {key: value for key, value in options.items() if key != "weight"}
     try:
-        made = msgspec.convert({key: value for key, value in options.items() if key != "weight"}, wanted)
-    except msgspec.ValidationError as error:
-        raise TeamError(f"{name}: {error}", place=(name,)) from None
+        made = msgspec.convert(own, wanted)
+    except msgspec.ValidationError:
+        from .options import problem  # noqa: PLC0415 - only a mistake pays for the import
+
+        raise problem(name, wanted, own) from None
     except InterlockError as error:
         raise TeamError(f"{name}: {error.message}", fix=error.fix, place=(name,)) from None
     bind = getattr(made, "bound", None)
