@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from interlock.doctor import Diagnosis
+from interlock.cli.paint_doctor import show_doctor
+from interlock.doctor import Diagnosis, Examination, Extra
 
 
 def test_it_tells_what_is_installed(desk):
@@ -11,6 +12,15 @@ def test_it_tells_what_is_installed(desk):
     assert ended.code == 0
     assert "Python 3." in ended.out
     assert "mcp" in ended.out
+
+
+def test_what_is_too_old_has_no_tick(capsys):
+    parts = [Extra("mcp", {"mcp": "2.1.0"}, {"mcp": "<3,>=2.3"}), Extra("http", {"httpx2": "2.16"})]
+    show_doctor({"interlock": "1", "python": "3", "system": "linux"}, parts, Examination(), "")
+    old, fix, http = [line.split() for line in capsys.readouterr().out.splitlines()][-3:]
+    assert old == ["?", "mcp", "mcp", "2.1.0", "where", "<3,>=2.3", "is", "needed"]
+    assert " ".join(fix) == "fix: pip install --upgrade 'interlock[mcp]'"
+    assert http == ["✓", "http", "httpx2", "2.16"]
 
 
 def test_a_team_that_can_work(desk):
@@ -31,7 +41,7 @@ def test_scripts_get_one_document(desk):
     told = desk.json("doctor", ".")
     assert {"interlock", "python", "system", "extras", "agents", "mcp_servers", "notify"} == told.keys()
     assert {agent["state"] for agent in told["agents"]} == {"ok"}
-    assert {"name", "installed", "packages"} == told["extras"][0].keys()
+    assert {"name", "installed", "packages", "unfit"} == told["extras"][0].keys()
 
 
 def test_a_server_that_cannot_be_started(desk):

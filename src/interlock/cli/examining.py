@@ -37,5 +37,7 @@ def _examined(team: Team) -> Examination:
 
 
 def _document(about: dict[str, str], parts: list[Extra], found: Examination) -> dict[str, Any]:
-    told = [{"name": one.name, "installed": one.is_installed, "packages": one.packages} for one in parts]
+    told = [
+        {"name": one.name, "installed": one.is_installed, "packages": one.packages, "unfit": one.unfit} for one in parts
+    ]
     return {**about, "extras": told, **msgspec.to_builtins(found)}

@@ -58,11 +58,14 @@ def show_doctor(about: dict[str, str], parts: list[Extra], found: Examination, t
 def _show_extras(out: Console, parts: list[Extra]) -> None:
     table = _table()
     for part in parts:
-        mark = Text(*(MARKS["succeeded"] if part.is_installed else MARKS["waiting"]))
         there = ", ".join(f"{name} {version}" for name, version in part.packages.items() if version)
         missing = [name for name, version in part.packages.items() if not version]
-        text = Text(there) if part.is_installed else Text(f"not installed: {', '.join(missing)}", "dim")
-        table.add_row(mark, Text(part.name), text)
+        mark = MARKS["succeeded" if part.is_installed else "waiting" if missing else "parked"]
+        text = Text(f"not installed: {', '.join(missing)}", "dim") if missing else Text(there)
+        if part.unfit and not missing:
+            wrong = [f"{name} {part.packages[name]} where {asked} is needed" for name, asked in part.unfit.items()]
+            text = Text(", ".join(wrong)).append(f"\nfix: pip install --upgrade 'interlock[{part.name}]'", "green")
+        table.add_row(Text(*mark), Text(part.name), text)
     out.print(table)
 
 
