@@ -34,6 +34,7 @@ def test_nothing_public_is_forgotten():
         "journal",
         "ports",
         "prices",
+        "survey",
         "team",
         "testing",
         "wiring",
