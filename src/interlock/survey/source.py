@@ -70,14 +70,14 @@ def read(function: Any, folder: Path, keys: frozenset[str] = frozenset()) -> Rea
     plain, skipped = unwrapped(function)
     found = Reading()
     if plain is None:
-        found.why = ["its code is no function of Python"]
+        found.why = ["what it reads and writes, as its code is no function of Python"]
         return found
     code = plain.__code__
     found.where = place(code, folder)
     found.told = f"{plain.__name__}()"
     tree = definition(code)
     if tree is None:
-        found.why = ["its source is not to be had"]
+        found.why = ["what it reads and writes, as its source is not to be had"]
         return found
     _Reader(tree, skipped, found, keys).read()
     return found
@@ -106,7 +106,7 @@ class _Reader:
         for call in sorted(calls, key=_position):
             self._call(call)
         if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own(self._tree)):
-            found.why.append(f"it yields what it writes ({self._at(self._tree)})")
+            found.why.append(f"what it writes, as it yields that ({self._at(self._tree)})")
             return
         values = list(returned(self._tree))
         found.writes = self._united(values)
@@ -125,7 +125,7 @@ class _Reader:
             if isinstance(node, ast.Name) and node.id == self._state:
                 keys = self._looked_at(node)
                 if keys is None:
-                    self._found.why.append(f"it hands its whole state on ({self._at(node)})")
+                    self._found.why.append(f"what it reads, as it hands its whole state on ({self._at(node)})")
                     return None
                 known |= keys
         return frozenset(known)
@@ -181,7 +181,7 @@ class _Reader:
         for value in values:
             found = self._keys_of(value)
             if found is None:
-                self._found.why.append(f"what it returns is not written out ({self._at(value or self._tree)})")
+                self._found.why.append(f"what it writes, as that is not written out ({self._at(value or self._tree)})")
                 return None
             keys |= found
         return frozenset(keys)
