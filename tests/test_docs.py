@@ -25,6 +25,7 @@ PAGES = [
     "docs/agents.md",
     "docs/agents-http.md",
     "docs/agents-command.md",
+    "docs/audit-a-system.md",
     "docs/guardrails.md",
     "docs/grounding.md",
     "docs/breakers.md",

@@ -332,8 +332,37 @@ def cancel(
 
 
 @command
-def audit(team: Team, *, json: JsonOption = False) -> int:
-    """Check a team file, without running or importing anything."""
+def audit(
+    team: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEAM]", help="A team file, or a folder with a team.yaml.", show_default=False),
+    ] = None,
+    *,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="KIND:MODULE:NAME",
+            help="In place of a team, a system that exists: langgraph:module:graph or crewai:module:crew.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="With --from: write the team file here.", show_default=False),
+    ] = None,
+    json: JsonOption = False,
+) -> int:
+    """Check a team file, without running or importing anything; or begin one from a system that exists."""
+    if source is not None and team is None:
+        from . import surveying
+
+        return surveying.survey(source, out, json=json)
+    if source is not None or team is None:
+        found = "both a team and --from are named" if team is not None else "no team is named"
+        raise InputError(found, fix="name a team file, or a system with --from langgraph:module:graph")
+    if out is not None:
+        raise InputError("--out is where --from writes a team file, and there is none", fix="leave it out")
     from . import looking
 
     return looking.audit(team, json=json)

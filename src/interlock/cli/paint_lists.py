@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.box import SIMPLE_HEAD
@@ -14,10 +15,13 @@ from rich.text import Text
 from interlock.core.events import AT_US_MAX
 from interlock.history import Held, timestamp, why_held
 from interlock.ports import RunRow
-from interlock.team import Audit
+from interlock.team import Audit, AuditFinding
 
 from .paint import INJECTED, INJECTED_MARK, MARKS, WIDE_COLUMNS, console, marked
 from .text import ago, clock, duration, line, plain, plural, shown_team
+
+if TYPE_CHECKING:
+    from interlock.survey import Finding, Survey  # no other list pays for the import
 
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
@@ -26,6 +30,7 @@ REASON_COLUMNS_MIN = 20
 COLUMN_GAP = 3
 INDENT = 2
 ALWAYS_SHOWN = 2
+PLACE_COLUMNS, NARROW_PLACE_COLUMNS = 24, 14
 
 
 def show_runs(rows: Sequence[RunRow], now_us: int, waiting: Mapping[str, Sequence[Held]] | None = None) -> None:
@@ -173,29 +178,40 @@ def show_audit(found: Audit, name: str) -> None:
     """What the audit found, as a table."""
     out = console()
     if found.findings:
-        out.print(_findings(found, wide=out.width >= WIDE_COLUMNS))
-    out.print(_verdict(found, name))
+        out.print(findings_table(found.findings, [str(one.line or "") for one in found.findings], "line", out))
+    out.print(verdict(found, name, ("sound", "not valid")))
 
 
-def _findings(found: Audit, *, wide: bool) -> Table:
+def findings_table(
+    findings: "Sequence[AuditFinding | Finding]", places: Sequence[str], heading: str, out: Console
+) -> Table:
     """A row for each finding; where there is no room for a column of its own, the fix stands below."""
+    wide, numbered = out.width >= WIDE_COLUMNS, heading == "line"
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column("severity", no_wrap=True)
-    table.add_column("line", justify="right", style="dim", no_wrap=True)
+    table.add_column(
+        heading,
+        justify="right" if numbered else "left",
+        style="dim",
+        no_wrap=numbered,
+        overflow="fold",
+        max_width=PLACE_COLUMNS if wide else NARROW_PLACE_COLUMNS,
+    )
     table.add_column("what", ratio=3, overflow="fold")
     if wide:
         table.add_column("fix", ratio=2, overflow="fold", style="green")
-    for finding in found.findings:
+    for finding, place in zip(findings, places, strict=True):
         severity = Text(finding.severity, _SEVERITIES[finding.severity])
         what, fix = Text(plain(finding.message)), Text(plain(finding.fix), "green")
         below = [] if wide or not finding.fix else [Text("\nfix: ", "green"), fix]
-        table.add_row(severity, str(finding.line or ""), Text.assemble(what, *below), *([fix] if wide else []))
+        table.add_row(severity, place, Text.assemble(what, *below), *([fix] if wide else []))
     return table
 
 
-def _verdict(found: Audit, name: str) -> Text:
+def verdict(found: "Audit | Survey", name: str, words: tuple[str, str]) -> Text:
+    """What all of it comes to. words: for that there are no errors, and that there are."""
     counts = {kind: sum(finding.severity == kind for finding in found.findings) for kind in _SEVERITIES}
     said = ", ".join(plural(number, kind) for kind, number in counts.items() if number and kind != "info")
     mark = MARKS["succeeded" if found.ok else "failed"]
-    text = Text.assemble((f"{mark[0]} {plain(name)}", mark[1]), f": {'sound' if found.ok else 'not valid'}")
+    text = Text.assemble((f"{mark[0]} {plain(name)}", mark[1]), f": {words[0 if found.ok else 1]}")
     return text.append(f" ({said})" if said else "", "dim")
