@@ -57,6 +57,7 @@ class Process:
             ids=lambda _: world.new_id(),
             watch=False,
             performers=world.performers(self),
+            notifier=world.notices.notifier(self),
         )
         async with engine:
             if world.disk.has_batch():

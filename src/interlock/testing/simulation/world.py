@@ -38,6 +38,7 @@ from .episode import Episode, Happening, Struck, became_of
 from .forks import check_fork
 from .gates import Gates
 from .loop import START_US, Timeline
+from .notices import Notices
 from .outside import Outside
 from .process import BATCH, Call, Process
 from .traffic import Traffic
@@ -107,11 +108,12 @@ class World:
         self._news = self._over = False
         self._digest = blake2b(digest_size=16)
         self._struck: list[tuple[str, str, Job | None, int]] = []
-        self._clock_is_steady = True
+        self.clock_is_steady = True
         self._hashes = ViewHashes()
         self._replays = self.chance.stream("replays")
         self.calls_max = CALLS_MAX[0] if scene.calm else self.chance.pick(CALLS_MAX, "calls_max")
         self.runs_max = RUNS_MAX[0] if scene.calm else self.chance.pick(RUNS_MAX, "runs_max")
+        self.notices = Notices(self)
         self._gates = Gates(self._rules)
         self._traffic = Traffic(
             scene.team, self.timeline, self.accounts, calls_max=self.calls_max, runs_max=self.runs_max
@@ -148,6 +150,7 @@ class World:
             if self.broken is not None:
                 raise self.broken
         self._check_the_end()
+        self.notices.check_the_end()
 
     def _all_over(self) -> bool:
         rows = self.disk.rows()
@@ -196,7 +199,7 @@ class World:
         seconds = seconds_of(injection, self.chance)
         self.struck(injection.name, "clock_jump", f"the clock jumps by {seconds:+,.3f} s", 0)
         self._wall_us += round(seconds * 1e6)
-        self._clock_is_steady = False
+        self.clock_is_steady = False
         for account in self.accounts.values():
             account.clock_is_steady = False
 
@@ -235,7 +238,7 @@ class World:
         try:
             if account is None:
                 account = self.accounts[run_id] = Account(run_id, self._rules, self._hashes)
-                account.clock_is_steady = self._clock_is_steady
+                account.clock_is_steady = self.clock_is_steady
                 self._check_row(run_id, opening, events)
             self._traffic.check_driver(account, process, events)
             self._digest.update(f"{self.timeline.now!r} {number} {run_id}\n".encode())
