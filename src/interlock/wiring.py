@@ -15,12 +15,13 @@ from interlock.agents.process import ProcessAdapter, ProcessPool
 from interlock.agents.secret import VAULT
 from interlock.agents.setting import Setting
 from interlock.agents.tools import Workshop
+from interlock.core import given
 from interlock.core.events import AnyEvent
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
 from interlock.engine.notifier import Notifier
 from interlock.engine.run import Run
 from interlock.engine.tasks import refuse_inside_a_loop, run_main
-from interlock.errors import JournalError, TeamError
+from interlock.errors import InputError, JournalError, TeamError
 from interlock.journal.memory import MemoryJournal
 from interlock.ports import Adapter, Journal, Partial
 from interlock.team import Agent, Team
@@ -43,7 +44,7 @@ class Orchestrator(Engine):
     with (run id, events) whenever events have become durable. on_partial: called with a Partial while an LLM agent
     still writes; nothing of that is committed before it is whole and checked.
 
-    Raises TeamError for a team that can't be run.
+    Raises TeamError for a team that can't be run, InputError for an argument that is something else.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Orchestrator(Engine):
         on_event: Callable[[str, Sequence[AnyEvent]], None] | None = None,
         on_partial: Callable[[Partial], None] | None = None,
     ) -> None:
+        _check(team, journal, calls_max, runs_max)
         workshop = Workshop.of(team)
         callables, effects = adapters(team, workshop), performers(team, workshop)
         notifier = notifier_of(team, journal) if team.notify else None
@@ -76,6 +78,19 @@ class Orchestrator(Engine):
             performers=effects,
             notifier=notifier,
         )
+
+
+def _check(team: object, journal: object, calls_max: int, runs_max: int) -> None:
+    """Raise InputError where one of these is something else."""
+    if not isinstance(team, Team):
+        raise InputError(
+            f"the team is of type {type(team).__name__}, not a Team", fix='load it: Team.load("team.yaml")'
+        )
+    if not isinstance(journal, str | Path) and not hasattr(journal, "put_blob"):
+        message = f"the journal is of type {type(journal).__name__}, which is none"
+        raise InputError(message, fix='name a file, such as "runs.db", or ":memory:"')
+    given.whole("calls_max", calls_max, 1)
+    given.whole("runs_max", runs_max, 1)
 
 
 def notifier_of(team: Team, journal: str | Path | Journal) -> Notifier:

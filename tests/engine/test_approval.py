@@ -8,8 +8,8 @@ import interlock as il
 from interlock.agents.effects import Performed
 from interlock.core import events as e
 from interlock.core.decision import decided
+from interlock.engine.cancelling import cancel
 from interlock.engine.decisions import decide, request_of
-from interlock.engine.engine import cancel
 from interlock.errors import AgentRefused, DecisionRefused
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from tests import virtual

@@ -8,7 +8,7 @@ import msgspec
 from interlock.core.context import View
 from interlock.core.events import decode, encode
 from interlock.core.values import content_hash
-from interlock.engine.engine import cancel
+from interlock.engine.cancelling import cancel
 from interlock.history import Record
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.team import Team

@@ -11,7 +11,7 @@ import msgspec
 
 from interlock import history
 from interlock.engine import clock
-from interlock.engine.engine import cancel as cancel_run
+from interlock.engine.cancelling import cancel as cancel_run
 from interlock.errors import InterlockError, JournalError
 from interlock.history import Held
 from interlock.ports import Journal, RunRow

@@ -1,13 +1,13 @@
 """What a step asks of a person, and what a person decides about it: as it is asked for, bounded and read strictly."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from interlock.errors import InputError, PathError, ValueRefused
 
-from . import paths
+from . import given, paths
 from .events import EffectWanted
 from .job import ADVICE, ADVISED, ANSWERED, DELETE, Question
 from .values import DEFAULT_LIMITS, encode
@@ -81,6 +81,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 def person(name: str) -> str:
     """Who decides, as it is recorded. Raises InputError."""
+    given.text("by", name)
     name = name.removeprefix(PERSON)
     if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
         raise InputError(f"{name!r:.100} can't be recorded as who decides", fix="name a person, such as eve")
@@ -99,27 +100,33 @@ def decided(
     asked_us: int = 0,
 ) -> Decision:
     """A decision from what a person gives; writes may hold DELETE. Raises InputError."""
-    writes, more = writes or {}, dict(more or {})
+    writes, more = {} if writes is None else writes, {} if more is None else more
+    given.texts(step=step, text=text, effect=effect)
+    given.one_of("verb", verb, get_args(Verb))
+    given.by_name("writes", writes, '{"ticket.category": "billing"}')
+    given.by_name("more", more, '{"usd": 0.10}, {"tokens": 4000} or {"calls": 5}')
+    given.whole("attempt", attempt)
+    given.whole("asked_us", asked_us)
     try:
         for path, value in writes.items():
             if value is not DELETE:
                 encode(value, DEFAULT_LIMITS, BODY_BYTES_MAX)
             encode(path)
         encode(text, DEFAULT_LIMITS, BODY_BYTES_MAX)
-        encode(more, DEFAULT_LIMITS, BODY_BYTES_MAX)
+        encode(dict(more), DEFAULT_LIMITS, BODY_BYTES_MAX)
         encode(effect, DEFAULT_LIMITS, BODY_BYTES_MAX)
     except ValueRefused as error:
         raise InputError(f"the decision about {step} can't be stored: {error.message}") from error
     deletes = tuple(path for path, value in writes.items() if value is DELETE)
     kept = {path: value for path, value in writes.items() if value is not DELETE}
-    return Decision(step, verb, text, kept, deletes, attempt, more, effect, asked_us)
+    return Decision(step, verb, text, kept, deletes, attempt, dict(more), effect, asked_us)
 
 
-def encoded(given: Decision) -> bytes:
+def encoded(decision: Decision) -> bytes:
     """A decision as a request carries it. Raises InputError where it is too large."""
-    body: bytes = msgspec.json.encode(given)
+    body: bytes = msgspec.json.encode(decision)
     if len(body) > BODY_BYTES_MAX:
-        raise InputError(f"the decision about {given.step} is {len(body):,} bytes, more than {BODY_BYTES_MAX:,}")
+        raise InputError(f"the decision about {decision.step} is {len(body):,} bytes, more than {BODY_BYTES_MAX:,}")
     return body
 
 
@@ -152,11 +159,11 @@ def laid_over(writes: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     DELETE for what is written leaves it out; for anything else it deletes.
     """
     found = dict(writes)
-    for given, value in changes.items():
+    for name, value in changes.items():
         try:
-            path = paths.canonical(given)
+            path = paths.canonical(name)
         except PathError:
-            found[given] = value  # which is refused for it
+            found[name] = value  # which is refused for it
             continue
         under = [other for other in found if paths.inside(other, path)]
         if value is DELETE and under:

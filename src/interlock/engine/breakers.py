@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from interlock import errors
+from interlock.core import given
 from interlock.core.breaker import Breaker, move
 from interlock.core.gate import AtGate, GatePolicy, tell
 from interlock.core.plan import hint
@@ -28,6 +29,7 @@ def gate_name(team: str, agent: str) -> str:
 
 def policy_of(roles: Mapping[str, Role], agent: str) -> GatePolicy:
     """What an agent declares of its gate, a breaker among it. Raises InputError."""
+    given.text("agent", agent)
     if agent not in roles:
         fix = f"its agents: {', '.join(roles)}"
         raise InputError(f"there is no agent {agent:.100} in this team{hint(agent, roles)}", fix=fix)
@@ -65,6 +67,7 @@ async def move_breaker(
 
 
 def _check(what: str, text: str, chars_max: int) -> None:
+    given.text(what, text)
     if not text.strip():
         raise InputError(f"{what} is missing", fix="say it: whoever looks at the breaker later will ask")
     if len(text) > chars_max:

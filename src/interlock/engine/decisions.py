@@ -7,6 +7,7 @@ import msgspec
 
 from interlock import errors
 from interlock.core import events as e
+from interlock.core import given
 from interlock.core.decision import NAME_CHARS_MAX, PERSON, Decision, decoded, encoded, person
 from interlock.core.gate import GatePolicy, Outcome, tell
 from interlock.core.machine import Machine
@@ -38,6 +39,7 @@ Verdict = e.QuestionAnswered | e.BudgetRaised | e.AnswerRefused
 
 def request_of(run_id: str, decision: Decision, by: str, reason: str, now_us: int) -> Request:
     """A decision as it is asked of whoever drives the run. Raises InputError."""
+    given.texts(run_id=run_id, reason=reason)
     request_id = f"{DECIDE}-{run_id}-{new_id(now_us)}"
     return Request(request_id, run_id, DECIDE, person(by), errors.hide(reason), encoded(decision))
 
@@ -173,11 +175,11 @@ async def decide(
 
 def _is_of(verdict: Verdict, request: Request) -> bool:
     """Whether this is what became of a request: one person may decide about several things at once."""
-    given = decoded(request.body)
+    asked = decoded(request.body)
     if isinstance(verdict, e.BudgetRaised):
-        return (verdict.by, verdict.step, "approve") == (request.by, given.step, given.verb)
-    same = (verdict.by, verdict.step, verdict.decision) == (request.by, given.step, given.verb)
-    return same and (isinstance(verdict, e.AnswerRefused) or verdict.text == given.text)
+        return (verdict.by, verdict.step, "approve") == (request.by, asked.step, asked.verb)
+    same = (verdict.by, verdict.step, verdict.decision) == (request.by, asked.step, asked.verb)
+    return same and (isinstance(verdict, e.AnswerRefused) or verdict.text == asked.text)
 
 
 async def _ask(

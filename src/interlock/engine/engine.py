@@ -12,6 +12,7 @@ import msgspec
 
 from interlock import errors
 from interlock.core import events as e
+from interlock.core import given
 from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
 from interlock.core.plan import hint, is_id
@@ -24,7 +25,19 @@ from interlock.team import Team, difference
 
 from . import clock, tasks
 from .breakers import move_breaker, policy_of
-from .decisions import DECIDE, cancelled, decide, expire, folded, refusal, refuse_secrets, request_of, settle
+from .cancelling import cancel
+from .decisions import (
+    BY_CHARS_MAX,
+    DECIDE,
+    REASON_CHARS_MAX,
+    decide,
+    expire,
+    folded,
+    refusal,
+    refuse_secrets,
+    request_of,
+    settle,
+)
 from .driver import Driver
 from .forks import Tried, forked, rules_of
 from .forks import refuse_secrets as refuse_secrets_in
@@ -41,11 +54,9 @@ log = logging.getLogger("interlock")
 
 CALLS_MAX = 256
 RUNS_MAX = 256
-CANCEL_WAIT_SECONDS = 10.0
 # How soon deadlines are looked after, and how often, since other processes park runs, too.
 DEADLINE_FIRST_SECONDS = 1.0
 DEADLINE_POLL_SECONDS = 30.0
-CANCEL_POLL_SECONDS = 0.05
 # The mend where a run that is tried again was started under another version of the team.
 UNDER_THIS_TEAM = "add --team TEAM to have it tried under that team as it is, in a fork (in Python: under_this_team)"
 # Why nobody knows what became of an effect.
@@ -200,7 +211,10 @@ class Engine:
     # --- batches ---
 
     async def open_batch(self, requests: Sequence[bytes], origin: str) -> Batch:
-        """Store many requests, each as `request` gives it, before the first of them runs."""
+        """Store many requests, each as `request` gives it, before the first of them runs. Raises InputError."""
+        given.text("origin", origin)
+        if not isinstance(requests, Sequence) or not all(isinstance(one, bytes) for one in requests):
+            raise InputError("a request of a batch is no JSON", fix="give each as Orchestrator.request returns it")
         now = self._now_us()
         batch = Batch(self._new_id(now), self._team_hash, self._source, origin, now, len(requests))
         await self.journal.open_batch(batch, requests)
@@ -211,6 +225,7 @@ class Engine:
 
         Ends early, without an error, when the engine stops.
         """
+        given.whole("width", width or self._runs_max, 1)
         plan_hash = self._rules.plan.hash
 
         async def start(row: int, raw: bytes) -> Run | None:
@@ -238,8 +253,11 @@ class Engine:
         ids: with these runs and batches alone, whichever file with the same declarations they were started from.
 
         Raises at the end, when all others are done: JournalError if a run is damaged; TeamChanged if there are runs of
-        this team file that were started under another version of it, unless ids are given.
+        this team file that were started under another version of it, unless ids are given; InputError.
         """
+        if ids is not None:
+            given.names("ids", ids)
+        given.whole("width", width or self._runs_max, 1)
         damaged: list[JournalError] = []
         go_on = partial(self._resume_row, damaged)
         async for run in tasks.each(self._until_stop(self._unfinished(ids)), go_on, width or self._runs_max):
@@ -287,8 +305,9 @@ class Engine:
     async def resume_run(self, run_id: str) -> Run:
         """Go on with one run that nobody drives. A run that has ended or waits for a person is returned as it is.
 
-        Raises RunNotFound, TeamChanged, StaleDriver (another process drives it) or RunInterrupted.
+        Raises RunNotFound, TeamChanged, StaleDriver (another process drives it), RunInterrupted or InputError.
         """
+        given.text("run_id", run_id)
         row = await self.journal.run(run_id)
         if row.team != self._team_hash:
             raise await self._changed(row)
@@ -345,6 +364,11 @@ class Engine:
         Raises RunNotFound, InputError where a step is not dead, a change not possible, or what was committed could not
         be so under this team, StaleDriver where another process drives the run, TeamChanged, RunInterrupted.
         """
+        given.text("run_id", run_id)
+        given.names("steps", steps)
+        given.by_name("changes", {} if changes is None else changes, '{"ticket.text": "..."}')
+        given.text("by", by, BY_CHARS_MAX)
+        given.text("reason", reason, REASON_CHARS_MAX)
         async with self._room:
             row = await self.journal.run(run_id)
             if run_id in self._drivers or not await self.journal.claim(run_id, ended=True):
@@ -387,6 +411,7 @@ class Engine:
         Ends early, without an error, when the engine stops. Who dies in its middle does the rest by asking again for
         what still waits, and resumes what was begun.
         """
+        given.by_name("letters", letters, '{"RUN": ["STEP"]}')
 
         async def again(run_id: str, steps: Sequence[str]) -> Run | None:
             try:
@@ -404,6 +429,7 @@ class Engine:
 
     async def cancel(self, run_id: str, *, by: str = "program", reason: str = "") -> RunRow:
         """Cancel a run, whoever drives it; see `cancel`."""
+        given.texts(run_id=run_id, by=by, reason=reason)
         driver = self._drivers.get(run_id)
         if driver is None:
             return await cancel(self.journal, run_id, by=by, reason=reason, now_us=self._now_us)
@@ -422,6 +448,7 @@ class Engine:
 
     async def inbox(self, run_id: str = "") -> list[WaitingQuestion]:
         """What waits for a person, in one run or in all of the journal, the oldest first."""
+        given.text("run_id", run_id)
         return await self.journal.questions(run_id)
 
     async def decide(  # noqa: PLR0913 - what a person may say, by name
@@ -451,10 +478,10 @@ class Engine:
         Raises DecisionRefused, and leaves the question open, where that can't be done or somebody has decided before;
         InputError, RunNotFound, TeamChanged, RunInterrupted.
         """
-        given = decided(
+        decision = decided(
             step, verb, text=text, writes=writes, attempt=attempt, more=more, effect=effect, asked_us=asked_us
         )
-        request = request_of(run_id, given, by, reason, self._now_us())
+        request = request_of(run_id, decision, by, reason, self._now_us())
         refuse_secrets(request, self._shell.secrets)
         self._deciding.add(request.request_id)
         while (driver := self._drivers.get(run_id)) is not None:
@@ -636,28 +663,3 @@ def _bounds(team: Team, adapters: Mapping[str, Adapter]) -> dict[str, int]:
 
 def _bounds_of_effects(performers: Mapping[str, Performer]) -> dict[str, int]:
     return {slot_of(name): performer.slots for name, performer in performers.items() if performer.slots}
-
-
-async def cancel(
-    journal: Journal, run_id: str, *, by: str, reason: str = "", now_us: Callable[[], int] = clock.now_us
-) -> RunRow:
-    """Cancel a run, whoever drives it; returns it as it is afterwards. A run that has ended stays as it is.
-
-    Nobody drives it: it is cancelled here. Somebody does: it is asked to, and given ten seconds.
-    """
-    row = await journal.run(run_id)
-    if row.status not in {"running", "parked"}:
-        return row
-    reason = errors.hide(reason)
-    request = Request(f"cancel-{run_id}", run_id, "cancel", by, reason)
-    await journal.ask(request)
-    for _ in range(round(CANCEL_WAIT_SECONDS / CANCEL_POLL_SECONDS)):
-        if await journal.claim(run_id):
-            events = await journal.load(run_id)
-            fact = cancelled(request, max(now_us(), events[-1].at_us))
-            await journal.append(run_id, len(events), [fact], settles=[request.request_id])
-        row = await journal.run(run_id)
-        if row.status not in {"running", "parked"}:
-            return row
-        await asyncio.sleep(CANCEL_POLL_SECONDS)
-    raise JournalError(f"the process that drives run {run_id} has not answered; it will cancel the run when it does")

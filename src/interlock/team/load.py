@@ -55,7 +55,7 @@ def load(path: str | Path) -> Team:
 def draft_of(path: str | Path) -> Draft:
     """Make what can be made of a team file; never raises for what is in it."""
     try:
-        source = _with_agents_on_top(read(_file(Path(path))))
+        source = _with_agents_on_top(read(_file(path)))
         source = msgspec.structs.replace(source, steps={step["id"]: place for place, step in _steps(source.data)})
     except TeamError as error:
         return Draft(problems=[error])
@@ -66,8 +66,16 @@ def draft_of(path: str | Path) -> Draft:
     return draft
 
 
-def _file(path: Path) -> Path:
-    if path.is_dir():
+def _file(named: str | Path) -> Path:
+    try:
+        path = Path(named)
+        str(path).encode()
+        is_folder = path.is_dir()
+    except (TypeError, ValueError, OSError) as error:
+        raise TeamError(
+            f"{named!r:.100} names no file: {error!s:.200}", fix="name a team file, or its folder"
+        ) from error
+    if is_folder:
         path /= TEAM_FILE
         if not path.exists():
             raise TeamError(f"the folder has no {TEAM_FILE}", fix="name a team file", file=str(path.parent))

@@ -18,7 +18,7 @@ import msgspec
 from interlock.agents.function import FunctionAdapter
 from interlock.core import events as e
 from interlock.core.job import Job
-from interlock.engine.engine import cancel
+from interlock.engine.cancelling import cancel
 from interlock.engine.run import Run
 from interlock.errors import JournalError, RunInterrupted, describe
 from interlock.ports import Adapter, LetterRow, Opening, Performer
