@@ -34,7 +34,7 @@ from interlock.core.gate import (
 )
 from interlock.core.job import ADVICE, Reply, Usage
 from interlock.core.policy import Policy
-from interlock.core.raises import more_of, told, too_little, why_not
+from interlock.core.raises import more_of, told, too_little, why_not, why_not_today
 from interlock.core.role import Role
 from interlock.core.settlement import settled
 from interlock.errors import InputError
@@ -148,6 +148,20 @@ def test_what_was_asked_before_the_last_raise_is_one_shortage():
         assert ledger.raised == altogether
     raise_by(ledger, policy, Amounts(calls=2), DAY_US + 2, 3)
     assert ledger.raised == Amounts(calls=2)  # it is another day
+
+
+def test_whoever_was_asked_before_a_raise_is_told_of_it_and_what_would_help():
+    policy = BudgetPolicy(calls=1, usd=100, daily=True)
+    ledger = Ledger(DAY_US // DAY_US, Amounts(calls=4, usd=50))
+    raise_by(ledger, policy, Amounts(calls=3), DAY_US + 10, DAY_US + 1)
+    said = why_not_today(ledger, policy, Amounts(calls=2), DAY_US + 11, DAY_US + 2)
+    assert said.startswith("2 calls more are not enough, since it was raised by 3 calls after this was asked: then its")
+    assert said.endswith("at least 4 calls more would help")
+    assert not why_not_today(ledger, policy, Amounts(calls=4), DAY_US + 11, DAY_US + 2)
+    assert not why_not_today(ledger, policy, Amounts(calls=1), DAY_US + 11, DAY_US + 10)
+    assert "that is too much" in why_not_today(ledger, policy, Amounts(calls=AMOUNT_MAX), DAY_US + 11, DAY_US + 10)
+    assert ledger.raised == Amounts(calls=3)
+    assert not why_not_today(ledger, policy, Amounts(calls=1), 2 * DAY_US, DAY_US + 2)  # another day has begun
 
 
 def test_a_gate_hears_when_it_was_asked():

@@ -187,19 +187,22 @@ def test_three_people_who_answer_three_runs_raise_the_budget_of_their_day_once(o
             for n in range(5):
                 await running.run({}, run_id=f"r{n}")
                 await asyncio.sleep(1)
-            statuses = []
-            for number, by in enumerate(("ann", "bob", "eve"), 2):
-                more = {"calls": 2}
-                statuses.append((await running.decide(f"r{number}", "s0", "approve", more=more, by=by)).status)
+            for run_id, by in (("r2", "ann"), ("r3", "bob")):
+                ended = await running.decide(run_id, "s0", "approve", more={"calls": 2}, by=by)
+                assert ended.status == "succeeded"
                 await asyncio.sleep(1)
+            with pytest.raises(DecisionRefused) as refused:
+                await running.decide("r4", "s0", "approve", more={"calls": 2}, by="eve")
             [(_, at)] = await running.journal.gates()
+            await running.decide("r4", "s0", "retry", by="eve")  # it asks anew
             anew = await running.decide("r4", "s0", "approve", more={"calls": 1}, by="eve")
             [(_, after)] = await running.journal.gates()
-            return statuses, at.gate.ledger.raised, anew.status, after.gate.ledger.raised
+            return str(refused.value), at.gate.ledger.raised, anew.status, after.gate.ledger.raised
 
-    statuses, raised, anew, after = virtual.run(main())
-    assert (statuses, raised) == (["succeeded", "succeeded", "parked"], Amounts(calls=2))
-    assert (anew, after, len(ann.calls)) == ("succeeded", Amounts(calls=3), 5)
+    said, raised, anew, after = virtual.run(main())
+    assert "2 calls more are not enough, since it was raised by 2 calls after this was asked: then its budget" in said
+    assert "at least 3 calls more would help" in said
+    assert (raised, anew, after, len(ann.calls)) == (Amounts(calls=2), "succeeded", Amounts(calls=3), 5)
 
 
 def test_three_people_who_answer_three_steps_at_once_raise_the_budget_once():

@@ -216,8 +216,9 @@ def raise_by(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, as
     _turn_the_day(ledger, policy, at_us)
     if policy.daily and at_us // DAY_US < ledger.day:
         return  # that day is over
-    if 0 < asked_us < ledger.raised_us and ledger.at_once is not None:
-        more, before = _above(more, ledger.at_once), ledger.at_once
+    before = raised_since(ledger, asked_us)
+    if before is not None:
+        more = _above(more, before)
         ledger.at_once = Amounts(before.calls + more.calls, before.tokens + more.tokens, before.usd + more.usd)
     else:
         ledger.raised_us, ledger.at_once = at_us, more
@@ -225,6 +226,11 @@ def raise_by(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, as
     raised.add(more)
     for name in policy.bounded:
         setattr(raised, name, min(getattr(raised, name), getattr(BUDGET_MAX, name) - getattr(policy, name)))
+
+
+def raised_since(ledger: Ledger, asked_us: int) -> Amounts | None:
+    """By how much a budget was raised for what was asked then, by somebody else who was asked about it."""
+    return ledger.at_once if 0 < asked_us < ledger.raised_us else None
 
 
 def _above(more: Amounts, before: Amounts) -> Amounts:

@@ -5,6 +5,7 @@ from copy import copy
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from interlock.errors import InputError
 
@@ -19,6 +20,7 @@ from .budget import (
     limit,
     micros,
     raise_by,
+    raised_since,
     shortfall,
     shown,
 )
@@ -51,24 +53,38 @@ def why_not(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> 
 
     Where a daily budget stands is for its gate to know.
     """
+    return _too_much(ledger, policy, more) or ("" if policy.daily else too_little(ledger, policy, more, at_us))
+
+
+def why_not_today(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, asked_us: int) -> str:
+    """The same of a daily budget, from where its gate has it, which is changed. asked_us: as in `raise_by`."""
+    shortfall(ledger, policy, at_us)  # what was spent on another day doesn't count
+    return _too_much(ledger, policy, more) or too_little(ledger, policy, more, at_us, asked_us)
+
+
+def _too_much(ledger: Ledger, policy: BudgetPolicy, more: Amounts) -> str:
     for name in ("calls", "tokens", "usd"):
         most, added = limit(ledger, policy, name), getattr(more, name)
         if added and most is None:
             return f"the budget doesn't bound {name}"
         if most is not None and most + added > getattr(BUDGET_MAX, name):
             return f"the budget is {shown(name, most)}, and can't be raised by {shown(name, added)}: that is too much"
-    return "" if policy.daily else too_little(ledger, policy, more, at_us)
+    return ""
 
 
-def too_little(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> str:
+def too_little(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, asked_us: int = 0) -> str:
     """Why so much more would not suffice for another call, in words, so that it would only be asked for again."""
     then = msgspec.structs.replace(ledger, raised=copy(ledger.raised))
-    raise_by(then, policy, more, at_us)
+    raise_by(then, policy, more, at_us, asked_us)
     lacking = shortfall(then, policy, at_us)
     if not lacking or is_only_reserved(then, policy):
         return ""
-    helps = f"at least {told(_least(ledger, policy))} more would help"
-    return f"{told(more)} more are not enough: then {lacking}{_wanted(policy)}; {helps}"
+    least, before = _least(ledger, policy), raised_since(ledger, asked_us)
+    if before is not None:
+        least = Amounts(*(short and short + had for short, had in zip(*map(astuple, (least, before)), strict=True)))
+    since = f", since it was raised by {told(before)} after this was asked" if before is not None else ""
+    helps = f"at least {told(least)} more would help"
+    return f"{told(more)} more are not enough{since}: then {lacking}{_wanted(policy)}; {helps}"
 
 
 def _least(ledger: Ledger, policy: BudgetPolicy) -> Amounts:

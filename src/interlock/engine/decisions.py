@@ -11,7 +11,7 @@ from interlock.core import given
 from interlock.core.decision import NAME_CHARS_MAX, PERSON, Decision, decoded, encoded, person
 from interlock.core.gate import GatePolicy, Outcome, tell
 from interlock.core.machine import Machine
-from interlock.core.raises import too_little
+from interlock.core.raises import why_not_today
 from interlock.core.rules import Rules
 from interlock.core.settlement import expired, overdue, refused, settled
 from interlock.errors import DecisionRefused, InputError, JournalError, cut_short
@@ -114,10 +114,8 @@ async def _told(journal: Journal, raised: e.BudgetRaised, run_id: str) -> list[t
     return told_raise(await team_at_gates(journal, await journal.run(run_id)), raised)
 
 
-async def _refuse_too_little(
-    journal: Journal, machine: Machine, run_id: str, raised: e.BudgetRaised, now_us: int
-) -> None:
-    """Where a daily budget stands, which its gate knows, so much more must be enough. Raises DecisionRefused."""
+async def _refuse_today(journal: Journal, machine: Machine, run_id: str, raised: e.BudgetRaised, now_us: int) -> None:
+    """A daily budget can be raised by this from where it stands, which its gate knows; else raise DecisionRefused."""
     budget, _ = machine.rules.budget_at(raised.budget, machine.duty(machine.number[raised.step]))
     if budget is None or not budget.daily:
         return
@@ -126,7 +124,7 @@ async def _refuse_too_little(
     if at is None or outcome.more is None:
         return
     tell(at.gate, GatePolicy(budget=budget), at.outcomes)
-    if problem := too_little(at.gate.ledger, budget, outcome.more, now_us):
+    if problem := why_not_today(at.gate.ledger, budget, outcome.more, now_us, outcome.asked_us):
         finding = e.Finding("decision", problem)
         raise refusal(run_id, e.AnswerRefused(now_us, raised.step, raised.by, "approve", (finding,)))
 
@@ -164,7 +162,7 @@ async def decide(
     machine = await folded(journal, rules, run_id)
     first = verdict_on(request, machine, machine.at_us)
     if isinstance(first, e.BudgetRaised):
-        await _refuse_too_little(journal, machine, run_id, first, max(now_us(), machine.at_us))
+        await _refuse_today(journal, machine, run_id, first, max(now_us(), machine.at_us))
     if isinstance(first, e.AnswerRefused):
         raise refusal(run_id, first)
     if not leave and await journal.claim(run_id):
