@@ -40,6 +40,9 @@ def test_what_is_damaged_is_left_alone_and_all_else_is_resumed(desk, column):
     assert said in ended.err
     assert "1 run left alone: damaged in the journal" in ended.err
     assert "Traceback" not in ended.err
+    rows = {row["run_id"]: row.get("damage", "") for row in desk.json("runs")["runs"]}
+    assert said in rows[bad]
+    assert not rows[ended.runs[0]["run_id"]]
     listed = desk.run("runs")
     assert (listed.code, said in listed.out, "succeeded" in listed.out) == (0, True, True)
     for command in (["show", bad], ["resume", bad], ["cancel", bad], ["replay", bad]):

@@ -148,7 +148,8 @@ def row_document(row: RunRow) -> dict[str, Any]:
         "ended": ended,
         "duration_ms": (row.ended_us - row.started_us) / 1_000 if row.ended_us else None,
     }
-    return document | ({"faults": row.faults} if row.faults else {})
+    more = {"faults": row.faults, "damage": row.damage}
+    return document | {name: value for name, value in more.items() if value}
 
 
 def print_json(document: dict[str, Any]) -> int:

@@ -155,7 +155,9 @@ def _said(row: RunRow) -> str:
 
 
 def _started(row: RunRow, now_us: int, out: Console) -> str:
-    """How long ago; where there is room, the local time as well."""
+    """How long ago; where there is room, the local time as well. Of a damaged row nobody may know."""
+    if not row.started_us and row.damage:
+        return "?"
     if out.width < WIDE_COLUMNS:
         return ago(row.started_us, now_us)
     return f"{_local(row.started_us)} ({ago(row.started_us, now_us)})"
@@ -168,7 +170,7 @@ def _local(at_us: int) -> str:
 
 
 def _took(row: RunRow) -> str:
-    return duration((row.ended_us - row.started_us) / 1e6) if row.ended_us else ""
+    return duration((row.ended_us - row.started_us) / 1e6) if row.ended_us and not row.damage else ""
 
 
 # --- the audit ---
