@@ -292,6 +292,8 @@ class World:
             return
         self._tell(process.number, f"run {run.status}", run.run_id)
         account = self.accounts[run.run_id]
+        if run.status == "parked" and _has_expired_since(account.events):
+            return  # its deadline had passed when it was parked, and its engine went on before this was heard
         try:
             self._traffic.check_stopped(process, account)
             told = (run.status, run.steps, _encode(run.context.to_dict()), run.cost)
@@ -475,3 +477,9 @@ def _quiet() -> Any:
         yield
     finally:
         log.disabled = before
+
+
+def _has_expired_since(events: Sequence[e.AnyEvent]) -> bool:
+    """Whether a deadline has set a run going again since it was parked last."""
+    parked = max((n for n, event in enumerate(events) if isinstance(event, e.RunParked)), default=len(events))
+    return any(isinstance(event, e.QuestionExpired) for event in events[parked:])
