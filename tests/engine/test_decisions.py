@@ -548,6 +548,38 @@ def test_an_answer_at_the_moment_of_the_deadline_holds_no_other_run_up():
     assert virtual.run(main()) == ["a", "c"]
 
 
+def test_a_run_that_another_process_goes_on_with_after_its_deadline_holds_no_other_up():
+    async def main():
+        store, of, others = MemoryStore(), with_deadline(WAYS["fallback"][0]), []
+
+        async def slowly(job):
+            if job.agent == "bob":
+                await asyncio.sleep(2)
+            return await by_bob(job)
+
+        class Late(MemoryJournal):
+            """Reads a run only when another process goes on with it already."""
+
+            async def load(self, run_id):
+                if run_id == "a" and not others:
+                    others.append(asyncio.create_task(other.resume_run("a")))
+                    await asyncio.sleep(0.5)
+                return await super().load(run_id)
+
+        async with engine(of, by_bob, journal=MemoryJournal(store)) as running:
+            for run_id in ("a", "b"):
+                await running.run({}, run_id=run_id)
+        await asyncio.sleep(DAY * 2)
+        async with (
+            engine(of, slowly, journal=MemoryJournal(store)) as other,
+            engine(of, by_bob, journal=Late(store)) as late,
+        ):
+            resumed = [run.run_id async for run in late.resume(width=1)]
+            return resumed, (await others[0]).status
+
+    assert virtual.run(main()) == (["b"], "succeeded")
+
+
 def test_an_engine_sees_to_what_another_process_has_parked():
     async def main():
         store, of = MemoryStore(), with_deadline(WAYS["default"][0])

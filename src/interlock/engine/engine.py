@@ -298,6 +298,8 @@ class Engine:
                 except JournalError as error:
                     damaged.append(error)
                     return None
+                if (row.status, machine.status) == ("parked", "running"):
+                    return None  # another process has been quicker, and goes on with it
                 return await _unless_stopped(self._go_on(row, machine))
         finally:
             self._expiring.discard(row.run_id)
