@@ -36,12 +36,6 @@ class Amounts(msgspec.Struct, omit_defaults=True):
         self.tokens += other.tokens
         self.usd += other.usd
 
-    def take(self, other: "Amounts") -> None:
-        """Make it less by so much."""
-        self.calls -= other.calls
-        self.tokens -= other.tokens
-        self.usd -= other.usd
-
 
 # The most that a budget may be, however often it is raised. Where a day's stands is known to its gate alone, which cuts
 # off what goes beyond.
@@ -82,9 +76,10 @@ class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return Amounts(1, self.call_tokens, self.call_usd)
 
     @cached_property
-    def bounded(self) -> tuple[str, ...]:
-        """What it bounds."""
-        return tuple(name for name in ("calls", "tokens", "usd") if getattr(self, name) is not None)
+    def bounds(self) -> tuple[tuple[str, int, int], ...]:
+        """What it bounds: how much of it there is, and how much one call may consume."""
+        amounts = ((name, getattr(self, name), getattr(self.call, name)) for name in ("calls", "tokens", "usd"))
+        return tuple((name, most, need) for name, most, need in amounts if most is not None)
 
 
 def budget_of(declared: Mapping[str, Any], *, daily: bool = False) -> BudgetPolicy:
@@ -123,14 +118,12 @@ class Ledger(msgspec.Struct, omit_defaults=True):
 
 def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
     """What there is too little of for another call, in words; "" where there is enough."""
-    _turn_the_day(ledger, policy, now_us)
-    call, raised = policy.call, ledger.raised
-    for name in policy.bounded:
-        most = getattr(policy, name)
-        if raised is not None:
-            most += getattr(raised, name)
+    if policy.daily and now_us // DAY_US != ledger.day:
+        _turn_the_day(ledger, now_us)
+    raised = ledger.raised
+    for name, declared, need in policy.bounds:
+        most = declared if raised is None else declared + getattr(raised, name)
         spent, reserved = getattr(ledger.spent, name), getattr(ledger.reserved, name)
-        need = getattr(call, name)
         if spent + reserved + need > most or (spent >= most and not need):
             left = shown(name, max(0, most - spent - reserved))
             per_day = " a day" if policy.daily else ""
@@ -158,43 +151,58 @@ def is_only_reserved(ledger: Ledger, policy: BudgetPolicy) -> bool:
 
 def reserve(ledger: Ledger, policy: BudgetPolicy) -> None:
     """Set aside what a call may consume."""
-    ledger.reserved.add(policy.call)
+    reserved = ledger.reserved
+    reserved.calls += 1
+    if policy.call_tokens or policy.call_usd:
+        reserved.tokens += policy.call_tokens
+        reserved.usd += policy.call_usd
 
 
 def settle(ledger: Ledger, policy: BudgetPolicy, usage: Usage | None, at_us: int) -> None:
     """A call has ended: what it consumed is spent. usage: None where that is unknown, so that all of it counts."""
-    _turn_the_day(ledger, policy, at_us)
+    if policy.daily and at_us // DAY_US != ledger.day:
+        _turn_the_day(ledger, at_us)
     release(ledger, policy)
-    ledger.spent.add(policy.call if usage is None else _consumed(usage, policy))
+    spent = ledger.spent
+    spent.calls += 1
+    if usage is NOTHING_USED:
+        return
+    tokens, usd = (policy.call_tokens, policy.call_usd) if usage is None else _consumed(usage, policy)
+    spent.tokens += tokens
+    spent.usd += usd
 
 
 def release(ledger: Ledger, policy: BudgetPolicy) -> None:
     """What was set aside for a call is free again."""
-    ledger.reserved.take(policy.call)
+    reserved = ledger.reserved
+    reserved.calls -= 1
+    if policy.call_tokens or policy.call_usd:
+        reserved.tokens -= policy.call_tokens
+        reserved.usd -= policy.call_usd
 
 
 def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage, at_us: int) -> None:
     """A call that was taken for lost has told what it consumed; what was reserved for it was spent then."""
-    _turn_the_day(ledger, policy, at_us)
-    consumed = _consumed(usage, policy)
-    ledger.spent.tokens += max(0, consumed.tokens - policy.call_tokens)
-    ledger.spent.usd += max(0, consumed.usd - policy.call_usd)
+    if policy.daily and at_us // DAY_US != ledger.day:
+        _turn_the_day(ledger, at_us)
+    tokens, usd = _consumed(usage, policy)
+    ledger.spent.tokens += max(0, tokens - policy.call_tokens)
+    ledger.spent.usd += max(0, usd - policy.call_usd)
 
 
-def _consumed(usage: Usage, policy: BudgetPolicy) -> Amounts:
+def _consumed(usage: Usage, policy: BudgetPolicy) -> tuple[int, int]:
+    """The tokens and the US dollars."""
     tokens = usage.input_tokens + usage.output_tokens
     if usage.usd is None:
-        return Amounts(1, tokens, policy.call_usd if tokens or usage.requests else 0)
-    return Amounts(1, tokens, micros(usage.usd))
+        return tokens, policy.call_usd if tokens or usage.requests else 0
+    return tokens, micros(usage.usd)
 
 
-def _turn_the_day(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> None:
+def _turn_the_day(ledger: Ledger, now_us: int) -> None:
     """Of a daily budget, only what goes on is carried over to another day. A day never comes back.
 
     But where a clock was days ahead, what was spent then counts for today.
     """
-    if not policy.daily:
-        return
     day = now_us // DAY_US
     if day > ledger.day:
         ledger.day, ledger.spent, ledger.raised, ledger.raised_us, ledger.at_once = day, Amounts(), None, 0, None
@@ -213,7 +221,8 @@ def raise_by(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, as
     asked_us: when it was asked. What was asked before the budget was raised last is the same shortage: several people
     who answer runs of their own don't know of each other, so the most that one of them approves counts, not the sum.
     """
-    _turn_the_day(ledger, policy, at_us)
+    if policy.daily and at_us // DAY_US != ledger.day:
+        _turn_the_day(ledger, at_us)
     if policy.daily and at_us // DAY_US < ledger.day:
         return  # that day is over
     before = raised_since(ledger, asked_us)
@@ -224,8 +233,8 @@ def raise_by(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, as
         ledger.raised_us, ledger.at_once = at_us, more
     raised = ledger.raised = ledger.raised or Amounts()
     raised.add(more)
-    for name in policy.bounded:
-        setattr(raised, name, min(getattr(raised, name), getattr(BUDGET_MAX, name) - getattr(policy, name)))
+    for name, most, _ in policy.bounds:
+        setattr(raised, name, min(getattr(raised, name), getattr(BUDGET_MAX, name) - most))
 
 
 def raised_since(ledger: Ledger, asked_us: int) -> Amounts | None:

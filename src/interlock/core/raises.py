@@ -90,9 +90,9 @@ def too_little(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, 
 def _least(ledger: Ledger, policy: BudgetPolicy) -> Amounts:
     """By how much a budget must be raised for another call, be it when calls that go on have left what they may."""
     found = Amounts()
-    for name in policy.bounded:
+    for name, _, consumed in policy.bounds:
         # What isn't known before needs room; calls are never left.
-        need = getattr(policy.call, name) or 1
+        need = consumed or 1
         taken = getattr(ledger.spent, name) + (ledger.reserved.calls if name == "calls" else 0)
         setattr(found, name, max(0, taken + need - (limit(ledger, policy, name) or 0)))
     return found
