@@ -152,6 +152,13 @@ def test_requests_and_tokens_must_both_have_room():
     assert ask(gate, policy, "b", 0)[0].at_us > 60 * S
 
 
+def test_a_call_that_must_wait_for_tokens_is_no_request_of_now():
+    policy, gate = GatePolicy(rate=RatePolicy(Rate(2, S), Rate(TOKENS_AT_FIRST, S))), Gate()
+    ask(gate, policy, "a", 0)
+    at_us = ask(gate, policy, "b", 0)[0].at_us
+    assert [*gate.requests.slots] == [(0, 1), (at_us // policy.rate.requests.width_us, 1)]
+
+
 def test_a_call_that_breaker_or_budget_keep_away_is_booked_nowhere():
     policy = GatePolicy(BREAKER, ONE_A_SECOND.rate, THREE.budget)
     gate = Gate()
@@ -283,6 +290,13 @@ def test_a_reply_that_waits_for_a_judge_is_paid_for_at_once_and_judged_later():
     tell(gate, policy, [came("a", "refused", 7, why="its judge says no")])
     assert (gate.ledger.spent.tokens, gate.ended, gate.breaker.bad_in_a_row, [*gate.grants]) == (spent, 1, 1, ["b"])
     assert decode(encode(gate)) == gate
+
+
+def test_a_draft_that_is_told_twice_is_paid_for_once():
+    gate = Gate()
+    ask(gate, THREE, "a", 5)
+    tell(gate, THREE, [came("a", "drafted", 6), came("a", "drafted", 6)])
+    assert (gate.ledger.spent.calls, gate.ledger.reserved.calls, gate.ended) == (1, 0, 1)
 
 
 def test_a_draft_of_an_unknown_call_changes_nothing():

@@ -109,9 +109,12 @@ def admit(breaker: Breaker, policy: BreakerPolicy, now_us: int) -> tuple[bool, l
 def judge(breaker: Breaker, policy: BreakerPolicy, *, bad: str, probe: int, at_us: int) -> list[Moved]:
     """Count what a call came to. bad: why it counts against the agent; "" for a good one. probe: of which round."""
     if breaker.state == "closed":
-        breaker.bad_in_a_row = breaker.bad_in_a_row + 1 if bad else 0
         if policy.window:
             breaker.recent = (breaker.recent + ("x" if bad else "."))[-policy.window :]
+        if not bad:
+            breaker.bad_in_a_row = 0
+            return []
+        breaker.bad_in_a_row += 1
         if reason := _reason_to_trip(breaker, policy, bad):
             return [move(breaker, "open", reason, at_us, policy.cooldown_ms)]
     elif breaker.state == "half_open" and probe == breaker.round:
@@ -129,7 +132,7 @@ def _reason_to_trip(breaker: Breaker, policy: BreakerPolicy, bad: str) -> str:
         count = breaker.bad_in_a_row
         return f"a bad output: {bad}" if count == 1 else f"{count} bad outputs in a row, the last: {bad}"
     recent = breaker.recent
-    if bad and policy.window and len(recent) == policy.window and recent.count("x") >= policy.bad_share * len(recent):
+    if policy.window and len(recent) == policy.window and recent.count("x") >= policy.bad_share * len(recent):
         return f"{recent.count('x')} of the last {len(recent)} outputs were bad, the last: {bad}"
     return ""
 

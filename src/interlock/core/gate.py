@@ -40,7 +40,7 @@ from .events import (
 )
 from .job import Usage
 from .notice import Posted
-from .rate import SOON_US, Booked, RatePolicy, book, bring_forward, correct, earliest
+from .rate import SOON_US, Booked, RatePolicy, book, book_at_once, bring_forward, correct, earliest
 
 # How many tokens a call is taken for, before any has ended.
 TOKENS_AT_FIRST = 1_000
@@ -73,7 +73,7 @@ class GatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
 OPEN = GatePolicy()
 
 
-class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
+class Grant(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A call that was let through, or booked, and has not ended yet.
 
     tokens: how many it was booked for. probe: the round of probes that it is of; 0 for none. is_paid: what it consumed
@@ -103,7 +103,7 @@ class Gate(msgspec.Struct, omit_defaults=True):
     seen_us: int = 0
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a call came to. usage: None where it was lost, so that nobody knows. why: what was bad about it.
 
     more: of the budget, where that was raised; asked_us: when that was asked for.
@@ -119,7 +119,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     asked_us: int = 0
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a gate says of a call. at_us: when it may be made; 0 where it may not.
 
     by: what keeps it away, if only for a while, and why. until_us: when to ask again; 0 where that is of no use.
@@ -133,21 +133,30 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict, list[Moved]]:
     """Whether, and when, a call may be made."""
-    grant = gate.grants.get(key)
-    if grant is not None and _is_good(gate, policy, grant, now_us):
-        return _asked_again(gate, policy, key, grant, now_us), []
-    withdraw(gate, policy, key)
+    grant, breaker, probe = gate.grants.get(key), gate.breaker, 0
     moved: list[Moved] = []
+    if grant is not None:
+        if _is_good(gate, policy, grant, now_us):
+            return _asked_again(gate, policy, key, grant, now_us), moved
+        withdraw(gate, policy, key)
     if policy.budget is not None and (lacking := shortfall(gate.ledger, policy.budget, now_us)):
         if is_only_reserved(gate.ledger, policy.budget):
             return Verdict(0, "reservation", f"{lacking} for now", now_us + RESERVED_WAIT_US), moved
         return Verdict(0, "budget", lacking, next_day_us(now_us) if policy.budget.daily else 0), moved
-    if policy.breaker is not None:
-        admitted, moved = admit(gate.breaker, policy.breaker, now_us)
+    if policy.breaker is not None and breaker.state != "closed":
+        admitted, moved = admit(breaker, policy.breaker, now_us)
         if not admitted:
-            again_us = gate.breaker.until_us or _look_again_us(gate.breaker, policy.breaker, now_us)
-            return Verdict(0, "breaker", _why_held(gate.breaker), again_us), moved
-    return _granted(gate, policy, key, now_us), moved
+            again_us = breaker.until_us or _look_again_us(breaker, policy.breaker, now_us)
+            return Verdict(0, "breaker", _why_held(breaker), again_us), moved
+        probe = breaker.round
+    at_us, tokens = now_us, 0
+    if policy.rate is not None:
+        tokens = _tokens_of_a_call(gate, policy.rate)
+        at_us = _booked_for(gate, policy.rate, tokens, now_us)
+    if policy.budget is not None:
+        reserve(gate.ledger, policy.budget)
+    gate.grants[key] = Grant(at_us, tokens, probe)
+    return _verdict(at_us, now_us), moved
 
 
 def _look_again_us(breaker: Breaker, policy: BreakerPolicy, now_us: int) -> int:
@@ -178,8 +187,8 @@ def _asked_again(gate: Gate, policy: GatePolicy, key: str, grant: Grant, now_us:
         return Verdict(now_us)
     begins_us = max(now_us, grant.at_us)
     if begins_us > now_us + SOON_US:
-        return _booked(grant.at_us, now_us)
-    _correct(gate, policy, grant, requests=-1, tokens=-grant.tokens)
+        return _verdict(grant.at_us, now_us)
+    _unbook(gate, policy, grant)
     tokens = _tokens_of_a_call(gate, policy.rate)
     at_us = _earliest(gate, policy.rate, tokens, begins_us, is_due=True)
     if at_us > begins_us and tokens > grant.tokens:
@@ -187,20 +196,7 @@ def _asked_again(gate: Gate, policy: GatePolicy, key: str, grant: Grant, now_us:
         at_us = _earliest(gate, policy.rate, tokens, begins_us)
     _book(gate, policy.rate, tokens, at_us, now_us)
     gate.grants[key] = replace(grant, at_us=at_us, tokens=tokens)
-    return _booked(at_us, now_us)
-
-
-def _granted(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> Verdict:
-    at_us, tokens = now_us, 0
-    if policy.rate is not None:
-        tokens = _tokens_of_a_call(gate, policy.rate)
-        at_us = _earliest(gate, policy.rate, tokens, now_us)
-        _book(gate, policy.rate, tokens, at_us, now_us)
-    if policy.budget is not None:
-        reserve(gate.ledger, policy.budget)
-    probe = gate.breaker.round if policy.breaker is not None and gate.breaker.state == "half_open" else 0
-    gate.grants[key] = Grant(at_us, tokens, probe)
-    return _booked(at_us, now_us)
+    return _verdict(at_us, now_us)
 
 
 def _tokens_of_a_call(gate: Gate, rate: RatePolicy) -> int:
@@ -208,6 +204,18 @@ def _tokens_of_a_call(gate: Gate, rate: RatePolicy) -> int:
     if rate.tokens is None:
         return 0
     return gate.consumed // gate.ended if gate.ended else TOKENS_AT_FIRST
+
+
+def _booked_for(gate: Gate, rate: RatePolicy, tokens: int, now_us: int) -> int:
+    """Book a call for the first moment at which it fits: for most, this one."""
+    if rate.requests is None or book_at_once(gate.requests, rate.requests, 1, now_us):
+        if rate.tokens is None or book_at_once(gate.tokens, rate.tokens, tokens, now_us):
+            return now_us
+        if rate.requests is not None:
+            correct(gate.requests, rate.requests, -1, now_us)
+    at_us = _earliest(gate, rate, tokens, now_us)
+    _book(gate, rate, tokens, at_us, now_us)
+    return at_us
 
 
 def _earliest(gate: Gate, rate: RatePolicy, tokens: int, now_us: int, *, is_due: bool = False) -> int:
@@ -226,16 +234,15 @@ def _book(gate: Gate, rate: RatePolicy, tokens: int, at_us: int, now_us: int) ->
         book(gate.tokens, rate.tokens, tokens, at_us, now_us)
 
 
-def _correct(gate: Gate, policy: GatePolicy, grant: Grant, *, requests: int, tokens: int) -> None:
-    """Change what was booked for a call by so much."""
+def _unbook(gate: Gate, policy: GatePolicy, grant: Grant) -> None:
     rate = policy.rate
-    if rate is not None and rate.requests is not None and requests:
-        correct(gate.requests, rate.requests, requests, grant.at_us)
+    if rate is not None and rate.requests is not None:
+        correct(gate.requests, rate.requests, -1, grant.at_us)
     if rate is not None and rate.tokens is not None:
-        correct(gate.tokens, rate.tokens, tokens, grant.at_us)
+        correct(gate.tokens, rate.tokens, -grant.tokens, grant.at_us)
 
 
-def _booked(at_us: int, now_us: int) -> Verdict:
+def _verdict(at_us: int, now_us: int) -> Verdict:
     if at_us <= now_us + SOON_US:
         return Verdict(now_us)
     return Verdict(at_us, "rate", "its rate is taken up until then", at_us)
@@ -249,26 +256,32 @@ def withdraw(gate: Gate, policy: GatePolicy, key: str) -> None:
     forget_probe(gate.breaker, grant.probe)
     if policy.budget is not None:
         release(gate.ledger, policy.budget)
-    _correct(gate, policy, grant, requests=-1, tokens=-grant.tokens)
+    _unbook(gate, policy, grant)
 
 
 def tell(gate: Gate, policy: GatePolicy, outcomes: Sequence[Outcome]) -> list[Moved]:
     """Fold what calls came to."""
     moved: list[Moved] = []
     for outcome in outcomes:
-        if outcome.came == "not_made":
-            withdraw(gate, policy, outcome.key)
+        came, key = outcome.came, outcome.key
+        grant = gate.grants.get(key)
+        if came == "not_made":
+            withdraw(gate, policy, key)
         elif outcome.more is not None:
             if policy.budget is not None:
                 raise_by(gate.ledger, policy.budget, outcome.more, outcome.at_us, outcome.asked_us)
-        elif outcome.came == "drafted" and outcome.key in gate.grants:
-            waiting = gate.grants[outcome.key]
-            _pay(gate, policy, waiting, outcome)
-            gate.grants[outcome.key] = msgspec.structs.replace(waiting, is_paid=True)
-        elif (grant := gate.grants.pop(outcome.key, None)) is not None:
-            moved += _ended(gate, policy, grant, outcome)
-        elif outcome.usage is not None and policy.budget is not None:
-            settle_late(gate.ledger, policy.budget, outcome.usage, outcome.at_us)
+        elif grant is None:
+            if outcome.usage is not None and policy.budget is not None:
+                settle_late(gate.ledger, policy.budget, outcome.usage, outcome.at_us)
+        else:
+            if not grant.is_paid:
+                _pay(gate, policy, grant, outcome)
+            if came == "drafted":
+                gate.grants[key] = replace(grant, is_paid=True)
+                continue
+            del gate.grants[key]
+            if policy.breaker is not None:
+                moved += _judged(gate.breaker, policy.breaker, grant, outcome)
     return moved
 
 
@@ -288,21 +301,19 @@ def _pay(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> None
         tokens = usage.input_tokens + usage.output_tokens
         gate.ended += 1
         gate.consumed += tokens
-        _correct(gate, policy, grant, requests=0, tokens=tokens - grant.tokens)
+        if tokens != grant.tokens and policy.rate is not None and policy.rate.tokens is not None:
+            correct(gate.tokens, policy.rate.tokens, tokens - grant.tokens, grant.at_us)
     if policy.budget is not None:
         settle(gate.ledger, policy.budget, usage, outcome.at_us)
 
 
-def _ended(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> list[Moved]:
-    if not grant.is_paid:
-        _pay(gate, policy, grant, outcome)
-    if policy.breaker is None:
-        return []
-    bad = _bad(policy.breaker, outcome)
+def _judged(breaker: Breaker, policy: BreakerPolicy, grant: Grant, outcome: Outcome) -> Sequence[Moved]:
+    """Count what a call came to against its agent, or for it."""
+    bad = _bad(policy, outcome)
     if bad is None:
-        forget_probe(gate.breaker, grant.probe)
-        return []
-    return judge(gate.breaker, policy.breaker, bad=bad, probe=grant.probe, at_us=outcome.at_us)
+        forget_probe(breaker, grant.probe)
+        return ()
+    return judge(breaker, policy, bad=bad, probe=grant.probe, at_us=outcome.at_us)
 
 
 def _bad(policy: BreakerPolicy, outcome: Outcome) -> str | None:
@@ -368,9 +379,10 @@ def heed_the_clock(gate: Gate, policy: GatePolicy, now_us: int) -> None:
 
 def _told_by_now(outcomes: Sequence[Outcome], now_us: int) -> Sequence[Outcome]:
     """The time in a run may be ahead of the clock."""
-    if all(outcome.at_us <= now_us for outcome in outcomes):
-        return outcomes
-    return [replace(outcome, at_us=min(outcome.at_us, now_us)) for outcome in outcomes]
+    for outcome in outcomes:
+        if outcome.at_us > now_us:
+            return [replace(outcome, at_us=min(outcome.at_us, now_us)) for outcome in outcomes]
+    return outcomes
 
 
 class AtGate(msgspec.Struct):
@@ -392,9 +404,15 @@ def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found
     policies, found: the agent's first, then the team's.
     """
     for policy, at in zip(policies, found, strict=True):
-        heed_the_clock(at.gate, policy, now_us)
-        at.moved += tell(at.gate, policy, _told_by_now(at.outcomes, now_us))
-        forget_lost(at.gate, policy, now_us)
+        gate = at.gate
+        if now_us >= gate.seen_us:
+            gate.seen_us = now_us
+        else:
+            heed_the_clock(gate, policy, now_us)
+        if at.outcomes:
+            at.moved += tell(gate, policy, _told_by_now(at.outcomes, now_us))
+        if gate.grants:
+            forget_lost(gate, policy, now_us)
     return [_through(policies, found, key, now_us) for key in keys]
 
 
@@ -409,10 +427,13 @@ def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, 
     latest = Verdict(now_us)
     for policy, at in zip(policies, found, strict=True):
         verdict, moved = ask(at.gate, policy, key, now_us)
-        at.moved += moved
-        if verdict.by is not None and policy.is_shared:
+        if moved:
+            at.moved += moved
+        if verdict.by is None:
+            continue
+        if policy.is_shared:
             verdict = replace(verdict, by=_OF_TEAM[verdict.by])
-        if verdict.by is not None and not verdict.at_us:
+        if not verdict.at_us:
             for its, other in zip(policies, found, strict=True):
                 withdraw(other.gate, its, key)
             return verdict

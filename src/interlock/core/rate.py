@@ -94,6 +94,26 @@ def book(booked: Booked, rate: Rate, amount: int, at_us: int, now_us: int) -> No
     booked.last_us = max(at_us, booked.last_us)
 
 
+def book_at_once(booked: Booked, rate: Rate, amount: int, now_us: int) -> bool:
+    """Take this much now, where nobody waits and there is room for it; whether that is so."""
+    width, slots = rate.width_us, booked.slots
+    number = now_us // width
+    if booked.last_us > now_us or (slots and slots[-1][0] > number):
+        return False
+    del slots[: _first(booked, rate, now_us)]
+    room = rate.amount - amount
+    for _, taken in slots:
+        room -= taken
+    if room < 0:
+        return False
+    if slots and slots[-1][0] == number:
+        slots[-1] = (number, slots[-1][1] + amount)
+    else:
+        slots.append((number, amount))
+    booked.last_us = now_us
+    return True
+
+
 def correct(booked: Booked, rate: Rate, difference: int, at_us: int) -> None:
     """Add what a call that was booked at this time took beyond what was booked for it; less than 0 for what it left."""
     slots, number = booked.slots, at_us // rate.width_us
