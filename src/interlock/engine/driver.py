@@ -86,7 +86,7 @@ class Driver:
         # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
-        self._gated: dict[tuple[str, int], str] = machine.drafted()
+        self._gated = {attempt: (agent, self._key(*attempt)) for attempt, agent in machine.drafted().items()}
         # How many events the run had when it was looked last whether anything of it keeps them away.
         self._looked_seq = -1
         # Calls that have room and are announced, until that is durable and they are made.
@@ -273,7 +273,8 @@ class Driver:
                 self._passed.append(call)
             elif not self._is_kept_away(call, at_us):
                 self._at_gate.append(call)
-        self._announce_passed(ready, facts, at_us)
+        if self._passed:
+            self._announce_passed(ready, facts, at_us)
         return ready
 
     def _announce_passed(self, ready: Commands, facts: list[e.AnyEvent], at_us: int, looked_seq: int = -1) -> None:
@@ -330,8 +331,8 @@ class Driver:
         """Only once they were told what has come to pass, such as that the same call was lost."""
         asking, self._at_gate = self._at_gate, []
         for call in asking:
-            key, answered = self._key(call.step, call.attempt), partial(self._answered, call)
-            self._shell.gates.ask(call.agent, key, answered, self.machine.at_us)
+            key = self._key(call.step, call.attempt)
+            self._shell.gates.ask(call.agent, key, partial(self._answered, call, key), self.machine.at_us)
 
     def _pass_gates(
         self, facts: list[e.AnyEvent], commands: Commands, at_us: int, at_gates: AtGates
@@ -341,27 +342,34 @@ class Driver:
         asking, self._at_gate = self._at_gate, []
         for call in asking:
             key = self._key(call.step, call.attempt)
-            self._answered(call, self._shell.gates.ask_within(at_gates, call.agent, key, self.machine.at_us))
+            verdict = self._shell.gates.ask_within(at_gates, call.agent, key, self.machine.at_us)
+            if verdict.by is None:
+                self._let_through(call, key)
+            else:
+                self._answered(call, key, verdict)
         self._announce_passed(commands, facts, at_us, self._looked_seq)
         return facts[before:]
 
-    def _answered(self, call: CallAgent, verdict: Verdict | BaseException) -> None:
+    def _answered(self, call: CallAgent, key: str, verdict: Verdict | BaseException) -> None:
         """A gate lets a call through, or holds it: then it needs no room meanwhile."""
         if isinstance(verdict, Verdict) and verdict.by is None and not self._over and self.machine.status == "running":
-            self._gated[call.step, call.attempt] = call.agent
-            self._passed.append(call)
+            self._let_through(call, key)
             self._turn_soon()
             return
         self._shell.slots.give_back(call.agent)
         if isinstance(verdict, BaseException):
             self.fail(verdict)
         elif self.machine.status == "cancelled":
-            self._shell.gates.take_back(call.agent, self._key(call.step, call.attempt))
+            self._shell.gates.take_back(call.agent, key)
         elif not self._over:
             until_us = verdict.until_us
             held = e.CallHeld(self._shell.now_us(), call.step, call.agent, str(verdict.by), verdict.reason, until_us)
             self._arrived.append(held)
             self._turn_soon()
+
+    def _let_through(self, call: CallAgent, key: str) -> None:
+        self._gated[call.step, call.attempt] = call.agent, key
+        self._passed.append(call)
 
     def _tell_gates(self, fact: e.AnyEvent) -> None:
         """What a fact says to the gate of the agent whose call it ends, or has ended before."""
@@ -370,7 +378,8 @@ class Driver:
             return
         ended = (getattr(fact, "step", ""), getattr(fact, "attempt", 0))
         if ended in self._gated:
-            self._told += self._shell.gates.told(self._gated[ended], fact, self._key(*ended))
+            agent, key = self._gated[ended]
+            self._told += self._shell.gates.told(agent, fact, key)
         elif isinstance(fact, e.AttemptInterrupted):
             agent = self.machine.duty(self.machine.number[fact.step]).agent
             self._told += self._shell.gates.told(agent, fact, self._key(*ended))

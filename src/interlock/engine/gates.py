@@ -64,9 +64,10 @@ class Gatekeeper:
         """Ask for a call within an append: `at_gates` has a turn there and then."""
         (names, policies), now_us = self._gates[agent], self._now_us()
         turned: Turned = at_gates(names, self._noticed(agent, partial(_take, policies, (key,), now_us)))
-        verdicts, moved = turned
-        self._tell(agent, moved)
-        return _in_run(verdicts[0], at_us - now_us)
+        [verdict], moved = turned
+        if moved:
+            self._tell(agent, moved)
+        return _in_run(verdict, at_us - now_us) if verdict.until_us else verdict
 
     def take_back(self, agent: str, key: str) -> None:
         """A call that was just let through is not wanted any more. Where this fails, its grant is lost like others."""
@@ -76,8 +77,9 @@ class Gatekeeper:
 
     def told(self, agent: str, event: AnyEvent, key: str) -> list[tuple[str, Outcome]]:
         """What an event about a call of this agent says to the gates it has passed."""
-        outcome = outcome_of(event, key) if agent in self._gates else None
-        return [] if outcome is None else [(name, outcome) for name in self._gates[agent][0]]
+        if agent not in self._gates or (outcome := outcome_of(event, key)) is None:
+            return []
+        return [(name, outcome) for name in self._gates[agent][0]]
 
     def told_raise(self, event: BudgetRaised) -> list[tuple[str, Outcome]]:
         """What the gate is told whose daily budget a person has raised."""
@@ -113,7 +115,7 @@ class Gatekeeper:
 
     def _tell(self, agent: str, moved: Sequence[Moved]) -> None:
         _log(agent, moved)
-        if moved and self._noticing is not None:
+        if self._noticing is not None:
             self._noticing.posted()
 
     def _answer(
@@ -124,7 +126,8 @@ class Gatekeeper:
             return
         error = turned.exception()
         verdicts, moved = turned.result() if error is None else ((), ())
-        self._tell(agent, moved)
+        if moved:
+            self._tell(agent, moved)
         for number, (_, answer, at_us) in enumerate(asking):
             answer(_in_run(verdicts[number], at_us - now_us) if error is None else error)
         if agent in self._asking and agent not in self._turning:
@@ -149,7 +152,10 @@ def told_raise(team: str, event: BudgetRaised) -> list[tuple[str, Outcome]]:
 
 def _take(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> Turned:
     verdicts = turn(policies, keys, now_us, found)
-    return verdicts, [moved for at in found for moved in at.moved]
+    moved: list[Moved] = []
+    for at in found:
+        moved += at.moved
+    return verdicts, moved
 
 
 def _log(agent: str, moves: Sequence[Moved]) -> None:

@@ -136,7 +136,7 @@ class MemoryJournal:
         if also is None:
             return ()
         added = also(self._at_gates)
-        stored += [encode(event) for event in added]
+        stored += map(encode, added)
         return added
 
     def _post(self, posting: Posting) -> None:
@@ -266,7 +266,8 @@ class MemoryJournal:
         result = turn(found)
         for name, at in zip(names, found, strict=True):
             store.gates[name] = at.gate
-            store.told.pop(name, None)
+            if at.outcomes:
+                del store.told[name]
             if at.moved:
                 store.moves[name] = [*at.moved[::-1], *store.moves.get(name, ())][:MOVES_KEPT_MAX]
             if at.notices:
