@@ -5,7 +5,8 @@ is refused with all that was found so far. The cheap ones are asked first, and n
 couldn't change the verdict. One that fails refuses: what nobody could judge is not committed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
@@ -61,7 +62,7 @@ class Opinion(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
-# Most opinions by far: with one object for them all, they need no looking at.
+# Most opinions by far: with one object for them all, they need no looking at, and no counting.
 FINE = Opinion()
 
 
@@ -143,10 +144,16 @@ class _NoOpinionError(Exception):
     """A guardrail has failed: it raised, or answered with what is no opinion."""
 
 
+class _Raised(msgspec.Struct, frozen=True):
+    """In the place of an opinion: what a guardrail has raised."""
+
+    error: BaseException
+
+
 class Panel:
     """The guardrails of one duty, in the order in which they are asked."""
 
-    __slots__ = ("_checks", "_enough", "_weight", "judges", "seats", "threshold")
+    __slots__ = ("_best", "_checks", "_enough", "_needed", "_weight", "judges", "seats", "threshold")
 
     def __init__(self, seats: Sequence[Seat], threshold: float = THRESHOLD_DEFAULT) -> None:
         named = zip(_names([seat.guardrail.name for seat in seats]), seats, strict=True)
@@ -160,28 +167,44 @@ class Panel:
         ]
         self._weight = sum(seat.weight for _, seat in self.seats)
         self._enough = threshold * self._weight - SCORE_TOLERANCE
+        # Most replies are fine: whom they must convince, and the verdict on one that does.
+        self._best = self._weighed(repeat(FINE))
+        self._needed = [check for name, check, _, _ in self._checks if name in self._best.scores]
 
     def assess(self, draft: Draft) -> Assessment:
         """The verdict on a draft. It never raises, whatever the guardrails do."""
+        fine = 0
+        opinion: Any = None
+        try:
+            for check in self._needed:
+                opinion = check(draft)
+                if opinion is not FINE:
+                    break
+                fine += 1
+            else:
+                return self._best
+        except BaseException as error:  # noqa: BLE001 - it is told where it counts
+            opinion = _Raised(error)
+        others = (check(draft) for _, check, _, _ in self._checks[fine + 1 :])
+        return self._weighed(chain(repeat(FINE, fine), (opinion,), others))
+
+    def _weighed(self, opinions: Iterator[Any]) -> Assessment:
+        """The verdict by what the guardrails say in their turn, as far as it is needed."""
         scores: dict[str, float] = {}
         findings: list[Finding] = []
         enough, left, asked, gained = self._enough, self._weight, 0.0, 0.0
-        for name, check, code, weight in self._checks:
+        for name, _, code, weight in self._checks:
             # Whether those that are left could still change the verdict.
             if gained >= enough or gained + left < enough:
                 break
-            score = 1.0
             try:
-                opinion = check(draft)
-                if opinion is not FINE:
-                    opinion = _counted(opinion, code)
-                    score = opinion.score
-                    findings += opinion.findings
+                opinion = _counted(next(opinions), code)
             except BaseException as error:  # noqa: BLE001 - whatever it raises, nobody has judged the reply
                 message = f"the guardrail {name} could not judge it: {_told(error)}"
                 failure = Finding(code, message)
                 return Assessment(False, 0.0, {**scores, name: 0.0}, (*findings, failure))
-            scores[name] = score
+            score = scores[name] = opinion.score
+            findings += opinion.findings
             gained += weight * score
             asked += weight
             left -= weight
@@ -213,6 +236,8 @@ def _names(names: Sequence[str]) -> list[str]:
 
 
 def _counted(opinion: Any, name: str) -> Opinion:
+    if type(opinion) is _Raised:
+        raise opinion.error
     if type(opinion) is not Opinion:
         raise _NoOpinionError(f"it returned a {type(opinion).__name__}, not an Opinion")
     score, findings = opinion.score, opinion.findings
