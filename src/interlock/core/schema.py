@@ -73,7 +73,7 @@ class WritesSchema:
             if path not in writes and _written(path, writes) is ABSENT
         ]
         for path, kind in self._types.items():
-            value = _written(path, writes)
+            value = writes[path] if path in writes else _written(path, writes)
             if value is not ABSENT:
                 try:
                     msgspec.convert(value, kind)
@@ -93,9 +93,7 @@ class WritesSchema:
 
 
 def _written(path: str, writes: Mapping[str, Any]) -> Any:
-    """What the writes put at a path, be it inside a value that is written further up."""
-    if path in writes:
-        return writes[path]
+    """What the writes put at a path inside a value that is written further up."""
     for prefix in paths.prefixes(path):
         if prefix in writes:
             return at(writes[prefix], paths.split(path)[len(paths.split(prefix)) :])

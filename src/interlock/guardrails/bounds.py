@@ -1,7 +1,8 @@
 """`bounds`: numbers, lengths and counts that are out of all proportion."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from math import inf
 from typing import Any, ClassVar
 
 import msgspec
@@ -56,6 +57,16 @@ class Bounds(msgspec.Struct, dict=True, frozen=True, forbid_unknown_fields=True,
         """What it is that is bounded, and how."""
         return next(kind for kind in self._kinds() if kind[1] is not None or kind[2] is not None)
 
+    @cached_property
+    def _fits(self) -> Callable[[Any], bool]:
+        """Whether a value is of the kind that is bounded, and within its bounds."""
+        what, at_least, at_most = self._bounded
+        least, most = -inf if at_least is None else at_least, inf if at_most is None else at_most
+        if what == "a number":
+            return lambda value: (type(value) is int or type(value) is float) and least <= value <= most
+        kind = str if what == "a text" else list
+        return lambda value: type(value) is kind and least <= len(value) <= most
+
     def _kinds(self) -> tuple[_Kind, ...]:
         return (
             ("a number", self.min, self.max),
@@ -65,8 +76,7 @@ class Bounds(msgspec.Struct, dict=True, frozen=True, forbid_unknown_fields=True,
 
     def check(self, draft: Draft) -> Opinion:
         """Whether all that is written there is within bounds."""
-        value = draft.writes.get(self.path, DELETE)
-        if value is not DELETE and not self._problem(self.path, value):
+        if self._fits(draft.writes.get(self.path)):
             return FINE
         found = tuple(Finding(self.name, message, path) for path, message in self._problems(draft))
         return Opinion(0.0, found) if found else FINE

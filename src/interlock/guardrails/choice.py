@@ -87,9 +87,10 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 def _is_among(value: Any, candidates: list[Any]) -> bool:
     """Equal as JSON: 1 is neither true nor 1.0."""
-    kind = type(value)
-    if kind is str or kind is int:
-        return any(type(candidate) is kind and candidate == value for candidate in candidates)
+    if type(value) is str:
+        return value in candidates
+    if type(value) is int:
+        return int in [type(candidate) for candidate in candidates if candidate == value]
     if value is DELETE:
         return False
     encoded = encode_canonical(value)

@@ -68,7 +68,10 @@ class JsonSchema:
 
     def check(self, draft: Draft) -> Opinion:
         """Whether it fits."""
-        looked_at = {_OUTPUT: draft.output} if self._of == _OUTPUT else _values(draft.writes)
+        if self._of == _OUTPUT:
+            looked_at: Mapping[str, Any] = {_OUTPUT: draft.output}
+        elif DELETE in (looked_at := draft.writes).values():
+            looked_at = _values(looked_at)
         found = self._schema.findings(looked_at)
         return Opinion(0.0, tuple(Finding(self.name, told, path) for path, told in found)) if found else FINE
 
@@ -107,8 +110,6 @@ class ModelSchema:
 
 def _values(writes: Mapping[str, Any]) -> Mapping[str, Any]:
     """The writes that delete nothing."""
-    if DELETE not in writes.values():
-        return writes
     return {path: value for path, value in writes.items() if value is not DELETE}
 
 
