@@ -280,8 +280,13 @@ def tell(gate: Gate, policy: GatePolicy, outcomes: Sequence[Outcome]) -> list[Mo
                 gate.grants[key] = replace(grant, is_paid=True)
                 continue
             del gate.grants[key]
-            if policy.breaker is not None:
-                moved += _judged(gate.breaker, policy.breaker, grant, outcome)
+            if policy.breaker is None:
+                continue
+            bad = _bad(policy.breaker, outcome)
+            if bad is None:
+                forget_probe(gate.breaker, grant.probe)
+            else:
+                moved += judge(gate.breaker, policy.breaker, bad=bad, probe=grant.probe, at_us=outcome.at_us)
     return moved
 
 
@@ -305,15 +310,6 @@ def _pay(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> None
             correct(gate.tokens, policy.rate.tokens, tokens - grant.tokens, grant.at_us)
     if policy.budget is not None:
         settle(gate.ledger, policy.budget, usage, outcome.at_us)
-
-
-def _judged(breaker: Breaker, policy: BreakerPolicy, grant: Grant, outcome: Outcome) -> Sequence[Moved]:
-    """Count what a call came to against its agent, or for it."""
-    bad = _bad(policy, outcome)
-    if bad is None:
-        forget_probe(breaker, grant.probe)
-        return ()
-    return judge(breaker, policy, bad=bad, probe=grant.probe, at_us=outcome.at_us)
 
 
 def _bad(policy: BreakerPolicy, outcome: Outcome) -> str | None:

@@ -377,8 +377,9 @@ class Driver:
             self._told += self._shell.gates.told_raise(fact)
             return
         ended = (getattr(fact, "step", ""), getattr(fact, "attempt", 0))
-        if ended in self._gated:
-            agent, key = self._gated[ended]
+        passed = self._gated.get(ended)
+        if passed is not None:
+            agent, key = passed
             self._told += self._shell.gates.told(agent, fact, key)
         elif isinstance(fact, e.AttemptInterrupted):
             agent = self.machine.duty(self.machine.number[fact.step]).agent

@@ -63,7 +63,8 @@ class Gatekeeper:
     def ask_within(self, at_gates: AtGates, agent: str, key: str, at_us: int) -> Verdict:
         """Ask for a call within an append: `at_gates` has a turn there and then."""
         (names, policies), now_us = self._gates[agent], self._now_us()
-        turned: Turned = at_gates(names, self._noticed(agent, partial(_take, policies, (key,), now_us)))
+        take = partial(_take, policies, (key,), now_us)
+        turned: Turned = at_gates(names, take if self._noticing is None else self._noticed(agent, take))
         [verdict], moved = turned
         if moved:
             self._tell(agent, moved)

@@ -254,15 +254,17 @@ class MemoryJournal:
         """See ports.Journal. What it returns is done already."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         try:
+            self._check_open()
             done.set_result(self._at_gates(names, turn))
         except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the turn
             done.set_exception(error)
         return done
 
     def _at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
-        self._check_open()
-        store = self.store
-        found = [AtGate(copied(store.gates.get(name) or Gate()), store.told.get(name, ())) for name in names]
+        store, found = self.store, []
+        for name in names:
+            gate = store.gates.get(name)
+            found.append(AtGate(Gate() if gate is None else copied(gate), store.told.get(name, ())))
         result = turn(found)
         for name, at in zip(names, found, strict=True):
             store.gates[name] = at.gate
