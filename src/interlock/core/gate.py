@@ -399,7 +399,8 @@ def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found
 
     policies, found: the agent's first, then the team's.
     """
-    for policy, at in zip(policies, found, strict=True):
+    gates = [*zip(policies, found, strict=True)]
+    for policy, at in gates:
         gate = at.gate
         if now_us >= gate.seen_us:
             gate.seen_us = now_us
@@ -409,7 +410,7 @@ def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found
             at.moved += tell(gate, policy, _told_by_now(at.outcomes, now_us))
         if gate.grants:
             forget_lost(gate, policy, now_us)
-    return [_through(policies, found, key, now_us) for key in keys]
+    return [_through(gates, key, now_us) for key in keys]
 
 
 def take_back(policies: Sequence[GatePolicy], key: str, now_us: int, found: Sequence[AtGate]) -> None:
@@ -419,9 +420,9 @@ def take_back(policies: Sequence[GatePolicy], key: str, now_us: int, found: Sequ
         withdraw(at.gate, policy, key)
 
 
-def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, now_us: int) -> Verdict:
+def _through(gates: Sequence[tuple[GatePolicy, AtGate]], key: str, now_us: int) -> Verdict:
     latest = Verdict(now_us)
-    for policy, at in zip(policies, found, strict=True):
+    for policy, at in gates:
         verdict, moved = ask(at.gate, policy, key, now_us)
         if moved:
             at.moved += moved
@@ -430,7 +431,7 @@ def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, 
         if policy.is_shared:
             verdict = replace(verdict, by=_OF_TEAM[verdict.by])
         if not verdict.at_us:
-            for its, other in zip(policies, found, strict=True):
+            for its, other in gates:
                 withdraw(other.gate, its, key)
             return verdict
         if verdict.at_us > latest.at_us:

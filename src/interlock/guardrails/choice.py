@@ -9,7 +9,7 @@ from interlock.core import paths
 from interlock.core.events import Finding
 from interlock.core.guardrail import FINE, Draft, Opinion
 from interlock.core.job import DELETE
-from interlock.core.values import ABSENT, encode_canonical
+from interlock.core.values import encode_canonical
 from interlock.errors import TeamError, cut_short
 
 from .written import PART, as_a_whole, written
@@ -74,7 +74,10 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """What can be chosen from."""
         if not isinstance(self.among, str):
             return self.among
-        there = view.get(self.among, ABSENT)
+        try:
+            there = view[self.among]
+        except KeyError:
+            return []
         return there if type(there) is list else [*there.values()] if type(there) is dict else []
 
     def _which(self, draft: Draft) -> str:
