@@ -31,6 +31,7 @@ def test_codes_are_what_they_were():
         "PlanError": "bad_plan",
         "OwnershipError": "two_owners",
         "RaceError": "race",
+        "ProposalRefused": "bad_proposal",
         "UnknownPrice": "unknown_price",
         "FaultsError": "bad_faults",
         "InputError": "bad_input",

@@ -32,6 +32,7 @@ def test_nothing_public_is_forgotten():
         "history",
         "ids",
         "journal",
+        "planning",
         "ports",
         "prices",
         "survey",

@@ -11,6 +11,7 @@ The house, from the top; imports point down only:
     engine     drives runs in this process: tasks, timeouts, bounded calls, stop and resume
     journal    durable events: SQLite, memory
     history    what happened in a run, told from its events: story, replay, lineage, difference
+    planning   holds plans that agents propose against the team
     agents     makes agents callable by the engine: functions, models, those of other frameworks, endpoints, programs
     team       what the user declares: team.yaml or Python, checked and proved
     guardrails checks on what a reply says, before its commit

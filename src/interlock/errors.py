@@ -96,6 +96,20 @@ class RaceError(TeamError):
     code = "race"
 
 
+class ProposalRefused(InterlockError):
+    """A proposed plan is not valid.
+
+    flaws: what is wrong with it, each with `where`, `what` and `allowed`; bounded, so that there may be more.
+    """
+
+    code = "bad_proposal"
+    fault = "agent"
+
+    def __init__(self, message: str = "", *, fix: str = "", flaws: tuple[Any, ...] = ()) -> None:
+        self.flaws = flaws
+        super().__init__(message or "the proposed plan is not valid", fix=fix)
+
+
 class UnknownPrice(TeamError):
     """A budget in US dollars bounds a model, and nobody knows what that costs."""
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # What all agents of a team share, as it is declared.
 _SHARED = ("reducers", "succession", "mcp_servers", "rate", "budget")
+# What is computed once of a team and its plan.
+_OF_THE_PLAN = frozenset({"rules", "document", "hash"})
 
 
 class Team:
@@ -114,6 +116,13 @@ class Team:
         rest = {key: declared[key] for key in ("name", *_SHARED) if key in declared}
         effects = declared_effects.of_document(declared.get("effects", {}))
         return cls(agents, plan, limits=limits, effects=effects, **rest)
+
+    def with_plan(self, plan: Plan) -> "Team":
+        """The same agents under another plan, which `rules` proves."""
+        team = object.__new__(type(self))
+        team.__dict__.update({name: value for name, value in vars(self).items() if name not in _OF_THE_PLAN})
+        team.plan = plan
+        return team
 
     def located(self, source: "Source") -> "Team":
         """The same team, knowing where it was declared."""
