@@ -213,6 +213,28 @@ def test_an_index_finds_exactly_the_holders_of_patterns_that_overlap(held, wante
     assert list(paths.bits(index.meeting(wanted))) == overlapping
 
 
+@given(st.sets(st.integers(0, 2_000)))
+def test_numbers_become_bits_and_bits_numbers(numbers):
+    bitset = paths.bitset_of(sorted(numbers))
+    assert bitset == sum(1 << number for number in numbers)
+    assert list(paths.bits(bitset)) == sorted(numbers)
+
+
+def test_an_index_that_was_asked_already_knows_who_came_later():
+    index = paths.PatternIndex()
+    for holder in range(10):
+        index.add("out", holder)
+        assert index.meeting("out.x") == (2 << holder) - 1
+
+
+@given(st.lists(st.sampled_from(sorted(PATTERNS)), max_size=4), st.sampled_from(sorted(PATTERNS)))
+def test_compiled_patterns_contain_what_one_of_them_grants_whole(chosen, pattern):
+    compiled = paths.Patterns(tuple(chosen))
+    assert compiled.contain(pattern) == any(paths.intersection(pattern, one) == pattern for one in chosen)
+    starts = any(paths.inside(paths.base(pattern), paths.base(one)) for one in chosen)
+    assert compiled.reach(pattern) == starts
+
+
 def test_compiled_patterns_are_kept_once_each_in_order():
     assert paths.Patterns(("b", "a.*", "b")).patterns == ("b", "a.*")
 

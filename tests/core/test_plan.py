@@ -175,10 +175,29 @@ def test_the_ancestors_of_a_step_are_those_of_its_base_and_its_extra(declared):
         assert len(base) == max([len(set(bits(plan.ancestors[need]))) for need in plan.needs[n]], default=0)
 
 
+def test_of_a_long_cycle_both_ends_are_shown():
+    ring = [step(f"s{n}", f"s{(n + 1) % 1_000}") for n in range(1_000)]
+    with pytest.raises(PlanError) as refused:
+        Plan(ring)
+    shown = refused.value.sentence.removeprefix("the plan has a cycle: ").split(" needs ")
+    assert (shown[:2], shown[9:12], shown[-1], len(shown)) == (["s0", "s1"], ["s9", "...", "s991"], "s0", 21)
+
+
+def test_the_kinds_of_steps_that_are_remembered_are_bounded(monkeypatch):
+    monkeypatch.setattr(plan_module, "_RIGHT_KINDS", set())
+    monkeypatch.setattr(plan_module, "KINDS_MAX", 1)
+    for more in ({}, {"retries": 1}, {}):
+        step("a", **more)
+    assert len(plan_module._RIGHT_KINDS) == 1
+    with pytest.raises(PlanError, match="retries of step a is a str"):
+        step("a", retries="1")
+
+
 @given(graphs())
 def test_related_steps_are_those_that_cannot_run_at_the_same_time(declared):
     plan, above = Plan(declared), closure(declared)
-    for n, related in enumerate(plan.related()[1:], 1):
+    for n in range(1, len(plan.steps)):
+        related = plan.related_to(n)
         mine = plan.steps[n].id
         expected = {id_ for id_ in above if id_ == mine or id_ in above[mine] or mine in above[id_]}
         assert set(bits(related)) - {0} == {plan.number[id_] for id_ in expected}

@@ -34,6 +34,8 @@ CONCRETE = (
     "log",
     "log.x",
     "other",
+    '"o.x"',
+    "-o",
 )
 TEMPLATES = (
     "out.{index}",

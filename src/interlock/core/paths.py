@@ -8,7 +8,7 @@ alone grants all.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -18,7 +18,12 @@ from interlock.errors import PathError, cut_short
 PATH_CHARS_MAX = 1_024
 SHOWN_CHARS_MAX = 80
 SEGMENTS_MAX = 32
+# Up to here numbers are small enough to be handled bit by bit.
+WORD_BITS = 256
+FEW = 4
 _SPECIAL = re.compile(r'[.*"\0]')
+# Most patterns: written as they are kept.
+_plain = re.compile(r"[A-Za-z0-9_{}-]+(?:\.[A-Za-z0-9_{}-]+){0,31}(?:\.\*)?").fullmatch
 _decode_segment = msgspec.json.Decoder(str).decode
 _encode_segment = msgspec.json.Encoder().encode
 
@@ -141,6 +146,8 @@ def parse_pattern(pattern: str) -> str:
     """The one spelling of a pattern. Raises PathError."""
     if pattern == "*":
         return pattern
+    if isinstance(pattern, str) and len(pattern) <= PATH_CHARS_MAX and _plain(pattern):
+        return pattern
     if isinstance(pattern, str) and pattern.endswith(".*"):
         return canonical(pattern[:-2]) + ".*"
     return canonical(pattern)
@@ -198,37 +205,107 @@ class Patterns:
         """Whether one of the patterns grants this canonical path."""
         return path in self._exact or path.startswith(self._starts)
 
+    def contain(self, pattern: str) -> bool:
+        """Whether one of the patterns grants all that this one grants."""
+        return self.reach(pattern) if is_open(pattern) else self.cover(pattern)
+
+    def reach(self, pattern: str) -> bool:
+        """Whether one of the patterns starts from the path that this one starts from, or above it."""
+        return (base(pattern) + ".").startswith(self._starts)
+
 
 class PatternIndex:
-    """Which of many numbered holders hold a pattern that overlaps with a given one: bitsets by path."""
+    """Which of many numbered holders hold a pattern that overlaps with a given one: by path.
+
+    The holders at a path are a list, and a bitset only once somebody asks: most paths have one holder.
+    """
 
     def __init__(self) -> None:
-        self._at: dict[str, int] = {}
-        self._below: dict[str, int] = {}
+        self._at: dict[str, _Holders] = {}
+        self._below: dict[str, _Holders] = {}
 
     def add(self, pattern: str, holder: int) -> None:
         """Note that this holder holds this pattern."""
-        root, bit = base(pattern), 1 << holder
-        self._at[root] = self._at.get(root, 0) | bit
+        root = base(pattern)
+        _note(self._at, root, holder)
         for prefix in _above(root):
-            self._below[prefix] = self._below.get(prefix, 0) | bit
+            _note(self._below, prefix, holder)
 
     def meeting(self, pattern: str) -> int:
         """The bitset of the holders of patterns that overlap with this one."""
-        root = base(pattern)
-        found = self._at.get(root, 0) | self._below.get(root, 0)
-        for prefix in _above(root):
-            found |= self._at.get(prefix, 0)
+        found = 0
+        for holders in self._met(base(pattern)):
+            found |= holders.bitset()
         return found
 
+    def _met(self, root: str) -> list["_Holders"]:
+        found = [self._at.get(root), self._below.get(root), *map(self._at.get, _above(root))]
+        return [holders for holders in found if holders is not None]
 
-def _above(root: str) -> tuple[str, ...]:
-    return (*prefixes(root), "") if root else ()
+
+class _Holders:
+    """Numbers, and their bitset once it is asked for."""
+
+    __slots__ = ("_bits", "_counted", "numbers")
+
+    def __init__(self, number: int) -> None:
+        self.numbers = [number]
+        self._bits = self._counted = 0
+
+    def bitset(self) -> int:
+        if self._counted < len(self.numbers):
+            self._bits |= bitset_of(self.numbers[self._counted :])
+            self._counted = len(self.numbers)
+        return self._bits
+
+
+def _note(table: dict[str, _Holders], path: str, holder: int) -> None:
+    holders = table.get(path)
+    if holders is None:
+        table[path] = _Holders(holder)
+    else:
+        holders.numbers.append(holder)
+
+
+def _above(root: str) -> Sequence[str]:
+    """What lies above a path, longest first, and the empty path last."""
+    if '"' in root:
+        return (*prefixes(root), "")
+    if not root:
+        return ()
+    found = []
+    end = root.rfind(".")
+    while end >= 0:
+        found.append(root[:end])
+        end = root.rfind(".", 0, end)
+    found.append("")
+    return found
+
+
+def bitset_of(numbers: Collection[int]) -> int:
+    """These numbers as bits."""
+    if len(numbers) <= FEW:
+        found = 0
+        for number in numbers:
+            found |= 1 << number
+        return found
+    flags = bytearray(max(numbers) // 8 + 1)
+    for number in numbers:
+        flags[number >> 3] |= 1 << (number & 7)
+    return int.from_bytes(flags, "little")
 
 
 def bits(bitset: int) -> Iterable[int]:
     """The numbers in a bitset, in rising order."""
-    while bitset:
-        low = bitset & -bitset
-        yield low.bit_length() - 1
-        bitset ^= low
+    if bitset.bit_length() <= WORD_BITS:
+        while bitset:
+            low = bitset & -bitset
+            yield low.bit_length() - 1
+            bitset ^= low
+        return
+    # To take one bit off a large number is to copy it.
+    flags = bin(bitset)[:1:-1]
+    at = flags.find("1")
+    while at >= 0:
+        yield at
+        at = flags.find("1", at + 1)

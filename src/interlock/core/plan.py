@@ -27,7 +27,9 @@ from .values import DEFAULT_LIMITS, encode, hash_of
 
 SAMPLES_MAX = 100
 NEEDS_MAX = 1_000_000
-_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+# Of the steps of a cycle; of a longer one the first and the last.
+CIRCLE_SHOWN = 20
+_is_id = re.compile(r"[A-Za-z0-9_-]{1,80}").fullmatch
 INDEX = "{index}"
 _INDEX_THEN_DIGIT = re.compile(r"\{index\}.*(\d|\{index\})", re.DOTALL)
 
@@ -36,6 +38,7 @@ Join = Literal["all", "any_outcome"]
 # Defaults are left out of what is hashed, and msgspec knows a default by identity: equal text must be this very text.
 _EQUAL: Operator = "=="
 _ALL: Join = "all"
+_JOINS, _ON_DEAD = get_args(Join), get_args(OnDead)
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -111,28 +114,44 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
-        for name in ("needs", "reads", "writes"):
-            if getattr(self, name) is not None:
-                set_field(self, name, texts(getattr(self, name), f"{name} of step {self.id}"))
-        for name in ("reads", "writes"):
-            if getattr(self, name) is not None:
-                set_field(self, name, tuple(map(paths.parse_pattern, getattr(self, name))))
+        if self.needs != ():
+            set_field(self, "needs", _texts(self.needs, "needs", self.id))
+        if self.reads is not None:
+            set_field(self, "reads", tuple(map(paths.parse_pattern, _texts(self.reads, "reads", self.id))))
+        if self.writes is not None:
+            set_field(self, "writes", tuple(map(paths.parse_pattern, _texts(self.writes, "writes", self.id))))
         if self.for_each is not None:
             set_field(self, "for_each", paths.canonical(self.for_each))
-        if self.join == _ALL:
+        if self.join is not _ALL and self.join == _ALL:
             set_field(self, "join", _ALL)
         when: Any = self.when
-        if isinstance(when, Mapping):
+        if when is not None and isinstance(when, Mapping):
             set_field(self, "when", _condition(when, self.id))
+        self._check_kinds()
+        if self.guardrails != ():
+            set_field(self, "guardrails", listed(self.guardrails))
+        if self.on_request or type(self.on_request) is not dict:
+            set_field(self, "on_request", _branches(self.on_request, self.id))
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            message = f"the threshold of step {self.id} is {self.threshold}"
+            raise PlanError(message, fix="more than 0, up to 1", place=("plan", self.id, "threshold"))
+
+    def _check_kinds(self) -> None:
+        kinds = tuple(map(type, msgspec.structs.astuple(self)))
+        if kinds in _RIGHT_KINDS:
+            return
         for name, kind in _KINDS.items():
             if not isinstance(getattr(self, name), kind):
                 found = type(getattr(self, name)).__name__
                 raise PlanError(f"{name} of step {self.id} is a {found}", place=("plan", self.id, name))
-        set_field(self, "guardrails", listed(self.guardrails))
-        set_field(self, "on_request", _branches(self.on_request, self.id))
-        if self.threshold is not None and not 0 < self.threshold <= 1:
-            message = f"the threshold of step {self.id} is {self.threshold}"
-            raise PlanError(message, fix="more than 0, up to 1", place=("plan", self.id, "threshold"))
+        if len(_RIGHT_KINDS) < KINDS_MAX:
+            _RIGHT_KINDS.add(kinds)
+
+
+def _texts(value: Any, name: str, step: str) -> tuple[str, ...]:
+    if type(value) is tuple and {*map(type, value)} <= _STR:
+        return value
+    return texts(value, f"{name} of step {step}")
 
 
 def listed(guardrails: Sequence[Any]) -> tuple[Any, ...]:
@@ -156,6 +175,10 @@ def _branches(on_request: Mapping[Any, Any], step: str) -> dict[str, str]:
     return dict(on_request)
 
 
+# The types of the fields of steps that were found right: those of most steps are the same.
+KINDS_MAX = 1_000
+_RIGHT_KINDS: set[tuple[type, ...]] = set()
+_STR = {str}
 _NONE = type(None)
 _KINDS: dict[str, tuple[type, ...]] = {
     "id": (str,),
@@ -204,36 +227,25 @@ class Plan:
     def _compile(self, declared: Sequence[Step], copies: list[list[Step]]) -> None:
         ids = _unique_ids(declared, copies)
         flat = [copy for group in copies for copy in group]
-        positions = {group_id: tuple(ids[copy.id] for copy in copies[at]) for group_id, at in _named(declared).items()}
-        needs = _needs(flat, positions)
+        members = [[ids[copy.id] for copy in group] for group in copies]
+        needs = _needs(flat, ids, {step.id: group for step, group in zip(declared, members, strict=True)})
         order = _plan_order(flat, needs)
-        number = {position: n for n, position in enumerate(order, 1)}
-        self.steps: tuple[Step, ...] = (REQUEST, *(flat[position] for position in order))
+        number = [0] * len(flat)
+        for n, position in enumerate(order, 1):
+            number[position] = n
+        self.steps: tuple[Step, ...] = (REQUEST, *[flat[position] for position in order])
         self.number = {step.id: n for n, step in enumerate(self.steps) if n}
         self.declared_id = {copy.id: step.id for step, group in zip(declared, copies, strict=True) for copy in group}
-        self.groups = {group: tuple(number[p] for p in members) for group, members in positions.items()}
-        self.needs: list[tuple[int, ...]] = [(), *(tuple(number[p] for p in needs[position]) for position in order)]
+        self.groups = {
+            step.id: tuple([number[p] for p in group]) for step, group in zip(declared, members, strict=True)
+        }
+        self.needs: list[tuple[int, ...]] = [(), *[tuple([number[p] for p in needs[at]]) for at in order]]
         sampled = [group for step, group in zip(declared, copies, strict=True) if step.samples]
         self.sample_index = {copy.id: index for group in sampled for index, copy in enumerate(group, 1)}
-        self.dependents: list[list[int]] = [[] for _ in self.steps]
-        self.ancestors = [0] * len(self.steps)
-        self.base = [0] * len(self.steps)
-        self.extra: list[tuple[int, ...]] = [()] * len(self.steps)
-        for n in range(1, len(self.steps)):
-            self._link(n)
         self.requesters: dict[int, dict[int, None]] = {}
         for step in declared:
             for action, branch in step.on_request.items():
                 self._add_branch(step, action, branch)
-
-    def _link(self, n: int) -> None:
-        seen = 1
-        for need in self.needs[n]:
-            seen |= self.ancestors[need] | 1 << need
-            self.dependents[need].append(n)
-        self.ancestors[n] = seen
-        self.base[n] = max(self.needs[n], key=lambda need: self.ancestors[need].bit_count(), default=0)
-        self.extra[n] = tuple(bits(seen & ~self.ancestors[self.base[n]]))
 
     def _add_branch(self, step: Step, action: str, branch: str) -> None:
         place = ("plan", step.id, "on_request", action)
@@ -246,6 +258,38 @@ class Plan:
                 message = f"step {step.id} runs {branch} on request, which does not come after it"
                 raise PlanError(message, fix=f"let {branch} need {step.id}", place=place)
             self.requesters.setdefault(n, {}).update(dict.fromkeys(mine))
+
+    @cached_property
+    def dependents(self) -> list[list[int]]:
+        """Per step those that need it."""
+        found: list[list[int]] = [[] for _ in self.steps]
+        for n, needs in enumerate(self.needs):
+            for need in needs:
+                found[need].append(n)
+        return found
+
+    @cached_property
+    def ancestors(self) -> list[int]:
+        """Per step the bitset of those that come before it, the request among them."""
+        found = [0] * len(self.steps)
+        for n in range(1, len(found)):
+            seen = 1
+            for need in self.needs[n]:
+                seen |= found[need] | 1 << need
+            found[n] = seen
+        return found
+
+    @cached_property
+    def base(self) -> list[int]:
+        """Per step that of its needs which has most ancestors; 0 where it needs none."""
+        sizes = [ancestors.bit_count() for ancestors in self.ancestors]
+        return [max(needs, key=sizes.__getitem__, default=0) for needs in self.needs]
+
+    @cached_property
+    def extra(self) -> list[tuple[int, ...]]:
+        """Per step the ancestors that its base doesn't have."""
+        bases = map(self.ancestors.__getitem__, self.base)
+        return [tuple(bits(mine & ~theirs)) for mine, theirs in zip(self.ancestors, bases, strict=True)]
 
     @cached_property
     def descendants(self) -> list[int]:
@@ -261,9 +305,9 @@ class Plan:
         number = self.number.get(id_)
         return self.number[id_.rpartition("-")[0]] if number is None else number
 
-    def related(self) -> list[int]:
-        """Per step the bitset of itself, its ancestors and its descendants: those it can't run at the same time as."""
-        return [self.ancestors[n] | self.descendants[n] | 1 << n for n in range(len(self.steps))]
+    def related_to(self, n: int) -> int:
+        """The bitset of a step, its ancestors and its descendants: those it can't run at the same time as."""
+        return self.ancestors[n] | self.descendants[n] | 1 << n
 
 
 def _unroll_phases(items: Iterable[Step | Phase]) -> list[Step]:
@@ -298,7 +342,7 @@ def _a_step(item: Any, wanted: str) -> Step:
 
 def _check_step(step: Step) -> None:
     place = ("plan", step.id)
-    if not _ID.fullmatch(step.id):
+    if not _is_id(step.id):
         raise PlanError(f"{step.id!r} is not a step id", fix="use letters, digits, _ and -, at most 80", place=place)
     if step.samples and step.for_each:
         raise PlanError(f"step {step.id} has both samples and for_each", fix="keep one", place=(*place, "samples"))
@@ -308,19 +352,19 @@ def _check_step(step: Step) -> None:
     if step.retries is not None and not 0 <= step.retries <= RETRIES_MAX:
         message = f"step {step.id} wants {step.retries} retries; 0 to {RETRIES_MAX} are possible"
         raise PlanError(message, place=(*place, "retries"))
-    if step.join not in get_args(Join):
-        fix = f"use one of: {', '.join(get_args(Join))}"
+    if step.join not in _JOINS:
+        fix = f"use one of: {', '.join(_JOINS)}"
         raise PlanError(f"step {step.id} has the join {step.join!r}", fix=fix, place=(*place, "join"))
-    if step.on_dead not in {None, *get_args(OnDead)}:
-        fix = f"use one of: {', '.join(get_args(OnDead))}"
+    if step.on_dead is not None and step.on_dead not in _ON_DEAD:
+        fix = f"use one of: {', '.join(_ON_DEAD)}"
         raise PlanError(f"step {step.id} has the on_dead {step.on_dead!r}", fix=fix, place=(*place, "on_dead"))
-    for name in ("timeout", "backoff", "retry_for"):
-        text = getattr(step, name)
+    for name, text in (("timeout", step.timeout), ("backoff", step.backoff), ("retry_for", step.retry_for)):
         if text is not None and not 0 < duration_ms(text) <= TIMEOUT_MS_MAX:
             message = f"the {name} of step {step.id} is {text}; more than 0 and up to 7d is possible"
             raise PlanError(message, place=(*place, name))
     for pattern in step.writes or ():
-        _check_template(step, pattern)
+        if "{" in pattern:
+            _check_template(step, pattern)
 
 
 def _check_template(step: Step, pattern: str) -> None:
@@ -338,6 +382,8 @@ def _check_template(step: Step, pattern: str) -> None:
 def _copies(step: Step) -> list[Step]:
     """The steps that a declared one stands for: itself, or its samples."""
     if not step.samples:
+        if not any("{" in pattern for pattern in step.writes or ()):
+            return [step]
         # The copies of a for_each are named while a run goes on; their paths keep {index} until then.
         name = f"{step.id}-{INDEX}" if step.for_each else step.id
         return [_with_writes(step, step.id, name, INDEX)]
@@ -351,42 +397,47 @@ def _with_writes(step: Step, id_: str, name: str, index: str) -> Step:
     return msgspec.structs.replace(step, id=id_, writes=writes)
 
 
-def _named(declared: Sequence[Step]) -> dict[str, int]:
-    return {step.id: at for at, step in enumerate(declared)}
-
-
 def _unique_ids(declared: Sequence[Step], copies: list[list[Step]]) -> dict[str, int]:
     ids: dict[str, int] = {}
     flat = [copy for group in copies for copy in group]
     for position, step in enumerate(flat):
         if ids.setdefault(step.id, position) != position:
             raise PlanError(f"two steps have the id {step.id}", fix="rename one of them", place=("plan", step.id))
-    groups = _named(declared)
     for step in declared:
         if step.samples and step.id in ids:
             raise PlanError(f"two steps have the id {step.id}", fix="rename one of them", place=("plan", step.id))
-    for step in (*flat, *declared):
+    items = {step.id for step in declared if step.for_each}
+    for step in (*flat, *declared) if items else ():
         head, _, tail = step.id.rpartition("-")
-        if tail.isdecimal() and head in groups and declared[groups[head]].for_each:
+        if head in items and tail.isdecimal():
             message = f"the id {step.id} is that of an item of the for_each step {head}"
             raise PlanError(message, fix="rename one of them", place=("plan", step.id))
     return ids
 
 
-def _needs(flat: list[Step], positions: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
-    single = {step.id: (position,) for position, step in enumerate(flat)} | dict(positions)
-    needs = []
+def _needs(flat: list[Step], ids: Mapping[str, int], groups: Mapping[str, Sequence[int]]) -> list[Sequence[int]]:
+    needs: list[Sequence[int]] = []
     total = 0
     for step in flat:
-        unknown = [need for need in step.needs if need not in single]
-        if unknown:
-            message = f"step {step.id} needs {unknown[0]}, which is no step{hint(unknown[0], single)}"
-            raise PlanError(message, place=("plan", step.id, "needs"))
-        mine = tuple(dict.fromkeys(position for need in step.needs for position in single[need]))
+        try:
+            mine = [ids[need] for need in step.needs]
+        except KeyError:
+            mine = [position for need in step.needs for position in _positions(step, need, ids, groups)]
+        if len(mine) > 1:
+            mine = [*dict.fromkeys(mine)]
         total += len(mine)
         _check_needs(total)
         needs.append(mine)
     return needs
+
+
+def _positions(step: Step, need: str, ids: Mapping[str, int], groups: Mapping[str, Sequence[int]]) -> Sequence[int]:
+    if need in ids:
+        return (ids[need],)
+    if need not in groups:
+        message = f"step {step.id} needs {need}, which is no step{hint(need, {**ids, **groups})}"
+        raise PlanError(message, place=("plan", step.id, "needs"))
+    return groups[need]
 
 
 def _check_needs(total: int) -> None:
@@ -397,7 +448,7 @@ def _check_needs(total: int) -> None:
 
 def is_id(text: object) -> bool:
     """Whether this may be the id of a step, or of a run: letters, digits, `_` and `-`, at most 80."""
-    return isinstance(text, str) and _ID.fullmatch(text) is not None
+    return isinstance(text, str) and _is_id(text) is not None
 
 
 def hint(name: str, known: Iterable[str]) -> str:
@@ -414,7 +465,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _plan_order(flat: list[Step], needs: list[tuple[int, ...]]) -> list[int]:
+def _plan_order(flat: list[Step], needs: list[Sequence[int]]) -> Sequence[int]:
+    if all(max(mine, default=-1) < position for position, mine in enumerate(needs)):
+        return range(len(flat))
     waiting = [len(mine) for mine in needs]
     dependents: list[list[int]] = [[] for _ in flat]
     for position, mine in enumerate(needs):
@@ -437,15 +490,18 @@ def _plan_order(flat: list[Step], needs: list[tuple[int, ...]]) -> list[int]:
     return order
 
 
-def _cycle(flat: list[Step], needs: list[tuple[int, ...]], done: set[int]) -> list[str]:
+def _cycle(flat: list[Step], needs: list[Sequence[int]], done: set[int]) -> list[str]:
     """Walk needs among the steps that never became free: the walk must come back to itself."""
     position = next(p for p in range(len(flat)) if p not in done)
-    walk: list[int] = []
+    walk: dict[int, None] = {}
     while position not in walk:
-        walk.append(position)
+        walk[position] = None
         position = next(need for need in needs[position] if need not in done)
-    circle = [*walk[walk.index(position) :], position]
-    return [flat[p].id for p in circle]
+    steps = list(walk)
+    circle = [flat[p].id for p in (*steps[steps.index(position) :], position)]
+    if len(circle) > CIRCLE_SHOWN:
+        circle[CIRCLE_SHOWN // 2 : -CIRCLE_SHOWN // 2] = ["..."]
+    return circle
 
 
 REQUEST = Step("", "", "")

@@ -1,8 +1,8 @@
 """The race proof: no two steps that can run at the same time may write the same field.
 
 Steps are bits. For each pattern that a step may write, the steps that may write an overlapping pattern are one bitset,
-found by path; minus the steps it is ordered with (`Plan.related`), what remains are races. That is near-linear in the
-size of the plan, where comparing pairs is not.
+found by path; minus the steps it is ordered with (`Plan.related_to`), what remains are races. That is near-linear in
+the size of the plan, where comparing pairs is not; and most steps write what nobody else does, which one sort tells.
 
 A pattern with `{index}` stands for many paths. It is compared with its digits blurred: `out.item-{index}` may meet
 `out.item-7`, never `out.other-7`. Since no digit may follow the index in its segment, equal paths are equal blurred.
@@ -10,6 +10,7 @@ A pattern with `{index}` stands for many paths. It is compared with its digits b
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import combinations
 
 import msgspec
@@ -33,28 +34,62 @@ class Writers:
     """All writers of a plan, by exact and by blurred path. Fields with a reducer are left out: they can't race."""
 
     def __init__(self, writes: Sequence[Sequence[str]], reducers: Mapping[str, object]) -> None:
-        self._exact, self._blurred, self._templates = paths.PatternIndex(), paths.PatternIndex(), paths.PatternIndex()
-        self._reducers = tuple(reducers)
-        for step, patterns in enumerate(writes):
-            for pattern in patterns:
-                if not self.merged(pattern):
-                    self._add(pattern, step)
-
-    def _add(self, pattern: str, step: int) -> None:
-        self._exact.add(pattern, step)
-        self._blurred.add(_blur(pattern), step)
-        if INDEX in pattern:
-            self._templates.add(_blur(pattern), step)
+        self.reducers = tuple(reducers)
+        self._patterns = [(step, pattern) for step, patterns in enumerate(writes) for pattern in patterns]
+        if reducers:
+            self._patterns = [(step, pattern) for step, pattern in self._patterns if not self.merged(pattern)]
+        self._templated = any(INDEX in pattern for _, pattern in self._patterns)
 
     def merged(self, pattern: str) -> bool:
         """Whether all that a pattern grants lies in fields with a reducer."""
-        return any(paths.inside(paths.base(pattern), field) for field in self._reducers)
+        return any(paths.inside(paths.base(pattern), field) for field in self.reducers)
+
+    def meets_another(self, pattern: str) -> bool:
+        """Whether one of these patterns overlaps with another of them, or may: no race without that."""
+        return self._root(pattern) in self._crowded
+
+    def _root(self, pattern: str) -> str:
+        root = paths.base(_blur(pattern) if self._templated else pattern)
+        return f"{root}." if root else ""
+
+    @cached_property
+    def _crowded(self) -> set[str]:
+        """Of all roots those that lie inside each other. In order, what lies inside a root comes right after it."""
+        roots = sorted([self._root(pattern) for _, pattern in self._patterns])
+        crowded = set()
+        head = None
+        for root in roots:
+            if head is not None and root.startswith(head):
+                crowded |= {head, root}
+            else:
+                head = root
+        return crowded
 
     def meeting(self, pattern: str) -> int:
         """The steps that may write something that this pattern grants."""
         if INDEX in pattern:
             return self._blurred.meeting(_blur(pattern))
-        return self._exact.meeting(pattern) | self._templates.meeting(_blur(pattern))
+        exact = self._exact.meeting(pattern)
+        return exact | self._templates.meeting(_blur(pattern)) if self._templated else exact
+
+    @cached_property
+    def _exact(self) -> paths.PatternIndex:
+        return _index(self._patterns)
+
+    @cached_property
+    def _blurred(self) -> paths.PatternIndex:
+        return _index((step, _blur(pattern)) for step, pattern in self._patterns)
+
+    @cached_property
+    def _templates(self) -> paths.PatternIndex:
+        return _index((step, _blur(pattern)) for step, pattern in self._patterns if INDEX in pattern)
+
+
+def _index(held: Iterable[tuple[int, str]]) -> paths.PatternIndex:
+    index = paths.PatternIndex()
+    for holder, pattern in held:
+        index.add(pattern, holder)
+    return index
 
 
 def _blur(pattern: str) -> str:
@@ -68,14 +103,15 @@ def _blur_segment(segment: str) -> str:
 
 def races(plan: Plan, writes: Sequence[Sequence[str]], writers: Writers) -> Iterator[Race]:
     """Pairs of unordered steps that may write the same field, in plan order; `writes` holds each step's patterns."""
-    related = plan.related()
     for n, patterns in enumerate(writes):
-        mine = [pattern for pattern in patterns if not writers.merged(pattern)]
+        mine = [pattern for pattern in patterns if not writers.merged(pattern)] if writers.reducers else patterns
         if plan.steps[n].for_each:
             items = (f"{plan.steps[n].id}-0", f"{plan.steps[n].id}-1")
             yield from (Race(items, pattern) for pattern in _shared_by_items(mine))
         for pattern in mine:
-            for other in bits(writers.meeting(pattern) & ~related[n]):
+            if not writers.meets_another(pattern):
+                continue
+            for other in bits(writers.meeting(pattern) & ~plan.related_to(n)):
                 if other > n:
                     theirs = (theirs for theirs in writes[other] if not writers.merged(theirs))
                     yield Race((plan.steps[n].id, plan.steps[other].id), _shared(pattern, theirs))
@@ -102,8 +138,9 @@ def _shared(pattern: str, others: Iterable[str]) -> str:
 
 def unordered_reads(plan: Plan, reads: Sequence[Sequence[str]], writers: Writers) -> Iterator[Race]:
     """Reads of what an unordered step may write; the reader comes first in `steps`."""
-    related = plan.related()
     for n, patterns in enumerate(reads):
         for pattern in patterns:
-            for other in bits(writers.meeting(pattern) & ~related[n]):
+            if not (met := writers.meeting(pattern)):
+                continue
+            for other in bits(met & ~plan.related_to(n)):
                 yield Race((plan.steps[n].id, plan.steps[other].id), pattern)

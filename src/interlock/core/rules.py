@@ -5,6 +5,7 @@ two unordered steps write one, don't come to exist.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
@@ -19,13 +20,14 @@ from .budget import BudgetPolicy, budget_of
 from .effects import EffectRule, effect_of
 from .gate import OPEN, GatePolicy
 from .guardrail import THRESHOLD_DEFAULT, Guardrail, Judge, Panel, Seat
+from .idle import blind, empty, looks_at, unread
 from .job import Request
 from .paths import bits
 from .plan import INDEX, Plan, Step, hint
 from .policy import Escalation, duration_ms
 from .races import Race, Writers, races, unordered_reads
 from .reducers import REDUCERS
-from .role import PATTERNS_SHOWN, Duty, Role, role_problems, schema_problems, stand_ins
+from .role import Duty, Role, role_problems, schema_problems, stand_ins
 from .schema import WritesSchema
 from .scope import Sharing, Sight
 from .states import OnDead
@@ -54,10 +56,8 @@ Guard = Callable[[Any], Seat]
 class Rules:
     """The rules, compiled.
 
-    duties[n]: who does the step with plan number n: its agent, then that agent's fallbacks. first_duties[n]: the first
-    of them; nobody does number 0, the request, so that one means nothing. on_dead[n]: what it means for the run that
-    nobody could do step n. escalations[n]: when it asks a person. effects: how those of the team
-    are performed, by name.
+    By plan numbers, and made once a run needs them: duties, first_duties, on_dead, escalations. effects: how those of
+    the team are performed, by name.
 
     guard: makes a guardrail of what was declared as one; it raises a TeamError whose place counts from there.
 
@@ -84,6 +84,8 @@ class Rules:
         self._seats: dict[tuple[str, str], list[Seat]] = {}
         self.sharing = msgspec.structs.replace(sharing or Sharing(), stand_ins=stand_ins(self.roles))
         self._sights = {name: Sight(role.scope.readable) for name, role in roles.items()}
+        self._readable = {name: paths.Patterns(role.scope.readable) for name, role in roles.items()}
+        self._permitted = {name: paths.Patterns(tuple(role.scope.write_permissions)) for name, role in roles.items()}
         declared = chain(role_problems(self.roles, self.sharing), self._step_problems(), self._unmade_guardrails())
         problems = list(islice(declared, PROBLEMS_MAX))
         if not problems:
@@ -91,11 +93,26 @@ class Rules:
             problems = list(islice(self._plan_problems(), PROBLEMS_MAX))
         if problems:
             raise TeamError.of(problems)
-        self.duties = [(), *(self._duties(step) for step in plan.steps[1:])]
-        self.escalations = [None, *map(self.escalation, plan.steps[1:])]
-        self.first_duties = [(duties or self.duties[1])[0] for duties in self.duties]
-        self.on_dead: list[OnDead] = ["fail_run"]
-        self.on_dead += [step.on_dead or self.roles[step.agent].on_dead for step in plan.steps[1:]]
+
+    @cached_property
+    def duties(self) -> list[tuple[Duty, ...]]:
+        """Who does each step: its agent, then that agent's fallbacks."""
+        return [(), *(self._duties(step) for step in self.plan.steps[1:])]
+
+    @cached_property
+    def escalations(self) -> list[Escalation | None]:
+        """When each step asks a person."""
+        return [None, *map(self.escalation, self.plan.steps[1:])]
+
+    @cached_property
+    def on_dead(self) -> list[OnDead]:
+        """What it means for the run that nobody could do a step."""
+        return ["fail_run", *(step.on_dead or self.roles[step.agent].on_dead for step in self.plan.steps[1:])]
+
+    @cached_property
+    def first_duties(self) -> list[Duty]:
+        """The first of each; nobody does number 0, the request, so that one means nothing."""
+        return [(duties or self.duties[1])[0] for duties in self.duties]
 
     def encode_request(self, request: Any) -> bytes:
         """A request as the JSON it is stored as. Raises InputError: no object, not plain JSON, or too large."""
@@ -216,8 +233,8 @@ class Rules:
         """The agent's guardrails that have something to look at in this step, and the step's own."""
         role = self.roles[agent]
         patterns = role.scope.write_permissions if step.writes is None else step.writes
-        seats = [seat for seat in self._seats["agents", agent] if _looks_at(seat, patterns)]
-        seats += self._seats["plan", self.plan.declared_id[step.id]]
+        seats = [seat for seat in self._seats["agents", agent] if looks_at(seat, patterns)]
+        seats += self._seats.get(("plan", self.plan.declared_id[step.id]), [])
         threshold = next((t for t in (step.threshold, role.threshold) if t is not None), THRESHOLD_DEFAULT)
         return Panel(seats, threshold) if seats else None
 
@@ -255,9 +272,13 @@ class Rules:
             chain = [agent for agent in self.chain(step.agent) if agent in self.roles]
             for agent in chain:
                 yield from self._agent_problems(step, agent)
-            yield from schema_problems(step.schema, {agent: self.roles[agent] for agent in chain}, (*place, "schema"))
-            yield from self._escalation_problems(step)
-            yield from branch_problems(step, {agent: self.roles[agent].scope for agent in chain})
+            if step.schema is not None:
+                roles = {agent: self.roles[agent] for agent in chain}
+                yield from schema_problems(step.schema, roles, (*place, "schema"))
+            if step.escalate is not None or self.roles[step.agent].escalation is not None:
+                yield from self._escalation_problems(step)
+            if step.on_request:
+                yield from branch_problems(step, {agent: self.roles[agent].scope for agent in chain})
 
     def _escalation_problems(self, step: Step) -> Iterator[TeamError]:
         place = ("plan", step.id, "escalate") if step.escalate is not None else ("agents", step.agent, "escalate")
@@ -292,7 +313,7 @@ class Rules:
                 agents=(agent,),
             )
         for pattern in step.writes or ():
-            if not any(paths.intersection(pattern, allowed) == pattern for allowed in scope.write_permissions):
+            if not self._permitted[agent].contain(pattern):
                 yield PlanError(
                     f"step {step.id} writes {pattern}, which {agent}{role} may not write",
                     fix=f"write_permissions of {agent}: {', '.join(scope.write_permissions) or 'nothing'}",
@@ -300,7 +321,7 @@ class Rules:
                     agents=(agent,),
                 )
         for read in step.reads or ():
-            if not any(_grants(allowed, read) for allowed in scope.readable):
+            if not self._readable[agent].reach(read):
                 yield PlanError(
                     f"step {step.id} reads {read}, which {agent}{role} may not read",
                     fix=f"context_access of {agent}: {', '.join(scope.context_access) or 'nothing'}",
@@ -337,34 +358,47 @@ class Rules:
             agents = tuple(dict.fromkeys(step.agent for step in involved))
             place = ("plan", involved[1].id, "writes")
             yield RaceError(message, fix=fix, place=place, agents=agents, paths=(race.path,))
-        for race in unordered_reads(self.plan, [_declared_reads(step) for step in steps], Writers(writes, {})):
+        if self.sharing.reducers:
+            writers = Writers(writes, {})
+        for race in unordered_reads(self.plan, [_declared_reads(step) for step in steps], writers):
             reader, writer = race.steps
             message = f"step {reader} reads {race.path}, which step {writer} may write at the same time"
             fix = f"let {reader} need {writer}, or mark it stale_ok: true to read what was there before"
             yield PlanError(message, fix=fix, place=("plan", self.plan.declared_id[reader], "reads"))
         yield from self._succession_problems(writes)
         yield from usurped(self.plan, self.sharing, self._writable)
+        has_schemas = any(self._schemas.values())
         for step in steps[1:]:
-            yield from self._unmet_schemas(step)
+            if has_schemas or step.schema is not None:
+                yield from self._unmet_schemas(step)
         yield from self._judge_problems()
+        yield from self._guardrail_problems()
+
+    def _guardrail_problems(self) -> Iterator[TeamError]:
         for name, role in self.roles.items():
             for seat in self._seats["agents", name]:
-                blind = _blind(seat, f"agent {name}", role.scope.write_permissions)
-                if blind is not None:
-                    yield TeamError(blind[0], fix=blind[1], place=("agents", name, "guardrails"), agents=(name,))
+                found = blind(seat, f"agent {name}", role.scope.write_permissions)
+                if found is not None:
+                    yield TeamError(found[0], fix=found[1], place=("agents", name, "guardrails"), agents=(name,))
+            if role.threshold is None or role.guardrails:
+                continue
             mine = [step for step in self.plan.declared if name in self.chain(step.agent)]
-            guarded = role.guardrails or any(step.guardrails for step in mine)
-            if role.threshold is not None and mine and not guarded:
+            if mine and not any(step.guardrails for step in mine):
                 message = f"agent {name} has a threshold, and no guardrail gives a score"
                 yield TeamError(message, fix="give it guardrails", place=("agents", name, "threshold"), agents=(name,))
+        guarded = {name for (section, name), seats in self._seats.items() if section == "agents" and seats}
         for step in self.plan.declared:
-            yield from self._idle_guardrails(step)
-            yield from self._unfit_defaults(step)
+            is_guarded = guarded and not guarded.isdisjoint(self.chain(step.agent))
+            if is_guarded or step.guardrails or step.threshold is not None:
+                yield from self._idle_guardrails(step)
+            if step.escalate is not None or self.roles[step.agent].escalation is not None:
+                yield from self._unfit_defaults(step)
 
     def _unmade_guardrails(self) -> Iterator[TeamError]:
         """Make all guardrails, each once; what can't be made."""
         holders = [("agents", name, role.guardrails) for name, role in self.roles.items()]
-        for section, name, declared in (*holders, *(("plan", step.id, step.guardrails) for step in self.plan.declared)):
+        steps = (("plan", step.id, step.guardrails) for step in self.plan.declared if step.guardrails)
+        for section, name, declared in (*holders, *steps):
             seats = self._seats[section, name] = []
             for number, guardrail in enumerate(declared):
                 try:
@@ -413,7 +447,7 @@ class Rules:
     def _idle_guardrails(self, step: Step) -> Iterator[TeamError]:
         """Guardrails that could never look at anything: most often a mistyped path."""
         place, chain = ("plan", step.id, "guardrails"), self.chain(step.agent)
-        seats = self._seats["plan", step.id]
+        seats = self._seats.get(("plan", step.id), [])
         if step.threshold is not None and not seats and not any(self._seats["agents", agent] for agent in chain):
             message = f"step {step.id} has a threshold, and no guardrail gives a score"
             yield PlanError(message, fix="give it guardrails", place=(*place[:2], "threshold"))
@@ -422,11 +456,11 @@ class Rules:
             writes = scope.write_permissions if step.writes is None else step.writes
             sight = self._sight(step, agent)
             has_schema = step.schema is not None or self.roles[agent].schema is not None
-            looking = [seat for seat in own if _looks_at(seat, writes)]
+            looking = [seat for seat in own if looks_at(seat, writes)]
             found = [
-                *(_blind(seat, f"{agent} in step {step.id}", writes) for seat in seats),
-                *(_unread(seat, f"{agent} in step {step.id}", sight) for seat in (*looking, *seats)),
-                *(_empty(seat, f"{agent} in step {step.id}", has_schema=has_schema) for seat in (*looking, *seats)),
+                *(blind(seat, f"{agent} in step {step.id}", writes) for seat in seats),
+                *(unread(seat, f"{agent} in step {step.id}", sight) for seat in (*looking, *seats)),
+                *(empty(seat, f"{agent} in step {step.id}", has_schema=has_schema) for seat in (*looking, *seats)),
             ]
             for message, fix in filter(None, found):
                 yield PlanError(message, fix=fix, place=place, agents=(agent,))
@@ -479,38 +513,6 @@ def _compiled(schema: Mapping[str, Any] | None) -> tuple[WritesSchema, ...]:
     return () if schema is None else (WritesSchema(schema),)
 
 
-_Problem = tuple[str, str] | None
-
-
-def _looks_at(seat: Seat, writable: Sequence[str]) -> bool:
-    """Whether a guardrail has something to look at in what may be written."""
-    watches = getattr(seat.guardrail, "watches", ())
-    return not watches or any(paths.intersection(watched, pattern) for watched in watches for pattern in writable)
-
-
-def _blind(seat: Seat, who: str, writable: Sequence[str]) -> _Problem:
-    if _looks_at(seat, writable):
-        return None
-    watched = ", ".join(getattr(seat.guardrail, "watches", ()))
-    message = f"the guardrail {seat.guardrail.name} looks at {watched}, which {who} can't write"
-    return message, f"it may write {', '.join(writable[:PATTERNS_SHOWN]) or 'nothing'}"
-
-
-def _unread(seat: Seat, who: str, sight: Sight) -> _Problem:
-    for path in getattr(seat.guardrail, "consults", ()):
-        if not any(paths.intersection(path, pattern) for pattern in sight.patterns):
-            message = f"the guardrail {seat.guardrail.name} compares with {path}, which {who} is not shown"
-            return message, f"let it read {path}: a guardrail sees what the agent was shown"
-    return None
-
-
-def _empty(seat: Seat, who: str, *, has_schema: bool) -> _Problem:
-    if has_schema or not getattr(seat.guardrail, "rests_on_schema", False):
-        return None
-    message = f"the guardrail {seat.guardrail.name} checks nothing of {who}: no schema is declared"
-    return message, "name a model or a JSON Schema in it, or declare a schema"
-
-
 def deciding(step: Step) -> tuple[str, ...]:
     """The fields that decide whether a step runs, and how often."""
     condition = () if step.when is None else (step.when.path,)
@@ -520,7 +522,3 @@ def deciding(step: Step) -> tuple[str, ...]:
 def _declared_reads(step: Step) -> tuple[str, ...]:
     """What a step says that it depends on."""
     return () if step.stale_ok else (*(step.reads or ()), *deciding(step))
-
-
-def _grants(allowed: str, read: str) -> bool:
-    return paths.base(allowed) == paths.base(read) or paths.intersection(read, allowed) == read

@@ -12,13 +12,13 @@ from typing import Any, get_args
 import msgspec
 
 from interlock.core import paths
-from interlock.core.plan import Condition, Operator, Plan, Step, is_id
+from interlock.core.plan import SAMPLES_MAX, Condition, Operator, Plan, Step, is_id
 from interlock.core.values import Limits, encode
 from interlock.errors import InterlockError, TeamError, ValueRefused
 from interlock.team import Team
 
 from .bounds import DEFAULT_BOUNDS, Bounds
-from .estimate import excesses
+from .estimate import estimate, excesses
 from .flaws import Flaws, listed, shown, shown_length
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?", re.ASCII)
@@ -27,7 +27,7 @@ _OPERATORS = frozenset(get_args(Operator))
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-class ProposedCondition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ProposedCondition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """`when` of a proposed step; see Condition."""
 
     path: str
@@ -35,7 +35,7 @@ class ProposedCondition(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     value: Any = msgspec.UNSET
 
 
-class ProposedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ProposedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """What an agent may say of a step; see Step."""
 
     id: str
@@ -50,7 +50,7 @@ class ProposedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     samples: int = 0
 
 
-class _Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     steps: list[ProposedStep]
 
 
@@ -212,7 +212,7 @@ class _Examination:
         places: dict[str, int] = {}
         made = []
         for n, one in enumerate(self._proposed):
-            if self._flaws.full:
+            if self._flaws.found and self._flaws.full:
                 break
             if places.setdefault(one.id, n) != n:
                 self._flaw(n, "id", f"two steps have the id {shown(one.id)}", "rename one of them")
@@ -326,9 +326,9 @@ class _Examination:
                 one.id,
                 one.agent,
                 one.action,
-                one.needs,
-                one.reads,
-                one.writes,
+                tuple(one.needs),
+                None if one.reads is None else tuple(one.reads),
+                None if one.writes is None else tuple(one.writes),
                 instructions=one.instructions,
                 samples=one.samples,
                 for_each=one.for_each,
@@ -340,10 +340,13 @@ class _Examination:
 
     def _check_needs(self, places: Mapping[str, int]) -> None:
         """Needs that are no steps, be it steps of the proposal, copies of them, or known ones."""
-        if self._flaws.full:
+        needed = {need for one in self._proposed for need in one.needs}
+        if needed <= places.keys():
             return
-        copies = {f"{one.id}-{n}" for one in self._proposed for n in range(1, min(one.samples, 100) + 1)}
+        copies = {f"{one.id}-{n}" for one in self._proposed for n in range(1, min(one.samples, SAMPLES_MAX) + 1)}
         for n, one in enumerate(self._proposed):
+            if self._flaws.full:
+                return
             for at, need in enumerate(one.needs):
                 if need not in places and need not in copies and need not in self._known:
                     self._flaw(n, f"needs[{at}]", f"{shown(need)} is no step", "name steps of this plan")
@@ -370,17 +373,15 @@ def _sizes(plan: Plan, bounds: Bounds) -> Iterator[tuple[str, str]]:
     """Bounds on the shape of a plan that it exceeds."""
     depth = [0] * len(plan.steps)
     width: dict[int, int] = {}
-    calls: dict[str, int] = {}
-    for n in range(1, len(depth)):
-        mine = depth[n] = max((depth[need] for need in plan.needs[n]), default=0) + 1
-        width[mine] = width.get(mine, 0) + 1
-        agent = plan.steps[n].agent
-        calls[agent] = calls.get(agent, 0) + 1
+    for n, needs in enumerate(plan.needs):
+        if n:
+            mine = depth[n] = max(map(depth.__getitem__, needs), default=0) + 1
+            width[mine] = width.get(mine, 0) + 1
     if max(depth) > bounds.depth_max:
         yield f"{max(depth):,} steps come one after another", f"{bounds.depth_max:,} at most"
     widest = max(width.values())
     if widest > bounds.width_max:
         yield f"{widest:,} steps are side by side", f"{bounds.width_max:,} at most"
-    for agent, steps in calls.items():
+    for agent, steps in estimate(plan).calls.items():
         if steps > bounds.agent_calls_max:
             yield f"{agent} has {steps:,} steps", f"{bounds.agent_calls_max:,} for each agent at most"
