@@ -20,6 +20,7 @@ from . import (
     many_runs,
     on_topic,
     plainly,
+    proposals,
     recovery,
     support_desk,
 )
@@ -42,5 +43,6 @@ WORKLOADS: dict[str, ModuleType] = {
         on_topic,
         recovery,
         plainly,
+        proposals,
     )
 }

@@ -40,6 +40,7 @@ FIGURES = {
         "false refusals",
         *(f"mixed, 17%{what}" for what in ("", ": right", ", 3x slips", ", no slips")),
     },
+    "proposals": {"20 steps", "200 steps", "chain", "adversarial: accepted", "adversarial: broken promises"},
     "adapter_overhead": {"langgraph", "llm", "autogen", "openai_agents", "swarm", "http", "command"},
 }
 SLOW = {"adapter_overhead"}  # it imports all frameworks
