@@ -35,6 +35,7 @@ PAGES = [
     "docs/notifications.md",
     "docs/people.md",
     "docs/requests.md",
+    "docs/planning.md",
     "docs/python.md",
     "docs/dead-letters.md",
     "docs/test-an-agent.md",
