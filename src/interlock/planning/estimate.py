@@ -42,8 +42,8 @@ def excesses(plan: Plan, team: Team) -> Iterator[tuple[str, str]]:
 def _excesses(calls: int, budget: BudgetPolicy | None, who: str, whose: str) -> Iterator[tuple[str, str]]:
     if budget is None:
         return
-    for name in budget.bounded:
-        needed, most = calls * getattr(budget.call, name), getattr(budget, name)
+    for name, most, need in budget.bounds:
+        needed = calls * need
         if needed > most:
             yield f"{who} would take {_amount(name, needed)}", f"the budget of {whose}: {_amount(name, most)}"
 
