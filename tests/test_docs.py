@@ -38,6 +38,7 @@ PAGES = [
     "docs/planning.md",
     "docs/python.md",
     "docs/dead-letters.md",
+    "docs/forks.md",
     "docs/test-an-agent.md",
 ]
 # Run by the tests of their adapters, against a model.

@@ -308,12 +308,32 @@ def test_items_find_what_was_done_for_them_once_there_are_any():
     run.done("b-0", "mail")
     events = [e.decode(told) for told in run.journal]
     facts = taken_over(run.machine, "run", events, ["a"], 90_000_000)
-    assert [(type(fact), fact.step) for fact in facts] == [(e.StepShared, "a"), (e.EffectShared, "b-0")]
+    assert [(type(fact), fact.step) for fact in facts] == [(e.EffectShared, "b-0")]
 
     other = Transcript(*run.rules.plan.declared, roles=run.rules.roles, effects=RULES)
-    inherited = other.say(e.RunStarted(90_000_000, Raw(b"{}"), "team", "plan"), facts[1])
+    inherited = other.say(e.RunStarted(90_000_000, Raw(b"{}"), "team", "plan"), facts[0])
     assert taken_over(other.machine, "other", [], ["a"], 95_000_000)[0].run_id == "run"
     assert inherited == ["call ann for a #1", "call ann for c #1"]
     other.reply("a", q=[1])
     assert other.reply("b-0", Reply(writes={"y.0": 1}, effects=wants("mail").effects)) == []
     assert other.states["b-0"] == "committed"
+
+
+def test_a_fork_knows_the_effects_of_all_that_it_shares_and_of_what_it_does_again_unless_they_are_repeated():
+    run = acting(step("a"), step("b", needs=["a"]), step("c", needs=["b"]))
+    for name in ("a", "b"):
+        run.reply(name, wants("mail", **{name: 1}))
+        run.begin_effect(name, "mail")
+        run.done(name, "mail")
+    run.reply("c", c=1)
+    events = [e.decode(told) for told in run.journal]
+    for repeat, known in ((False, ["a", "b"]), (True, ["a"])):
+        facts = taken_over(run.machine, "run", events, ["b"], 90_000_000, repeat_effects=repeat)
+        assert [fact.step for fact in facts if isinstance(fact, e.StepShared)] == ["a"]
+        assert [fact.step for fact in facts if isinstance(fact, e.EffectShared)] == known
+        other = Transcript(*run.rules.plan.declared, roles=run.rules.roles, effects=RULES)
+        assert other.say(e.RunStarted(90_000_000, Raw(b"{}"), "team", "plan"), *facts) == ["call ann for b #1"]
+        said = other.reply("b", wants("mail", b=1))
+        assert said == (["perform mail of b #1"] if repeat else ["call ann for c #1"])
+        again = taken_over(other.machine, "other", [e.decode(told) for told in other.journal], ["a"], 95_000_000)
+        assert ("a", "run") in [(fact.step, fact.run_id) for fact in again if isinstance(fact, e.EffectShared)]

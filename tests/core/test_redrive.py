@@ -380,3 +380,26 @@ def test_an_item_that_others_read_can_be_changed_and_what_was_deleted_stays_so()
     run.reply("d", d=1)
     other, _ = fork(run, ("a.0", 5), ("a.old", 2))
     assert other.context == {"q": [1], "a": {"0": 5, "old": 2}}
+
+
+# --- at a step that somebody names ---
+
+
+def shared_at(run, *steps, **given):
+    """What a fork of this run at these steps takes over, as (kind, step)."""
+    facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], steps, 90_000_000, **given)
+    return [(type(fact).__name__, fact.step) for fact in facts]
+
+
+def test_a_step_that_has_committed_runs_again_with_all_that_comes_after_it():
+    run = died()
+    items = [("StepExpanded", "e"), ("StepShared", "e-1"), ("StepShared", "e-0")]
+    assert shared_at(run, "d", "b") == [("StepShared", "a"), *items]
+    assert shared_at(run, "a") == []
+
+
+def test_an_item_runs_again_alone_and_a_for_each_with_all_its_items():
+    run = died()
+    others = [("StepShared", "a"), ("StepSkipped", "d")]
+    assert {*shared_at(run, "e-1", "b")} == {*others, ("StepExpanded", "e"), ("StepShared", "e-0")}
+    assert {*shared_at(run, "e", "b")} == {*others}

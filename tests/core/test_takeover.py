@@ -6,7 +6,7 @@ from msgspec import Raw
 import interlock.core.events as e
 from interlock.core import values
 from interlock.core.effects import EffectRule
-from interlock.core.job import Reply, Request
+from interlock.core.job import Effect, Reply, Request
 from interlock.core.plan import Condition
 from interlock.core.redrive import dead_steps, taken_over
 from interlock.core.role import Role
@@ -51,7 +51,7 @@ def fork(run, *steps, **given):
 def refused(run, *steps, **given):
     with pytest.raises(InputError) as error:
         fork(run, *steps, **given)
-    assert error.value.fix == "change what comes with or after the dead step alone, or run its request anew"
+    assert error.value.fix == "change what is tried again and what comes after it alone, or run its request anew"
     return error.value.message.removeprefix("the run can't go on under this team: ")
 
 
@@ -230,6 +230,22 @@ def test_effects_that_were_performed_must_be_known():
     assert said == "there is no effect mail, which step b has had performed"
     said = refused(run, A, roles=roles, effects={"mail": EffectRule()})
     assert said == "there is no step b; there is no step b, whose effect mail was performed"
+
+
+def test_effects_of_what_has_committed_need_not_be_known():
+    roles = {"ann": Role(Scope(["act", "mail"], ["*"], ["*"]), ONCE)}
+    run = with_effect(A, step("b", needs=["a"], writes=["b"]), roles=roles)
+    run.reply("a", Reply(writes={"a": 1}, effects=[Effect("mail", "hello")]))
+    run.begin_effect("a", "mail")
+    run.done("a", "mail", "sent")
+    run.refuse("b")
+    other, said = fork(run, A, B, roles={"ann": Role(ALL, ONCE)})
+    assert said == ["call ann for b #1"]
+    assert other.machine.ledger.entries == {}
+    knowing, _ = fork(run, A, B, roles=roles, effects={"mail": EffectRule()})
+    assert knowing.machine.ledger.entry(1, "mail").run_id == "run"
+    alone = step("b", writes=["b"])
+    assert refused(run, alone, roles=roles, effects={"mail": EffectRule()}) == "there is no step a, which has committed"
 
 
 def test_the_request_must_be_one_of_the_other_team():

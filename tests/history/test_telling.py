@@ -17,6 +17,16 @@ TOLD = [
         e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", origin=e.Origin("r", ("s",), "ann", "enough", ("q.x",))),
         "started as a fork of r by ann for s, with q.x changed: enough",
     ),
+    (
+        e.RunStarted(
+            0, msgspec.Raw(b"{}"), "t", "p", origin=e.Origin("r", ("s",), "ann", team="u", at="s", repeats_effects=True)
+        ),
+        "started as a fork of r at s by ann, under another team, with its effects performed again",
+    ),
+    (
+        e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", origin=e.Origin("r", ("s", "z"), "ann", "why not", at="s")),
+        "started as a fork of r at s by ann for s, z: why not",
+    ),
     (e.StepShared(0, "s", 1, "ann"), "taken over from the run that this is a fork of: wrote nothing"),
     (
         e.StepShared(0, "s", 1, "ann", request=e.BranchRequested("escalate", "eve", "b")),

@@ -430,6 +430,18 @@ class JournalContract:
         await refused(StaleDriver, journal, "r", 3, [REOPENED])
 
     @in_loop
+    async def test_a_fork_at_a_step_takes_the_letters_along_that_wait_and_may_be_made_as_often_as_anybody_likes(
+        self, opened
+    ):
+        journal = opened.open()
+        await open_run(journal, "r", buried("a"))
+        for name in ("one", "two"):
+            origin = e.Origin("r", ("b", "a"), "person:ann", at="b")
+            await journal.append(name, 0, [e.RunStarted(9_000, Raw(b"{}"), "t", "p", origin=origin)], opening=OPENING)
+        [letter] = await journal.letters(Letters())
+        assert letter.redriven_run == "one"
+
+    @in_loop
     async def test_a_run_that_has_ended_can_be_claimed_by_whoever_reopens_it(self, opened):
         mine, other = opened.open(), opened.open()
         await open_run(mine, "r", buried("a"), ENDED)

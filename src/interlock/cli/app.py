@@ -464,4 +464,4 @@ def demo() -> int:
 
 
 # They add themselves, with the options from here.
-from . import breakers_commands, dlq_commands, inbox_commands, notify_commands  # noqa: E402, F401
+from . import breakers_commands, dlq_commands, inbox_commands, notify_commands, steps_commands  # noqa: E402, F401

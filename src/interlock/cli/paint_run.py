@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from interlock.engine.clock import now_us
-from interlock.history import Attempt, Decided, EffectStory, Held, StepStory, Story, some, why_held
+from interlock.history import Attempt, Decided, EffectStory, Held, StepStory, Story, fork_of, why_held
 
 from .config import Settings
 from .paint import INJECTED, MARKS, console, injected, marked, next_commands
@@ -70,10 +70,7 @@ def _head(story: Story) -> RenderableType:
         lines.append(Text(plain(story.reason), MARKS[story.status][1]))
     if origin := story.origin:
         why = f": {line(origin.reason)}" if origin.reason else ""
-        other = ", under another team" if origin.team else ""
-        lines.append(
-            Text(f"a fork of {origin.run_id} by {line(origin.by)} for {some(origin.steps)}{other}{why}", "dim")
-        )
+        lines.append(Text(f"{line(fork_of(origin))}{why}", "dim"))
     if story.faults:
         lines.append(injected(story.faults))
     return Group(*lines)

@@ -52,7 +52,9 @@ class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=F
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """The run that a fork goes on from: the steps of it that are tried again, by whom and why.
 
-    changed: the paths of the context that were set for it. team: the hash of that run's team, where it is another.
+    changed: the paths of the context that were set for it. team: the hash of that run's team, where it is another. at:
+    the step that somebody forked it at; empty where it was for what was dead. repeats_effects: those of the steps that
+    are tried again are performed again.
     """
 
     run_id: str
@@ -61,6 +63,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     changed: tuple[str, ...] = ()
     team: str = ""
+    at: str = ""
+    repeats_effects: bool = False
 
 
 class RunStarted(Event, frozen=True, tag="run_started"):

@@ -58,22 +58,24 @@ def taken_over(
     steps: Sequence[str],
     at_us: int,
     apart: Collection[str] = (),
+    *,
+    repeat_effects: bool = False,
 ) -> Facts:
-    """What a fork shares with its origin: all that was done there, but for what comes after the steps tried again.
+    """What a fork shares with its origin: all that was done there, but for the steps tried again and what follows them.
 
-    Of those it shares the effects, lest they are performed again. machine, run_id: of the origin. apart: steps that it
-    doesn't share either.
+    It shares the effects of all steps, lest they are performed again in it, or in a fork of it. machine, run_id: of the
+    origin. apart: steps that it doesn't share either. repeat_effects: it forgets those of what is done again.
     """
     plan, after = machine.plan, 0
     for step in steps:
-        after |= plan.descendants[plan.number_of(step)]
+        after |= plan.descendants[plan.number_of(step)] | (1 << plan.number[step] if step in plan.number else 0)
     for step in plan.number.keys() & apart:
         after |= 1 << plan.number[step]
     agents: dict[tuple[str, int], str] = {}
     facts: dict[tuple[type, str], e.AnyEvent] = {}
     for event in events:
         step = getattr(event, "step", "")
-        if not step or after >> plan.number_of(step) & 1:
+        if not step or step in steps or after >> plan.number_of(step) & 1:
             continue
         fact: e.AnyEvent | None = None
         match event:
@@ -93,14 +95,16 @@ def taken_over(
         if fact is not None:
             facts.pop((type(fact), step), None)
             facts[type(fact), step] = fact
-    return [*facts.values(), *_effects(machine, run_id, {step for kind, step in facts if kind is e.StepShared}, at_us)]
+    shared = {step for kind, step in facts if kind is e.StepShared}
+    known = _effects(machine, run_id, at_us)
+    return [*facts.values(), *(one for one in known if not repeat_effects or one.step in shared)]
 
 
-def _effects(machine: Machine, run_id: str, shared: Collection[str], at_us: int) -> Iterator[e.EffectShared]:
-    """What became of the effects of steps that are not shared, where they were performed or may have been."""
+def _effects(machine: Machine, run_id: str, at_us: int) -> Iterator[e.EffectShared]:
+    """What became of the effects of a run, where they were performed or may have been."""
     for n, mine in machine.ledger.entries.items():
         step = machine.step_id(n)
-        for entry in mine.values() if step not in shared else ():
+        for entry in mine.values():
             if entry.standing != "done" and not entry.doubtful and entry.standing != "unknown":
                 continue
             said = (entry.result, entry.flaw) if entry.standing == "done" else (e.NULL, "", entry.reason)

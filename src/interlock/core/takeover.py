@@ -67,7 +67,9 @@ def adopted(
         more = len(problems) - PROBLEMS_SHOWN
         told = [*problems[:PROBLEMS_SHOWN], *([f"and {more:,} more"] if more > 0 else [])]
         message = f"the run can't go on under this team: {'; '.join(told)}"
-        raise InputError(message, fix="change what comes with or after the dead step alone, or run its request anew")
+        raise InputError(
+            message, fix="change what is tried again and what comes after it alone, or run its request anew"
+        )
     return kept, machine
 
 
@@ -100,13 +102,18 @@ def _misfits(machine: Machine, origin: Plan, fact: e.AnyEvent, wrong: set[str]) 
     A step that was skipped has written nothing: whether it is skipped now is decided anew.
     """
     plan, step = machine.plan, _step(fact)
-    if isinstance(fact, e.EffectShared):
-        if not _knows(plan, step):
-            yield f"there is no step {step}, whose effect {fact.effect} was performed"
-        elif fact.effect not in machine.rules.effects:
-            yield f"there is no effect {fact.effect}, which step {step} has had performed"
-        return
     n = machine.number.get(step)
+    if isinstance(fact, e.EffectShared):
+        has_committed = n is not None and machine.state[n] == "committed"
+        if not _knows(plan, step):
+            yield (
+                ""
+                if _declared(origin, step) in wrong
+                else f"there is no step {step}, whose effect {fact.effect} was performed"
+            )
+        elif fact.effect not in machine.rules.effects:
+            yield "" if has_committed else f"there is no effect {fact.effect}, which step {step} has had performed"
+        return
     if isinstance(fact, e.StepSkipped):
         if n is None or machine.state[n] != "ready" or _is_to_run(machine, n):
             yield ""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -15,21 +15,18 @@ from interlock.core import events as e
 from interlock.core import given
 from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
-from interlock.core.plan import hint, is_id
-from interlock.core.redrive import dead_steps, obstacle
+from interlock.core.plan import is_id
 from interlock.core.settlement import overdue
-from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver, TeamChanged
+from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver
 from interlock.ids import new_id, row_run_id
 from interlock.ports import Adapter, Batch, Journal, Opening, Performer, Request, RunRow, Secrets, WaitingQuestion
-from interlock.team import Team, difference
+from interlock.team import Team
 
 from . import clock, tasks
 from .breakers import move_breaker, policy_of
 from .cancelling import cancel
 from .decisions import (
-    BY_CHARS_MAX,
     DECIDE,
-    REASON_CHARS_MAX,
     decide,
     expire,
     folded,
@@ -39,12 +36,12 @@ from .decisions import (
     settle,
 )
 from .driver import Driver
-from .forks import Tried, forked, rules_of
-from .forks import refuse_secrets as refuse_secrets_in
 from .gates import Gatekeeper
+from .lost import lost as _lost
 from .notifier import Notifier
 from .partials import Hearer
 from .performances import slot_of
+from .redriving import Redriving, unless_stopped
 from .run import Run
 from .shell import Observer, Shell
 from .slots import Slots
@@ -57,13 +54,9 @@ RUNS_MAX = 256
 # How soon deadlines are looked after, and how often, since other processes park runs, too.
 DEADLINE_FIRST_SECONDS = 1.0
 DEADLINE_POLL_SECONDS = 30.0
-# The mend where a run that is tried again was started under another version of the team.
-UNDER_THIS_TEAM = "add --team TEAM to have it tried under that team as it is, in a fork (in Python: under_this_team)"
-# Why nobody knows what became of an effect.
-LOST = "its driver died or stopped meanwhile"
 
 
-class Engine:
+class Engine(Redriving):
     """Runs a team. Use it as an async context manager.
 
     calls_max, runs_max: calls and runs in flight at once. watch: name agents that block the loop, from a thread.
@@ -231,7 +224,7 @@ class Engine:
         async def start(row: int, raw: bytes) -> Run | None:
             opening = Opening(self._team_hash, plan_hash, self._source, batch.batch_id, row)
             async with self._room:
-                return await _unless_stopped(self._start(row_run_id(batch.batch_id, row), raw, opening))
+                return await unless_stopped(self._start(row_run_id(batch.batch_id, row), raw, opening))
 
         async for run in tasks.each(
             self._until_stop(self.journal.pending(batch.batch_id)), lambda i: start(*i), width or self._runs_max
@@ -300,7 +293,7 @@ class Engine:
                     return None
                 if (row.status, machine.status) == ("parked", "running"):
                     return None  # another process has been quicker, and goes on with it
-                return await _unless_stopped(self._go_on(row, machine))
+                return await unless_stopped(self._go_on(row, machine))
         finally:
             self._expiring.discard(row.run_id)
 
@@ -338,94 +331,6 @@ class Engine:
         for row in await self.journal.runs(status="running", limit=0):
             if row.source == self._source and row.team != self._team_hash and self._source:
                 raise await self._changed(row)
-
-    async def _changed(self, row: RunRow, fix: str = "resume it with the team as it was, or cancel it") -> TeamChanged:
-        differences = difference(await self.journal.blob(row.team), self.team.document)
-        what = "; ".join(differences) or "it is another team"
-        return TeamChanged(f"run {row.run_id} was started under another version of this team: {what}", fix=fix)
-
-    # --- redriving ---
-
-    async def redrive(
-        self,
-        run_id: str,
-        steps: Sequence[str] = (),
-        *,
-        changes: Mapping[str, Any] | None = None,
-        by: str = "program",
-        reason: str = "",
-        under_this_team: bool = False,
-    ) -> Run:
-        """Try steps of a run again that were given up; without any named, all of them. Returns the run as it ends.
-
-        The run itself goes on where nothing that comes after them has started. Else, and where `changes` set paths of
-        what the first of them is shown, it is forked: a new run shares all that was committed, but for what comes after
-        a dead step; it tries all of them. by, reason: who does it and why, for the journal. under_this_team: a run that
-        was started under another version of the team, or another team, is forked under this one, too.
-
-        Raises RunNotFound, InputError where a step is not dead, a change not possible, or what was committed could not
-        be so under this team, StaleDriver where another process drives the run, TeamChanged, RunInterrupted.
-        """
-        given.text("run_id", run_id)
-        given.names("steps", steps)
-        given.by_name("changes", {} if changes is None else changes, '{"ticket.text": "..."}')
-        given.text("by", by, BY_CHARS_MAX)
-        given.text("reason", reason, REASON_CHARS_MAX)
-        async with self._room:
-            row = await self.journal.run(run_id)
-            if run_id in self._drivers or not await self.journal.claim(run_id, ended=True):
-                raise StaleDriver(f"run {run_id} is being driven", fix="redrive it when it has ended, or cancel it")
-            is_other = row.team != self._team_hash
-            if is_other and not under_this_team:
-                raise await self._changed(row, UNDER_THIS_TEAM)
-            rules = await rules_of(self.journal, row) if is_other else self._rules
-            machine = await folded(self.journal, rules, run_id)
-            chosen = _dead(machine, run_id, steps)
-            if is_other or changes or obstacle(machine, chosen):
-                return await self._fork(row, machine, Tried(chosen[0], changes or {}, by, errors.hide(reason)))
-            now = max(self._now_us(), machine.at_us)
-            reopened = e.RunReopened(now, tuple(chosen), by, errors.hide(reason))
-            return await self._drive(run_id, machine, [reopened, *_lost(machine, now)], None, row.row)
-
-    async def _fork(self, row: RunRow, machine: Machine, tried: Tried) -> Run:
-        """Try the dead steps of a run again in another one, under this team."""
-        now, rules, faults = self._now_us(), self._rules, self._faults_hash
-        facts = await forked(
-            self.journal, row, machine, tried, rules=rules, team=self._team_hash, now_us=now, faults=faults
-        )
-        refuse_secrets_in(facts, self._shell.secrets)
-        opening = Opening(self._team_hash, rules.plan.hash, self._source)
-        return await self._drive(self._new_id(now), Machine(rules), facts, opening, 0)
-
-    async def redrive_many(
-        self,
-        letters: Mapping[str, Sequence[str]],
-        *,
-        by: str = "program",
-        reason: str = "",
-        under_this_team: bool = False,
-        refused: Callable[[str, errors.InterlockError], None],
-    ) -> AsyncIterator[Run]:
-        """Try the steps of many runs again: run id -> steps. Yields runs as they end; `refused` is told of the others.
-
-        by, reason, under_this_team: as in `redrive`.
-
-        Ends early, without an error, when the engine stops. Who dies in its middle does the rest by asking again for
-        what still waits, and resumes what was begun.
-        """
-        given.by_name("letters", letters, '{"RUN": ["STEP"]}')
-
-        async def again(run_id: str, steps: Sequence[str]) -> Run | None:
-            try:
-                work = self.redrive(run_id, steps, by=by, reason=reason, under_this_team=under_this_team)
-                return await _unless_stopped(work)
-            except errors.InterlockError as error:
-                refused(run_id, error)
-                return None
-
-        async for run in tasks.each(self._until_stop(_each(letters.items())), lambda i: again(*i), self._runs_max):
-            if run is not None:
-                yield run
 
     # --- cancelling and stopping ---
 
@@ -620,41 +525,6 @@ class Engine:
     def in_flight(self) -> int:
         """How many runs are being driven."""
         return len(self._drivers)
-
-
-async def _each(items: Iterable[Any]) -> AsyncIterator[Any]:
-    for item in items:
-        yield item
-
-
-def _lost(machine: Machine, at_us: int) -> list[e.AnyEvent]:
-    """The calls and effects that were in flight when the driver of a run ended."""
-    return [
-        *(e.AttemptInterrupted(at_us, machine.step_id(n), machine.attempts[n]) for n in machine.running()),
-        *(
-            e.EffectBecameUnknown(at_us, machine.step_id(n), entry.key, LOST, lost=True)
-            for n, entry in machine.ledger.open()
-        ),
-    ]
-
-
-def _dead(machine: Machine, run_id: str, steps: Sequence[str]) -> list[str]:
-    """The steps to try again. Raises InputError where one of them is not dead, or none is."""
-    dead = dead_steps(machine)
-    wrong = next((step for step in steps if step not in dead), None)
-    known = f"its dead steps: {', '.join(dead)}" if dead else "it has no dead steps"
-    if wrong is not None:
-        raise InputError(f"step {wrong} of run {run_id} is not dead{hint(wrong, dead)}", fix=known)
-    if not dead:
-        raise InputError(f"run {run_id} has no dead steps", fix="list them: interlock dlq list")
-    return [step for step in dead if not steps or step in steps]
-
-
-async def _unless_stopped(work: Awaitable[Run | None]) -> Run | None:
-    """The run that this drives to its end; None where the engine stops first."""
-    with suppress(RunInterrupted):
-        return await work
-    return None
 
 
 def _bounds(team: Team, adapters: Mapping[str, Adapter]) -> dict[str, int]:

@@ -32,7 +32,7 @@ from .story import (
     story,
     timestamp,
 )
-from .telling import sentence, some, visible, why_held
+from .telling import fork_of, sentence, some, visible, why_held
 
 __all__ = [
     "AgentFigures",
@@ -66,6 +66,7 @@ __all__ = [
     "attempt_asked_about",
     "attempts",
     "compare",
+    "fork_of",
     "handed",
     "holds",
     "letter",

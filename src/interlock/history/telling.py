@@ -96,10 +96,17 @@ def _started(event: e.RunStarted) -> str:
     faults = ", with faults injected on purpose" if event.faults else ""
     if origin is None:
         return f"started{faults}"
-    fork = f"started as a fork of {origin.run_id} by {origin.by} for {some(origin.steps)}"
+    return f"started as {fork_of(origin)}{faults}" + (f": {origin.reason}" if origin.reason else "")
+
+
+def fork_of(origin: e.Origin) -> str:
+    """What a fork goes on from, and how it was made, but for the reason."""
+    where = f"at {origin.at} by {origin.by}" if origin.at else f"by {origin.by}"
+    where += f" for {some(origin.steps)}" if origin.steps != (origin.at,) else ""
     changed = f", with {some(origin.changed)} changed" if origin.changed else ""
     changed += ", under another team" if origin.team else ""
-    return f"{fork}{changed}{faults}" + (f": {origin.reason}" if origin.reason else "")
+    changed += ", with its effects performed again" if origin.repeats_effects else ""
+    return f"a fork of {origin.run_id} {where}{changed}"
 
 
 _KINDS = {"error": "failed", "crash": "crashed"}

@@ -159,7 +159,7 @@ class MemoryJournal:
 
     def _is_redriven(self, run_id: str, change: Buried | Redriven) -> bool:
         """Whether somebody else has redriven one of these letters before."""
-        if isinstance(change, Buried):
+        if isinstance(change, Buried) or change.at_will:
             return False
         found = (self.store.letters.get((change.run_id or run_id, step)) for step in change.steps)
         return any(letter is not None and letter.redriven_run for letter in found)
@@ -171,7 +171,7 @@ class MemoryJournal:
             letters[run_id, change.step] = LetterRow(run_id, *told, row.source, row.batch)
             return
         for key in ((change.run_id or run_id, step) for step in change.steps):
-            if key in letters:
+            if key in letters and not letters[key].redriven_run:
                 letters[key] = msgspec.structs.replace(
                     letters[key],
                     redriven_run=run_id,

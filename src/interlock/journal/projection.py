@@ -60,13 +60,17 @@ class Buried(msgspec.Struct, frozen=True, gc=False):
 
 
 class Redriven(msgspec.Struct, frozen=True, gc=False):
-    """Dead letters that are tried again. run_id: whose they are; "" for the run that events are of."""
+    """Dead letters that are tried again. run_id: whose they are; "" for the run that events are of.
+
+    at_will: by a fork that somebody made at a step; those that were redriven before stay as they are.
+    """
 
     run_id: str
     steps: tuple[str, ...]
     at_us: int
     by: str
     reason: str
+    at_will: bool = False
 
 
 def letters_in(events: Sequence[AnyEvent]) -> Sequence[Buried | Redriven]:
@@ -84,7 +88,8 @@ def _change(event: AnyEvent) -> Buried | Redriven | None:
         case RunReopened():
             return Redriven("", event.steps, event.at_us, event.by, event.reason)
         case RunStarted(origin=origin) if origin is not None:
-            return Redriven(origin.run_id, origin.steps, event.at_us, origin.by, origin.reason)
+            by, at_will = origin.by, bool(origin.at)
+            return Redriven(origin.run_id, origin.steps, event.at_us, by, origin.reason, at_will)
     return None
 
 

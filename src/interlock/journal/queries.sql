@@ -146,7 +146,7 @@ SELECT 1 FROM letter WHERE run = (SELECT number FROM run WHERE run_id = ?) AND s
 
 -- name: redrive_letter
 UPDATE letter SET redriven_run = ?3, redriven_us = ?4, redriven_by = ?5, redriven_reason = ?6
-WHERE run = (SELECT number FROM run WHERE run_id = ?1) AND step = ?2;
+WHERE run = (SELECT number FROM run WHERE run_id = ?1) AND step = ?2 AND redriven_run = '';
 
 -- name: letters: the newest first
 SELECT run.run_id, step, letter.agent, letter.reason, attempts, letter.at_us, run.source, run.batch,

@@ -261,7 +261,7 @@ class SqliteStore:
 
     def _is_redriven(self, run_id: str, change: Buried | Redriven) -> bool:
         """Whether somebody else has redriven one of these letters before."""
-        if isinstance(change, Buried):
+        if isinstance(change, Buried) or change.at_will:
             return False
         return any(self._run_query("is_redriven", change.run_id or run_id, step) for step in change.steps)
 

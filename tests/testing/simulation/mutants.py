@@ -723,8 +723,8 @@ def _kept(raw):
     Mutant(
         "effect that was lost in a crash taken for one that failed",
         [
-            ("engine/engine.py", "e.EffectBecameUnknown(at_us,", "e.EffectFailed(at_us,"),
-            ("engine/engine.py", "entry.key, LOST, lost=True)", "entry.key, LOST)"),
+            ("engine/lost.py", "e.EffectBecameUnknown(at_us,", "e.EffectFailed(at_us,"),
+            ("engine/lost.py", "entry.key, LOST, lost=True)", "entry.key, LOST)"),
         ],
         team=EFFECTS,
     ),

@@ -11,6 +11,7 @@ from interlock.testing.injection.faults import Fault, Faults, Injection
 
 from .account import Account, Broken
 from .episode import Episode
+from .forks import name_of
 from .world import Scene, World
 
 WHEN = ("crash_before_write", "crash_after_write")
@@ -85,8 +86,8 @@ def _differences(expected: Episode, episode: Episode) -> Iterator[str]:
         return
     if not any(struck.kind in WHEN for struck in episode.struck):
         yield "the crash did not happen: the same world took another course"
-    found = {_name(account): account for account in episode.runs.values()}
-    for run_id, account in ((_name(account), account) for account in expected.runs.values()):
+    found = {name_of(run_id, episode.runs): account for run_id, account in episode.runs.items()}
+    for run_id, account in ((name_of(name, expected.runs), account) for name, account in expected.runs.items()):
         after = found.get(run_id)
         if after is None:
             yield f"run {run_id} is missing"
@@ -95,13 +96,6 @@ def _differences(expected: Episode, episode: Episode) -> Iterator[str]:
             one, other = look(account), look(after)
             if one != other:
                 yield f"run {run_id}: {_first_difference(name, one, other)}"
-
-
-def _name(account: Account) -> str:
-    """What a run is known by: a fork by what it is for, since another id may be given to it after a crash."""
-    first = account.events[0]
-    origin = first.origin if isinstance(first, e.RunStarted) else None
-    return f"{origin.run_id}, forked for {', '.join(origin.steps)}" if origin else account.run_id
 
 
 def _first_difference(name: str, one: Any, other: Any) -> str:

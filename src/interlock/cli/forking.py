@@ -1,0 +1,59 @@
+"""`fork`: a step of a run, and all that comes after it, in a new run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from interlock.core.decision import person
+from interlock.engine import tasks
+from interlock.ports import RunRow
+
+from . import exits
+from .journals import find_run, reading
+from .looking import user
+from .resuming import load
+from .running import How, drive_one, open_engine, quiet_agents, screen, show_one
+from .tally import Tally
+
+
+class Fork(msgspec.Struct, frozen=True):
+    """What is asked for. changes: what the step is shown instead. team: under which; None for that of the run."""
+
+    at: str
+    changes: Mapping[str, Any]
+    team: str | None
+    by: str
+    reason: str
+    repeat_effects: bool
+
+
+def fork(name: str, asked: Fork, how: How) -> int:
+    """Fork the run of this name and drive the new one; returns the exit code."""
+    return tasks.run_main(_fork(name, asked, how))
+
+
+async def _fork(name: str, asked: Fork, how: How) -> int:
+    by, row = person(asked.by or user()), await run_named(name, how)
+    loaded = load(row.source, asked.team)
+    shown = screen(Tally(1), json=how.json, single=True)
+    with quiet_agents(shown):
+        async with open_engine(loaded, how.settings, shown) as engine:
+            work = engine.fork(
+                row.run_id,
+                asked.at,
+                changes=asked.changes,
+                by=by,
+                reason=asked.reason,
+                under_this_team=asked.team is not None,
+                repeat_effects=asked.repeat_effects,
+            )
+            told = await drive_one(engine, work, row.run_id, how, shown)
+    exits.say(f"run {row.run_id} was forked at {asked.at}: the new run is {told.row.run_id}")
+    return show_one(told, how)
+
+
+async def run_named(name: str, how: How) -> RunRow:
+    """The run of this name. Raises RunNotFound."""
+    async with reading(how.settings) as journal:
+        return await find_run(journal, name)

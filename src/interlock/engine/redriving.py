@@ -1,0 +1,204 @@
+"""What an engine does about steps that are done or given up: it tries them again, in their run or in a fork of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from interlock import errors
+from interlock.core import events as e
+from interlock.core import given
+from interlock.core.machine import Machine
+from interlock.core.plan import hint
+from interlock.core.redrive import dead_steps, obstacle
+from interlock.core.rules import Rules
+from interlock.errors import InputError, RunInterrupted, StaleDriver, TeamChanged
+from interlock.ports import Journal, Opening, RunRow
+from interlock.team import Team, difference
+
+from . import tasks
+from .decisions import BY_CHARS_MAX, REASON_CHARS_MAX, folded
+from .driver import Driver
+from .forks import Tried, forked, rules_of
+from .forks import refuse_secrets as refuse_secrets_in
+from .lost import lost
+from .run import Run
+from .shell import Shell
+
+# The mend where a run that is tried again was started under another version of the team.
+UNDER_THIS_TEAM = "add --team TEAM to have it tried under that team as it is, in a fork (in Python: under_this_team)"
+
+
+class Redriving:
+    """The part of an engine that tries again; the engine itself knows how a run is driven."""
+
+    team: Team
+    journal: Journal
+    _rules: Rules
+    _source: str
+    _team_hash: str
+    _faults_hash: str
+    _shell: Shell
+    _room: asyncio.Semaphore
+    _runs_max: int
+    _drivers: dict[str, Driver]
+    _now_us: Callable[[], int]
+    _new_id: Callable[[int], str]
+
+    async def _drive(
+        self, run_id: str, machine: Machine, facts: list[e.AnyEvent], opening: Opening | None, row: int
+    ) -> Run:
+        raise NotImplementedError
+
+    def _until_stop(self, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        raise NotImplementedError
+
+    async def _changed(self, row: RunRow, fix: str = "resume it with the team as it was, or cancel it") -> TeamChanged:
+        differences = difference(await self.journal.blob(row.team), self.team.document)
+        what = "; ".join(differences) or "it is another team"
+        return TeamChanged(f"run {row.run_id} was started under another version of this team: {what}", fix=fix)
+
+    # --- in a run ---
+
+    async def redrive(
+        self,
+        run_id: str,
+        steps: Sequence[str] = (),
+        *,
+        changes: Mapping[str, Any] | None = None,
+        by: str = "program",
+        reason: str = "",
+        under_this_team: bool = False,
+    ) -> Run:
+        """Try steps of a run again that were given up; without any named, all of them. Returns the run as it ends.
+
+        The run itself goes on where nothing that comes after them has started. Else, and where `changes` set paths of
+        what the first of them is shown, it is forked: a new run shares all that was committed, but for what comes after
+        a dead step; it tries all of them. by, reason: who does it and why, for the journal. under_this_team: a run that
+        was started under another version of the team, or another team, is forked under this one, too.
+
+        Raises RunNotFound, InputError where a step is not dead, a change not possible, or what was committed could not
+        be so under this team, StaleDriver where another process drives the run, TeamChanged, RunInterrupted.
+        """
+        given.text("run_id", run_id)
+        given.names("steps", steps)
+        given.by_name("changes", {} if changes is None else changes, '{"ticket.text": "..."}')
+        given.text("by", by, BY_CHARS_MAX)
+        given.text("reason", reason, REASON_CHARS_MAX)
+        async with self._room:
+            row = await self.journal.run(run_id)
+            if run_id in self._drivers or not await self.journal.claim(run_id, ended=True):
+                raise StaleDriver(f"run {run_id} is being driven", fix="redrive it when it has ended, or cancel it")
+            machine = await self._folded(row, under_this_team=under_this_team)
+            chosen = _dead(machine, run_id, steps)
+            if row.team != self._team_hash or changes or obstacle(machine, chosen):
+                return await self._fork(row, machine, Tried(chosen[0], changes or {}, by, errors.hide(reason)))
+            now = max(self._now_us(), machine.at_us)
+            reopened = e.RunReopened(now, tuple(chosen), by, errors.hide(reason))
+            return await self._drive(run_id, machine, [reopened, *lost(machine, now)], None, row.row)
+
+    async def redrive_many(
+        self,
+        letters: Mapping[str, Sequence[str]],
+        *,
+        by: str = "program",
+        reason: str = "",
+        under_this_team: bool = False,
+        refused: Callable[[str, errors.InterlockError], None],
+    ) -> AsyncIterator[Run]:
+        """Try the steps of many runs again: run id -> steps. Yields runs as they end; `refused` is told of the others.
+
+        by, reason, under_this_team: as in `redrive`.
+
+        Ends early, without an error, when the engine stops. Who dies in its middle does the rest by asking again for
+        what still waits, and resumes what was begun.
+        """
+        given.by_name("letters", letters, '{"RUN": ["STEP"]}')
+
+        async def again(run_id: str, steps: Sequence[str]) -> Run | None:
+            try:
+                work = self.redrive(run_id, steps, by=by, reason=reason, under_this_team=under_this_team)
+                return await unless_stopped(work)
+            except errors.InterlockError as error:
+                refused(run_id, error)
+                return None
+
+        async for run in tasks.each(self._until_stop(_each(letters.items())), lambda i: again(*i), self._runs_max):
+            if run is not None:
+                yield run
+
+    # --- in a fork ---
+
+    async def fork(
+        self,
+        run_id: str,
+        at: str,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        by: str = "program",
+        reason: str = "",
+        under_this_team: bool = False,
+        repeat_effects: bool = False,
+    ) -> Run:
+        """Run a step of a run again in a new run, and all that comes after it; returns the new run as it ends.
+
+        at: a step, an item of a for_each, or the id of several copies. The new run shares all else that was committed;
+        what was not, it does, and what is dead is tried again with all that comes after that. The old run stays as it
+        is. changes: paths of what the step is shown -> values. by, reason: for the journal. under_this_team: as in
+        `redrive`. repeat_effects: perform the effects again of what is done again; else those that were performed stay
+        so.
+
+        Raises RunNotFound, InputError where there is no such step, the run is not over, a change is not possible, or
+        what was committed could not be so under this team; TeamChanged, RunInterrupted.
+        """
+        given.texts(run_id=run_id, at=at)
+        given.by_name("changes", {} if changes is None else changes, '{"ticket.text": "..."}')
+        given.text("by", by, BY_CHARS_MAX)
+        given.text("reason", reason, REASON_CHARS_MAX)
+        async with self._room:
+            row = await self.journal.run(run_id)
+            machine = await self._folded(row, under_this_team=under_this_team)
+            why = by, errors.hide(reason)
+            tried = Tried.at_step(machine, at, changes or {}, *why, repeat_effects=repeat_effects)
+            return await self._fork(row, machine, tried)
+
+    async def _folded(self, row: RunRow, *, under_this_team: bool) -> Machine:
+        """A run under the rules that it was started with. Raises TeamChanged where these must be this team's."""
+        is_other = row.team != self._team_hash
+        if is_other and not under_this_team:
+            raise await self._changed(row, UNDER_THIS_TEAM)
+        return await folded(self.journal, await rules_of(self.journal, row) if is_other else self._rules, row.run_id)
+
+    async def _fork(self, row: RunRow, machine: Machine, tried: Tried) -> Run:
+        """Try steps of a run again in another one, under this team."""
+        now, rules, faults = self._now_us(), self._rules, self._faults_hash
+        facts = await forked(
+            self.journal, row, machine, tried, rules=rules, team=self._team_hash, now_us=now, faults=faults
+        )
+        refuse_secrets_in(facts, self._shell.secrets)
+        opening = Opening(self._team_hash, rules.plan.hash, self._source)
+        return await self._drive(self._new_id(now), Machine(rules), facts, opening, 0)
+
+
+def _dead(machine: Machine, run_id: str, steps: Sequence[str]) -> list[str]:
+    """The steps to try again. Raises InputError where one of them is not dead, or none is."""
+    dead = dead_steps(machine)
+    wrong = next((step for step in steps if step not in dead), None)
+    known = f"its dead steps: {', '.join(dead)}" if dead else "it has no dead steps"
+    if wrong is not None:
+        raise InputError(f"step {wrong} of run {run_id} is not dead{hint(wrong, dead)}", fix=known)
+    if not dead:
+        raise InputError(f"run {run_id} has no dead steps", fix="list them: interlock dlq list")
+    return [step for step in dead if not steps or step in steps]
+
+
+async def unless_stopped(work: Awaitable[Run | None]) -> Run | None:
+    """The run that this drives to its end; None where the engine stops first."""
+    with suppress(RunInterrupted):
+        return await work
+    return None
+
+
+async def _each(items: Iterable[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item

@@ -1,0 +1,84 @@
+"""Runs forked at steps in simulated worlds: whatever strikes, a fork shares what it may, and nothing else."""
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from interlock.core import events as e
+from interlock.engine import forks
+from interlock.testing.simulation.crashes import explore_crashes
+from interlock.testing.simulation.world import World
+
+from .scenes_of import ALL_FEATURES, TEAMS, every_fault, scene, scenes
+
+EFFECTS = TEAMS / "effects.yaml"
+REQUESTS = TEAMS / "requests.yaml"
+
+
+def origins(episode):
+    """Of the forks at a step, where they came from."""
+    first = (account.events[0] for account in episode.runs.values())
+    return [one.origin for one in first if isinstance(one, e.RunStarted) and one.origin and one.origin.at]
+
+
+@pytest.mark.parametrize("team", [ALL_FEATURES, EFFECTS, REQUESTS], ids=lambda team: team.stem)
+def test_nothing_breaks_whatever_strikes(team):
+    made, seen = scenes(team, faults=every_fault()), Counter()
+    for seed in range(25):
+        episode = World(msgspec.structs.replace(made.of(seed), forks=True), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for origin in origins(episode):
+            seen["forks"] += 1
+            seen["of forks"] += origin.run_id.startswith("fork-")
+            seen["repeated"] += origin.repeats_effects
+    assert min(seen[name] for name in ("forks", "of forks", "repeated")) > 0
+
+
+def test_nobody_forks_where_that_is_not_said():
+    assert origins(World(scene(EFFECTS, 1), 1).play()) == []
+
+
+@pytest.mark.parametrize("seed", [3, 11])
+def test_a_crash_at_any_write_comes_to_the_same_end(seed):
+    forking = msgspec.structs.replace(scene(REQUESTS, seed, runs=2), people=False, forks=True)
+    assert len(origins(World(forking, seed).play())) == 2
+    report = explore_crashes(forking, seed)
+    assert report.ok, report.differences[0].message
+
+
+def without_writes(facts):
+    return [msgspec.structs.replace(one, writes={}) if isinstance(one, e.StepShared) else one for one in facts]
+
+
+def without_effects(facts):
+    return [one for one in facts if not isinstance(one, e.EffectShared)]
+
+
+def first_found():
+    """What is found first in worlds where runs are forked."""
+    worlds = (World(msgspec.structs.replace(scene(EFFECTS, seed), forks=True), seed) for seed in range(30))
+    return next(filter(None, (world.play().broken for world in worlds)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(without_writes, "what a fork takes over"), (without_effects, "the effects that a fork knows to be done")],
+)
+def test_a_fork_that_forgets_something_is_found(monkeypatch, wrong, said):
+    share = forks.taken_over
+    monkeypatch.setattr(forks, "taken_over", lambda *args, **given: wrong(share(*args, **given)))
+    broken = first_found()
+    assert broken.invariant == "redrive"
+    assert said in str(broken)
+
+
+def test_a_fork_that_shares_what_it_does_again_is_found(monkeypatch):
+    share = forks.taken_over
+
+    def too_much(machine, run_id, events, steps, *args, **given):
+        dead = [step for step in steps if machine.state[machine.number[step]] == "dead"]
+        return share(machine, run_id, events, dead, *args, **given)
+
+    monkeypatch.setattr(forks, "taken_over", too_much)
+    assert "what a fork takes over" in str(first_found())
