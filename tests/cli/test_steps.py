@@ -82,3 +82,66 @@ def test_a_parked_run_is_forked_and_both_wait(desk):
     assert len(desk.json("inbox", "list")["questions"]) == 2
     ended = desk.run("fork", "last", "--at", "work", "--set", "text=good", "--json")
     assert (ended.code, json.loads(ended.out)["status"]) == (0, "succeeded")
+
+
+# --- retry and skip ---
+
+
+def heal(desk):
+    told = (desk.folder / "agents.py").read_text()
+    (desk.folder / "agents.py").write_text(told.replace('if text == "fail":', 'if text == "never":'))
+
+
+@pytest.fixture
+def failed(desk):
+    """A run whose first step is dead."""
+    assert desk.run("run", ".", "-i", desk.write("in.jsonl", "fail")).code == 1
+    return desk
+
+
+def test_a_dead_step_is_tried_again_in_its_run(failed):
+    heal(failed)
+    ended = failed.run("retry", "last", "work", "--by", "eve", "--reason", "mended", "--json")
+    [run] = ended.runs
+    assert (ended.code, run["status"], run["context"]["second"]) == (0, "succeeded", "FAIL")
+    [letter] = failed.json("dlq", "list")["letters"]
+    assert (letter["redriven"]["by"], letter["redriven"]["reason"]) == ("person:eve", "mended")
+    assert "reopened by person:eve for work: mended" in failed.run("replay", "last").out
+    ended = failed.run("retry", "last", "work")
+    assert ended.code == 2
+    said = f"step 'work' of run {run['run_id']} can't be tried again: it has committed"
+    assert said in " ".join(ended.err.split())
+    assert f"interlock fork {run['run_id']} --at work" in " ".join(ended.err.split())
+
+
+def test_a_run_goes_on_without_a_dead_step(failed):
+    ended = failed.run("skip", "last", "work", "--by", "eve", "--reason", "it will do", "--json")
+    [run] = ended.runs
+    assert (ended.code, run["status"], run["steps"]) == (0, "succeeded", {"skipped": 2})
+    shown = failed.run("show", "last").out
+    assert "skipped by person:eve: it will do" in " ".join(shown.split())
+    replayed = failed.run("replay", "last")
+    assert (replayed.code, "reopened by person:eve, who skips work: it will do" in replayed.out) == (0, True)
+    ended = failed.run("skip", "last", "close")
+    assert (ended.code, "can't be skipped: it was skipped" in " ".join(ended.err.split())) == (2, True)
+
+
+def test_a_step_that_asks_is_skipped_or_tried_again(desk):
+    assert desk.run("run", ".", "-i", desk.write("in.jsonl", "ask")).code == 3
+    assert desk.run("retry", "last", "work", "--reason", "once more").code == 3
+    assert ("work", "2") in [(call[1], str(call[2])) for call in desk.calls]
+    ended = desk.run("skip", "last", "work", "--by", "eve", "--reason", "enough", "--json")
+    assert (ended.code, ended.runs[0]["status"]) == (0, "succeeded")
+    assert desk.json("inbox", "list")["total"] == 0
+    assert "person:eve skips the step (enough)" in desk.run("replay", "last").out
+    ended = desk.run("explain", "last", "text")
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize("verb", ["retry", "skip"])
+def test_a_step_must_be_named_rightly(failed, verb):
+    ended = failed.run(verb, "last", "wrok")
+    assert ended.code == 2
+    assert "there is no such step; did you mean work?" in " ".join(ended.err.split())
+    assert failed.run(verb, "last").code == 2
+    assert failed.run(verb, "nope", "work").code == 2

@@ -6,7 +6,7 @@ from msgspec import Raw
 import interlock.core.events as e
 from interlock.core.effects import GIVE_UP, NOT_PERFORMED, PERFORMED
 from interlock.core.job import Effect, Question, Reply, Usage
-from interlock.core.redrive import taken_over
+from interlock.core.redrive import taken_over, why_not_again
 from interlock.core.settlement import overdue
 
 from .test_effects import RULES, acting, asks, standing, wants
@@ -337,3 +337,14 @@ def test_a_fork_knows_the_effects_of_all_that_it_shares_and_of_what_it_does_agai
         assert said == (["perform mail of b #1"] if repeat else ["call ann for c #1"])
         again = taken_over(other.machine, "other", [e.decode(told) for told in other.journal], ["a"], 95_000_000)
         assert ("a", "run") in [(fact.step, fact.run_id) for fact in again if isinstance(fact, e.EffectShared)]
+
+
+def test_a_step_that_has_committed_is_not_skipped_for_its_effects():
+    run = acting(step("a"))
+    run.reply("a", wants("mail", x=1))
+    run.begin_effect("a", "mail")
+    run.say(e.EffectFailed(run.tick(), "a", "mail", "no line", retryable=False))
+    assert run.machine.status == "failed"
+    fix = "have them tried again: interlock retry run a"
+    assert why_not_again(run.machine, "run", "a", skip=True) == ("it has committed, and its effects are not done", fix)
+    assert why_not_again(run.machine, "run", "a") is None

@@ -8,7 +8,7 @@ from interlock.core import values
 from interlock.core.job import DELETE
 from interlock.core.plan import Condition
 from interlock.core.policy import Policy
-from interlock.core.redrive import change, dead_steps, obstacle, taken_over
+from interlock.core.redrive import change, dead_steps, obstacle, taken_over, why_not_again
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, REOPENED, TERMINAL
@@ -403,3 +403,100 @@ def test_an_item_runs_again_alone_and_a_for_each_with_all_its_items():
     others = [("StepShared", "a"), ("StepSkipped", "d")]
     assert {*shared_at(run, "e-1", "b")} == {*others, ("StepExpanded", "e"), ("StepShared", "e-0")}
     assert {*shared_at(run, "e", "b")} == {*others}
+
+
+# --- steps that are skipped ---
+
+
+def skip(run, *steps):
+    return run.say(e.RunReopened(run.tick(), steps, "person:ann", "it will do", skip=True))
+
+
+def test_a_dead_step_is_skipped_and_what_needs_others_too_runs():
+    run = Transcript(step("a", writes=["a"]), step("b", writes=["b"]), step("c", needs=["a", "b"], writes=["c"]))
+    run.begin()
+    run.reply("b")
+    run.refuse("a")
+    assert skip(run, "a") == ["call ann for c #1"]
+    assert (run.states["a"], run.machine.reasons[1]) == ("skipped", "skipped by person:ann: it will do")
+    assert run.reply("c") == ["succeeded"]
+    assert run.fold().state == run.machine.state
+
+
+def test_what_needs_nothing_else_is_skipped_with_it_and_the_run_succeeds():
+    run = Transcript(step("a", writes=["a"]), step("b", needs=["a"], writes=["b"]))
+    run.begin()
+    run.refuse("a")
+    assert skip(run, "a") == ["succeeded"]
+    assert run.states == {"a": "skipped", "b": "skipped"}
+    assert dead_steps(run.machine) == []
+
+
+def test_a_dead_item_is_skipped():
+    run = fan()
+    run.begin()
+    run.refuse("a-0")
+    run.refuse("a-1")
+    assert skip(run, "a-0")[-1].startswith("failed: a: a-1: ")
+    assert skip(run, "a-1") == ["call ann for b #1"]
+    assert run.states == {"a": "committed", "b": "ready", "a-0": "skipped", "a-1": "skipped"}
+
+
+def test_a_step_that_has_committed_is_not_skipped():
+    run = Transcript(step("a", writes=["a"]), step("b", writes=["b"]))
+    run.begin()
+    run.reply("a")
+    with pytest.raises(AssertionError, match="a: committed -> ready"):
+        skip(run, "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "instead"),
+    [
+        ("b", "", ""),
+        ("a", "it has committed", "run it again in a new run: interlock fork run --at a"),
+        ("c", "it was skipped", "run it again in a new run: interlock fork run --at c"),
+        ("q", "it is dead of its items: q-0", "name one of them"),
+        ("q-0", "", ""),
+        ("q-1", "it has committed", "run it again in a new run: interlock fork run --at q-1"),
+        ("d", "it waits for a person", "decide about it: interlock inbox show run/d"),
+        ("e", "it is waiting: neither dead nor waiting for a person", "see how the run stands: interlock show run"),
+        ("qq", "there is no such step; did you mean q?", "its steps: a, b, q, d, c, e"),
+    ],
+)
+def test_why_a_step_can_not_be_tried_again_or_skipped(name, why, instead):
+    run = Transcript(
+        step("a", writes=["a"]),
+        step("b", writes=["b"]),
+        step("q", for_each="list", writes=["q.{index}"]),
+        step("d", writes=["d"]),
+        step("c", needs=["b"], writes=["c"]),
+        step("e", needs=["d"], writes=["e"]),
+        request={"list": [1, 2]},
+    )
+    run.begin()
+    run.reply("a")
+    run.refuse("b")
+    run.refuse("q-0")
+    run.reply("q-1")
+    run.ask("d")
+    for skipped in (False, True):
+        found = why_not_again(run.machine, "run", name, skip=skipped)
+        assert found == ((why, instead) if why else None)
+
+
+def test_where_more_has_come_after_it_or_its_run_was_cancelled_only_a_fork_helps():
+    run = Transcript(step("a", writes=["a"], on_dead="continue"), step("b", needs=["a"], writes=["b"]))
+    run.begin()
+    run.refuse("a")
+    run.start("b")
+    anew = "run it again in a new run: interlock fork run --at a"
+    assert why_not_again(run.machine, "run", "a") == ("step b comes after a, and has started already", anew)
+    run.say(e.RunCancelled(run.tick(), "ann"))
+    assert why_not_again(run.machine, "run", "b")[0] == "the run was cancelled, which is final"
+
+
+def test_of_many_steps_some_are_named():
+    run = Transcript(*(step(f"s{n}", writes=[f"s{n}"]) for n in range(9)))
+    run.begin()
+    assert why_not_again(run.machine, "run", "x")[1] == "its steps: s0, s1, s2, s3, s4, s5, s6, s7, ..."

@@ -240,3 +240,22 @@ def test_a_refusal_is_told_within_bounds():
     verdict = refused(decided("x" * 5_000, "retry"), "person:eve", "answered", "y" * 5_000, 1)
     assert len(verdict.step) < 2_000
     assert len(verdict.findings[0].message) <= 500
+
+
+# --- steps that are skipped ---
+
+
+def test_a_step_that_asks_is_skipped_and_its_run_goes_on():
+    run = asking(step("b", writes=["b"]), step("c", needs=["a", "b"], writes=["c"]))
+    run.reply("b", b=1)
+    assert decide(run, "a", "skip", reason="nobody needs it") == ["call ann for c #1"]
+    assert (run.states["a"], run.machine.reasons[run.machine.number["a"]]) == (
+        "skipped",
+        "skipped by person:eve: nobody needs it",
+    )
+    assert run.machine.decided_by[run.machine.number["a"]] == "person:eve"
+    assert run.fold().state == run.machine.state
+
+
+def test_the_last_step_is_skipped():
+    assert decide(asking(), "a", "skip") == ["succeeded"]

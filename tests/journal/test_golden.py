@@ -82,7 +82,7 @@ DEFAULTS = {
     "step_shared": {"writes": {}, "deletes": (), "reads": (), "changed": (), "request": None},
     "step_buried": {"agent": "", "attempts": 0},
     "run_finished": {"reason": ""},
-    "run_reopened": {"reason": ""},
+    "run_reopened": {"reason": "", "skip": False},
 }
 
 

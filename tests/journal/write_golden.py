@@ -633,6 +633,31 @@ def requested() -> Told:
     return told
 
 
+def skipped() -> Told:
+    """A run forked at a step, which is dead and then skipped, as are an item and a step that asks; and one is left."""
+    team = il.Team(
+        [agent("ann", writes=["a"], retries=0)],
+        il.Plan([
+            step("one", writes=["a.one"]), step("two", needs=["one"], writes=["a.two"]),
+            step("three", needs=["one"], for_each="q", writes=["a.three.{index}"]),
+            step("four", needs=["one"], writes=["a.four"]),
+            step("five", needs=["two", "three", "four"], writes=["a.five"]),
+        ]),
+    )  # fmt: skip
+    shared = [e.StepShared(START_US, "one", 1, "ann", {"a.one": Raw(b"1")})]
+    origin = e.Origin("golden", ("two",), "person:eve", at="two", repeats_effects=True)
+    told = Told(team, {"q": [1, 2]}, origin=origin, shared=shared)
+    told.does("four", lambda _: il.Reply(ask=il.Question("Which?")))
+    told.fails("two", "error", "it broke")
+    told.fails("three-0", "error", "it broke")
+    told.does("three-1", lambda job: {"a.three.1": job.item})
+    told.say(e.RunReopened(told.tick(), ("three-0",), "person:eve", skip=True))
+    told.decides("four", "skip", reason="nobody needs it")
+    told.say(e.RunReopened(told.tick(), ("two",), "person:eve", "it will do", skip=True))
+    told.does("five", lambda job: {"a.five": sorted(job.view["a"])})
+    return told
+
+
 def judged() -> Told:
     """Two replies that wait for a judge: one with everything, which it lets through, and one with nothing, refused."""
     judge = {"judge": {"agent": "eve"}}
@@ -667,6 +692,7 @@ def judged() -> Told:
 
 RUNS = (
     judged,
+    skipped,
     chain,
     wide,
     guarded,

@@ -1,4 +1,4 @@
-"""`interlock fork ...`: what people do with single steps of a run."""
+"""`interlock fork`, `retry` and `skip`: what people do with single steps of a run."""
 
 from typing import Annotated
 
@@ -47,7 +47,53 @@ def fork(  # noqa: PLR0913 - its options
     json: JsonOption = False,
 ) -> int:
     """Run a step again in a new run, with all that comes after it; what came before is shared."""
-    from . import dlq, forking, running
+    from . import dlq, running, steps
 
-    asked = forking.Fork(at, dlq.changes(set_ or ()), team, by, reason, repeat_effects)
-    return forking.fork(run, asked, running.How.of(journal, None, grace, json=json))
+    asked = steps.Fork(at, dlq.changes(set_ or ()), team, by, reason, repeat_effects)
+    return steps.fork(run, asked, running.How.of(journal, None, grace, json=json))
+
+
+Step = Annotated[
+    str, typer.Argument(metavar="STEP", help="A step, or an item of a for_each: extract-3.", show_default=False)
+]
+TeamOption = Annotated[
+    str | None, typer.Option("--team", metavar="TEAM", help="The team file, if it has moved.", show_default=False)
+]
+
+
+@command
+def retry(
+    run: RunName,
+    step: Step,
+    *,
+    reason: ReasonOption = "",
+    by: ByOption = "",
+    team: TeamOption = None,
+    grace: GraceOption = GRACE,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Have a step that is dead, or that waits for a person, tried again in its run."""
+    from . import running, steps
+
+    how = running.How.of(journal, None, grace, json=json)
+    return steps.settle(run, steps.Settled("retry", step, by, reason, team), how)
+
+
+@command
+def skip(
+    run: RunName,
+    step: Step,
+    *,
+    reason: ReasonOption = "",
+    by: ByOption = "",
+    team: TeamOption = None,
+    grace: GraceOption = GRACE,
+    journal: JournalOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Let a run go on without a step that is dead, or that waits for a person."""
+    from . import running, steps
+
+    how = running.How.of(journal, None, grace, json=json)
+    return steps.settle(run, steps.Settled("skip", step, by, reason, team), how)

@@ -12,7 +12,7 @@ from .events import EffectWanted
 from .job import ADVICE, ADVISED, ANSWERED, DELETE, Question
 from .values import DEFAULT_LIMITS, encode
 
-Verb = Literal["answer", "retry", "approve", "edit", "write", "reject"]
+Verb = Literal["answer", "retry", "approve", "edit", "write", "reject", "skip"]
 
 TEXT_CHARS_MAX = 8_000
 REASON_CHARS_MAX = 2_000
@@ -27,7 +27,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 
     verb: answer (`text`, to an agent's question), retry (with `text` as advice), approve (the refused reply as it is,
     or the effect that waits for it), edit (`writes` and `deletes` over those of the refused reply; to delete what it
-    writes is to leave that out), write (them alone, in the agent's place), or reject.
+    writes is to leave that out), write (them alone, in the agent's place), reject, or skip (the step, which writes
+    nothing).
     attempt, effect: which one, and the key of which effect, is decided about; asked_us: the question of when; 0 and ""
     for whichever waits. more: of the budget that a step has asked for, as it is given: `{"usd": 0.1}`.
     """
@@ -64,6 +65,11 @@ class Asked(msgspec.Struct, frozen=True):
     asked_us: int = 0
     approval: bool = False
     effects: tuple[EffectWanted, ...] = ()
+
+    @property
+    def may_be_skipped(self) -> bool:
+        """Whether its step may be skipped instead: not where an effect waits to be settled."""
+        return not self.effect
 
     @property
     def verbs(self) -> tuple[Verb, ...]:

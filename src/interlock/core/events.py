@@ -43,6 +43,11 @@ class BranchRequested(msgspec.Struct, frozen=True):
     step: str
 
 
+def skipped_by(by: str, reason: str) -> str:
+    """Why a step was skipped that a person did without, for people."""
+    return f"skipped by {by}" + (f": {reason}" if reason else "")
+
+
 class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=False):
     """A fact about one run, with the time at which it became one."""
 
@@ -309,9 +314,9 @@ class QuestionAnswered(Event, frozen=True, tag="question_answered"):
     """A person decided about a step that waited for one; `attempt` is the one that asked.
 
     decision: answer or retry (`text` goes to the next attempt), approve, edit or write (`writes` and `deletes` are
-    committed, written by the person), or reject. by: who decided, as `person:ID`. effects: of an approved reply; they
-    are approved with it, and performed as those of a commit. effect: the key of the effect that is approved, where that
-    was the question; then nothing is committed.
+    committed, written by the person), reject, or skip (the step has ended, and wrote nothing). by: who decided, as
+    `person:ID`. effects: of an approved reply; they are approved with it, and performed as those of a commit. effect:
+    the key of the effect that is approved, where that was the question; then nothing is committed.
     """
 
     step: str
@@ -445,11 +450,15 @@ class RunCancelled(Event, frozen=True, tag="run_cancelled"):
 
 
 class RunReopened(Event, frozen=True, tag="run_reopened"):
-    """A run goes on: these steps, which were given up, are tried again as if for the first time."""
+    """A run goes on: these steps, which were given up, are tried again as if for the first time.
+
+    skip: they are not tried again, but skipped: by whom and why.
+    """
 
     steps: tuple[str, ...]
     by: str
     reason: str = ""
+    skip: bool = False
 
 
 class RunFinished(Event, frozen=True, tag="run_finished"):

@@ -446,6 +446,9 @@ class Fold(Performing):
                 self._ask_for(n, wanted).approved_by = event.by
             self._end_with_effects(n)
             return
+        if event.decision == "skip":
+            self._end(n, "skipped", e.skipped_by(event.by, event.reason))
+            return
         if event.decision == "reject":
             self._reject(n, "", event, asked)
         else:
@@ -544,6 +547,9 @@ class Fold(Performing):
                     self._reopen(dependent, "waiting")
                     self._blocked.discard(dependent)
                     open_again.append(dependent)
+        if event.skip:
+            for step in event.steps:
+                self._end(self.number[step], "skipped", e.skipped_by(event.by, event.reason))
 
     def _try_again(self, n: int) -> list[int]:
         """Make a dead step as if it had never been tried; returns what its dependents must wait for again.

@@ -15,6 +15,7 @@ from .context import Bank
 from .job import DELETE
 from .machine import Machine
 from .paths import bits
+from .plan import hint
 from .rules import deciding
 from .values import encode
 
@@ -43,6 +44,44 @@ def obstacle(machine: Machine, steps: list[str]) -> str:
                 return f"step {machine.step_id(n)} comes after {step}, and has started already"
     return ""
 
+
+def why_not_again(machine: Machine, run_id: str, step: str, *, skip: bool = False) -> tuple[str, str] | None:
+    """Why a step can't be tried again, or skipped, in its own run, and what may be done instead; None if it can."""
+    n = machine.number.get(step)
+    if n is None:
+        items = (item for item, *_ in machine.items.values())
+        names = [machine.plan.steps[m].id for m in range(1, len(machine.plan.steps))]
+        some = ", ".join(names[:STEPS_SHOWN]) + (", ..." if len(names) > STEPS_SHOWN else "")
+        return f"there is no such step{hint(step, [*names, *items])}", f"its steps: {some}"
+    anew = f"run it again in a new run: interlock fork {run_id} --at {step}"
+    state = machine.state[n]
+    if state in _OVER:
+        return _OVER[state], anew
+    if state == "escalated":
+        return "it waits for a person", f"decide about it: interlock inbox show {run_id}/{step}"
+    if state != "dead":
+        return (
+            f"it is {state}: neither dead nor waiting for a person",
+            f"see how the run stands: interlock show {run_id}",
+        )
+    if step not in (dead := dead_steps(machine)):
+        mine = [one for one in dead if machine.label[machine.number[one]] == n]
+        return f"it is dead of its items: {', '.join(mine[:STEPS_SHOWN])}", "name one of them"
+    if skip and machine.has_committed(n):
+        return (
+            "it has committed, and its effects are not done",
+            f"have them tried again: interlock retry {run_id} {step}",
+        )
+    why = obstacle(machine, [step])
+    return (why, anew) if why else None
+
+
+STEPS_SHOWN = 8
+_OVER = {
+    "committed": "it has committed",
+    "skipped": "it was skipped",
+    "cancelled": "the run was cancelled, which is final",
+}
 
 # --- in a fork ---
 

@@ -46,7 +46,7 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
         return refused(decision, by, "decision", problem, at_us)
     if asked.approval and verb == "approve":
         return QuestionAnswered(at_us, step, asked.attempt, by, verb, reason=reason, effect=asked.effect)
-    if verb in {"answer", "retry", "reject"}:
+    if verb in {"answer", "retry", "reject", "skip"}:
         return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, reason=reason)
     if asked.budget and verb == "approve":
         return _raised(machine, n, decision, by, reason, at_us)
@@ -138,7 +138,7 @@ def _problem(decision: Decision, asked: Asked, reason: str) -> str:
     if decision.effect and decision.effect != asked.effect:
         other = f"its effect {asked.effect!r:.100}" if asked.effect else "no effect"
         return f"the question of {decision.step} is about {other}, not about {decision.effect!r:.100}"
-    if decision.verb not in asked.verbs:
+    if decision.verb not in asked.verbs and not (decision.verb == "skip" and asked.may_be_skipped):
         about = "whether its effect may be performed" if asked.approval else "what became of its effect"
         why = f"the question is {about}" if asked.effect else _WHY_NOT[decision.verb]
         why = "it needs more of a budget" if asked.budget else why

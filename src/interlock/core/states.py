@@ -18,7 +18,7 @@ LEGAL: dict[State, frozenset[State]] = {
     "ready": frozenset({"running", "backing_off", "escalated", "skipped", "dead", "cancelled"}),
     "running": frozenset({"performing", "committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
     "backing_off": frozenset({"ready", "cancelled"}),
-    "escalated": frozenset({"ready", "performing", "committed", "cancelled"}),
+    "escalated": frozenset({"ready", "performing", "committed", "skipped", "cancelled"}),
     "performing": frozenset({"committed", "escalated", "dead", "cancelled"}),
     "committed": frozenset(),
     "dead": frozenset(),
@@ -43,6 +43,7 @@ AFTER_DECISION: dict[str, State] = {
     "edit": "committed",
     "write": "committed",
     "reject": "ready",
+    "skip": "skipped",
 }
 TERMINAL = frozenset({"committed", "dead", "skipped", "cancelled"})
 DUE = frozenset({"ready", "backing_off"})

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from interlock import errors
 from interlock.core import events as e
 from interlock.core import given
+from interlock.core.decision import Verb, person
 from interlock.core.machine import Machine
 from interlock.core.plan import hint
-from interlock.core.redrive import dead_steps, obstacle
+from interlock.core.redrive import dead_steps, obstacle, why_not_again
 from interlock.core.rules import Rules
 from interlock.errors import InputError, RunInterrupted, StaleDriver, TeamChanged
 from interlock.ports import Journal, Opening, RunRow
@@ -50,6 +51,24 @@ class Redriving:
     ) -> Run:
         raise NotImplementedError
 
+    async def decide(  # noqa: PLR0913 - what a person may say, by name
+        self,
+        run_id: str,
+        step: str,
+        verb: Verb,
+        *,
+        by: str,
+        text: str = "",
+        writes: Mapping[str, Any] | None = None,
+        reason: str = "",
+        attempt: int = 0,
+        more: Mapping[str, float] | None = None,
+        effect: str = "",
+        asked_us: int = 0,
+    ) -> Run:
+        """See Engine.decide."""
+        raise NotImplementedError
+
     def _until_stop(self, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
         raise NotImplementedError
 
@@ -87,15 +106,19 @@ class Redriving:
         given.text("reason", reason, REASON_CHARS_MAX)
         async with self._room:
             row = await self.journal.run(run_id)
-            if run_id in self._drivers or not await self.journal.claim(run_id, ended=True):
-                raise StaleDriver(f"run {run_id} is being driven", fix="redrive it when it has ended, or cancel it")
+            await self._claim(run_id, "redrive")
             machine = await self._folded(row, under_this_team=under_this_team)
             chosen = _dead(machine, run_id, steps)
             if row.team != self._team_hash or changes or obstacle(machine, chosen):
                 return await self._fork(row, machine, Tried(chosen[0], changes or {}, by, errors.hide(reason)))
-            now = max(self._now_us(), machine.at_us)
-            reopened = e.RunReopened(now, tuple(chosen), by, errors.hide(reason))
-            return await self._drive(run_id, machine, [reopened, *lost(machine, now)], None, row.row)
+            return await self._reopen(row, machine, chosen, by, reason)
+
+    async def _reopen(
+        self, row: RunRow, machine: Machine, steps: Sequence[str], by: str, reason: str, *, skip: bool = False
+    ) -> Run:
+        now = max(self._now_us(), machine.at_us)
+        reopened = e.RunReopened(now, tuple(steps), by, errors.hide(reason), skip)
+        return await self._drive(row.run_id, machine, [reopened, *lost(machine, now)], None, row.row)
 
     async def redrive_many(
         self,
@@ -126,6 +149,45 @@ class Redriving:
         async for run in tasks.each(self._until_stop(_each(letters.items())), lambda i: again(*i), self._runs_max):
             if run is not None:
                 yield run
+
+    async def _claim(self, run_id: str, what: str) -> None:
+        if run_id in self._drivers or not await self.journal.claim(run_id, ended=True):
+            raise StaleDriver(f"run {run_id} is being driven", fix=f"{what} it when it has ended, or cancel it")
+
+    # --- one step ---
+
+    async def retry(self, run_id: str, step: str, *, by: str = "program", reason: str = "") -> Run:
+        """Have one step of a run tried again in that run: it is dead, or waits for a person. by: a person's name.
+
+        Returns the run as it ends, or is parked again. Raises RunNotFound, TeamChanged, StaleDriver, RunInterrupted;
+        DecisionRefused where what the step asks is no matter of trying; InputError for any other step, which says what
+        may be done instead.
+        """
+        return await self._do("retry", run_id, step, by, reason)
+
+    async def skip(self, run_id: str, step: str, *, by: str = "program", reason: str = "") -> Run:
+        """Let a run go on without one of its steps: it is dead, or waits for a person. by: a person's name.
+
+        What needs the step goes on as if its condition had not held. Returns and raises as `retry` does.
+        """
+        return await self._do("skip", run_id, step, by, reason)
+
+    async def _do(self, verb: Literal["retry", "skip"], run_id: str, step: str, by: str, reason: str) -> Run:
+        given.texts(run_id=run_id, step=step)
+        given.text("reason", reason, REASON_CHARS_MAX)
+        by = person(by)
+        machine = await self._folded(await self.journal.run(run_id), under_this_team=False)
+        asked = machine.questions.get(machine.number.get(step, 0))
+        if asked is not None:
+            return await self.decide(run_id, step, verb, by=by, reason=reason, asked_us=asked.asked_us)
+        async with self._room:
+            await self._claim(run_id, verb)
+            row = await self.journal.run(run_id)
+            machine = await self._folded(row, under_this_team=False)
+            if problem := why_not_again(machine, run_id, step, skip=verb == "skip"):
+                what = "tried again" if verb == "retry" else "skipped"
+                raise InputError(f"step {step!r:.100} of run {run_id} can't be {what}: {problem[0]}", fix=problem[1])
+            return await self._reopen(row, machine, [step], by, reason, skip=verb == "skip")
 
     # --- in a fork ---
 

@@ -84,7 +84,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.RunCancelled():
             return event.sentence
         case e.RunReopened():
-            return f"reopened by {event.by} for {some(event.steps)}" + (f": {event.reason}" if event.reason else "")
+            what = ", who skips " if event.skip else " for "
+            return f"reopened by {event.by}{what}{some(event.steps)}" + (f": {event.reason}" if event.reason else "")
         case e.RunFinished():
             return event.status + (f": {event.reason}" if event.reason else "")
         case _:
@@ -119,6 +120,7 @@ _DECISIONS = {
     "edit": "edits",
     "write": "writes in its agent's place",
     "reject": "rejects",
+    "skip": "skips the step",
 }
 
 

@@ -371,6 +371,32 @@ def test_a_cancelled_run_is_not_reopened():
         reopened(dead(Telling(step("a"), step("b")).begin(), "a").cancel(), "a")
 
 
+def skipped(telling, *steps):
+    return telling.hear(e.RunReopened, steps, "ann", skip=True)
+
+
+def test_a_dead_step_is_skipped_and_what_needs_others_too_runs():
+    telling = dead(Telling(step("a"), step("b"), step("c", "a", "b")).begin().do("b"), "a").finish("failed")
+    skipped(telling, "a")
+    assert telling.states == {"a": "skipped", "b": "committed", "c": "waiting"}
+    telling.do("c").finish()
+
+
+def test_a_dead_item_is_skipped():
+    telling = dead(listed().do("a").expand("b", [1, 2]), "b-0").do("b-1").finish("failed")
+    skipped(telling, "b-0")
+    assert telling.states["b"] == "committed"
+
+
+def test_what_is_not_dead_or_has_committed_is_not_skipped():
+    with broken("redrive", "b was not given up: it is committed"):
+        skipped(dead(Telling(step("a"), step("b")).begin().do("b"), "a").finish("failed"), "b")
+    telling = dead(Telling(step("a"), step("b")).begin().do("b"), "a").finish("failed")
+    telling.account.outbox["a"] = ["mail"]
+    with broken("people", "a is skipped, and has committed"):
+        skipped(telling, "a")
+
+
 def fork(*steps, request=None):
     telling = Telling(*steps, request=request)
     origin = e.Origin("r", ("z",), "ann")
@@ -1115,3 +1141,13 @@ def test_a_wrong_number_in_any_story_is_noticed(scenario):
 
 def test_the_naive_context_begins_empty():
     assert Account("run", Telling(step("a")).rules).context == NaiveContext({}).tree(-1) == {}
+
+
+def test_a_step_that_asks_is_skipped_unless_an_effect_waits_to_be_settled():
+    telling = asked().decide("a", "skip", attempt=1)
+    assert telling.states == {"a": "skipped", "b": "skipped"}
+    telling.finish()
+    telling = asked()
+    telling.account.steps["a"].about = "mail"
+    with broken("people", "a is skipped, and its effect mail is not settled"):
+        telling.decide("a", "skip", attempt=1)

@@ -1,7 +1,7 @@
 """One simulated process: a loop of its own, a journal handle, and an engine; it can die at any moment."""
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,14 @@ from interlock.errors import InputError, StaleDriver
 from interlock.ports import Adapter, Began, Letters
 from interlock.testing.injection.journals import FaultyJournal
 
-from .forks import name_of
 from .loop import VirtualLoop
+from .meddling import meddle
 from .people import answer
 
 if TYPE_CHECKING:
     from .world import World  # they know each other: a process tells its world all that happens in it
 
 BATCH = "sim"
-# The share of forks in which effects are performed again.
-REPEATED = 0.3
 
 
 class Process:
@@ -74,16 +72,8 @@ class Process:
             if world.scene.people and not world.scene.calm:
                 await answer(self, engine)
             await self._redrive(engine)
-            if world.scene.forks:
-                await self._fork(engine)
-
-    async def _fork(self, engine: Engine) -> None:
-        """A person has a step of some runs done again, and all that comes after it, to see what else may come of it."""
-        for run_id, step in self.world.forks_wanted():
-            repeat = self.world.chance.share("repeat", name_of(run_id, self.world.accounts)) < REPEATED
-            with suppress(StaleDriver):
-                run = await engine.fork(run_id, step, by="person:sim", reason="what if", repeat_effects=repeat)
-                self.world.run_ended(self, run)
+            if world.scene.meddling:
+                await meddle(self, engine)
 
     async def _redrive(self, engine: Engine) -> None:
         """A person tries some dead letters again."""

@@ -35,7 +35,7 @@ from .account.views import ViewHashes
 from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
 from .episode import Episode, Happening, Struck, became_of
-from .forks import check_fork, name_of
+from .forks import check_fork
 from .gates import Gates
 from .loop import START_US, Timeline
 from .notices import Notices
@@ -54,10 +54,6 @@ RUNS_MAX = (256, 256, 1)
 # The share of dead letters that are tried again, and after how many attempts nobody does so any more.
 REDRIVEN = 0.5
 ATTEMPTS_MAX = 12
-# The share of runs that are forked at a step, where somebody does that, and how many forks follow from one run.
-FORKED = 0.6
-FORKS_IN_A_ROW = 2
-TERMINAL_RUNS = frozenset({"succeeded", "failed", "cancelled"})
 # One durable append in so many is followed by a whole replay of its run.
 REPLAY_ONE_IN = 16
 
@@ -74,7 +70,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     agents: the code of each agent, to be called in virtual time. requests: each becomes a run. rows: which of them,
     where not all. invariants: beside the built-in ones, called after each event. calm: no delays but those of faults,
     and nobody who decides anything. sqlite: the journal is a real file, and not in memory. people: somebody answers
-    what waits for a person. forks: somebody forks runs that are over, at a step.
+    what waits for a person. meddling: somebody has single steps tried again or skipped, and forks runs that are over.
     """
 
     team: Team
@@ -86,7 +82,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     calm: bool = False
     sqlite: bool = False
     people: bool = True
-    forks: bool = False
+    meddling: bool = False
 
     @property
     def labels(self) -> Sequence[int]:
@@ -281,27 +277,6 @@ class World:
         name = ("redrive", self.label(letter.run_id), letter.step, letter.attempts)
         possible = letter.batch == BATCH and letter.attempts < ATTEMPTS_MAX and not self.scene.calm
         return possible and self.chance.share(*name) < REDRIVEN
-
-    def forks_wanted(self) -> list[tuple[str, str]]:
-        """The runs that somebody forks now, each at a step: some of those that are over, and none twice."""
-        starts = (account.events[0] for account in self.accounts.values())
-        origins = [first.origin for first in starts if isinstance(first, e.RunStarted) and first.origin is not None]
-        forked = {origin.run_id for origin in origins if origin.at}
-        forked |= {run_id for run_id in self.accounts if self._generation(run_id) >= FORKS_IN_A_ROW}
-        over = [run_id for run_id, account in self.accounts.items() if account.status in TERMINAL_RUNS]
-        named = sorted((name_of(run_id, self.accounts), run_id) for run_id in {*over} - forked)
-        return [
-            (run_id, self.chance.pick(sorted(self.accounts[run_id].steps), "fork at", name))
-            for name, run_id in named
-            if self.chance.share("fork", name) < FORKED
-        ]
-
-    def _generation(self, run_id: str) -> int:
-        """How many forks at a step led to a run."""
-        first = self.accounts[run_id].events[0]
-        if not isinstance(first, e.RunStarted) or first.origin is None:
-            return 0
-        return self._generation(first.origin.run_id) + bool(first.origin.at)
 
     def new_id(self) -> str:
         """That of the batch, and then of forks."""

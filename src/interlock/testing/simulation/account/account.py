@@ -25,7 +25,7 @@ from .calls import check_call
 from .known import Known
 from .naive import NaiveContext
 from .performing import effect_shared, effect_told
-from .progress import can_go_on, on_dead, step_expanded, step_shared, step_skipped
+from .progress import can_go_on, end, on_dead, step_expanded, step_shared, step_skipped
 from .questions import budget_raised, question_answered, question_asked, question_expired, step_escalated
 from .verdicts import reply_drafted, reply_judged
 
@@ -166,6 +166,9 @@ class Account(Known):
             one.tries = one.failures = one.lost = one.link = one.not_before_us = 0
             one.first_us = -1
             one.given_up = one.reissue = False
+        for tried in event.steps if event.skip else ():
+            self.require("people", tried not in self.outbox, f"{tried} is skipped, and has committed")
+            end(self, tried, "skipped")
 
     def why_not_reopened(self, steps: Sequence[str]) -> str:
         """Why these steps can't be tried again in this run; "" if they can."""

@@ -68,7 +68,7 @@ def end(run: Known, name: str, state: str) -> None:
         states = {run.steps[item].state for item in run.items_of[group]}
         if not states <= TERMINAL:
             return
-        lost = "dead" in states and ("committed" not in states or on_dead(run, group) == "fail_run")
+        lost = "dead" in states and (states == {"dead"} or on_dead(run, group) == "fail_run")
         run.steps[group].state = "dead" if lost else "committed"
     _skip_the_lost(run, run.steps[name].number)
 

@@ -10,7 +10,7 @@ from .commits import commit
 from .known import Known, StepAccount
 from .payment import charge, outcome
 from .performing import forget_waits, held_up_by, is_waited_for, perform, settle
-from .progress import require_turn
+from .progress import end, require_turn
 
 # What a person does who has an agent that asks try again.
 _ADVISED = "not answered your question, but advises you"
@@ -82,6 +82,10 @@ def question_answered(run: Known, event: e.QuestionAnswered) -> None:
         settle(run, name)
         return
     run.require("people", not event.writes and not event.deletes, f"to {event.decision} {name} commits nothing")
+    if event.decision == "skip":
+        run.require("people", not one.about, f"{name} is skipped, and its effect {one.about} is not settled")
+        end(run, name, "skipped")
+        return
     one.reissue = one.reissue and not is_short
     if is_short and event.decision == "reject" and one.link + 1 < len(one.duties):
         one.link, one.tries, one.failures, one.first_us, one.state = one.link + 1, 0, 0, -1, "ready"

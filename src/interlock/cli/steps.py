@@ -1,7 +1,7 @@
-"""`fork`: a step of a run, and all that comes after it, in a new run."""
+"""`fork`, `retry` and `skip`: what people do with single steps of a run."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -50,6 +50,33 @@ async def _fork(name: str, asked: Fork, how: How) -> int:
             )
             told = await drive_one(engine, work, row.run_id, how, shown)
     exits.say(f"run {row.run_id} was forked at {asked.at}: the new run is {told.row.run_id}")
+    return show_one(told, how)
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What a person wants done with a step of a run. team: the team file, where it is not that of the run."""
+
+    verb: Literal["retry", "skip"]
+    step: str
+    by: str
+    reason: str
+    team: str | None
+
+
+def settle(name: str, asked: Settled, how: How) -> int:
+    """Have a step of the run of this name tried again, or skipped, and drive the run; returns the exit code."""
+    return tasks.run_main(_settle(name, asked, how))
+
+
+async def _settle(name: str, asked: Settled, how: How) -> int:
+    by, row = person(asked.by or user()), await run_named(name, how)
+    loaded = load(row.source, asked.team)
+    shown = screen(Tally(1), json=how.json, single=True)
+    with quiet_agents(shown):
+        async with open_engine(loaded, how.settings, shown) as engine:
+            do = engine.retry if asked.verb == "retry" else engine.skip
+            work = do(row.run_id, asked.step, by=by, reason=asked.reason)
+            told = await drive_one(engine, work, row.run_id, how, shown)
     return show_one(told, how)
 
 
