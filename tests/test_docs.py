@@ -39,6 +39,7 @@ PAGES = [
     "docs/python.md",
     "docs/dead-letters.md",
     "docs/forks.md",
+    "docs/versions.md",
     "docs/test-an-agent.md",
 ]
 # Run by the tests of their adapters, against a model.

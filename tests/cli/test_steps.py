@@ -119,7 +119,7 @@ def test_a_run_goes_on_without_a_dead_step(failed):
     [run] = ended.runs
     assert (ended.code, run["status"], run["steps"]) == (0, "succeeded", {"skipped": 2})
     shown = failed.run("show", "last").out
-    assert "skipped by person:eve: it will do" in " ".join(shown.split())
+    assert "skipped: person:eve has skipped it: it will do" in " ".join(shown.split())
     replayed = failed.run("replay", "last")
     assert (replayed.code, "reopened by person:eve, who skips work: it will do" in replayed.out) == (0, True)
     ended = failed.run("skip", "last", "close")

@@ -418,7 +418,7 @@ def test_a_dead_step_is_skipped_and_what_needs_others_too_runs():
     run.reply("b")
     run.refuse("a")
     assert skip(run, "a") == ["call ann for c #1"]
-    assert (run.states["a"], run.machine.reasons[1]) == ("skipped", "skipped by person:ann: it will do")
+    assert (run.states["a"], run.machine.reasons[1]) == ("skipped", "person:ann has skipped it: it will do")
     assert run.reply("c") == ["succeeded"]
     assert run.fold().state == run.machine.state
 

@@ -251,7 +251,7 @@ def test_a_step_that_asks_is_skipped_and_its_run_goes_on():
     assert decide(run, "a", "skip", reason="nobody needs it") == ["call ann for c #1"]
     assert (run.states["a"], run.machine.reasons[run.machine.number["a"]]) == (
         "skipped",
-        "skipped by person:eve: nobody needs it",
+        "person:eve has skipped it: nobody needs it",
     )
     assert run.machine.decided_by[run.machine.number["a"]] == "person:eve"
     assert run.fold().state == run.machine.state

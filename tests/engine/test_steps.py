@@ -51,7 +51,7 @@ def test_a_run_goes_on_without_a_dead_step():
     assert (before.status, ended.status) == ("failed", "succeeded")
     assert ended.steps == {"a": "skipped", "b": "committed", "c": "committed"}
     assert letter.redriven_run == "run"
-    assert told.folded().reasons == {1: "skipped by person:eve: it isn't needed"}
+    assert told.folded().reasons == {1: "person:eve has skipped it: it isn't needed"}
     assert e.RunReopened(told.events[-5].at_us, ("a",), "person:eve", "it isn't needed", skip=True) in told.events
 
 
@@ -188,7 +188,7 @@ def test_under_another_team_it_is_refused():
         async with engine(chain(2), Ill("s1"), journal=MemoryJournal(store)) as running:
             await running.run({}, run_id="run")
         async with engine(chain(2, timeout="9s"), journal=MemoryJournal(store)) as running:
-            with pytest.raises(TeamChanged, match=r"agents\.ann\.timeout"):
+            with pytest.raises(TeamChanged, match=r"agents\.ann\.timeout.*interlock fork run --at s1 --team TEAM"):
                 await running.retry("run", "s1")
 
     virtual.run(main())

@@ -24,6 +24,14 @@ TOLD = [
         "started as a fork of r at s by ann, under another team, with its effects performed again",
     ),
     (
+        e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", origin=e.Origin("r", (), "ann", team="u", replaces=True)),
+        "started as a fork of r by ann, under another team, in its place",
+    ),
+    (
+        e.RunReopened(0, ("s", "t"), "ann", "enough", skip=True),
+        "reopened by ann, who skips s, t: enough",
+    ),
+    (
         e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", origin=e.Origin("r", ("s", "z"), "ann", "why not", at="s")),
         "started as a fork of r at s by ann for s, z: why not",
     ),

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from io import TextIOWrapper
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from interlock.core.states import Status
-from interlock.errors import InputError
+from interlock.errors import InputError, UsageError
 
 from . import exits
 
@@ -163,7 +163,7 @@ def run(  # noqa: PLR0913 - its options
 
 
 @command
-def resume(
+def resume(  # noqa: PLR0913 - its options
     names: Annotated[
         list[str] | None,
         typer.Argument(
@@ -174,6 +174,16 @@ def resume(
     team: Annotated[
         str | None, typer.Option("--team", metavar="TEAM", help="The team file, if it has moved.", show_default=False)
     ] = None,
+    as_pinned: Annotated[
+        bool, typer.Option("--as-pinned", help="Where the team has changed: go on with the team as it was.")
+    ] = False,
+    migrate: Annotated[
+        bool,
+        typer.Option("--migrate", help="Where the team has changed: go on under it as it is, in new runs."),
+    ] = False,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why they are migrated.", show_default=False)
+    ] = "",
     concurrency: ConcurrencyOption = None,
     grace: GraceOption = GRACE,
     journal: JournalOption = None,
@@ -183,7 +193,10 @@ def resume(
     from . import resuming, running
 
     how = running.How.of(journal, concurrency, grace, json=json)
-    return resuming.resume(names or (), team, how)
+    if as_pinned and migrate:
+        raise UsageError("a run can't go on both as pinned and migrated", fix="leave --as-pinned or --migrate out")
+    way: Literal["", "pinned", "migrate"] = "pinned" if as_pinned else "migrate" if migrate else ""
+    return resuming.resume(names or (), team, resuming.Choice(way, reason), how)
 
 
 @command

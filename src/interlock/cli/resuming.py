@@ -2,31 +2,40 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Literal
 
 import msgspec
 
 from interlock.engine import clock, tasks
-from interlock.errors import InputError, InterlockError, RunNotFound
+from interlock.engine.decisions import OPEN
+from interlock.engine.versions import pinned, versions
+from interlock.errors import InputError, InterlockError, JournalError, RunNotFound, TeamChanged
 from interlock.ports import Batch, Journal, RunRow
 from interlock.team import Team, difference
 
 from . import exits
 from .journals import find_run, reading
+from .looking import user
 from .running import How, drive_many, drive_one, open_engine, quiet_agents, screen, show_many, show_one
 from .screens import Screen
 from .tally import Tally
 from .text import plain, plural, shown_path
 
 DIFFERENCES_SHOWN = 8
+CHOICES = "go on with the team as it was (--as-pinned) or under the team as it is now (--migrate), or cancel"
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A run or a batch that waits for a driver. rows: of a batch, how many have no run yet; of a run, itself."""
+    """A run or a batch that waits for a driver. rows: of a batch, how many have no run yet; of a run, itself.
+
+    row: of a run.
+    """
 
     id: str
     team: str
     source: str
     rows: int
+    row: RunRow | None = None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -37,16 +46,30 @@ class Found(msgspec.Struct, frozen=True):
     damaged: Sequence[str] = ()
 
 
-def resume(names: Sequence[str], team: str | None, how: How) -> int:
+class Choice(msgspec.Struct, frozen=True):
+    """What becomes of runs that were started under another version of their team, and who says so.
+
+    way: pinned (they go on with the team as it was), migrate (under the team as it is), or "": as it was where the
+    difference matters for no step that remains, else they are left alone.
+    """
+
+    way: Literal["", "pinned", "migrate"] = ""
+    reason: str = ""
+
+
+LEAVE = Choice()
+
+
+def resume(names: Sequence[str], team: str | None, choice: Choice, how: How) -> int:
     """Resume the runs and batches of these names, or all of them; returns the exit code."""
-    return tasks.run_main(_resume(names, team, how))
+    return tasks.run_main(_resume(names, team, choice, how))
 
 
-async def _resume(names: Sequence[str], team: str | None, how: How) -> int:
+async def _resume(names: Sequence[str], team: str | None, choice: Choice, how: How) -> int:
     if len(names) == 1:
         row = await _run_of(names[0], how)
         if row is not None:
-            return await resume_one(row, team, how)
+            return await resume_one(row, team, how, choice)
     found = await _find(names, how)
     if found.driven:
         exits.say(f"{plural(found.driven, 'run')} left alone: driven by another process")
@@ -56,7 +79,7 @@ async def _resume(names: Sequence[str], team: str | None, how: How) -> int:
     if not found.waiting:
         exits.say("nothing to resume")
         return left
-    return exits.worst([left, await _resume_all(found, names, team, how)])
+    return exits.worst([left, await _resume_all(found, names, team, choice, how)])
 
 
 async def _run_of(name: str, how: How) -> RunRow | None:
@@ -76,16 +99,39 @@ async def _batch_of(journal: Journal, name: str) -> Batch | None:
 # --- one run ---
 
 
-async def resume_one(row: RunRow, team: str | None, how: How) -> int:
+async def resume_one(row: RunRow, team: str | None, how: How, choice: Choice = LEAVE) -> int:
     """Go on with one run; returns the exit code."""
-    if row.status != "running":
+    if row.status != "running" and choice.way != "migrate":
         exits.say(f"run {row.run_id} is not waiting for a driver: it {_is(row.status)}")
     loaded = load(row.source, team)
+    if loaded.hash != row.team and choice.way != "migrate":
+        loaded = await _as_it_was(row, loaded, choice, how)
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:
-            told = await drive_one(engine, engine.resume_run(row.run_id), row.run_id, how, shown)
+            by = f"person:{user()}"
+            migrates = choice.way == "migrate" and loaded.hash != row.team
+            work = (
+                engine.migrate(row.run_id, by=by, reason=choice.reason) if migrates else engine.resume_run(row.run_id)
+            )
+            told = await drive_one(engine, work, row.run_id, how, shown)
+    if told.row.run_id != row.run_id:
+        exits.say(f"run {row.run_id} goes on as run {told.row.run_id}")
     return show_one(told, how)
+
+
+async def _as_it_was(row: RunRow, now: Team, choice: Choice, how: How) -> Team:
+    """The team that a run was started under. Raises TeamChanged where a difference matters, and nobody has chosen."""
+    async with reading(how.settings) as journal:
+        if choice.way != "pinned":
+            found = await versions(journal, row, now)
+            lines = "; ".join(found.lines())
+            if found.matters:
+                what = f"was started under another version of this team, and that matters for what remains: {lines}"
+                raise TeamChanged(f"run {row.run_id} {what}", fix=f"{CHOICES}: interlock cancel {row.run_id}")
+            if row.status in OPEN:
+                exits.say(f"run {row.run_id} goes on with the team as it was: {lines}")
+        return await pinned(journal, row.team, now.path, now)
 
 
 def _is(status: str) -> str:
@@ -111,7 +157,7 @@ async def _find(names: Sequence[str], how: How) -> Found:
         running = await journal.runs(status="running", limit=0)
         damaged = [row.damage for row in claimed if row.damage and _wanted(names, row)]
         sound = [row for row in claimed if not row.damage and _wanted(names, row)]
-        waiting = [Waiting(row.run_id, row.team, row.source, 1) for row in sound]
+        waiting = [Waiting(row.run_id, row.team, row.source, 1, row) for row in sound]
         for batch in await journal.batches():
             if not names or batch.batch_id in names:
                 rows = batch.rows - len(await journal.runs(batch=batch.batch_id, limit=0))
@@ -121,7 +167,7 @@ async def _find(names: Sequence[str], how: How) -> Found:
         parked = {row.run_id: row for row in await journal.runs(status="parked", limit=0)} if late else {}
         overdue = [parked[run_id] for run_id in late if run_id in parked and _wanted(names, parked[run_id])]
         damaged += [row.damage for row in overdue if row.damage]
-        waiting += [Waiting(row.run_id, row.team, row.source, 1) for row in overdue if not row.damage]
+        waiting += [Waiting(row.run_id, row.team, row.source, 1, row) for row in overdue if not row.damage]
         return Found(waiting, sum(row.run_id not in mine and _wanted(names, row) for row in running), damaged)
 
 
@@ -129,18 +175,18 @@ def _wanted(names: Sequence[str], row: RunRow) -> bool:
     return not names or row.run_id in names or row.batch in names
 
 
-async def _resume_all(found: Found, names: Sequence[str], team: str | None, how: How) -> int:
+async def _resume_all(found: Found, names: Sequence[str], team: str | None, choice: Choice, how: How) -> int:
     """One team after the other. What can't be resumed is told, and the rest goes on."""
     tally, began = Tally(0), clock.monotonic()
     shown = screen(tally, json=how.json)
-    codes = []
+    codes: list[int] = []
     with quiet_agents(shown), shown:
         for source, items in _by_source(found.waiting, team).items():
             try:
                 loaded = load(source, team)
-                codes.append(await _tell_changed(items, loaded, how, shown))
-                tally.total += sum(item.rows for item in items if item.team == loaded.hash)
-                stopped = await _resume_team(loaded, items, how, shown, tally)
+                split = await _split(items, loaded, choice, how)
+                codes.append(await _tell_changed(split.left, loaded, how, shown))
+                stopped = await _resume_split(split, loaded, choice, how, shown, tally, codes)
             except InterlockError as error:
                 shown.say(f"{shown_path(source) or plural(len(items), 'run')} can't be resumed: {error}")
                 codes.append(exits.of_error(error))
@@ -150,6 +196,73 @@ async def _resume_all(found: Found, names: Sequence[str], team: str | None, how:
     if tally.total:
         codes.append(show_many(tally, clock.monotonic() - began, names[0] if len(names) == 1 else "", how))
     return exits.worst(codes)
+
+
+class Split(msgspec.Struct):
+    """What goes on how: with the team as it is now, as it was (by its hash), under it in the place of a run, not."""
+
+    same: list[Waiting]
+    pinned: dict[str, list[Waiting]]
+    migrated: list[Waiting]
+    left: list[Waiting]
+
+
+async def _split(items: Iterable[Waiting], now: Team, choice: Choice, how: How) -> Split:
+    split = Split([], {}, [], [])
+    async with reading(how.settings) as journal:
+        for item in items:
+            if item.team == now.hash:
+                split.same.append(item)
+            elif choice.way == "migrate" and item.row is not None:
+                split.migrated.append(item)
+            elif choice.way == "pinned" or await _is_the_same(journal, item, now):
+                split.pinned.setdefault(item.team, []).append(item)
+            else:
+                split.left.append(item)
+    return split
+
+
+async def _is_the_same(journal: Journal, item: Waiting, now: Team) -> bool:
+    """Whether what has changed since matters for no step that remains. Of a batch, everything remains."""
+    if item.row is None:
+        return False
+    try:
+        return not (await versions(journal, item.row, now)).matters
+    except JournalError:
+        return True  # what is wrong with it is told where it is resumed
+
+
+async def _resume_split(
+    split: Split, now: Team, choice: Choice, how: How, shown: Screen, tally: Tally, codes: list[int]
+) -> bool:
+    """Resume what can be; returns whether it was stopped."""
+    tally.total += sum(item.rows for item in (*split.same, *split.migrated))
+    tally.total += sum(item.rows for items in split.pinned.values() for item in items)
+    if await _resume_team(now, split.same, how, shown, tally):
+        return True
+    for hash_, items in split.pinned.items():
+        async with reading(how.settings) as journal:
+            as_it_was = await pinned(journal, hash_, now.path, now)
+        shown.say(f"{plural(sum(item.rows for item in items), 'run')} of {shown_path(now.source)} as it was")
+        if await _resume_team(as_it_was, items, how, shown, tally):
+            return True
+    return await _migrate(split.migrated, now, choice, how, shown, tally, codes)
+
+
+async def _migrate(
+    items: Sequence[Waiting], now: Team, choice: Choice, how: How, shown: Screen, tally: Tally, codes: list[int]
+) -> bool:
+    def refused(run_id: str, error: InterlockError) -> None:
+        shown.say(f"{run_id} can't be migrated: {error}")
+        codes.append(exits.of_error(error))
+        tally.total -= 1
+
+    if not items:
+        return False
+    async with open_engine(now, how.settings, shown) as engine:
+        ids = [item.id for item in items]
+        runs = engine.migrate_many(ids, by=f"person:{user()}", reason=choice.reason, refused=refused)
+        return await drive_many(engine, runs, how, shown, tally)
 
 
 def _by_source(waiting: Iterable[Waiting], team: str | None) -> dict[str, list[Waiting]]:
@@ -173,14 +286,14 @@ async def _tell_changed(items: Iterable[Waiting], team: Team, how: How, shown: S
             more = len(differences) - DIFFERENCES_SHOWN
             lines = [*differences[:DIFFERENCES_SHOWN], *([f"and {more:,} more"] if more > 0 else [])]
             head = f"{plural(number, 'run')} left alone: started under another version of {shown_path(team.source)}:"
-            fix = "fix: resume with the team as it was (--team TEAM), or cancel"
+            fix = f"fix: {CHOICES}"
             shown.say("\n".join([head, *(f"  {plain(text)}" for text in lines), f"  {fix}"]))
     return exits.USAGE
 
 
 async def _resume_team(team: Team, items: Iterable[Waiting], how: How, shown: Screen, tally: Tally) -> bool:
     """Resume what was started under this very version of a team; returns whether it was stopped."""
-    ids = {item.id for item in items if item.team == team.hash}
+    ids = {item.id for item in items}
     if not ids:
         return False
     async with open_engine(team, how.settings, shown) as engine:

@@ -45,7 +45,7 @@ class BranchRequested(msgspec.Struct, frozen=True):
 
 def skipped_by(by: str, reason: str) -> str:
     """Why a step was skipped that a person did without, for people."""
-    return f"skipped by {by}" + (f": {reason}" if reason else "")
+    return f"{by} has skipped it" + (f": {reason}" if reason else "")
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True, gc=False):
@@ -59,7 +59,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
     changed: the paths of the context that were set for it. team: the hash of that run's team, where it is another. at:
     the step that somebody forked it at; empty where it was for what was dead. repeats_effects: those of the steps that
-    are tried again are performed again.
+    are tried again are performed again. replaces: that run was under way, and was cancelled, since this one goes on in
+    its place.
     """
 
     run_id: str
@@ -70,6 +71,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     team: str = ""
     at: str = ""
     repeats_effects: bool = False
+    replaces: bool = False
 
 
 class RunStarted(Event, frozen=True, tag="run_started"):

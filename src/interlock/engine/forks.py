@@ -23,7 +23,7 @@ class Tried(msgspec.Struct, frozen=True):
     """What is to be tried again: the first of the steps that were named, with what is set for it; by whom and why.
 
     at: how the step was named that somebody forks a run at; empty where it is for what is dead. more: its other copies.
-    repeat_effects: those of what is tried again are performed again.
+    repeat_effects: those of what is tried again are performed again. replaces: the fork takes the place of its origin.
     """
 
     step: str
@@ -33,6 +33,7 @@ class Tried(msgspec.Struct, frozen=True):
     at: str = ""
     more: Sequence[str] = ()
     repeat_effects: bool = False
+    replaces: bool = False
 
     @classmethod
     def at_step(
@@ -84,7 +85,8 @@ async def forked(
         request = change(machine, request, facts, tried.step, path, value)
     changed = tuple(map(paths.canonical, tried.changes))
     other = row.team if is_other else ""
-    origin = e.Origin(row.run_id, tuple(steps), tried.by, tried.reason, changed, other, tried.at, repeats)
+    told = (tried.by, tried.reason, changed, other, tried.at, repeats, tried.replaces)
+    origin = e.Origin(row.run_id, tuple(steps), *told)
     return [e.RunStarted(now_us, request, team, rules.plan.hash, e.FORMAT_VERSION, faults, origin), *facts]
 
 

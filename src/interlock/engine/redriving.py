@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 from interlock import errors
@@ -13,7 +14,7 @@ from interlock.core.machine import Machine
 from interlock.core.plan import hint
 from interlock.core.redrive import dead_steps, obstacle, why_not_again
 from interlock.core.rules import Rules
-from interlock.errors import InputError, RunInterrupted, StaleDriver, TeamChanged
+from interlock.errors import InputError, RunInterrupted, RunNotFound, StaleDriver, TeamChanged
 from interlock.ports import Journal, Opening, RunRow
 from interlock.team import Team, difference
 
@@ -28,6 +29,16 @@ from .shell import Shell
 
 # The mend where a run that is tried again was started under another version of the team.
 UNDER_THIS_TEAM = "add --team TEAM to have it tried under that team as it is, in a fork (in Python: under_this_team)"
+
+
+# The beginning of a run's id that the id of what takes its place has, and the hash of the team after it.
+MIGRATED_CHARS_MAX = 60
+HASH_CHARS = 8
+
+
+def migrated_id(run_id: str, team: str) -> str:
+    """The id of the run that takes the place of another under another team: the same whenever that is done."""
+    return f"{run_id[:MIGRATED_CHARS_MAX]}-{team[:HASH_CHARS]}"
 
 
 class Redriving:
@@ -67,6 +78,15 @@ class Redriving:
         asked_us: int = 0,
     ) -> Run:
         """See Engine.decide."""
+        raise NotImplementedError
+
+    async def _go_on(self, row: RunRow, machine: Machine) -> Run | None:
+        raise NotImplementedError
+
+    async def _seen(self, run_id: str) -> Run:
+        raise NotImplementedError
+
+    def _tell(self, run_id: str, facts: Sequence[e.AnyEvent]) -> None:
         raise NotImplementedError
 
     def _until_stop(self, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -138,15 +158,29 @@ class Redriving:
         """
         given.by_name("letters", letters, '{"RUN": ["STEP"]}')
 
-        async def again(run_id: str, steps: Sequence[str]) -> Run | None:
+        async def again(run_id: str) -> Run:
+            steps = letters[run_id]
+            return await self.redrive(run_id, steps, by=by, reason=reason, under_this_team=under_this_team)
+
+        async for run in self._each_unless_refused(letters, again, refused):
+            yield run
+
+    async def _each_unless_refused(
+        self,
+        runs: Iterable[str],
+        do: Callable[[str], Awaitable[Run]],
+        refused: Callable[[str, errors.InterlockError], None],
+    ) -> AsyncIterator[Run]:
+        """Do this with each of these runs, as many at once as may be driven; yields them as they end."""
+
+        async def attempt(run_id: str) -> Run | None:
             try:
-                work = self.redrive(run_id, steps, by=by, reason=reason, under_this_team=under_this_team)
-                return await unless_stopped(work)
+                return await unless_stopped(do(run_id))
             except errors.InterlockError as error:
                 refused(run_id, error)
                 return None
 
-        async for run in tasks.each(self._until_stop(_each(letters.items())), lambda i: again(*i), self._runs_max):
+        async for run in tasks.each(self._until_stop(_each(runs)), attempt, self._runs_max):
             if run is not None:
                 yield run
 
@@ -175,8 +209,8 @@ class Redriving:
     async def _do(self, verb: Literal["retry", "skip"], run_id: str, step: str, by: str, reason: str) -> Run:
         given.texts(run_id=run_id, step=step)
         given.text("reason", reason, REASON_CHARS_MAX)
-        by = person(by)
-        machine = await self._folded(await self.journal.run(run_id), under_this_team=False)
+        by, anew = person(by), f"run it under this team, in a fork: interlock fork {run_id} --at {step} --team TEAM"
+        machine = await self._folded(await self.journal.run(run_id), under_this_team=False, fix=anew)
         asked = machine.questions.get(machine.number.get(step, 0))
         if asked is not None:
             return await self.decide(run_id, step, verb, by=by, reason=reason, asked_us=asked.asked_us)
@@ -224,19 +258,92 @@ class Redriving:
             tried = Tried.at_step(machine, at, changes or {}, *why, repeat_effects=repeat_effects)
             return await self._fork(row, machine, tried)
 
-    async def _folded(self, row: RunRow, *, under_this_team: bool) -> Machine:
+    async def migrate(self, run_id: str, *, by: str = "program", reason: str = "") -> Run:
+        """Let a run that was started under another version of the team go on under this one, and return it as it ends.
+
+        A fork takes its place, which shares all that was committed, and the run itself is cancelled. What was in flight
+        is begun anew. Its id follows from both, so that whoever dies in the middle of it does the rest by asking again.
+
+        Raises RunNotFound, StaleDriver where another process drives the run, InputError where it is over, was started
+        under this very team, or what was committed could not be so under it; RunInterrupted.
+        """
+        given.text("run_id", run_id)
+        given.text("by", by, BY_CHARS_MAX)
+        given.text("reason", reason, REASON_CHARS_MAX)
+        async with self._room:
+            row = await self.journal.run(run_id)
+            self._refuse_to_migrate(row)
+            await self._claim(run_id, "migrate")
+            machine = await folded(self.journal, await rules_of(self.journal, row), run_id)
+            now, seq, other = max(self._now_us(), machine.at_us), machine.seq, migrated_id(run_id, self._team_hash)
+            cancelled = e.RunCancelled(now, by, f"it goes on as run {other}, under another version of its team")
+            end = [*lost(machine, now), cancelled]
+            for fact in end:
+                machine.apply(fact)
+            if not await self._has_been_migrated(other, run_id):
+                tried = Tried("", {}, by, errors.hide(reason), replaces=True)
+                facts = await self._forked(row, machine, tried, now)
+                opening = Opening(self._team_hash, self._rules.plan.hash, self._source)
+                # The fork first: a run that was cancelled, and goes on nowhere, would be lost.
+                await self.journal.append(other, 0, facts, opening=opening)
+                self._tell(other, facts)
+            await self.journal.append(run_id, seq, end)
+            self._tell(run_id, end)
+            return await self._go_on_with(other)
+
+    async def migrate_many(
+        self,
+        runs: Iterable[str],
+        *,
+        by: str = "program",
+        reason: str = "",
+        refused: Callable[[str, errors.InterlockError], None],
+    ) -> AsyncIterator[Run]:
+        """Migrate many runs. Yields those that take their places, as they end; `refused` is told of the others."""
+        async for run in self._each_unless_refused(runs, partial(self.migrate, by=by, reason=reason), refused):
+            yield run
+
+    def _refuse_to_migrate(self, row: RunRow) -> None:
+        if row.team == self._team_hash:
+            fix = f"go on with it: interlock resume {row.run_id}"
+            raise InputError(f"run {row.run_id} was started under this very team", fix=fix)
+        if row.status not in {"running", "parked"}:
+            fix = f"run a step of it again under this team: interlock fork {row.run_id} --at STEP --team TEAM"
+            raise InputError(f"run {row.run_id} is over: it has {row.status}", fix=fix)
+
+    async def _has_been_migrated(self, other: str, run_id: str) -> bool:
+        """Whether the fork that takes the place of a run is there already."""
+        try:
+            row = await self.journal.run(other)
+        except RunNotFound:
+            return False
+        first = (await self.journal.load(other))[0]
+        assert isinstance(first, e.RunStarted)
+        if first.origin is None or (first.origin.run_id, first.origin.replaces) != (run_id, True):
+            raise InputError(f"run {run_id} can't be migrated: there is another run {row.run_id}")
+        return True
+
+    async def _go_on_with(self, run_id: str) -> Run:
+        row = await self.journal.run(run_id)
+        if row.status == "running" and not await self.journal.claim(run_id):
+            raise StaleDriver(f"run {run_id} is driven by another process", fix="wait for it")
+        return await self._go_on(row, await folded(self.journal, self._rules, run_id)) or await self._seen(run_id)
+
+    async def _folded(self, row: RunRow, *, under_this_team: bool, fix: str = UNDER_THIS_TEAM) -> Machine:
         """A run under the rules that it was started with. Raises TeamChanged where these must be this team's."""
         is_other = row.team != self._team_hash
         if is_other and not under_this_team:
-            raise await self._changed(row, UNDER_THIS_TEAM)
+            raise await self._changed(row, fix)
         return await folded(self.journal, await rules_of(self.journal, row) if is_other else self._rules, row.run_id)
+
+    async def _forked(self, row: RunRow, machine: Machine, tried: Tried, now_us: int) -> list[e.AnyEvent]:
+        rules, team, faults = self._rules, self._team_hash, self._faults_hash
+        return await forked(self.journal, row, machine, tried, rules=rules, team=team, now_us=now_us, faults=faults)
 
     async def _fork(self, row: RunRow, machine: Machine, tried: Tried) -> Run:
         """Try steps of a run again in another one, under this team."""
-        now, rules, faults = self._now_us(), self._rules, self._faults_hash
-        facts = await forked(
-            self.journal, row, machine, tried, rules=rules, team=self._team_hash, now_us=now, faults=faults
-        )
+        now, rules = self._now_us(), self._rules
+        facts = await self._forked(row, machine, tried, now)
         refuse_secrets_in(facts, self._shell.secrets)
         opening = Opening(self._team_hash, rules.plan.hash, self._source)
         return await self._drive(self._new_id(now), Machine(rules), facts, opening, 0)

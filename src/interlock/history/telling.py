@@ -103,10 +103,11 @@ def _started(event: e.RunStarted) -> str:
 def fork_of(origin: e.Origin) -> str:
     """What a fork goes on from, and how it was made, but for the reason."""
     where = f"at {origin.at} by {origin.by}" if origin.at else f"by {origin.by}"
-    where += f" for {some(origin.steps)}" if origin.steps != (origin.at,) else ""
+    where += f" for {some(origin.steps)}" if origin.steps != (origin.at,) and origin.steps else ""
     changed = f", with {some(origin.changed)} changed" if origin.changed else ""
     changed += ", under another team" if origin.team else ""
     changed += ", with its effects performed again" if origin.repeats_effects else ""
+    changed += ", in its place" if origin.replaces else ""
     return f"a fork of {origin.run_id} {where}{changed}"
 
 

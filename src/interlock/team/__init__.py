@@ -6,7 +6,7 @@ code behind `use`; the Audit says what a person should know about a team, valid 
 
 from .agent import Agent, agent
 from .audit import Audit, audit
-from .document import difference
+from .document import changes, difference
 from .findings import AuditFinding
 from .model import Team
 from .registry import code_of, find, importable, resolve, resolve_all
@@ -19,6 +19,7 @@ __all__ = [
     "Team",
     "agent",
     "audit",
+    "changes",
     "code_of",
     "difference",
     "find",

@@ -11,6 +11,8 @@ from interlock.core.values import Limits, decode, described, encode_canonical, e
 from .agent import Agent
 from .tables import AGENT, SCOPE_KEYS
 
+Place = tuple[str, ...]
+
 SHOWN_CHARS_MAX = 80
 _ABSENT = object()
 _ORDERS = {"order of steps": "steps", "order of guardrails": "guardrails"}
@@ -51,7 +53,12 @@ def _agent(agent: Agent) -> dict[str, Any]:
 
 def difference(old: bytes, new: bytes) -> list[str]:
     """What changed from one document to another, a line for each: `agents.triage.retries: 2 -> 3`."""
-    return [*_changes(_comparable(decode(old)), _comparable(decode(new)), "")]
+    return [text for _, text in changes(old, new)]
+
+
+def changes(old: bytes, new: bytes) -> list[tuple[Place, str]]:
+    """The same, each line with the keys that lead there: ("agents", "triage", "retries")."""
+    return [*_changes(_comparable(decode(old)), _comparable(decode(new)), ())]
 
 
 def _comparable(document: dict[str, Any]) -> dict[str, Any]:
@@ -87,20 +94,21 @@ def _named(guardrail: Any) -> tuple[str, dict[str, Any]]:
     return name, options or {}
 
 
-def _changes(old: dict[str, Any], new: dict[str, Any], place: str) -> Iterator[str]:
+def _changes(old: dict[str, Any], new: dict[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
     for key in [*old, *(key for key in new if key not in old)]:
-        at = f"{place}.{key}" if place else key
+        here, at = (*place, key), ".".join((*place, key))
         before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
         if key in _ORDERS:
-            yield from _reordered(before, after, place or "plan", _ORDERS[key])
+            for text in _reordered(before, after, ".".join(place) or "plan", _ORDERS[key]):
+                yield here, text
         elif isinstance(before, dict) and isinstance(after, dict):
-            yield from _changes(before, after, at)
+            yield from _changes(before, after, here)
         elif isinstance(before, dict) and after is _ABSENT:
-            yield f"{at}: removed"
+            yield here, f"{at}: removed"
         elif before is _ABSENT and isinstance(after, dict):
-            yield f"{at}: added"
+            yield here, f"{at}: added"
         elif before is _ABSENT or after is _ABSENT or encode_canonical(before) != encode_canonical(after):
-            yield f"{at}: {_shown(before)} -> {_shown(after)}"
+            yield here, f"{at}: {_shown(before)} -> {_shown(after)}"
 
 
 def _reordered(before: Any, after: Any, place: str, what: str) -> Iterator[str]:
