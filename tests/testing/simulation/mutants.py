@@ -837,6 +837,10 @@ def _kept(raw):
         ],
     ),
     Mutant(
+        "call booked at once where there is no room",
+        [("core/rate.py", "    if room < 0:\n", "    if False:\n")],
+    ),
+    Mutant(
         "call made when it was booked for, not when it begins",
         [("core/gate.py", "if begins_us > now_us + SOON_US:", "if True:")],
     ),
