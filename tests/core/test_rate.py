@@ -167,6 +167,17 @@ def test_what_has_begun_and_what_is_booked_for_later_are_told_apart():
     assert taken(booked, rate, later_us + 3 * S) == (0, 0)
 
 
+@pytest.mark.parametrize("since_us", [0, 7 * S, 10_000 * MINUTE])
+def test_what_was_booked_while_the_period_was_shorter_holds_nobody_longer_than_a_period(since_us):
+    booked, begun_us = Booked(), 20_000 * 60 * MINUTE
+    for _ in range(60):
+        take(booked, rate_of("60/min"), begun_us)
+    rate, now_us = rate_of("50/h"), begun_us + since_us
+    at_us = take(booked, rate, now_us)
+    assert at_us == now_us if since_us > 60 * MINUTE else begun_us < at_us <= begun_us + 61 * MINUTE
+    assert booked.slots == sorted(booked.slots)
+
+
 @given(RATES, st.integers(1, 40), st.data())
 def test_late_calls_keep_to_the_rate_and_come_to_their_turn(rate, count, data):
     """All are booked at once, and each is late by some: what begins together then must still fit."""

@@ -67,6 +67,8 @@ def earliest(booked: Booked, rate: Rate, amount: int, now_us: int, *, is_due: bo
     for has come, waits only for what has begun. What exceeds the rate by itself waits until nothing else counts.
     """
     width, slots = rate.width_us, booked.slots
+    if slots and slots[-1][0] > booked.last_us // width:  # they were booked when the rate had a shorter period
+        bring_forward(booked, rate, booked.last_us)
     at_us, end = now_us, len(slots)
     if is_due:
         end = bisect_left(slots, (now_us // width + 1,))
