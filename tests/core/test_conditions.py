@@ -5,15 +5,18 @@ from typing import get_args
 
 import pytest
 
-from interlock.core.conditions import holds, same
+from interlock.core.conditions import holds, holds_in, same
 from interlock.core.context import Bank
 from interlock.core.plan import Condition, Operator, Plan, Step
 
 
 def holds_for(found, op, value=None):
+    """For what a run committed, and for the request before there is a run: the same."""
     bank = Bank(Plan([Step("only", "agent", "act")]))
     bank.commit_request(json.dumps({"here": found}).encode())
-    return holds(Condition("here", op, value), bank, 1)
+    in_a_run = holds(Condition("here", op, value), bank, 1)
+    assert holds_in(Condition("here", op, value), {"here": found}) == in_a_run
+    return in_a_run
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,7 @@ def test_an_absent_path_fulfils_three_operators_alone(op):
     bank = Bank(Plan([Step("only", "agent", "act")]))
     bank.commit_request(b"{}")
     assert holds(Condition("nowhere", op, 1), bank, 1) is (op in {"absent", "!=", "not in"})
+    assert holds_in(Condition("nowhere.at_all", op, 1), {"nowhere": 7}) is (op in {"absent", "!=", "not in"})
 
 
 def test_a_condition_sees_what_ancestors_committed_and_nothing_else():

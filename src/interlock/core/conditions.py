@@ -1,12 +1,15 @@
 """Whether a `when` condition holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
+from . import paths
 from .context import Bank
 from .plan import Condition
+from .values import ABSENT, at
 
 _NUMBERS = frozenset({int, float})
+_FULFILLED_BY_ABSENCE = frozenset({"absent", "!=", "not in"})
 
 
 def holds(condition: Condition, bank: Bank, visible: int) -> bool:
@@ -14,8 +17,14 @@ def holds(condition: Condition, bank: Bank, visible: int) -> bool:
     try:
         found = bank.value(condition.path, visible)
     except KeyError:
-        return condition.op in {"absent", "!=", "not in"}
+        return condition.op in _FULFILLED_BY_ABSENCE
     return _compare(condition, found)
+
+
+def holds_in(condition: Condition, request: Mapping[str, Any]) -> bool:
+    """Whether the condition holds for a request, before there is a run."""
+    found = at(request, paths.parse(condition.path))
+    return condition.op in _FULFILLED_BY_ABSENCE if found is ABSENT else _compare(condition, found)
 
 
 def _compare(condition: Condition, found: Any) -> bool:

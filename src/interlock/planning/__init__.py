@@ -1,12 +1,26 @@
 """Layer 1, decomposition: who decides which steps a request is split into, and what keeps that decision in bounds.
 
 A proposal is a plan that an agent has written: hostile input, held against the team and `Bounds` before it is a Plan.
-What is wrong with it are `Flaw`s, each with its place and what is allowed there, for the agent to mend.
+What is wrong with it are `Flaw`s, each with its place and what is allowed there, for the agent to mend. Planners make a
+`Choice` for a request: among named plans by `Rule`s, or whatever a function of the user's returns.
 """
 
 from .bounds import Bounds
 from .flaws import Flaw
-from .proposal import planned, proposed_steps, validated
+from .proposal import planned, proposed_steps, proved, validated
+from .rules import Choice, FunctionPlanner, Rule, RulesPlanner
 from .schema import proposal_schema
 
-__all__ = ["Bounds", "Flaw", "planned", "proposal_schema", "proposed_steps", "validated"]
+__all__ = [
+    "Bounds",
+    "Choice",
+    "Flaw",
+    "FunctionPlanner",
+    "Rule",
+    "RulesPlanner",
+    "planned",
+    "proposal_schema",
+    "proposed_steps",
+    "proved",
+    "validated",
+]

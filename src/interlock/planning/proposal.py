@@ -71,21 +71,31 @@ def validated(raw: bytes | Mapping[str, Any], team: Team, bounds: Bounds = DEFAU
 
 def planned(raw: bytes | Mapping[str, Any], team: Team, bounds: Bounds = DEFAULT_BOUNDS) -> Team:
     """The team under the plan that is proposed, proved. Raises ProposalRefused with all that is wrong, bounded."""
-    flaws = Flaws(bounds)
     steps = proposed_steps(raw, team, bounds)
-    places = {step.id: n for n, step in enumerate(steps)}
+    flaws, places = Flaws(bounds), {step.id: n for n, step in enumerate(steps)}
     try:
         plan = Plan(steps, steps_max=min(bounds.steps_max, team.limits.steps_max))
-        for what, allowed in (*_sizes(plan, bounds), *excesses(plan, team)):
-            flaws.add("$.steps", what, allowed)
-        flaws.raise_if_any()
-        proved = team.with_plan(plan)
-        assert proved.rules.plan is plan
     except TeamError as error:
         flaws.add_problems(error.problems, places)
         flaws.raise_if_any()
         raise
-    return proved
+    return proved(plan, team, bounds)
+
+
+def proved(plan: Plan, team: Team, bounds: Bounds = DEFAULT_BOUNDS) -> Team:
+    """The team under a plan, if that keeps within bounds and budgets. Raises ProposalRefused."""
+    flaws = Flaws(bounds)
+    for what, allowed in (*_sizes(plan, bounds), *excesses(plan, team)):
+        flaws.add("$.steps", what, allowed)
+    flaws.raise_if_any()
+    under = team.with_plan(plan)
+    try:
+        assert under.rules.plan is plan
+    except TeamError as error:
+        flaws.add_problems(error.problems, {step.id: n for n, step in enumerate(plan.declared)})
+        flaws.raise_if_any()
+        raise
+    return under
 
 
 def proposed_steps(
@@ -371,6 +381,8 @@ def _is_text(text: str, chars_max: int) -> bool:
 
 def _sizes(plan: Plan, bounds: Bounds) -> Iterator[tuple[str, str]]:
     """Bounds on the shape of a plan that it exceeds."""
+    if len(plan.steps) - 1 > bounds.steps_max:
+        yield f"the plan has {len(plan.steps) - 1:,} steps", f"{bounds.steps_max:,} at most"
     depth = [0] * len(plan.steps)
     width: dict[int, int] = {}
     for n, needs in enumerate(plan.needs):
