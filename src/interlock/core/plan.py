@@ -71,7 +71,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
         return f"{self.path} {self.op}{tail}"
 
 
-class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One agent doing one action.
 
     needs: ids of steps that must be done first. reads, writes: path patterns that narrow the agent's scope for this
@@ -127,7 +127,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
         when: Any = self.when
         if when is not None and isinstance(when, Mapping):
             set_field(self, "when", _condition(when, self.id))
-        self._check_kinds()
+        if tuple(map(type, msgspec.structs.astuple(self))) not in _RIGHT_KINDS:
+            self._check_kinds()
         if self.guardrails != ():
             set_field(self, "guardrails", listed(self.guardrails))
         if self.on_request or type(self.on_request) is not dict:
@@ -137,15 +138,12 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
             raise PlanError(message, fix="more than 0, up to 1", place=("plan", self.id, "threshold"))
 
     def _check_kinds(self) -> None:
-        kinds = tuple(map(type, msgspec.structs.astuple(self)))
-        if kinds in _RIGHT_KINDS:
-            return
         for name, kind in _KINDS.items():
             if not isinstance(getattr(self, name), kind):
                 found = type(getattr(self, name)).__name__
                 raise PlanError(f"{name} of step {self.id} is a {found}", place=("plan", self.id, name))
         if len(_RIGHT_KINDS) < KINDS_MAX:
-            _RIGHT_KINDS.add(kinds)
+            _RIGHT_KINDS.add(tuple(map(type, msgspec.structs.astuple(self))))
 
 
 def _texts(value: Any, name: str, step: str) -> tuple[str, ...]:
@@ -217,35 +215,49 @@ class Plan:
 
     def __init__(self, items: Iterable[Step | Phase], *, steps_max: int = DEFAULT_LIMITS.steps_max) -> None:
         declared = _unroll_phases(items)
-        copies = [_copies(step) for step in declared]
-        if sum(map(len, copies)) > steps_max:
-            raise PlanError(f"the plan has {sum(map(len, copies)):,} steps, more than {steps_max:,}", place=("plan",))
+        flat, spans = _copies(declared)
+        if len(flat) - 1 > steps_max:
+            raise PlanError(f"the plan has {len(flat) - 1:,} steps, more than {steps_max:,}", place=("plan",))
         self.declared = declared
         self.hash = hash_of(declared)
-        self._compile(declared, copies)
+        self._compile(flat, spans)
 
-    def _compile(self, declared: Sequence[Step], copies: list[list[Step]]) -> None:
-        ids = _unique_ids(declared, copies)
-        flat = [copy for group in copies for copy in group]
-        members = [[ids[copy.id] for copy in group] for group in copies]
-        needs = _needs(flat, ids, {step.id: group for step, group in zip(declared, members, strict=True)})
-        order = _plan_order(flat, needs)
-        number = [0] * len(flat)
-        for n, position in enumerate(order, 1):
-            number[position] = n
-        self.steps: tuple[Step, ...] = (REQUEST, *[flat[position] for position in order])
-        self.number = {step.id: n for n, step in enumerate(self.steps) if n}
-        self.declared_id = {copy.id: step.id for step, group in zip(declared, copies, strict=True) for copy in group}
-        self.groups = {
-            step.id: tuple([number[p] for p in group]) for step, group in zip(declared, members, strict=True)
-        }
-        self.needs: list[tuple[int, ...]] = [(), *[tuple([number[p] for p in needs[at]]) for at in order]]
-        sampled = [group for step, group in zip(declared, copies, strict=True) if step.samples]
-        self.sample_index = {copy.id: index for group in sampled for index, copy in enumerate(group, 1)}
+    def _compile(self, flat: list[Step], spans: Mapping[str, range]) -> None:
+        """flat: the request, and all copies in the order of declaration. spans: where those of a declared one are."""
+        ids = _unique_ids(self.declared, flat)
+        needs = _needs(flat, ids, spans)
+        self._groups: Mapping[str, Sequence[int]] = spans
+        if not all(max(mine, default=-1) < position for position, mine in enumerate(needs)):
+            order = _plan_order(flat, needs)
+            number = [0] * len(flat)
+            for n, position in enumerate(order):
+                number[position] = n
+            flat = [flat[position] for position in order]
+            needs = [tuple([number[need] for need in needs[position]]) for position in order]
+            self._groups = {id_: [number[position] for position in span] for id_, span in spans.items()}
+            ids = {id_: number[position] for id_, position in ids.items()}
+        self.steps: tuple[Step, ...] = tuple(flat)
+        self.number, self.needs = ids, needs
         self.requesters: dict[int, dict[int, None]] = {}
-        for step in declared:
+        for step in self.declared:
             for action, branch in step.on_request.items():
                 self._add_branch(step, action, branch)
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """Declared id -> the numbers of its copies."""
+        return {id_: tuple(numbers) for id_, numbers in self._groups.items()}
+
+    @cached_property
+    def declared_id(self) -> dict[str, str]:
+        """The id of a copy -> that of the step that was declared."""
+        return {self.steps[n].id: id_ for id_, numbers in self._groups.items() for n in numbers}
+
+    @cached_property
+    def sample_index(self) -> dict[str, int]:
+        """The id of a sample -> its index, from 1."""
+        sampled = [self.groups[step.id] for step in self.declared if step.samples]
+        return {self.steps[n].id: index for group in sampled for index, n in enumerate(group, 1)}
 
     def _add_branch(self, step: Step, action: str, branch: str) -> None:
         place = ("plan", step.id, "on_request", action)
@@ -379,15 +391,22 @@ def _check_template(step: Step, pattern: str) -> None:
         raise PlanError(message, fix="put the digits before it, or into a segment of their own", place=place)
 
 
-def _copies(step: Step) -> list[Step]:
-    """The steps that a declared one stands for: itself, or its samples."""
-    if not step.samples:
-        if not any("{" in pattern for pattern in step.writes or ()):
-            return [step]
-        # The copies of a for_each are named while a run goes on; their paths keep {index} until then.
-        name = f"{step.id}-{INDEX}" if step.for_each else step.id
-        return [_with_writes(step, step.id, name, INDEX)]
-    return [_with_writes(step, f"{step.id}-{n}", f"{step.id}-{n}", str(n)) for n in range(1, step.samples + 1)]
+def _copies(declared: Sequence[Step]) -> tuple[list[Step], dict[str, range]]:
+    """After the request, the steps that the declared ones stand for: themselves, or their samples."""
+    flat, spans = [REQUEST], {}
+    for step in declared:
+        start = len(flat)
+        if step.samples:
+            names = [f"{step.id}-{n}" for n in range(1, step.samples + 1)]
+            flat += [_with_writes(step, name, name, str(n)) for n, name in enumerate(names, 1)]
+        elif any("{" in pattern for pattern in step.writes or ()):
+            # The copies of a for_each are named while a run goes on; their paths keep {index} until then.
+            name = f"{step.id}-{INDEX}" if step.for_each else step.id
+            flat.append(_with_writes(step, step.id, name, INDEX))
+        else:
+            flat.append(step)
+        spans[step.id] = range(start, len(flat))
+    return flat, spans
 
 
 def _with_writes(step: Step, id_: str, name: str, index: str) -> Step:
@@ -397,12 +416,11 @@ def _with_writes(step: Step, id_: str, name: str, index: str) -> Step:
     return msgspec.structs.replace(step, id=id_, writes=writes)
 
 
-def _unique_ids(declared: Sequence[Step], copies: list[list[Step]]) -> dict[str, int]:
-    ids: dict[str, int] = {}
-    flat = [copy for group in copies for copy in group]
-    for position, step in enumerate(flat):
-        if ids.setdefault(step.id, position) != position:
-            raise PlanError(f"two steps have the id {step.id}", fix="rename one of them", place=("plan", step.id))
+def _unique_ids(declared: Sequence[Step], flat: list[Step]) -> dict[str, int]:
+    ids = {step.id: position for position, step in enumerate(flat) if position}
+    if len(ids) < len(flat) - 1:
+        again = next(step.id for position, step in enumerate(flat) if position and ids[step.id] != position)
+        raise PlanError(f"two steps have the id {again}", fix="rename one of them", place=("plan", again))
     for step in declared:
         if step.samples and step.id in ids:
             raise PlanError(f"two steps have the id {step.id}", fix="rename one of them", place=("plan", step.id))
@@ -415,23 +433,24 @@ def _unique_ids(declared: Sequence[Step], copies: list[list[Step]]) -> dict[str,
     return ids
 
 
-def _needs(flat: list[Step], ids: Mapping[str, int], groups: Mapping[str, Sequence[int]]) -> list[Sequence[int]]:
-    needs: list[Sequence[int]] = []
+def _needs(flat: list[Step], ids: Mapping[str, int], groups: Mapping[str, range]) -> list[tuple[int, ...]]:
+    needs: list[tuple[int, ...]] = []
     total = 0
     for step in flat:
+        if not step.needs:
+            needs.append(())
+            continue
         try:
             mine = [ids[need] for need in step.needs]
         except KeyError:
             mine = [position for need in step.needs for position in _positions(step, need, ids, groups)]
-        if len(mine) > 1:
-            mine = [*dict.fromkeys(mine)]
-        total += len(mine)
+        needs.append(tuple(mine if len(mine) == 1 else dict.fromkeys(mine)))
+        total += len(needs[-1])
         _check_needs(total)
-        needs.append(mine)
     return needs
 
 
-def _positions(step: Step, need: str, ids: Mapping[str, int], groups: Mapping[str, Sequence[int]]) -> Sequence[int]:
+def _positions(step: Step, need: str, ids: Mapping[str, int], groups: Mapping[str, range]) -> Sequence[int]:
     if need in ids:
         return (ids[need],)
     if need not in groups:
@@ -465,9 +484,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _plan_order(flat: list[Step], needs: list[Sequence[int]]) -> Sequence[int]:
-    if all(max(mine, default=-1) < position for position, mine in enumerate(needs)):
-        return range(len(flat))
+def _plan_order(flat: list[Step], needs: list[tuple[int, ...]]) -> list[int]:
     waiting = [len(mine) for mine in needs]
     dependents: list[list[int]] = [[] for _ in flat]
     for position, mine in enumerate(needs):
@@ -490,7 +507,7 @@ def _plan_order(flat: list[Step], needs: list[Sequence[int]]) -> Sequence[int]:
     return order
 
 
-def _cycle(flat: list[Step], needs: list[Sequence[int]], done: set[int]) -> list[str]:
+def _cycle(flat: list[Step], needs: list[tuple[int, ...]], done: set[int]) -> list[str]:
     """Walk needs among the steps that never became free: the walk must come back to itself."""
     position = next(p for p in range(len(flat)) if p not in done)
     walk: dict[int, None] = {}

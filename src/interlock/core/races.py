@@ -35,10 +35,14 @@ class Writers:
 
     def __init__(self, writes: Sequence[Sequence[str]], reducers: Mapping[str, object]) -> None:
         self.reducers = tuple(reducers)
-        self._patterns = [(step, pattern) for step, patterns in enumerate(writes) for pattern in patterns]
-        if reducers:
-            self._patterns = [(step, pattern) for step, pattern in self._patterns if not self.merged(pattern)]
-        self._templated = any(INDEX in pattern for _, pattern in self._patterns)
+        self._writes = writes
+        self._templated = any(INDEX in pattern for patterns in writes for pattern in patterns)
+
+    def _racing(self) -> Iterator[tuple[int, str]]:
+        for step, patterns in enumerate(self._writes):
+            for pattern in patterns:
+                if not self.reducers or not self.merged(pattern):
+                    yield step, pattern
 
     def merged(self, pattern: str) -> bool:
         """Whether all that a pattern grants lies in fields with a reducer."""
@@ -46,7 +50,7 @@ class Writers:
 
     def meets_another(self, pattern: str) -> bool:
         """Whether one of these patterns overlaps with another of them, or may: no race without that."""
-        return self._root(pattern) in self._crowded
+        return bool(self._crowded) and self._root(pattern) in self._crowded
 
     def _root(self, pattern: str) -> str:
         root = paths.base(_blur(pattern) if self._templated else pattern)
@@ -55,7 +59,7 @@ class Writers:
     @cached_property
     def _crowded(self) -> set[str]:
         """Of all roots those that lie inside each other. In order, what lies inside a root comes right after it."""
-        roots = sorted([self._root(pattern) for _, pattern in self._patterns])
+        roots = sorted([self._root(pattern) for _, pattern in self._racing()])
         crowded = set()
         head = None
         for root in roots:
@@ -74,15 +78,15 @@ class Writers:
 
     @cached_property
     def _exact(self) -> paths.PatternIndex:
-        return _index(self._patterns)
+        return _index(self._racing())
 
     @cached_property
     def _blurred(self) -> paths.PatternIndex:
-        return _index((step, _blur(pattern)) for step, pattern in self._patterns)
+        return _index((step, _blur(pattern)) for step, pattern in self._racing())
 
     @cached_property
     def _templates(self) -> paths.PatternIndex:
-        return _index((step, _blur(pattern)) for step, pattern in self._patterns if INDEX in pattern)
+        return _index((step, _blur(pattern)) for step, pattern in self._racing() if INDEX in pattern)
 
 
 def _index(held: Iterable[tuple[int, str]]) -> paths.PatternIndex:

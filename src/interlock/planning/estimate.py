@@ -31,6 +31,8 @@ def estimate(plan: Plan) -> Estimate:
 
 def excesses(plan: Plan, team: Team) -> Iterator[tuple[str, str]]:
     """Budgets of one run that the estimate exceeds: what it comes to, and what there is."""
+    if team.budget is None and all(role.budget is None for role in team.roles.values()):
+        return
     estimated = estimate(plan)
     yield from _excesses(estimated.total, run_budget_of(team.budget), "the plan", "a run")
     for agent, calls in estimated.calls.items():

@@ -6,7 +6,7 @@ before it is read, its names before they are repeated, and then it is proved lik
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -41,9 +41,9 @@ class ProposedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=F
     id: str
     agent: str
     action: str
-    needs: list[str] = []
-    reads: list[str] | None = None
-    writes: list[str] | None = None
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] | None = None
+    writes: tuple[str, ...] | None = None
     instructions: str = ""
     when: ProposedCondition | None = None
     for_each: str | None = None
@@ -264,7 +264,7 @@ class _Examination:
             fine = False
         return fine
 
-    def _are_fitting(self, n: int, key: str, patterns: list[str]) -> bool:
+    def _are_fitting(self, n: int, key: str, patterns: Sequence[str]) -> bool:
         if len(patterns) > self._bounds.patterns_max:
             most = f"{self._bounds.patterns_max:,} at most"
             return self._flaw(n, key, f"there are {len(patterns):,} paths", most)
@@ -336,9 +336,9 @@ class _Examination:
                 one.id,
                 one.agent,
                 one.action,
-                tuple(one.needs),
-                None if one.reads is None else tuple(one.reads),
-                None if one.writes is None else tuple(one.writes),
+                one.needs,
+                one.reads,
+                one.writes,
                 instructions=one.instructions,
                 samples=one.samples,
                 for_each=one.for_each,
@@ -381,8 +381,18 @@ def _is_text(text: str, chars_max: int) -> bool:
 
 def _sizes(plan: Plan, bounds: Bounds) -> Iterator[tuple[str, str]]:
     """Bounds on the shape of a plan that it exceeds."""
-    if len(plan.steps) - 1 > bounds.steps_max:
-        yield f"the plan has {len(plan.steps) - 1:,} steps", f"{bounds.steps_max:,} at most"
+    steps = len(plan.steps) - 1
+    if steps > bounds.steps_max:
+        yield f"the plan has {steps:,} steps", f"{bounds.steps_max:,} at most"
+    if steps > min(bounds.depth_max, bounds.width_max):
+        yield from _shape(plan, bounds)
+    if steps > bounds.agent_calls_max:
+        for agent, calls in estimate(plan).calls.items():
+            if calls > bounds.agent_calls_max:
+                yield f"{agent} has {calls:,} steps", f"{bounds.agent_calls_max:,} for each agent at most"
+
+
+def _shape(plan: Plan, bounds: Bounds) -> Iterator[tuple[str, str]]:
     depth = [0] * len(plan.steps)
     width: dict[int, int] = {}
     for n, needs in enumerate(plan.needs):
@@ -394,6 +404,3 @@ def _sizes(plan: Plan, bounds: Bounds) -> Iterator[tuple[str, str]]:
     widest = max(width.values())
     if widest > bounds.width_max:
         yield f"{widest:,} steps are side by side", f"{bounds.width_max:,} at most"
-    for agent, steps in estimate(plan).calls.items():
-        if steps > bounds.agent_calls_max:
-            yield f"{agent} has {steps:,} steps", f"{bounds.agent_calls_max:,} for each agent at most"
