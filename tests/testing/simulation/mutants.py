@@ -536,8 +536,8 @@ MUTANTS = [
             ),
             (
                 "core/context.py",
-                "                node[last] = decode(raw)\n",
-                "                node[last] = _kept(raw)\n",
+                "                node[segments[-1]] = decode(raw)\n",
+                "                node[segments[-1]] = _kept(raw)\n",
             ),
             (
                 "core/context.py",
