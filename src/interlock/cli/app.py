@@ -477,4 +477,11 @@ def demo() -> int:
 
 
 # They add themselves, with the options from here.
-from . import breakers_commands, dlq_commands, inbox_commands, notify_commands, steps_commands  # noqa: E402, F401
+from . import (  # noqa: E402
+    breakers_commands,  # noqa: F401
+    dlq_commands,  # noqa: F401
+    inbox_commands,  # noqa: F401
+    notify_commands,  # noqa: F401
+    plan_commands,  # noqa: F401
+    steps_commands,  # noqa: F401
+)

@@ -1,0 +1,142 @@
+"""A plan, drawn: its steps by level, what each hangs on, and what the whole takes."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from interlock.errors import cut_short
+from interlock.team.estimates import Cap, calls_of, most_ms_of
+from interlock.team.outline import Outline, StepOutline
+
+from .paint import console
+from .picturing import Picture
+from .text import count, duration, line, money, plural, shown_team
+
+STEPS_SHOWN_MAX = 200
+LISTED_MAX = 6
+CHARS_MAX = 300
+INDENT = 2
+_STYLES = {"yes": "", "maybe": "yellow", "no": "dim"}
+
+
+def show_plan(picture: Picture) -> None:
+    """The plan as a tree, and its estimates."""
+    out, steps = console(), picture.outline.steps
+    agents = {agent for step in steps for agent in step.agents}
+    facts = [plural(len(steps), "step"), plural(len(picture.outline.levels), "level"), plural(len(agents), "agent")]
+    head = Text.assemble(("plan of ", "dim"), (shown_team(str(picture.team.path or "")), "bold"))
+    out.print(Text.assemble(head, ("  " + " · ".join(facts), "dim")))
+    if picture.origin:
+        out.print(Text(f"for the request of {line(picture.origin)}", "dim"))
+    out.print(_tree(picture))
+    out.print(Text("\nat most", "bold"))
+    out.print(Padding(_estimates(picture), (0, 0, 0, INDENT), expand=False))
+    out.print(Text("\n" + " ".join(_uncounted(picture.outline)), "dim"))
+
+
+def _tree(picture: Picture) -> Tree:
+    """Steps that can't be in each other's way stand under one branch."""
+    tree = Tree(Text("steps", "bold"), guide_style="dim", highlight=False)
+    left, before = STEPS_SHOWN_MAX, set[str]()
+    for members in picture.outline.levels:
+        shown = members[:left]
+        left -= len(shown)
+        branch = tree.add(Text(f"{len(members):,} side by side", "dim")) if len(members) > 1 and shown else tree
+        for step in shown:
+            node = branch.add(_head(step))
+            for detail in _details(step, before, picture):
+                node.add(Text(detail, "dim"))
+        before = {step.id for step in members}
+    hidden = len(picture.outline.steps) - STEPS_SHOWN_MAX
+    if hidden > 0:
+        tree.add(Text(f"and {plural(hidden, 'more step')}: --json shows all", "dim"))
+    return tree
+
+
+def _head(step: StepOutline) -> Text:
+    style = f"bold {_STYLES[step.runs]}".strip()
+    text = Text.assemble((step.id, style), "  ", _shown(f"{step.agents[0]}.{step.action}"))
+    if step.samples:
+        text.append(f"  {step.samples} samples", "cyan")
+    if step.for_each is not None:
+        items = "" if step.copies is None or step.runs == "no" else f" ({plural(step.copies, 'item')})"
+        text.append(f"  for each of {_shown(step.for_each)}{items}", "cyan")
+    if step.runs == "no":
+        text.append(f"  is skipped: {_shown(step.why)}", "yellow")
+    return text
+
+
+def _details(step: StepOutline, before: set[str], picture: Picture) -> Iterator[str]:
+    if step.runs == "maybe":
+        yield f"only if {_shown(step.why)}"
+    if step.needs and set(step.needs) != before:
+        yield f"after {_listed(step.needs)}"
+    others = [*step.agents[1:], *(["a person"] if step.asks else [])]
+    if others:
+        yield f"else by {', then '.join(map(_shown, others))}"
+    if step.writes:
+        yield f"writes {_listed(step.writes)}"
+    if step.join != "all":
+        yield "runs although one that it needs has died"
+    if step.on_dead != "fail_run":
+        yield {"skip": "given up, it counts as skipped", "continue": "given up, it counts as done"}[step.on_dead]
+    calls, most_ms = calls_of(step, picture.team.rules), most_ms_of(step, picture.team.rules)
+    each = " each" if step.samples or step.for_each is not None else ""
+    yield f"at most {plural(calls, 'call')}{each}, {duration(most_ms / 1_000)}{' each' if each else ''}"
+
+
+def _estimates(picture: Picture) -> Table:
+    found = picture.estimates
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("calls", _calls(picture))
+    way = " > ".join(found.way.steps[:LISTED_MAX]) + (" > ..." if len(found.way.steps) > LISTED_MAX else "")
+    each = " for one item each" if found.calls_per_item else ""
+    table.add_row("time", Text(f"{duration(found.way.most_ms / 1_000)}{each}: {way}"))
+    cost, tokens = _cap(found.usd, money), _cap(found.tokens, lambda most: count(int(most or 0)))
+    if cost == tokens:
+        table.add_row("cost, tokens", Text(cost))
+    else:
+        table.add_row("cost", Text(cost))
+        table.add_row("tokens", Text(tokens))
+    return table
+
+
+def _calls(picture: Picture) -> Text:
+    found = picture.estimates
+    text = Text(f"{count(int(found.calls.most))}" if found.calls.most is not None else "unknown")
+    if found.calls.most is not None and found.calls.by:
+        text.append(f", {found.calls.by}")
+    for path, calls in [*found.calls_per_item.items()][:LISTED_MAX]:
+        text.append(f"; {plural(calls, 'call')} for each item of {_shown(path)}")
+    if found.calls_per_item:
+        text.append(f", of which nobody knows the number yet, and {found.calls_without_items:,} besides")
+    text.append(f" (at least {found.calls_least:,})", "dim")
+    return text
+
+
+def _cap(cap: Cap, shown: Callable[[float | None], str]) -> str:
+    if cap.most is None:
+        return f"unknown: no budget bounds {_listed(cap.unbounded)}"
+    by = f", {cap.by}" if cap.by else ""
+    return f"{shown(cap.most)}{by}" + ("" if cap.exact else ", and what the calls made last exceed it by")
+
+
+def _uncounted(outline: Outline) -> Iterator[str]:
+    yield "Not counted: calls that a crash makes necessary again, and waiting for room and at gates."
+    if any(step.asks for step in outline.steps):
+        yield "A person may take any time."
+
+
+def _listed(texts: Iterable[str]) -> str:
+    listed = [*texts]
+    more = f" and {len(listed) - LISTED_MAX:,} more" if len(listed) > LISTED_MAX else ""
+    return ", ".join(map(_shown, listed[:LISTED_MAX])) + more
+
+
+def _shown(text: str) -> str:
+    return cut_short(line(text), CHARS_MAX)

@@ -1,0 +1,86 @@
+"""`plan`: a plan is shown, with what it takes, and nothing of it runs."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from interlock.errors import InputError, TeamError
+from interlock.team import Team
+from interlock.team.drawing import dot, mermaid
+from interlock.team.estimates import Cap, Estimates, calls_of, estimated, most_ms_of
+from interlock.team.outline import Outline
+
+from . import exits, inputs
+from .looking import print_json
+
+TREE = "tree"
+_GRAPHS = {"mermaid": mermaid, "dot": dot}
+FORMATS = (TREE, *_GRAPHS)
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """What is shown. origin: where the request was read that it is for; "" where there is none."""
+
+    team: Team
+    outline: Outline
+    estimates: Estimates
+    origin: str = ""
+
+
+def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, *, json: bool) -> int:
+    """Show the plan of a team, for the first request of an input where one is named."""
+    if form not in FORMATS:
+        raise InputError(f"--format is {form!r}", fix=f"use one of: {', '.join(FORMATS)}")
+    if json and form != TREE:
+        raise InputError(f"--json is a format of its own, and so is {form}", fix="give one of them")
+    team = Team.load(name)
+    if team.plan is None:
+        raise TeamError("the team has no plan", fix="give it a plan", place=("plan",), file=str(team.path or ""))
+    row = inputs.read(input_name, mapping).rows[0] if input_name is not None else None
+    outline = Outline.of(team.rules, row.request if row else None)
+    if form in _GRAPHS:
+        sys.stdout.write(_GRAPHS[form](outline))
+        return exits.DONE
+    picture = Picture(team, outline, estimated(outline, team.rules, team.agents), row.place if row else "")
+    if json:
+        return print_json(_document(picture))
+    from .paint_plan import show_plan
+
+    show_plan(picture)
+    return exits.DONE
+
+
+def _document(picture: Picture) -> dict[str, Any]:
+    rules = picture.team.rules
+    steps = [
+        {
+            **msgspec.to_builtins(step),
+            "requested_by": [{"step": name, "action": action} for name, action in step.requested_by],
+            "calls_most": calls_of(step, rules),
+            "ms_most": most_ms_of(step, rules),
+        }
+        for step in picture.outline.steps
+    ]
+    found = picture.estimates
+    return {
+        "team": picture.team.hash,
+        "plan": rules.plan.hash,
+        "request": picture.origin or None,
+        "steps": steps,
+        "calls": {
+            "least": found.calls_least,
+            **_cap(found.calls),
+            "without_items": found.calls_without_items,
+            "per_item": found.calls_per_item,
+            "items_max": found.items_max,
+        },
+        "longest_way": {"steps": found.way.steps, "ms_most": found.way.most_ms},
+        "tokens": _cap(found.tokens),
+        "usd": _cap(found.usd),
+    }
+
+
+def _cap(cap: Cap) -> dict[str, Any]:
+    return {"most": cap.most, "by": cap.by, "exact": cap.exact, "unbounded": cap.unbounded}

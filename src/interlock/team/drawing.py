@@ -1,0 +1,163 @@
+"""A plan as a graph, in the languages of Mermaid and of Graphviz. Nothing that a team file says is read as theirs.
+
+Where several steps need the same several, a small circle stands between them: a wide phase after a wide phase would be
+all lines.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+
+from interlock.errors import cut_short
+
+from .outline import Outline, StepOutline
+
+STEPS_SHOWN_MAX = 200
+LABEL_CHARS_MAX = 80
+_PLAIN = frozenset(" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.,:=()/!'+")
+
+# request: a branch, which runs where somebody asks for it. more: the steps that are left out.
+Shape = Literal["step", "copies", "branch", "junction", "more"]
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A step, or a junction. lines: what is written into it."""
+
+    id: str
+    shape: Shape
+    lines: tuple[str, ...] = ()
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """One is needed by the other. label: what that hangs on. requested: only where it is asked for."""
+
+    start: str
+    end: str
+    label: str = ""
+    requested: bool = False
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """What is drawn. Node ids are ours."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+def graph_of(outline: Outline) -> Graph:
+    """The graph of a plan; of a large one, the first steps, and how many are left out."""
+    shown = outline.steps[:STEPS_SHOWN_MAX]
+    names = {step.id: f"s{number}" for number, step in enumerate(shown, 1)}
+    alike = Counter(step.needs for step in shown)
+    nodes, edges = list[Node](), list[Edge]()
+    junctions: dict[tuple[str, ...], str] = {}
+    for step in shown:
+        starts: tuple[str, ...] = tuple(names[need] for need in step.needs)
+        if len(step.needs) > 1 and alike[step.needs] > 1:
+            if step.needs not in junctions:
+                junctions[step.needs] = f"j{len(junctions) + 1}"
+                nodes.append(Node(junctions[step.needs], "junction"))
+                edges += [Edge(start, junctions[step.needs]) for start in starts]
+            starts = (junctions[step.needs],)
+        nodes.append(Node(names[step.id], _shape(step), tuple(_lines(step))))
+        edges += _edges(step, starts, names)
+    if left := len(outline.steps) - len(shown):
+        nodes.append(Node("more", "more", (f"and {left:,} more steps",)))
+    return Graph(nodes, edges)
+
+
+def _shape(step: StepOutline) -> Shape:
+    if step.requested_by:
+        return "branch"
+    return "copies" if step.for_each is not None or step.samples else "step"
+
+
+def _lines(step: StepOutline) -> Iterator[str]:
+    yield step.id
+    yield " or ".join((*step.agents, *(["a person"] if step.asks else [])))
+    if step.for_each is not None:
+        yield f"for each of {step.for_each}"
+    if step.samples:
+        yield f"{step.samples} samples"
+    if step.when and not step.needs:
+        yield f"if {step.when}"
+
+
+def _edges(step: StepOutline, starts: tuple[str, ...], names: dict[str, str]) -> Iterator[Edge]:
+    """The lines that lead to a step: one from whoever may request it says so, the others say on what it hangs."""
+    label = f"if {step.when}" if step.when else ""
+    asked: dict[str, list[str]] = {}
+    for name, action in step.requested_by:
+        asked.setdefault(names[name], []).append(action)
+    for start, actions in asked.items():
+        yield Edge(start, names[step.id], f"requests {' or '.join(actions)}", requested=True)
+    for start in starts:
+        if start not in asked:
+            yield Edge(start, names[step.id], label)
+
+
+# --- Mermaid ---
+
+
+_MERMAID: dict[Shape, tuple[str, str]] = {
+    "step": ("[", "]"),
+    "copies": ("[[", "]]"),
+    "branch": ("(", ")"),
+    "junction": ("((", "))"),
+    "more": (">", "]"),
+}
+
+
+def mermaid(outline: Outline) -> str:
+    """The plan as a Mermaid flowchart."""
+    graph = graph_of(outline)
+    lines = ["flowchart TD"]
+    for node in graph.nodes:
+        opens, closes = _MERMAID[node.shape]
+        text = "<br/>".join(_escaped(line, _entity) for line in node.lines) or " "
+        lines.append(f'    {node.id}{opens}"{text}"{closes}')
+    for edge in graph.edges:
+        arrow = "-.->" if edge.requested else "-->"
+        label = f'|"{_escaped(edge.label, _entity)}"|' if edge.label else ""
+        lines.append(f"    {edge.start} {arrow}{label} {edge.end}")
+    return "\n".join(lines) + "\n"
+
+
+def _entity(character: str) -> str:
+    return f"#{ord(character)};"
+
+
+# --- Graphviz ---
+
+_DOT: dict[Shape, str] = {
+    "step": "shape=box",
+    "copies": "shape=box, peripheries=2",
+    "branch": 'shape=box, style="rounded"',
+    "junction": "shape=point",
+    "more": "shape=plaintext",
+}
+
+
+def dot(outline: Outline) -> str:
+    """The plan in Graphviz' language."""
+    graph = graph_of(outline)
+    lines = ["digraph plan {", '    node [fontname="sans-serif"];', '    edge [fontname="sans-serif"];']
+    for node in graph.nodes:
+        text = "\\n".join(_escaped(line, _html) for line in node.lines)
+        lines.append(f'    {node.id} [{_DOT[node.shape]}, label="{text}"];')
+    for edge in graph.edges:
+        style = ", style=dashed" if edge.requested else ""
+        lines.append(f'    {edge.start} -> {edge.end} [label="{_escaped(edge.label, _html)}"{style}];')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _html(character: str) -> str:
+    return f"&#{ord(character)};"
+
+
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
+    """A text of somebody else, of bounded length, in which nothing means anything but itself."""
+    shown = cut_short(" ".join(text.split()), LABEL_CHARS_MAX)
+    return "".join(character if character in _PLAIN else escape(character) for character in shown)

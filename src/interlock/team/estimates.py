@@ -1,0 +1,215 @@
+"""What a plan takes at least and at most: calls, time and cost. What nothing bounds is None, never a guess.
+
+Counted is what the plan and its agents declare. Not counted is what only happens while a run goes on: calls that a
+crash makes necessary again, what people have tried once more, and waiting: for room, at gates, for people, for effects,
+and as long as a failed server asks for.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from interlock.core.budget import USD_MICROS, BudgetPolicy
+from interlock.core.role import Duty
+from interlock.core.rules import Rules
+
+from .agent import Agent
+from .outline import Outline, StepOutline
+
+MILLION = 1_000_000
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """The most that may be consumed. by: what bounds it. exact: no call may exceed it.
+
+    unbounded: the agents that nothing bounds, where `most` is None.
+    """
+
+    most: float | None
+    by: str = ""
+    exact: bool = True
+    unbounded: tuple[str, ...] = ()
+
+
+class Way(msgspec.Struct, frozen=True):
+    """The steps that follow one another and take longest if each attempt does. most_ms: how long, for one item each."""
+
+    steps: tuple[str, ...]
+    most_ms: int
+
+
+class Estimates(msgspec.Struct, frozen=True):
+    """What a plan takes.
+
+    calls_least: if nothing is refused or fails. calls: the most; where items aren't known, per_item is how many calls
+    each item of a list takes, by the list's path, beside the calls_without_items. items_max: the most items that a list
+    may have. way: the longest.
+    """
+
+    calls_least: int
+    calls: Cap
+    calls_without_items: int
+    calls_per_item: Mapping[str, int]
+    items_max: int
+    way: Way
+    tokens: Cap
+    usd: Cap
+
+
+def estimated(outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> Estimates:
+    """The estimates of a plan, for what is known of its request."""
+    per_item: dict[str, int] = {}
+    without = 0
+    for step in outline.steps:
+        most = calls_of(step, rules)
+        if step.copies is not None:
+            without += most * step.copies * (step.runs != "no")
+        elif step.for_each is not None:
+            per_item[step.for_each] = per_item.get(step.for_each, 0) + most
+    return Estimates(
+        calls_least=sum(step.copies or 0 for step in outline.steps if step.runs == "yes"),
+        calls=_cap("calls", outline, rules, agents),
+        calls_without_items=without,
+        calls_per_item=per_item,
+        items_max=rules.limits.for_each_width_max,
+        way=_longest(outline, rules),
+        tokens=_cap("tokens", outline, rules, agents),
+        usd=_cap("usd", outline, rules, agents),
+    )
+
+
+# --- calls and time ---
+
+
+def duties_of(step: StepOutline, rules: Rules) -> tuple[Duty, ...]:
+    """Who does a step: its agent, then those that stand in."""
+    return rules.duties[rules.plan.groups[step.id][0]]
+
+
+def calls_of(step: StepOutline, rules: Rules) -> int:
+    """How many calls one copy of a step takes at most, those of judges included."""
+    return sum(_calls(duty) for duty in duties_of(step, rules))
+
+
+def _calls(duty: Duty) -> int:
+    return _tries(duty) * (1 + sum(map(_tries, _judges(duty))))
+
+
+def _judges(duty: Duty) -> Iterator[Duty]:
+    return (judge for bench in duty.judges.values() for judge in bench)
+
+
+def _tries(duty: Duty) -> int:
+    return 1 + duty.policy.retries
+
+
+def most_ms_of(step: StepOutline, rules: Rules) -> int:
+    """How long one copy of a step takes at most, from its first call on."""
+    return sum(map(_most_ms, duties_of(step, rules)))
+
+
+def _most_ms(duty: Duty) -> int:
+    policy = duty.policy
+    once = policy.timeout_ms + sum(map(_most_ms, _judges(duty)))
+    whole = _tries(duty) * once + sum(map(policy.wait_after, range(1, _tries(duty))))
+    return min(whole, policy.retry_for_ms + once) if policy.retry_for_ms else whole
+
+
+def _longest(outline: Outline, rules: Rules) -> Way:
+    """The way through the plan that takes longest."""
+    took: dict[str, int] = {}
+    before: dict[str, str] = {}
+    for step in outline.steps:
+        latest = max(step.needs, key=took.__getitem__, default="")
+        before[step.id] = latest
+        is_done = step.runs == "no" or step.copies == 0
+        took[step.id] = took.get(latest, 0) + (0 if is_done else most_ms_of(step, rules))
+    last = max(took, key=took.__getitem__)
+    most_ms, way = took[last], list[str]()
+    while last:
+        way.append(last)
+        last = before[last]
+    skipped = {step.id for step in outline.steps if step.runs == "no"}
+    return Way(tuple(name for name in reversed(way) if name not in skipped), most_ms)
+
+
+# --- what is consumed ---
+
+
+def _cap(what: str, outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> Cap:
+    """The most calls, tokens or dollars that a run may consume."""
+    scale = USD_MICROS if what == "usd" else 1
+    bounds = _budgets(what, (("the budget of the run", rules.budget), ("the team's daily budget", rules.gate.budget)))
+    summed, unbounded = _of_agents(what, outline, rules, agents)
+    if not unbounded:
+        bounds.append((summed, "", True))
+    if not bounds:
+        return Cap(None, unbounded=unbounded)
+    most, by, exact = min(bounds, key=lambda bound: bound[0])
+    return Cap(most / scale if scale > 1 else most, by, exact)
+
+
+def _budgets(what: str, named: Iterable[tuple[str, BudgetPolicy | None]]) -> list[tuple[int, str, bool]]:
+    """The budgets that bound it: how much, by what name, and whether no call exceeds it; but who asks may get more."""
+    return [
+        (getattr(budget, what), name, getattr(budget.call, what) > 0)
+        for name, budget in named
+        if budget is not None and getattr(budget, what) is not None and not budget.asks
+    ]
+
+
+def _of_agents(what: str, outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> tuple[int, tuple[str, ...]]:
+    """What all agents may consume together, and those of which nobody knows."""
+    total: dict[str, int | None] = {}
+    for step in outline.steps:
+        for duty in duties_of(step, rules) if step.runs != "no" else ():
+            for one, calls in _callers(duty):
+                call = _of_call(what, one, rules, agents[one.agent])
+                amount = None if call is None or step.copies is None else call * calls * step.copies
+                amount = _least(amount, what, (budget for kind, _, budget in one.budgets if kind == "step_budget"))
+                so_far = total.get(one.agent, 0)
+                total[one.agent] = None if amount is None or so_far is None else so_far + amount
+    for name, amount in total.items():
+        role = rules.roles[name]
+        total[name] = _least(amount, what, (role.budget, role.gate.budget))
+    unbounded = tuple(name for name, amount in total.items() if amount is None)
+    return sum(amount or 0 for amount in total.values()), unbounded
+
+
+def _least(amount: int | None, what: str, budgets: Iterable[BudgetPolicy | None]) -> int | None:
+    """The least of an amount and what these budgets let nobody exceed; None where nothing bounds it."""
+    exact = [most for most, _, is_exact in _budgets(what, (("", budget) for budget in budgets)) if is_exact]
+    return min(exact if amount is None else [amount, *exact], default=None)
+
+
+def _callers(duty: Duty) -> Iterator[tuple[Duty, int]]:
+    """An agent and its judges, each with the calls of it that one copy of a step takes at most."""
+    yield duty, _tries(duty)
+    for judge in _judges(duty):
+        yield judge, _tries(duty) * _tries(judge)
+
+
+def _of_call(what: str, duty: Duty, rules: Rules, agent: Agent) -> int | None:
+    """What one call may consume: as the budgets declare that it draws on, else as its price lets it."""
+    if what == "calls":
+        return 1
+    budgets = [budget for _, _, budget in duty.budgets]
+    budgets += [budget for budget in (duty.gate.budget, rules.gate.budget) if budget is not None]
+    declared: list[int] = [amount for budget in budgets if (amount := getattr(budget.call, what))]
+    if declared:
+        return min(declared)
+    return _by_price(budgets, agent) if what == "usd" else None
+
+
+def _by_price(budgets: Iterable[BudgetPolicy], agent: Agent) -> int | None:
+    """The tokens that a call may have, at the highest price that is declared."""
+    declared: Any = getattr(agent, agent.kind) if agent.kind else None
+    price = declared.get("price") if isinstance(declared, Mapping) else None
+    if not isinstance(price, Mapping):
+        return None
+    dearest: float = max(price.values(), default=0.0)
+    tokens = [budget.call_tokens for budget in budgets if budget.call_tokens]
+    if not dearest:
+        return 0
+    return round(min(tokens) * dearest * USD_MICROS / MILLION) if tokens else None

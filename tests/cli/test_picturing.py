@@ -1,0 +1,113 @@
+"""`interlock plan`: what is shown of a plan, and that nothing runs."""
+
+import json
+
+import pytest
+
+BRANCHING = """\
+agents:
+  sorter:
+    allowed_actions: [sort]
+    context_access: [docs, kind]
+    write_permissions: [sorted]
+    use: agents:work
+    timeout: 1s
+    retries: 0
+    escalate: true
+plan:
+  - {id: each, agent: sorter, action: sort, for_each: docs, writes: ["sorted.{step}"]}
+  - {id: left, agent: sorter, action: sort, needs: [each], writes: [sorted.left], when: {path: kind, value: l}}
+  - {id: right, agent: sorter, action: sort, needs: [each], writes: [sorted.right], when: {path: kind, value: r}}
+  - {id: done, agent: sorter, action: sort, needs: [each], writes: [sorted.done], join: any_outcome, on_dead: skip}
+  - {id: last, agent: sorter, action: sort, needs: [each, done], writes: [sorted.last]}
+"""
+
+
+@pytest.fixture
+def branching(desk):
+    (desk.folder / "branching.yaml").write_text(BRANCHING)
+    return desk
+
+
+def words(text):
+    return " ".join(text.replace("│", "").replace("├──", "").replace("└──", "").split())
+
+
+def test_the_tree_fits_eighty_columns_and_nothing_runs(branching):
+    ended = branching.run("plan", "branching.yaml", env={"COLUMNS": "80"})
+    assert ended.code == 0, ended.err
+    assert max(map(len, ended.out.splitlines())) <= 80
+    told = words(ended.out)
+    for part in (
+        "5 steps · 3 levels · 1 agent",
+        "each sorter.sort for each of docs else by a person writes sorted.{step} at most 1 call each",
+        "3 side by side",
+        'left sorter.sort only if kind == "l"',
+        "runs although one that it needs has died given up, it counts as skipped",
+        "last sorter.sort after each, done",
+        "calls unknown; 1 call for each item of docs, of which nobody knows the number yet, and 4 besides (at least 2)",
+        "time 3.0 s for one item each: each > done > last",
+        "cost, tokens unknown: no budget bounds sorter",
+        "A person may take any time.",
+    ):
+        assert part in told, told
+    assert not (branching.folder / ".interlock").exists()
+    assert branching.calls == []
+
+
+def test_for_a_request_it_is_said_what_that_makes_certain(branching):
+    request = '{"docs": [1, 2], "kind": "l"}'
+    told = words(branching.run("plan", "branching.yaml", "--input", "-", stdin=request).out)
+    for part in ("for the request of standard input:1", "docs (2 items)", 'is skipped: kind == "r" does not hold'):
+        assert part in told
+    assert "calls 5 (at least 5)" in told
+
+
+def test_as_json_it_is_one_document(branching):
+    found = branching.json("plan", "branching.yaml")
+    assert [step["id"] for step in found["steps"]] == ["each", "left", "right", "done", "last"]
+    assert found["calls"] == {
+        "least": 2,
+        "most": None,
+        "by": "",
+        "exact": True,
+        "unbounded": ["sorter"],
+        "without_items": 4,
+        "per_item": {"docs": 1},
+        "items_max": 1000,
+    }
+    assert found["longest_way"] == {"steps": ["each", "done", "last"], "ms_most": 3000}
+
+
+@pytest.mark.parametrize(("form", "first"), [("mermaid", "flowchart TD"), ("dot", "digraph plan {")])
+def test_as_a_graph(branching, form, first):
+    assert branching.run("plan", "branching.yaml", "--format", form).out.splitlines()[0] == first
+
+
+@pytest.mark.parametrize(
+    ("words_", "told"),
+    [
+        (["--format", "png"], "use one of: tree, mermaid, dot"),
+        (["--format", "dot", "--json"], "--json is a format of its own"),
+        (["--input", "none.json"], "there is no file none.json"),
+    ],
+)
+def test_what_it_refuses(branching, words_, told):
+    ended = branching.run("plan", "branching.yaml", *words_)
+    assert (ended.code, told in ended.err) == (2, True), ended.err
+
+
+def test_a_team_without_a_plan_has_none_to_show(desk):
+    (desk.folder / "scopes.yaml").write_text("a: {allowed_actions: [x]}\n")
+    ended = desk.run("plan", "scopes.yaml")
+    assert (ended.code, "the team has no plan" in ended.err) == (2, True)
+
+
+def test_of_a_large_plan_the_beginning_is_shown(desk):
+    steps = [{"id": f"s{n}", "agent": "worker", "action": "work", "writes": [f"first.s{n}"]} for n in range(1_000)]
+    scope = {"allowed_actions": ["work"], "write_permissions": ["first"]}
+    (desk.folder / "large.yaml").write_text(json.dumps({"agents": {"worker": scope}, "plan": steps}))
+    ended = desk.run("plan", "large.yaml")
+    assert (ended.code, len(ended.out.splitlines()) < 700) == (0, True)
+    assert "and 800 more steps: --json shows all" in ended.out
+    assert len(desk.json("plan", "large.yaml")["steps"]) == 1_000
