@@ -15,7 +15,7 @@ agents:
     retries: 0
     escalate: true
 plan:
-  - {id: each, agent: sorter, action: sort, for_each: docs, writes: ["sorted.{step}"]}
+  - {id: each, agent: sorter, action: sort, for_each: docs, width: 2, batch: 3, writes: ["sorted.{step}"]}
   - {id: left, agent: sorter, action: sort, needs: [each], writes: [sorted.left], when: {path: kind, value: l}}
   - {id: right, agent: sorter, action: sort, needs: [each], writes: [sorted.right], when: {path: kind, value: r}}
   - {id: done, agent: sorter, action: sort, needs: [each], writes: [sorted.done], join: any_outcome, on_dead: skip}
@@ -40,13 +40,14 @@ def test_the_tree_fits_eighty_columns_and_nothing_runs(branching):
     told = words(ended.out)
     for part in (
         "5 steps · 3 levels · 1 agent",
-        "each sorter.sort for each of docs else by a person writes sorted.{step} at most 1 call each",
+        "each sorter.sort for each 3 items of docs, 2 at a time else by a person",
+        "writes sorted.{step} at most 1 call each",
         "3 side by side",
         'left sorter.sort only if kind == "l"',
         "runs although one that it needs has died given up, it counts as skipped",
         "last sorter.sort after each, done",
         "calls unknown; 1 call for each item of docs, of which nobody knows the number yet, and 4 besides (at least 2)",
-        "time 3.0 s for one item each: each > done > last",
+        "time 3.0 s: each > done > last, and more where each has more items than its width",
         "cost, tokens unknown: no budget bounds sorter",
         "A person may take any time.",
     ):
@@ -56,11 +57,15 @@ def test_the_tree_fits_eighty_columns_and_nothing_runs(branching):
 
 
 def test_for_a_request_it_is_said_what_that_makes_certain(branching):
-    request = '{"docs": [1, 2], "kind": "l"}'
+    request = '{"docs": [1, 2, 3], "kind": "l"}'
     told = words(branching.run("plan", "branching.yaml", "--input", "-", stdin=request).out)
-    for part in ("for the request of standard input:1", "docs (2 items)", 'is skipped: kind == "r" does not hold'):
+    for part in (
+        "for the request of standard input:1",
+        "docs (1 batch), 2 at a time",
+        'is skipped: kind == "r" does not hold',
+    ):
         assert part in told
-    assert "calls 5 (at least 5)" in told
+    assert "calls 4 (at least 4)" in told
 
 
 def test_as_json_it_is_one_document(branching):
@@ -76,7 +81,7 @@ def test_as_json_it_is_one_document(branching):
         "per_item": {"docs": 1},
         "items_max": 1000,
     }
-    assert found["longest_way"] == {"steps": ["each", "done", "last"], "ms_most": 3000}
+    assert found["longest_way"] == {"steps": ["each", "done", "last"], "ms_most": 3000, "grows": ["each"]}
 
 
 @pytest.mark.parametrize(("form", "first"), [("mermaid", "flowchart TD"), ("dot", "digraph plan {")])

@@ -217,6 +217,8 @@ def _steps(
         stale_ok=True,
         samples=draw(st.integers(2, 3)) if copies == "samples" else 0,
         for_each=draw(_lists_to_expand(committed)) if copies == "for_each" else None,
+        width=draw(st.sampled_from([0, 0, 1, 2])) if copies == "for_each" else 0,
+        batch=draw(st.sampled_from([0, 0, 0, 2])) if copies == "for_each" else 0,
         when=draw(_conditions(committed)) if draw(_SOMETIMES) else None,
         join="any_outcome" if draw(_SOMETIMES) else "all",
         on_dead=draw(st.sampled_from([None, None, None, "fail_run", "skip", "continue"])),

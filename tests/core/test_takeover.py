@@ -180,9 +180,23 @@ def test_a_dead_item_is_tried_under_the_other_team():
     assert other.states == {"a": "committed", "e": "running", "f": "waiting", "e-0": "ready", "e-1": "committed"}
 
 
+def test_items_are_taken_over_before_it_is_their_turn():
+    run = Transcript(step("e", for_each="q", writes=["e.{index}"]), request={"q": [1, 2, 3]})
+    run.begin()
+    run.reply("e-1", {"e.1": 1})
+    run.reply("e-2", {"e.2": 1})
+    run.refuse("e-0")
+    narrow = step("e", for_each="q", writes=["e.{index}"], width=1)
+    other, said = fork(run, narrow)
+    assert said == ["call ann for e-0 #1"]
+    assert other.states == {"e": "running", "e-0": "ready", "e-1": "committed", "e-2": "committed"}
+    assert other.reply("e-0", {"e.0": 1}) == ["succeeded"]
+
+
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
+        ([A, step("e", for_each="q", batch=2, writes=["e.{index}"])], "step e has another for_each"),
         ([A], "there is no step e-0; there is no step e, which has committed"),
         ([A, listed("p")], "step e has another for_each"),
         ([A, step("e", writes=["e"])], "there is no step e-0; step e has another for_each"),

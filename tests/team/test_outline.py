@@ -147,6 +147,14 @@ class TestTime:
         team = team_of(step("s", retries=50, retry_for="2s"))
         assert most_ms_of(Outline.of(team.rules).steps[0], team.rules) == 3_000
 
+    def test_items_that_run_one_after_another_take_as_long_as_all_of_them(self):
+        team = team_of(step("e", for_each="in.docs", width=2, batch=3, writes=["a.{step}"]))
+        (one,) = Outline.of(team.rules, {"in": {"docs": [0] * 14}}).steps
+        assert one.copies == 5
+        assert estimates_of(team, {"in": {"docs": [0] * 14}}).way.most_ms == 3 * 2_100
+        assert estimates_of(team, {"in": {"docs": []}}).way.most_ms == 0
+        assert estimates_of(team).way.grows == ("e",)
+
 
 class TestCost:
     def test_without_a_budget_it_is_unknown_and_whose_is_said(self):
@@ -195,6 +203,10 @@ class TestDrawings:
         drawn = mermaid(Outline.of(team_of(*wide).rules))
         assert drawn.count("-->") == 6
         assert '    j1((" "))\n' in drawn
+
+    def test_items_say_how_many_run_at_a_time(self):
+        team = team_of(step("e", for_each="in.docs", width=2, batch=3, writes=["a.{step}"]))
+        assert 's1[["e<br/>a<br/>for each 3 of in.docs<br/>2 at a time"]]' in mermaid(Outline.of(team.rules))
 
     def test_a_large_plan_is_cut(self):
         outline = Outline.of(team_of(*(step(f"s{n}") for n in range(STEPS_SHOWN_MAX + 5))).rules)

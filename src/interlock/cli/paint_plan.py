@@ -62,11 +62,22 @@ def _head(step: StepOutline) -> Text:
     if step.samples:
         text.append(f"  {step.samples} samples", "cyan")
     if step.for_each is not None:
-        items = "" if step.copies is None or step.runs == "no" else f" ({plural(step.copies, 'item')})"
-        text.append(f"  for each of {_shown(step.for_each)}{items}", "cyan")
+        text.append(f"  for each {_each(step)}", "cyan")
     if step.runs == "no":
         text.append(f"  is skipped: {_shown(step.why)}", "yellow")
     return text
+
+
+def _each(step: StepOutline) -> str:
+    """What a copy is made for, how many there are, and how many run at a time."""
+    of = f"{plural(step.batch, 'item')} of" if step.batch else "of"
+    known = (
+        ""
+        if step.copies is None or step.runs == "no"
+        else f" ({plural(step.copies, 'batch' if step.batch else 'item')})"
+    )
+    width = f", {step.width:,} at a time" if step.width else ""
+    return f"{of} {_shown(step.for_each or '')}{known}{width}"
 
 
 def _details(step: StepOutline, before: set[str], picture: Picture) -> Iterator[str]:
@@ -95,8 +106,8 @@ def _estimates(picture: Picture) -> Table:
     table.add_column()
     table.add_row("calls", _calls(picture))
     way = " > ".join(found.way.steps[:LISTED_MAX]) + (" > ..." if len(found.way.steps) > LISTED_MAX else "")
-    each = " for one item each" if found.calls_per_item else ""
-    table.add_row("time", Text(f"{duration(found.way.most_ms / 1_000)}{each}: {way}"))
+    grows = f", and more where {_listed(found.way.grows)} has more items than its width" if found.way.grows else ""
+    table.add_row("time", Text(f"{duration(found.way.most_ms / 1_000)}: {way}{grows}"))
     cost, tokens = _cap(found.usd, money), _cap(found.tokens, lambda most: count(int(most or 0)))
     if cost == tokens:
         table.add_row("cost, tokens", Text(cost))

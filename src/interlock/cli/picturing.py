@@ -76,7 +76,7 @@ def _document(picture: Picture) -> dict[str, Any]:
             "per_item": found.calls_per_item,
             "items_max": found.items_max,
         },
-        "longest_way": {"steps": found.way.steps, "ms_most": found.way.most_ms},
+        "longest_way": {"steps": found.way.steps, "ms_most": found.way.most_ms, "grows": found.way.grows},
         "tokens": _cap(found.tokens),
         "usd": _cap(found.usd),
     }

@@ -182,6 +182,8 @@ class Fold(Performing):
         self._commit(n, event)
         if event.request is not None:
             self._requested.update(self.plan.groups[event.request.step])
+        if n in self.items and self.state[n] == "waiting":
+            self._takes_room(n, needed=False)
         self._end(n, "committed", "", SHARED)
 
     def _commit(
@@ -325,7 +327,8 @@ class Fold(Performing):
         self._open += 1
         for event in self.shared_effects.pop(item_id, ()):
             self.ledger.take_over(n, event)
-        self._move(n, "ready")
+        if self._takes_room(n):
+            self._move(n, "ready")
 
     def _run_cancelled(self, event: e.RunCancelled) -> None:
         self.status = "cancelled"
@@ -565,10 +568,11 @@ class Fold(Performing):
         self._lost.pop(n, None)
         self.ledger.renew(n)
         if n in self._performed:
+            self._takes_room(n, needed=False)
             self._reopen(n, "performing")
             self._perform(n)
         else:
-            self._reopen(n, "ready")
+            self._reopen(n, "ready" if self._takes_room(n) else "waiting")
         if group == n:
             return [n]
         if group in self._items_left:

@@ -172,6 +172,7 @@ class Machine(Fold):
             return self._burial(n, f"for_each: there is nothing at {path}")
         if not isinstance(items, list):
             return self._burial(n, f"for_each: {path} holds no list")
+        items = self.plan.steps[n].batched(items)
         if len(items) > limits.for_each_width_max or len(self.state) - 1 + len(items) > limits.steps_max:
             return self._burial(n, f"for_each: {path} holds {len(items):,} items, which is too many")
         return c.ExpandStep(self.step_id(n), Raw(msgspec.json.encode(items)))

@@ -26,6 +26,7 @@ from .states import OnDead
 from .values import DEFAULT_LIMITS, encode, hash_of
 
 SAMPLES_MAX = 100
+WIDTH_MAX = 100_000
 NEEDS_MAX = 1_000_000
 # Of the steps of a cycle; of a longer one the first and the last.
 CIRCLE_SHOWN = 20
@@ -77,7 +78,9 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     needs: ids of steps that must be done first. reads, writes: path patterns that narrow the agent's scope for this
     step; in `writes`, `{step}` is the step's id and `{index}` its number. stale_ok: it may read what an unordered step
     writes. samples: that many independent copies, named id-1, id-2, ... for_each: one copy per item of the list at
-    this path, named id-0, id-1, ... when: run only where this holds. join: `any_outcome` runs although a need died.
+    this path, named id-0, id-1, ... width: how many of these may be under way at a time; 0 for all. batch: so many
+    items go to one copy, as a list; 0 for one item, as it is. when: run only where this holds. join: `any_outcome`
+    runs although a need died.
     on_dead: what its being given up means for the run: `fail_run`, `skip` (it counts as skipped) or `continue` (who
     needs it runs all the same); by default what its agent says.
     timeout, backoff, retry_for: durations such as `2s`; with `retries` they override the agent's. schema: a JSON
@@ -111,6 +114,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     threshold: float | None = None
     escalate: bool | Mapping[str, Any] | None = None
     on_request: Mapping[str, str] = {}
+    width: int = 0
+    batch: int = 0
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
@@ -144,6 +149,12 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
                 raise PlanError(f"{name} of step {self.id} is a {found}", place=("plan", self.id, name))
         if len(_RIGHT_KINDS) < KINDS_MAX:
             _RIGHT_KINDS.add(tuple(map(type, msgspec.structs.astuple(self))))
+
+    def batched(self, items: list[Any]) -> list[Any]:
+        """The items that its copies get, of those in its list."""
+        if not self.batch:
+            return items
+        return [items[first : first + self.batch] for first in range(0, len(items), self.batch)]
 
 
 def _texts(value: Any, name: str, step: str) -> tuple[str, ...]:
@@ -184,6 +195,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "action": (str,),
     "instructions": (str,),
     "samples": (int,),
+    "width": (int,),
+    "batch": (int,),
     "retries": (int, _NONE),
     "timeout": (str, _NONE),
     "backoff": (str, _NONE),
@@ -361,6 +374,8 @@ def _check_step(step: Step) -> None:
     if not 0 <= step.samples <= SAMPLES_MAX:
         message = f"step {step.id} wants {step.samples} samples; 1 to {SAMPLES_MAX} are possible"
         raise PlanError(message, place=(*place, "samples"))
+    for name in ("width", "batch"):
+        _check_share(step, name)
     if step.retries is not None and not 0 <= step.retries <= RETRIES_MAX:
         message = f"step {step.id} wants {step.retries} retries; 0 to {RETRIES_MAX} are possible"
         raise PlanError(message, place=(*place, "retries"))
@@ -377,6 +392,16 @@ def _check_step(step: Step) -> None:
     for pattern in step.writes or ():
         if "{" in pattern:
             _check_template(step, pattern)
+
+
+def _check_share(step: Step, name: str) -> None:
+    """What bounds the copies of a for_each says something only of one."""
+    number, place = getattr(step, name), ("plan", step.id, name)
+    if number and step.for_each is None:
+        raise PlanError(f"step {step.id} has a {name}, but no for_each", fix="remove it", place=place)
+    if not 0 <= number <= WIDTH_MAX:
+        message = f"the {name} of step {step.id} is {number:,}; 1 to {WIDTH_MAX:,} is possible"
+        raise PlanError(message, place=place)
 
 
 def _check_template(step: Step, pattern: str) -> None:

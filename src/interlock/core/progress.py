@@ -31,6 +31,9 @@ class Progress:
         self.items: dict[int, tuple[str, int, Any]] = {}
         self._lacking = [len(needs) for needs in plan.needs]
         self._items_left: dict[int, int] = {}
+        # Of a for_each with a width: how many more of its items may be under way, and the first that may wait for that.
+        self._room: dict[int, int] = {}
+        self._waiting_from: dict[int, int] = {}
         self._blocked: set[int] = set()
         self._all_committed = True
         self._due: dict[int, None] = {}
@@ -57,8 +60,33 @@ class Progress:
             self._release(n)
         else:
             self._items_left[group] -= 1
+            if group in self._room:
+                self._leave_room(group)
             if not self._items_left[group]:
                 self._end_group(group)
+
+    def _takes_room(self, n: int, *, needed: bool = True) -> bool:
+        """Whether an item may be under way now, beside others of its for_each; needed: only if there is room for it."""
+        group = self.label[n]
+        width = self.plan.steps[group].width
+        if group == n or not width:
+            return True
+        if needed and self._room.setdefault(group, width) <= 0:
+            self._waiting_from[group] = min(self._waiting_from.get(group, n), n)
+            return False
+        self._room[group] -= 1
+        return True
+
+    def _leave_room(self, group: int) -> None:
+        """An item is over: the next one that waits begins."""
+        self._room[group] += 1
+        n = self._waiting_from.get(group, len(self.label))
+        while self._room[group] > 0 and n < len(self.label) and self.label[n] == group:
+            if self.state[n] == "waiting":
+                self._room[group] -= 1
+                self._move(n, "ready")
+            n += 1
+            self._waiting_from[group] = n
 
     def _end_group(self, group: int) -> None:
         items = [n for n in self.items if self.label[n] == group]

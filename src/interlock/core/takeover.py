@@ -122,7 +122,7 @@ def _misfits(machine: Machine, origin: Plan, fact: e.AnyEvent, wrong: set[str]) 
         yield "" if _declared(origin, step) in wrong else f"there is no step {step}, which has committed"
     elif (n in machine.items) != (step not in origin.number) or not _is_same_list(machine, origin, n):
         yield f"step {step} has another for_each"
-    elif machine.state[n] != "ready":
+    elif machine.state[n] != "ready" and not (n in machine.items and machine.state[n] == "waiting"):
         yield _not_due(machine, n, wrong)
     elif n not in machine.items and not _is_to_run(machine, n):
         yield f"step {step} has committed, and {_why_skipped(machine, n)}"
@@ -132,7 +132,10 @@ def _misfits(machine: Machine, origin: Plan, fact: e.AnyEvent, wrong: set[str]) 
 
 def _is_same_list(machine: Machine, origin: Plan, n: int) -> bool:
     step = machine.step(n)
-    return step.id in origin.number and step.for_each == origin.steps[origin.number[step.id]].for_each
+    if step.id not in origin.number:
+        return False
+    other = origin.steps[origin.number[step.id]]
+    return (step.for_each, step.batch) == (other.for_each, other.batch)
 
 
 def _is_to_run(machine: Machine, n: int) -> bool:

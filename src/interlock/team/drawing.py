@@ -78,7 +78,9 @@ def _lines(step: StepOutline) -> Iterator[str]:
     yield step.id
     yield " or ".join((*step.agents, *(["a person"] if step.asks else [])))
     if step.for_each is not None:
-        yield f"for each of {step.for_each}"
+        yield f"for each {step.batch:,} of {step.for_each}" if step.batch else f"for each of {step.for_each}"
+        if step.width:
+            yield f"{step.width:,} at a time"
     if step.samples:
         yield f"{step.samples} samples"
     if step.when and not step.needs:

@@ -33,10 +33,15 @@ class Cap(msgspec.Struct, frozen=True):
 
 
 class Way(msgspec.Struct, frozen=True):
-    """The steps that follow one another and take longest if each attempt does. most_ms: how long, for one item each."""
+    """The steps that follow one another and take longest if each attempt does.
+
+    most_ms: how long. grows: those of them that may take longer, since not all of
+    their items run at a time, and nobody knows how many there are.
+    """
 
     steps: tuple[str, ...]
     most_ms: int
+    grows: tuple[str, ...] = ()
 
 
 class Estimates(msgspec.Struct, frozen=True):
@@ -123,15 +128,23 @@ def _longest(outline: Outline, rules: Rules) -> Way:
     for step in outline.steps:
         latest = max(step.needs, key=took.__getitem__, default="")
         before[step.id] = latest
-        is_done = step.runs == "no" or step.copies == 0
-        took[step.id] = took.get(latest, 0) + (0 if is_done else most_ms_of(step, rules))
+        took[step.id] = took.get(latest, 0) + _rounds(step) * most_ms_of(step, rules)
     last = max(took, key=took.__getitem__)
     most_ms, way = took[last], list[str]()
     while last:
         way.append(last)
         last = before[last]
     skipped = {step.id for step in outline.steps if step.runs == "no"}
-    return Way(tuple(name for name in reversed(way) if name not in skipped), most_ms)
+    grows = {step.id for step in outline.steps if step.copies is None and step.width}
+    steps = tuple(name for name in reversed(way) if name not in skipped)
+    return Way(steps, most_ms, tuple(name for name in steps if name in grows))
+
+
+def _rounds(step: StepOutline) -> int:
+    """How often the copies that run at a time follow one another; once, where nobody knows how many there are."""
+    if step.copies is None:
+        return int(step.runs != "no")
+    return -(-step.copies // (step.width or step.copies or 1)) if step.runs != "no" else 0
 
 
 # --- what is consumed ---

@@ -36,6 +36,8 @@ class StepOutline(msgspec.Struct, frozen=True, kw_only=True):
     copies: int | None
     samples: int
     for_each: str | None
+    width: int
+    batch: int
     when: str
     requested_by: tuple[tuple[str, str], ...]
     join: str
@@ -102,8 +104,10 @@ class _Foresight:
             return None
         return self._bank
 
-    def items(self, path: str, n: int) -> int | None:
-        """How many items the list at a path has. What is no list has none: its step is given up."""
+    def items(self, step: Step, n: int) -> int | None:
+        """How many copies a for_each makes. Of what is no list, none: the step is given up."""
+        path = step.for_each
+        assert path is not None
         bank = self.sees(path, n)
         if bank is None:
             return None
@@ -111,7 +115,7 @@ class _Foresight:
             found = bank.value(path, self._plan.ancestors[n])
         except KeyError:
             return 0
-        return len(found) if isinstance(found, list) else 0
+        return len(step.batched(found)) if isinstance(found, list) else 0
 
     def condition(self, step: Step, n: int) -> bool | None:
         """Whether the condition of a step holds."""
@@ -133,7 +137,7 @@ def _outlined(
     runs, why = _runs(step, n, [before[need] for need in needs], foresight, requested_by)
     copies: int | None = step.samples or 1
     if step.for_each is not None:
-        copies = 0 if runs == "no" else foresight.items(step.for_each, n)
+        copies = 0 if runs == "no" else foresight.items(step, n)
     return StepOutline(
         id=step.id,
         agents=tuple(duty.agent for duty in rules.duties[n]),
@@ -144,6 +148,8 @@ def _outlined(
         copies=copies,
         samples=step.samples,
         for_each=step.for_each,
+        width=step.width,
+        batch=step.batch,
         when="" if step.when is None else str(step.when),
         requested_by=requested_by,
         join=step.join,

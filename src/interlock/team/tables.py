@@ -9,7 +9,7 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.effects import OnUnknown
-from interlock.core.plan import SAMPLES_MAX, Operator, hint
+from interlock.core.plan import SAMPLES_MAX, WIDTH_MAX, Operator, hint
 from interlock.core.policy import RETRIES_MAX, Escalation
 from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
@@ -412,6 +412,8 @@ STEP = Record(
         "instructions": Field(Text(accepts=lambda _: True), "A text for the agent.", lone=True),
         "samples": Field(Whole(1, SAMPLES_MAX), "So many copies of the step, independent of each other."),
         "for_each": Field(PATH, "One copy for each item of the list at this path."),
+        "width": Field(Whole(1, WIDTH_MAX), "Of a for_each: so many copies at a time, in the order of the list (all)."),
+        "batch": Field(Whole(1, WIDTH_MAX), "Of a for_each: so many items for each copy, as a list."),
         "when": Field(CONDITION, "The step is skipped unless this holds."),
         "join": Field(Choice(("all", "any_outcome")), "any_outcome: it runs although a step that it needs has died."),
         "on_dead": Field(

@@ -23,6 +23,7 @@ REQUESTS = TEAM.with_name("requests.yaml")
 JUDGED = TEAM.with_name("judged.yaml")
 APPROVED = TEAM.with_name("effects_approved.yaml")
 JUDGED_EFFECTS = TEAM.with_name("effects_judged.yaml")
+NARROW = TEAM.with_name("narrow.yaml")
 SEEDS_MAX = 1_000
 
 
@@ -659,6 +660,33 @@ def _kept(raw):
     Mutant(
         "for_each wider than allowed",
         [("core/machine.py", "if len(items) > limits.for_each_width_max or", "if")],
+    ),
+    Mutant(
+        "more items at a time than their width",
+        [("core/progress.py", "self._room.setdefault(group, width) <= 0:", "self._room.setdefault(group, width) < 0:")],
+        team=NARROW,
+    ),
+    Mutant(
+        "item left waiting for room",
+        [
+            (
+                "core/progress.py",
+                "        while self._room[group] > 0 and n <",
+                "        while self._room[group] > 1 and n <",
+            )
+        ],
+        team=NARROW,
+    ),
+    Mutant(
+        "last batch of items forgotten",
+        [
+            (
+                "core/plan.py",
+                "for first in range(0, len(items), self.batch)]",
+                "for first in range(0, len(items) - 1, self.batch)]",
+            )
+        ],
+        team=NARROW,
     ),
     Mutant(
         "more steps than allowed",

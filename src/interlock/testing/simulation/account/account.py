@@ -25,7 +25,7 @@ from .calls import check_call
 from .known import Known
 from .naive import NaiveContext
 from .performing import effect_shared, effect_told
-from .progress import can_go_on, end, on_dead, step_expanded, step_shared, step_skipped
+from .progress import can_go_on, end, has_room, on_dead, step_expanded, step_shared, step_skipped
 from .questions import budget_raised, question_answered, question_asked, question_expired, step_escalated
 from .verdicts import reply_drafted, reply_judged
 
@@ -161,7 +161,8 @@ class Account(Known):
                     other.state = "waiting"
                     self.blocked.discard(name)
             self.steps[self.name_of[one.number]].state = "running"  # where it is an item
-            one.state = "performing" if tried in self.outbox else "ready"
+            one.state = "waiting"
+            one.state = "performing" if tried in self.outbox else "ready" if has_room(self, one) else "waiting"
             self.effects.renew(tried)
             one.tries = one.failures = one.lost = one.link = one.not_before_us = 0
             one.first_us = -1

@@ -30,6 +30,8 @@ def attempt_started(run: Known, event: e.AttemptStarted) -> None:
     if not one.attempt and one.item is ABSENT:
         require_turn(run, name, "called")
         run.require("plan", run.declared(one).for_each is None, f"{name} is called, not its items")
+    is_turn = one.item is ABSENT or one.state != "waiting"
+    run.require("width", is_turn, "{} is called beside too many others of its for_each", name)
     settled = one.draft is not None or not held_up_by(run, name)  # a judge performs nothing
     run.require("effects_unknown", settled, "{} is called although an effect of it is unknown", name)
     number = one.attempt if one.reissue else one.attempt + 1

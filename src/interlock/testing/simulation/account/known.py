@@ -28,7 +28,7 @@ class StepAccount:
 
     def __init__(self, number: int, duties: Sequence[Duty], index: int | None = None, item: Any = ABSENT) -> None:
         self.number, self.duties, self.index, self.item = number, duties, index, item
-        self.state = "waiting" if item is ABSENT else "ready"
+        self.state = "waiting"
         self.attempt = self.tries = self.failures = self.lost = self.link = 0
         self.not_before_us = 0
         # When the first attempt of who does it now began; -1 where there was none.

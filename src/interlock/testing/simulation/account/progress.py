@@ -22,12 +22,13 @@ def step_expanded(run: Known, event: e.StepExpanded) -> None:
     run.require("plan", path is not None, f"{name} is expanded, but has no for_each")
     require_turn(run, name, "expanded")
     items, there = msgspec.json.decode(event.items), _value(run, path or "", one.number)
-    same = isinstance(there, list) and _json(items) == _json(there)
+    same = isinstance(there, list) and _json(items) == _json(_batched(there, run.declared(one).batch))
     run.require("frozen_items", same, f"{name} is expanded to something else than its list")
     run.require("limits", can_expand(run, one, path or ""), f"{name} is expanded to {len(items)} items, too many")
     run.items_of[name] = [f"{name}-{index}" for index in range(len(items))]
     for index, item in enumerate(items):
         run.steps[f"{name}-{index}"] = StepAccount(one.number, one.duties, index, item)
+    _admit(run, name)
     one.state = "running"
     if not items:
         one.state = "committed"
@@ -65,6 +66,7 @@ def end(run: Known, name: str, state: str) -> None:
     run.steps[name].state = state
     group = run.name_of[run.steps[name].number]
     if group != name:
+        _admit(run, group)
         states = {run.steps[item].state for item in run.items_of[group]}
         if not states <= TERMINAL:
             return
@@ -129,8 +131,36 @@ def _is_wanted(run: Known, one: StepAccount) -> bool:
 def can_go_on(run: Known, name: str, one: StepAccount) -> bool:
     """Whether something is left to do for a step that no person must do."""
     if one.state == "waiting":
-        return _fate(run, name) == "run"
+        return _fate(run, name) == "run" and has_room(run, one)
     return one.state in {"ready", "backing_off", "performing"} or one.open
+
+
+def has_room(run: Known, one: StepAccount) -> bool:
+    """Whether a step may be under way beside others: of an item, fewer others than the width of its for_each are."""
+    width = run.declared(one).width
+    if not width or one.item is ABSENT:
+        return True
+    others = (run.steps[name].state for name in run.items_of[run.name_of[one.number]])
+    return sum(state not in TERMINAL and state != "waiting" for state in others) < width
+
+
+def _admit(run: Known, group: str) -> None:
+    """Items that wait for room begin in the order of their list."""
+    for name in run.items_of[group]:
+        if run.steps[name].state == "waiting" and has_room(run, run.steps[name]):
+            run.steps[name].state = "ready"
+
+
+def _batched(items: list[Any], size: int) -> list[Any]:
+    """Items as they are handed out: one by one, or so many at a time."""
+    if not size:
+        return items
+    batches: list[Any] = []
+    for index, item in enumerate(items):
+        if index % size == 0:
+            batches.append([])
+        batches[-1].append(item)
+    return batches
 
 
 def _value(run: Known, path: str, n: int) -> Any:
@@ -143,4 +173,4 @@ def can_expand(run: Known, one: StepAccount, path: str) -> bool:
     items = _value(run, path, one.number)
     limits = run.rules.limits
     most = min(limits.for_each_width_max, limits.steps_max - len(run.steps))
-    return isinstance(items, list) and len(items) <= most
+    return isinstance(items, list) and len(_batched(items, run.declared(one).batch)) <= most

@@ -1,0 +1,37 @@
+"""Items of which only some may be under way at a time, and batches of them, in simulated worlds."""
+
+from collections import Counter
+
+import pytest
+
+from interlock.testing.simulation.crashes import explore_crashes
+from interlock.testing.simulation.world import World
+
+from .mutants import MUTANTS, NARROW, hunt
+from .scenes_of import every_fault, scene, scenes
+
+
+@pytest.mark.parametrize(
+    ("faults", "more"), [((), set()), (every_fault(), {"StepEscalated"})], ids=["calm", "every fault"]
+)
+def test_nothing_breaks_and_everything_happens(faults, more):
+    made, seen, sizes = scenes(NARROW, faults=faults), Counter(), set()
+    for seed in range(40):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            seen.update(type(event).__name__ for event in account.events)
+            sizes |= {len(items) for name, items in account.items_of.items() if name == "work"}
+    assert {"StepExpanded", "EffectDone"} | more <= seen.keys()
+    assert max(sizes) > 2
+
+
+def test_a_crash_at_any_write_comes_to_the_same_end():
+    report = explore_crashes(scene(NARROW, runs=1), seed=1)
+    assert report.ok, report.differences[0].message
+    assert report.writes > 10
+
+
+@pytest.mark.parametrize("mutant", [one for one in MUTANTS if one.team == NARROW], ids=lambda one: one.name)
+def test_a_bug_is_caught_soon(mutant):
+    assert hunt(mutant, seeds_max=100).invariant
