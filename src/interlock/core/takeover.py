@@ -18,7 +18,7 @@ from .conditions import holds
 from .job import DELETE
 from .machine import Machine
 from .paths import bits
-from .plan import Plan, hint
+from .plan import Plan, Step, hint
 from .redrive import Facts
 from .rules import Rules
 from .states import TERMINAL
@@ -132,10 +132,11 @@ def _misfits(machine: Machine, origin: Plan, fact: e.AnyEvent, wrong: set[str]) 
 
 def _is_same_list(machine: Machine, origin: Plan, n: int) -> bool:
     step = machine.step(n)
-    if step.id not in origin.number:
-        return False
-    other = origin.steps[origin.number[step.id]]
-    return (step.for_each, step.batch) == (other.for_each, other.batch)
+    return step.id in origin.number and _listed(step) == _listed(origin.steps[origin.number[step.id]])
+
+
+def _listed(step: Step) -> tuple[str | None, int]:
+    return step.for_each, step.batch
 
 
 def _is_to_run(machine: Machine, n: int) -> bool:

@@ -39,9 +39,9 @@ class Agent(_Who, frozen=True, kw_only=True):
     """A named worker and its declaration.
 
     use: the code, as a callable (what `il.from_...` makes is one) or "module:function"; without any, the team can be
-    audited, not run. llm, langgraph, crewai, autogen, openai_agents, swarm, http, command: an agent of that kind
-    instead, declared as in a team file. scope: what it may do, see and write. effort: `simple` gives an attempt 5 s
-    (the default), `complex` 30 s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the
+    audited, not run. llm, langgraph, crewai, autogen, openai_agents, swarm, http, command, choose: an agent of that
+    kind instead, declared as in a team file. scope: what it may do, see and write. effort: `simple` gives an attempt
+    5 s (the default), `complex` 30 s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the
     first wait after a failure (200 ms). retry_for: how long after the first attempt began another one may. fallback:
     the agent that takes over. breaker, rate, budget: when it is not called, declared as in a team file. schema: a
     JSON Schema over the writes. guardrails: checks on its replies, as in a team file, or functions of a draft.
@@ -63,6 +63,7 @@ class Agent(_Who, frozen=True, kw_only=True):
     swarm: str | Mapping[str, Any] | None = None
     http: str | Mapping[str, Any] | None = None
     command: Sequence[str] | Mapping[str, Any] | None = None
+    choose: Mapping[str, Any] | None = None
     scope: Scope = Scope()
     effort: Effort | None = None
     timeout: str | None = None

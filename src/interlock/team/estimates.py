@@ -205,8 +205,8 @@ def _callers(duty: Duty) -> Iterator[tuple[Duty, int]]:
 
 def _of_call(what: str, duty: Duty, rules: Rules, agent: Agent) -> int | None:
     """What one call may consume: as the budgets declare that it draws on, else as its price lets it."""
-    if what == "calls":
-        return 1
+    if what == "calls" or agent.choose is not None:
+        return int(what == "calls")
     budgets = [budget for _, _, budget in duty.budgets]
     budgets += [budget for budget in (duty.gate.budget, rules.gate.budget) if budget is not None]
     declared: list[int] = [amount for budget in budgets if (amount := getattr(budget.call, what))]

@@ -96,7 +96,11 @@ def _unbounded(subject: Subject, name: str, agent: Agent) -> Iterator[AuditFindi
 def timeouts(subject: Subject) -> Iterator[AuditFinding]:
     """Is it declared how long an attempt may take, and is that sensible?"""
     agents = subject.agents
-    defaulted = tuple(name for name, agent in agents.items() if agent.timeout is None and agent.effort is None)
+    defaulted = tuple(
+        name
+        for name, agent in agents.items()
+        if agent.choose is None and agent.timeout is None and agent.effort is None
+    )
     if defaulted:
         message = f"no timeout is declared for {_listed(defaulted)}: an attempt gets {TIMEOUT_SIMPLE_MS // 1_000} s"
         yield AuditFinding("default_timeout", "info", defaulted, (), message, "declare effort or timeout")
@@ -112,16 +116,28 @@ def timeouts(subject: Subject) -> Iterator[AuditFinding]:
             yield AuditFinding("unstoppable", "warning", (name,), (), message, fix, line)
 
 
+def undecided(subject: Subject) -> Iterator[AuditFinding]:
+    """What happens where a vote settles nothing?"""
+    asking = {step.agent for step in (subject.plan.declared if subject.plan else ()) if step.escalate}
+    for name, agent in subject.agents.items():
+        if agent.choose is not None and agent.fallback is None and not agent.escalate and name not in asking:
+            message = f"where {name} can't choose, nobody does: the step is a dead letter"
+            fix = "give it a fallback, such as a judge, or escalate: true"
+            line = subject.line(("agents", name, "choose"))
+            yield AuditFinding("undecided", "warning", (name,), (), message, fix, line)
+
+
 def failures(subject: Subject) -> Iterator[AuditFinding]:
     """What happens when an agent fails for good?"""
     standing_in = {agent.fallback for agent in subject.agents.values()}
     alone = [n for n, agent in subject.agents.items() if agent.fallback is None and n not in standing_in]
-    fragile = [name for name in alone if subject.agents[name].retries == 0]
+    fragile = [name for name in alone if subject.agents[name].retries == 0 and subject.agents[name].choose is None]
     for name in fragile:
         message = f"agent {name} has neither retries nor a fallback: its first failure ends the step"
         line = subject.line(("agents", name))
         yield AuditFinding("single_try", "warning", (name,), (), message, "declare retries or a fallback", line)
-    rest = tuple(name for name in alone if name not in fragile and not subject.agents[name].escalate)
+    told = {*fragile, *(name for name in alone if subject.agents[name].choose is not None)}
+    rest = tuple(name for name in alone if name not in told and not subject.agents[name].escalate)
     if rest:
         message = f"no fallback stands in for {_listed(rest)}: when the retries are used up, the step is a dead letter"
         yield AuditFinding("no_fallback", "info", rest, (), message, "declare a fallback where the work must go on")
@@ -287,6 +303,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     scopes,
     timeouts,
     failures,
+    undecided,
     people,
     costs,
     runnable,

@@ -21,6 +21,7 @@ from interlock.core.values import described
 from interlock.errors import TeamError
 
 from .agent import Agent, contradictions
+from .choosing import Chooser
 from .model import Team
 from .tables import USE
 
@@ -105,6 +106,8 @@ def find(reference: str, folder: Path | None = None) -> Any:
 def code_of(agent: Agent, folder: Path | None = None) -> Callable[..., Any]:
     """The callable behind an agent. Raises TeamError: none is declared, it isn't found, or its decorator disagrees."""
     place = ("agents", agent.name, "use")
+    if agent.choose is not None:
+        return Chooser(agent.choose)
     if agent.kind not in {"use", ""}:
         message = f"agent {agent.name} has no code of its own: it is declared by {agent.kind}"
         raise TeamError(message, fix="give it a fake here", place=(*place[:2], agent.kind))

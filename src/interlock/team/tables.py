@@ -18,6 +18,7 @@ from interlock.core.states import OnDead
 from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError
 
+from . import choosing
 from .gates import BREAKER, BUDGET, DURATION, RATE, STEP_BUDGET
 from .guarding import Guarding
 from .notify import shape as notify_shape
@@ -269,6 +270,7 @@ KINDS: dict[str, Field] = {
     "openai_agents": Field(FRAMEWORK, "An agent of the OpenAI Agents SDK (extra openai-agents).", lone=True),
     "swarm": Field(FRAMEWORK, "An agent of OpenAI Swarm, which is installed apart.", lone=True),
     "http": Field(HTTP, "An HTTP endpoint that takes a job and returns a reply.", lone=True),
+    "choose": Field(choosing.shape(PATH), "One of several candidates, by vote or by score; no model.", lone=True),
     "command": Field(COMMAND, "A program that reads a job from standard input and writes a reply.", lone=True),
 }
 
@@ -282,6 +284,7 @@ def _agent_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamErro
         at = (*place, "isolation")
         message = f"{dotted(at)} says nothing of an agent that is declared by {kinds[0]}"
         yield TeamError(message, fix="remove it, or name a function of your own by use", place=at)
+    yield from choosing.out_of_scope(value.get("choose"), value, (*place, "choose"))
     allowed = value.get("allowed_actions", ())
     for name in tools_of(value.get("llm")) if isinstance(allowed, list | tuple) else ():
         if name not in allowed:
