@@ -93,6 +93,28 @@ def test_each_step_of_a_phase_needs_every_step_of_the_phase_before():
     assert needs(plan) == {"a": [], "b": [], "c": ["a", "b"], "d": ["a", "b"], "e": ["c", "d"]}
 
 
+def test_rounds_of_a_phase_follow_one_another_each_with_its_own_steps():
+    plan = Plan([step("a"), Phase("talk", [step("hear", "a"), step("say", "hear")], rounds=2), step("z", "say-2")])
+    assert needs(plan) == {
+        "a": [],
+        "hear-1": ["a"],
+        "say-1": ["hear-1"],
+        "hear-2": ["a", "hear-1", "say-1"],
+        "say-2": ["hear-2", "hear-1", "say-1"],
+        "z": ["say-2"],
+    }
+    assert needs(Plan([Phase("talk", [step("a")], rounds=1), Phase("end", [step("b")])]))["b"] == ["a-1"]
+    branch = [Phase("talk", [step("say", on_request={"stop": "end"}), step("end", "say")], rounds=2)]
+    assert {step.id: dict(step.on_request) for step in Plan(branch).declared}["say-2"] == {"stop": "end-2"}
+
+
+@pytest.mark.parametrize("rounds", [-1, 101, "2", True])
+def test_rounds_are_a_number_within_bounds(rounds):
+    with pytest.raises(PlanError) as refused:
+        Plan([Phase("talk", [step("a")], rounds=rounds)])
+    assert str(refused.value) == f"the phase talk has {rounds!r} rounds; 1 to 100 are possible"
+
+
 def test_a_step_between_phases_has_its_own_needs_alone():
     plan = Plan([Phase("one", [step("a")]), step("alone"), step("b", "alone"), Phase("two", [step("c")])])
     assert needs(plan) == {"a": [], "alone": [], "b": ["alone"], "c": ["a"]}

@@ -9,7 +9,7 @@ Its items all bear its number: they see what it sees, and whoever needs it sees 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from typing import Any, Literal, get_args
@@ -27,6 +27,7 @@ from .values import DEFAULT_LIMITS, encode, hash_of
 
 SAMPLES_MAX = 100
 WIDTH_MAX = 100_000
+ROUNDS_MAX = 100
 NEEDS_MAX = 1_000_000
 # Of the steps of a cycle; of a longer one the first and the last.
 CIRCLE_SHOWN = 20
@@ -212,10 +213,32 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Steps that run in parallel, after the phase before and before the phase after."""
+    """Steps that run in parallel, after the phase before and before the phase after.
+
+    rounds: so often they run, one round after another; the ids of their steps end with its number: id-1, id-2, ...
+    """
 
     name: str
     steps: Sequence[Step]
+    rounds: int = 0
+
+    def unrolled(self) -> Iterator[list[Step]]:
+        """The steps of each round. Needs and branches among them are those of the same round."""
+        steps = [_a_step(step, f"the phase {self.name} holds steps") for step in self.steps]
+        if type(self.rounds) is not int or not 0 <= self.rounds <= ROUNDS_MAX:
+            message = f"the phase {self.name} has {self.rounds!r:.20} rounds; 1 to {ROUNDS_MAX} are possible"
+            raise PlanError(message, place=("plan",))
+        own = {step.id for step in steps}
+        for n in range(1, (self.rounds or 1) + 1):
+            yield [_of_round(step, own, n) for step in steps] if self.rounds else steps
+
+
+def _of_round(step: Step, own: Collection[str], n: int) -> Step:
+    def named(id_: str) -> str:
+        return f"{id_}-{n}" if id_ in own else id_
+
+    given = {"needs": [*map(named, step.needs)], "on_request": {a: named(b) for a, b in step.on_request.items()}}
+    return msgspec.structs.replace(step, id=named(step.id), **given)
 
 
 class Plan:
@@ -344,12 +367,12 @@ def _unroll_phases(items: Iterable[Step | Phase]) -> list[Step]:
             if not item.steps:
                 message = f"the phase {item.name} has no steps"
                 raise PlanError(message, fix="remove it or give it steps", place=("plan",))
-            _check_needs(len(before) * len(item.steps))
-            inner = [_a_step(step, f"the phase {item.name} holds steps") for step in item.steps]
-            steps += [
-                msgspec.structs.replace(step, needs=tuple(dict.fromkeys((*step.needs, *before)))) for step in inner
-            ]
-            before = tuple(step.id for step in inner)
+            for inner in item.unrolled():
+                _check_needs(len(before) * len(inner))
+                steps += [
+                    msgspec.structs.replace(step, needs=tuple(dict.fromkeys((*step.needs, *before)))) for step in inner
+                ]
+                before = tuple(step.id for step in inner)
         else:
             steps.append(_a_step(item, "a plan holds steps and phases"))
     if not steps:

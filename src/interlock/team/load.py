@@ -207,7 +207,12 @@ def _rules(draft: Draft, sections: _Sections) -> Rules:
 
 def _plan(items: list[Any], limits: Limits) -> Plan:
     return Plan(
-        [Phase(item["phase"], [*map(_step, item["steps"])]) if "phase" in item else _step(item) for item in items],
+        [
+            Phase(item["phase"], [*map(_step, item["steps"])], item.get("rounds", 0))
+            if "phase" in item
+            else _step(item)
+            for item in items
+        ],
         steps_max=limits.steps_max,
     )
 

@@ -9,7 +9,7 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.effects import OnUnknown
-from interlock.core.plan import SAMPLES_MAX, WIDTH_MAX, Operator, hint
+from interlock.core.plan import ROUNDS_MAX, SAMPLES_MAX, WIDTH_MAX, Operator, hint
 from interlock.core.policy import RETRIES_MAX, Escalation
 from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
@@ -446,11 +446,14 @@ PHASE = Record(
     {
         "phase": Field(TEXT, "The name of the phase.", required=True),
         "steps": Field(Many(STEP), "Steps that may run at the same time.", required=True),
+        "rounds": Field(
+            Whole(1, ROUNDS_MAX), "So often they run, one round after another; their ids end with its number: id-1, ..."
+        ),
     },
     check=_phase_problems,
 )
 
-PLAN_ITEM = Either(("phase", "steps"), PHASE, STEP)
+PLAN_ITEM = Either(("phase", "steps", "rounds"), PHASE, STEP)
 
 LIMITS = Record(
     "the limits",
