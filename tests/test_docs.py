@@ -147,6 +147,7 @@ def test_every_adapter_is_documented():
         "docs/debugging.md",
         "docs/doctor.md",
         "docs/failure-modes.md",
+        "docs/patterns.md",
         "docs/plan.md",
         "docs/team-file.md",
         "ARCHITECTURE.md",
