@@ -46,8 +46,8 @@ def test_the_tree_fits_eighty_columns_and_nothing_runs(branching):
         'left sorter.sort only if kind == "l"',
         "runs although one that it needs has died given up, it counts as skipped",
         "last sorter.sort after each, done",
-        "calls unknown; 1 call for each item of docs, of which nobody knows the number yet, and 4 besides (at least 2)",
-        "time 3.0 s: each > done > last, and more where each has more items than its width",
+        "calls unknown: 4, and 1 for each batch in each (at least 2)",
+        "time 3.0 s: each > done > last; longer with more items than the width of each",
         "cost, tokens unknown: no budget bounds sorter",
         "A person may take any time.",
     ):
@@ -77,9 +77,9 @@ def test_as_json_it_is_one_document(branching):
         "by": "",
         "exact": True,
         "unbounded": ["sorter"],
-        "without_items": 4,
-        "per_item": {"docs": 1},
-        "items_max": 1000,
+        "besides": 4,
+        "per_copy": {"each": 1},
+        "copies_max": 1000,
     }
     assert found["longest_way"] == {"steps": ["each", "done", "last"], "ms_most": 3000, "grows": ["each"]}
 

@@ -108,10 +108,10 @@ class TestCalls:
     def test_unknown_items_are_said_to_be_unknown_and_known_ones_counted(self):
         team = team_of(step("s"), step("e", for_each="in.docs", writes=["a.{step}"]))
         found = estimates_of(team)
-        assert (found.calls.most, found.calls_without_items, found.calls_per_item) == (None, 2, {"in.docs": 2})
-        assert (found.calls_least, found.items_max) == (1, 1_000)
+        assert (found.calls.most, found.calls_besides, found.calls_per_copy) == (None, 2, {"e": 2})
+        assert (found.calls_least, found.copies_max) == (1, 1_000)
         found = estimates_of(team, {"in": {"docs": [1, 2, 3]}})
-        assert (found.calls_least, found.calls.most, found.calls_per_item) == (4, 8, {})
+        assert (found.calls_least, found.calls.most, found.calls_per_copy) == (4, 8, {})
 
     def test_what_is_skipped_takes_none(self):
         when = {"path": "in.kind", "op": "==", "value": "x"}

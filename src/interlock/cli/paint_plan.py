@@ -106,7 +106,7 @@ def _estimates(picture: Picture) -> Table:
     table.add_column()
     table.add_row("calls", _calls(picture))
     way = " > ".join(found.way.steps[:LISTED_MAX]) + (" > ..." if len(found.way.steps) > LISTED_MAX else "")
-    grows = f", and more where {_listed(found.way.grows)} has more items than its width" if found.way.grows else ""
+    grows = f"; longer with more items than the width of {_listed(found.way.grows)}" if found.way.grows else ""
     table.add_row("time", Text(f"{duration(found.way.most_ms / 1_000)}: {way}{grows}"))
     cost, tokens = _cap(found.usd, money), _cap(found.tokens, lambda most: count(int(most or 0)))
     if cost == tokens:
@@ -122,12 +122,17 @@ def _calls(picture: Picture) -> Text:
     text = Text(f"{count(int(found.calls.most))}" if found.calls.most is not None else "unknown")
     if found.calls.most is not None and found.calls.by:
         text.append(f", {found.calls.by}")
-    for path, calls in [*found.calls_per_item.items()][:LISTED_MAX]:
-        text.append(f"; {plural(calls, 'call')} for each item of {_shown(path)}")
-    if found.calls_per_item:
-        text.append(f", of which nobody knows the number yet, and {found.calls_without_items:,} besides")
+    if found.calls_per_copy:
+        text.append(f": {found.calls_besides:,}, and {_listed(_per_copy(picture))}")
     text.append(f" (at least {found.calls_least:,})", "dim")
     return text
+
+
+def _per_copy(picture: Picture) -> Iterator[str]:
+    found = picture.estimates.calls_per_copy
+    for step in picture.outline.steps:
+        if step.id in found:
+            yield f"{found[step.id]:,} for each {'batch' if step.batch else 'item'} in {step.id}"
 
 
 def _cap(cap: Cap, shown: Callable[[float | None], str]) -> str:

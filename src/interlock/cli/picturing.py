@@ -72,9 +72,9 @@ def _document(picture: Picture) -> dict[str, Any]:
         "calls": {
             "least": found.calls_least,
             **_cap(found.calls),
-            "without_items": found.calls_without_items,
-            "per_item": found.calls_per_item,
-            "items_max": found.items_max,
+            "besides": found.calls_besides,
+            "per_copy": found.calls_per_copy,
+            "copies_max": found.copies_max,
         },
         "longest_way": {"steps": found.way.steps, "ms_most": found.way.most_ms, "grows": found.way.grows},
         "tokens": _cap(found.tokens),

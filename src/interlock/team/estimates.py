@@ -47,16 +47,16 @@ class Way(msgspec.Struct, frozen=True):
 class Estimates(msgspec.Struct, frozen=True):
     """What a plan takes.
 
-    calls_least: if nothing is refused or fails. calls: the most; where items aren't known, per_item is how many calls
-    each item of a list takes, by the list's path, beside the calls_without_items. items_max: the most items that a list
-    may have. way: the longest.
+    calls_least: if nothing is refused or fails. calls: the most. calls_per_copy: of the for_each steps whose items
+    nobody knows, how many calls each copy takes, by the step's id; calls_besides: of all others. copies_max: how many
+    copies a for_each may have. way: the longest.
     """
 
     calls_least: int
     calls: Cap
-    calls_without_items: int
-    calls_per_item: Mapping[str, int]
-    items_max: int
+    calls_besides: int
+    calls_per_copy: Mapping[str, int]
+    copies_max: int
     way: Way
     tokens: Cap
     usd: Cap
@@ -64,20 +64,20 @@ class Estimates(msgspec.Struct, frozen=True):
 
 def estimated(outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> Estimates:
     """The estimates of a plan, for what is known of its request."""
-    per_item: dict[str, int] = {}
-    without = 0
+    per_copy: dict[str, int] = {}
+    besides = 0
     for step in outline.steps:
         most = calls_of(step, rules)
         if step.copies is not None:
-            without += most * step.copies * (step.runs != "no")
-        elif step.for_each is not None:
-            per_item[step.for_each] = per_item.get(step.for_each, 0) + most
+            besides += most * step.copies * (step.runs != "no")
+        else:
+            per_copy[step.id] = most
     return Estimates(
         calls_least=sum(step.copies or 0 for step in outline.steps if step.runs == "yes"),
         calls=_cap("calls", outline, rules, agents),
-        calls_without_items=without,
-        calls_per_item=per_item,
-        items_max=rules.limits.for_each_width_max,
+        calls_besides=besides,
+        calls_per_copy=per_copy,
+        copies_max=rules.limits.for_each_width_max,
         way=_longest(outline, rules),
         tokens=_cap("tokens", outline, rules, agents),
         usd=_cap("usd", outline, rules, agents),
