@@ -121,3 +121,119 @@ def test_what_the_page_shows_of_a_team_file_is_in_it():
 def test_an_example_is_short(name):
     lines = (PATTERNS / name / "team.yaml").read_text("utf-8").splitlines()
     assert 10 <= len(lines) <= 50
+
+
+# --- what the page says of a part that fails ---
+
+
+async def failing(job):
+    raise RuntimeError("it is down")
+
+
+def failing_at(*steps, otherwise):
+    async def work(job):
+        if job.step in steps:
+            raise RuntimeError("it is down")
+        return await otherwise(job)
+
+    return work
+
+
+def run(name, row=0, **agents):
+    return Simulator(load(PATTERNS / name)).run(requests(name)[row], agents=agents)
+
+
+def test_a_chain_ends_where_a_step_is_given_up():
+    done = run("sequential", clerk=failing)
+    assert (done.status, done.steps["write"], done.context["letter.wish"]) == ("failed", "skipped", "prices")
+
+
+def test_a_report_is_written_without_what_it_can_do_without():
+    done = run("parallel", sums=failing)
+    assert (done.status, done.steps["sums"]) == ("succeeded", "dead")
+    assert done.context["report"] == "parties: Acme Ltd, Brook Inc; dates: 2026-01-01, 2027-12-31"
+    assert run("parallel", dates=failing).status == "failed"
+
+
+def test_the_other_batches_go_on():
+    async def bill(job):
+        return {"invoices": {"eur": len(job.item)}}
+
+    done = run("batches", biller=failing_at("bill-1", otherwise=bill))
+    assert (done.status, done.context["invoices"]) == ("failed", [{"eur": 2}, {"eur": 1}])
+
+
+def test_an_item_that_cannot_be_done_is_left_out():
+    async def label(job):
+        return {f"labels.{job.index}": "good"}
+
+    done = run("map", labeller=failing_at("label-1", otherwise=label))
+    assert (done.status, done.steps["label-1"], done.context["counts"]) == ("succeeded", "dead", {"good": 5})
+
+
+def test_a_draft_that_is_given_up_is_not_chosen_and_one_that_is_not_good_enough_neither():
+    async def write(job):
+        return {f"drafts.{job.step}": "x" * 40}
+
+    async def scores_little(job):
+        return {"scores": dict.fromkeys(job.view["drafts"], 0.1)}
+
+    done = run("select", writer=failing_at("draft-1", otherwise=write))
+    assert (done.status, sorted(done.context["drafts"])) == ("succeeded", ["draft-2", "draft-3"])
+    done = run("select", judge=scores_little)
+    assert (done.status, done.reason) == (
+        "parked",
+        "pick needs a person: the best of 3 candidates has 0.1, less than 0.2",
+    )
+
+
+def test_without_a_quorum_a_person_decides():
+    done = run("vote", by_words=failing)
+    assert (done.status, done.reason) == ("parked", "count needs a person: 2 votes at votes, and 3 are needed")
+
+
+def test_where_all_must_agree_one_that_differs_is_enough_to_ask(tmp_path):
+    for name in ("team.yaml", "work.py"):
+        (tmp_path / name).write_text((PATTERNS / "vote" / name).read_text().replace("majority", "unanimity"))
+    simulator = Simulator(load(tmp_path))
+    assert simulator.run(requests("vote")[0]).status == "succeeded"
+
+    async def differs(job):
+        return {"votes.length": "general"}
+
+    asked = simulator.run(requests("vote")[0], agents={"by_length": differs})
+    assert asked.reason.startswith("count needs a person: 3 of 3 votes must agree")
+
+
+def test_a_judge_that_finds_for_a_third_side_is_refused():
+    async def decide(job):
+        return {"verdict.side": "nobody", "verdict.since": "so it is"}
+
+    done = run("debate", judge=decide)
+    assert (done.status, "verdict" in done.context) == ("failed", False)
+
+
+def test_the_draft_is_there_where_the_critic_fails():
+    done = run("critic", critic=failing)
+    assert (done.status, done.context["draft"]) == ("failed", ["Lunch"])
+
+
+def test_a_kind_that_nobody_handles_is_refused():
+    async def sort(job):
+        return {"ticket.kind": "complaint"}
+
+    done = run("router", sorter=sort)
+    assert (done.status, "kind" in done.context["ticket"]) == ("failed", False)
+
+
+def test_a_link_of_the_ladder_that_fails_hands_on():
+    done = run("ladder", small=failing)
+    assert (done.status, done.context["answer"], done.cost.calls) == ("succeeded", "Paris", 2)
+
+
+def test_a_note_that_is_given_up_ends_the_run():
+    async def note(job):
+        return {"notes": "it is told"}
+
+    done = run("map_reduce", reader=failing_at("note-3", otherwise=note))
+    assert (done.status, len(done.context["notes"]), done.steps["merge"]) == ("failed", 6, "skipped")

@@ -1,10 +1,16 @@
 """An agent that chooses: what it takes, when it takes none, and what a team file may say of it."""
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import interlock as il
 from interlock.errors import AgentRefused, TeamError
 from interlock.team import audit, code_of
+from interlock.team.choosing import Chooser
 from interlock.testing import Simulator
 
 SCOPE = il.Scope(["choose"], ["in"], ["out"])
@@ -98,6 +104,30 @@ def test_nothing_there_is_said():
 def test_its_code_is_the_same_everywhere():
     with pytest.raises(AgentRefused):
         code_of(chooser(vote=1))._choose([], None)
+
+
+WAYS = st.one_of(
+    st.fixed_dictionaries(
+        {"vote": st.sampled_from(["majority", "unanimity", 1, 2])}, optional={"of": st.just("a"), "quorum": st.just(1)}
+    ),
+    st.fixed_dictionaries({"score": st.just("a")}, optional={"at_least": st.integers(-2, 2)}),
+    st.fixed_dictionaries({"scores": st.just("numbers")}, optional={"at_least": st.integers(-2, 2)}),
+)
+SOME = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from(["x", "y"]))
+CANDIDATE = st.one_of(SOME, st.dictionaries(st.sampled_from(["a", "b"]), SOME, max_size=2))
+MANY = st.one_of(CANDIDATE, st.lists(CANDIDATE, max_size=5), st.dictionaries(st.text("pqr", min_size=1), CANDIDATE))
+
+
+@given(WAYS, MANY, MANY)
+def test_what_it_writes_is_always_one_of_its_inputs(way, candidates, numbers):
+    declared = {"among": "options", "into": "out", **way}
+    job = SimpleNamespace(view={"options": candidates, "numbers": numbers})
+    try:
+        reply = asyncio.run(Chooser(declared)(job))
+    except AgentRefused:
+        return
+    inputs = candidates if isinstance(candidates, list) else [*candidates.values()]
+    assert any(reply.writes["out"] is candidate for candidate in inputs)
 
 
 def test_where_votes_do_not_settle_it_the_fallback_does():
