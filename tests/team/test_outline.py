@@ -6,7 +6,7 @@ import pytest
 
 import interlock as il
 from interlock.errors import InputError
-from interlock.team.drawing import LABEL_CHARS_MAX, STEPS_SHOWN_MAX, dot, mermaid
+from interlock.team.drawing import EDGES_SHOWN_MAX, LABEL_CHARS_MAX, STEPS_SHOWN_MAX, dot, mermaid
 from interlock.team.estimates import Cap, calls_of, estimated, most_ms_of
 from interlock.team.outline import Outline
 
@@ -212,6 +212,12 @@ class TestDrawings:
         outline = Outline.of(team_of(*(step(f"s{n}") for n in range(STEPS_SHOWN_MAX + 5))).rules)
         assert mermaid(outline).count("\n") == STEPS_SHOWN_MAX + 2
         assert "and 5 more steps" in dot(outline)
+
+    def test_more_arrows_than_can_be_drawn_are_cut(self):
+        steps = [step(f"s{n}", needs=[f"s{before}" for before in range(n)]) for n in range(40)]
+        drawn = mermaid(Outline.of(team_of(*steps).rules))
+        assert drawn.count("-->") == EDGES_SHOWN_MAX
+        assert "and 280 more arrows" in drawn
 
     def test_nothing_in_a_team_file_is_taken_for_the_language_of_the_drawing(self):
         evil = '"]; click s1 "javascript:x"; \\l </script> `x` %% {#}\u2028' + "x" * 10_000

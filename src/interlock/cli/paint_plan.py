@@ -87,7 +87,7 @@ def _details(step: StepOutline, before: set[str], picture: Picture) -> Iterator[
         yield f"after {_listed(step.needs)}"
     others = [*step.agents[1:], *(["a person"] if step.asks else [])]
     if others:
-        yield f"else by {', then '.join(map(_shown, others))}"
+        yield f"else by {_listed(others)}"
     if step.writes:
         yield f"writes {_listed(step.writes)}"
     if step.join != "all":

@@ -15,6 +15,8 @@ from interlock.errors import cut_short
 from .outline import Outline, StepOutline
 
 STEPS_SHOWN_MAX = 200
+# More than these, Mermaid refuses to draw.
+EDGES_SHOWN_MAX = 500
 LABEL_CHARS_MAX = 80
 _PLAIN = frozenset(" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.,:=()/!'+")
 
@@ -63,9 +65,12 @@ def graph_of(outline: Outline) -> Graph:
             starts = (junctions[step.needs],)
         nodes.append(Node(names[step.id], _shape(step), tuple(_lines(step))))
         edges += _edges(step, starts, names)
-    if left := len(outline.steps) - len(shown):
-        nodes.append(Node("more", "more", (f"and {left:,} more steps",)))
-    return Graph(nodes, edges)
+    left = {"steps": len(outline.steps) - len(shown), "arrows": max(0, len(edges) - EDGES_SHOWN_MAX)}
+    if any(left.values()):
+        nodes.append(
+            Node("more", "more", tuple(f"and {number:,} more {what}" for what, number in left.items() if number))
+        )
+    return Graph(nodes, edges[:EDGES_SHOWN_MAX])
 
 
 def _shape(step: StepOutline) -> Shape:
