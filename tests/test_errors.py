@@ -59,6 +59,7 @@ def test_codes_are_what_they_were():
         "RunNotFound": "no_such_run",
         "TeamChanged": "team_changed",
         "DecisionRefused": "decision_refused",
+        "EventNotTaken": "event_not_taken",
         "RunInterrupted": "interrupted",
         "SimulationError": "simulation",
     }

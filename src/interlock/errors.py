@@ -326,6 +326,12 @@ class DecisionRefused(InterlockError):
     fault = "caller"
 
 
+class EventNotTaken(DecisionRefused):
+    """The run can't take this event."""
+
+    code = "event_not_taken"
+
+
 class SimulationError(InterlockError):
     """The simulation can't go on."""
 

@@ -114,7 +114,7 @@ REQUEST_CHARS_MAX = 4_000
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What another process asks of the driver of a run: `cancel`, or `decide` with a Decision as JSON in `body`."""
+    """What another process asks of the driver of a run: `cancel`, or with JSON in `body`: `decide`, `event`."""
 
     request_id: str
     run_id: str
@@ -136,6 +136,22 @@ class WaitingQuestion(msgspec.Struct, frozen=True):
     attempt: int
     text: str
     asked_us: int
+    due_us: int = 0
+    team: str = ""
+    source: str = ""
+
+
+class WaitingStep(msgspec.Struct, frozen=True):
+    """A step that waits for a time or an event: a projection of its run's events.
+
+    event: its name; "" where it waits for a time alone. due_us: when the wait ends by itself; 0 for never. team,
+    source: of its run, as in RunRow.
+    """
+
+    run_id: str
+    step: str
+    event: str
+    since_us: int
     due_us: int = 0
     team: str = ""
     source: str = ""
@@ -277,6 +293,9 @@ class Journal(Protocol):
 
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """What waits for a person, in one run or in all, the oldest first."""
+
+    async def waits(self, run_id: str = "") -> list[WaitingStep]:
+        """What waits for a time or an event, in one run or in all, the oldest first."""
 
     def listen(self, hear: Callable[[Request], None]) -> None:
         """Call `hear` in the event loop for requests that come in for runs this handle owns."""

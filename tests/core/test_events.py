@@ -196,6 +196,30 @@ GOLDEN = [
         b'{"t":"backoff_ended","at_us":9,"step":"a"}',
     ),
     (
+        e.WaitBegun(9, "a", 20, "paid"),
+        b'{"t":"wait_begun","at_us":9,"step":"a","due_us":20,"event":"paid"}',
+    ),
+    (
+        e.WaitBegun(9, "a"),
+        b'{"t":"wait_begun","at_us":9,"step":"a"}',
+    ),
+    (
+        e.WaitEnded(20, "a", "evt_1", "stripe", {"payment": Raw(b"12")}),
+        b'{"t":"wait_ended","at_us":20,"step":"a","event_id":"evt_1","by":"stripe","writes":{"payment":12}}',
+    ),
+    (
+        e.WaitEnded(20, "a", then="dead", reason="too late"),
+        b'{"t":"wait_ended","at_us":20,"step":"a","then":"dead","reason":"too late"}',
+    ),
+    (
+        e.EventReceived(8, "paid", "evt_1", "stripe", Raw(b"12")),
+        b'{"t":"event_received","at_us":8,"event":"paid","event_id":"evt_1","by":"stripe","data":12}',
+    ),
+    (
+        e.EventRefused(8, "paid", "e", "ann", (e.Finding("again", "no"),)),
+        b'{"t":"event_refused","at_us":8,"event":"paid","event_id":"e","by":"ann","findings":[{"code":"again","message":"no"}]}',
+    ),
+    (
         e.StepExpanded(10, "a", Raw(b'[{"n":1},2]')),
         b'{"t":"step_expanded","at_us":10,"step":"a","items":[{"n":1},2]}',
     ),

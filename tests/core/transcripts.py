@@ -18,6 +18,7 @@ from interlock.core.role import Role
 from interlock.core.rules import Guard, Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import Limits
+from interlock.core.waits import awaited
 
 ALL = Scope(["act"], ["*"], ["*"])
 ONCE = Policy(retries=0)
@@ -145,7 +146,7 @@ class Transcript:
         return self.machine.context.to_dict()
 
 
-def line(thing: Any) -> str:  # noqa: C901 - one case per thing
+def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing
     match thing:
         case c.CallAgent():
             return f"call {thing.agent} for {thing.step} #{thing.attempt}"
@@ -169,6 +170,12 @@ def line(thing: Any) -> str:  # noqa: C901 - one case per thing
             return f"escalated {thing.step}: {thing.reason}"
         case e.StepBuried():
             return f"buried {thing.step}: {thing.reason}"
+        case e.WaitBegun():
+            return f"{thing.step} {awaited(thing.event, thing.due_us)}"
+        case e.WaitEnded():
+            return f"{thing.step} waits no more" + (f", by {thing.event_id}" if thing.event_id else "")
+        case e.EventRefused():
+            return f"refused {thing.event_id}: {'; '.join(found.message for found in thing.findings)}"
         case e.RunParked():
             return f"parked: {thing.reason}"
         case e.RunFinished():

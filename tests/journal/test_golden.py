@@ -64,6 +64,10 @@ DEFAULTS = {
     "step_escalated": {"due_us": 0, "budget": ""},
     "budget_raised": {"whose": "", "calls": 0, "tokens": 0, "usd": 0, "others": (), "reason": "", "asked_us": 0},
     "question_expired": {"writes": {}, "reason": ""},
+    "wait_begun": {"due_us": 0, "event": ""},
+    "wait_ended": {"event_id": "", "by": "", "writes": {}, "then": "", "reason": ""},
+    "event_received": {"data": b"null"},
+    "event_refused": {"step": ""},
     "question_answered": {
         "text": "",
         "writes": {},

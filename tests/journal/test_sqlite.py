@@ -48,7 +48,14 @@ from .processes import Process
 
 FORMAT = len(store.MIGRATIONS)
 # The beginnings of the hashes of what brings a journal to each version.
-VERSIONS = ["77b58537dbcdb1f2", "2581c3d65ac53d50", "8634c69c37e8d678", "801c8f340c7482a3", "ee37409b923875dc"]
+VERSIONS = [
+    "77b58537dbcdb1f2",
+    "2581c3d65ac53d50",
+    "8634c69c37e8d678",
+    "801c8f340c7482a3",
+    "ee37409b923875dc",
+    "2cac593529114666",
+]
 
 
 def locks(path):

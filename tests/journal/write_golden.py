@@ -20,6 +20,7 @@ import interlock as il
 from interlock.agents.function import FunctionAdapter
 from interlock.core import commands as c
 from interlock.core import events as e
+from interlock.core.arrivals import Sent, arrival
 from interlock.core.decision import Verb, decided
 from interlock.core.guardrail import Draft
 from interlock.core.machine import Machine
@@ -99,6 +100,16 @@ class Told:
 
     def decides(self, step: str, verb: Verb, *, by: str = "eve", reason: str = "", **given: Any) -> None:
         self.say(settled(self.machine, decided(step, verb, **given), f"person:{by}", reason, self.tick()))
+
+    def sends(self, event: str, event_id: str, data: Any = None) -> None:
+        self.say(arrival(self.machine, Sent(event, event_id, data), "stripe", self.tick()))
+
+    def is_late(self) -> None:
+        """All waits that have a time are over, one after another."""
+        while self.machine.waits:
+            n = min(self.machine.waits, key=lambda n: self.machine.waits[n].due_us)
+            self.at_us = self.machine.waits[n].due_us
+            self.say(expired(self.machine, n, self.at_us))
 
     def loses(self, *steps: str) -> None:
         at_us = self.tick()
@@ -690,6 +701,36 @@ def judged() -> Told:
     return told
 
 
+def awaited() -> Told:
+    """Waits for times and events, which come early, late, again, not in time, or don't fit when they are awaited."""
+    team = il.Team(
+        [agent("ann", writes=["a"])],
+        il.Plan([
+            step("a", writes=["a"]),
+            il.Step("pause", wait="2h"),
+            il.Step("paid", await_event="payment", writes=["payment"], needs=["a"],
+                    schema={"properties": {"payment": {"type": "integer"}}}),
+            il.Step("also", await_event="payment", writes=["more"], needs=["a"]),
+            il.Step("signed", await_event="contract", deadline="1h", on_deadline="skip"),
+            il.Step("told", await_event="news", deadline="3h", writes=["news"],
+                    on_deadline={"default": {"news": "none"}}),
+            il.Step("never", await_event="parcel", deadline="4h", writes=["done.late"], on_dead="continue",
+                    on_deadline={"default": {"done.late": 1}}),
+            il.Step("end", await_event="bell", needs=["paid"]),
+        ]),
+        name="golden awaited",
+    )  # fmt: skip
+    told = Told(team, {"done": 1})
+    told.sends("payment", "evt_1", "text")
+    told.sends("payment", "evt_2", 12)
+    told.sends("payment", "evt_2", 12)
+    told.sends("bell", "evt_3")
+    told.does("a", lambda _: {"a": 1})
+    told.sends("payment", "evt_4", 7)
+    told.is_late()
+    return told
+
+
 RUNS = (
     judged,
     skipped,
@@ -717,6 +758,7 @@ RUNS = (
     approved,
     inherited,
     requested,
+    awaited,
 )
 
 

@@ -19,6 +19,7 @@ MARKS = {
     "running": ("▸", "cyan"),
     "performing": ("▸", "cyan"),
     "backing_off": ("↻", "yellow"),
+    "awaiting": ("◷", "yellow"),
     "ready": ("▹", "cyan"),
     "waiting": ("·", "dim"),
     "skipped": ("-", "dim"),

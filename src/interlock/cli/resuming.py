@@ -19,7 +19,7 @@ from .looking import user
 from .running import How, drive_many, drive_one, open_engine, quiet_agents, screen, show_many, show_one
 from .screens import Screen
 from .tally import Tally
-from .text import plain, plural, shown_path
+from .text import line, plain, plural, shown_path
 
 DIFFERENCES_SHOWN = 8
 CHOICES = "go on with the team as it was (--as-pinned) or under the team as it is now (--migrate), or cancel"
@@ -102,7 +102,7 @@ async def _batch_of(journal: Journal, name: str) -> Batch | None:
 async def resume_one(row: RunRow, team: str | None, how: How, choice: Choice = LEAVE) -> int:
     """Go on with one run; returns the exit code."""
     if row.status != "running" and choice.way != "migrate":
-        exits.say(f"run {row.run_id} is not waiting for a driver: it {_is(row.status)}")
+        exits.say(f"run {row.run_id} is not waiting for a driver: {_is(row)}")
     loaded = load(row.source, team)
     if loaded.hash != row.team and choice.way != "migrate":
         loaded = await _as_it_was(row, loaded, choice, how)
@@ -134,8 +134,8 @@ async def _as_it_was(row: RunRow, now: Team, choice: Choice, how: How) -> Team:
         return await pinned(journal, row.team, now.path, now)
 
 
-def _is(status: str) -> str:
-    return "waits for a person" if status == "parked" else f"has ended, {status}"
+def _is(row: RunRow) -> str:
+    return line(row.reason) if row.status == "parked" else f"it has ended, {row.status}"
 
 
 def load(source: str, team: str | None) -> Team:
@@ -163,7 +163,9 @@ async def _find(names: Sequence[str], how: How) -> Found:
                 rows = batch.rows - len(await journal.runs(batch=batch.batch_id, limit=0))
                 waiting.append(Waiting(batch.batch_id, batch.team, batch.source, rows))
         now_us = clock.now_us()
-        late = dict.fromkeys(one.run_id for one in await journal.questions() if 0 < one.due_us <= now_us)
+        due = [(one.due_us, one.run_id) for one in await journal.questions()]
+        due += [(one.due_us, one.run_id) for one in await journal.waits()]
+        late = dict.fromkeys(run_id for due_us, run_id in due if 0 < due_us <= now_us)
         parked = {row.run_id: row for row in await journal.runs(status="parked", limit=0)} if late else {}
         overdue = [parked[run_id] for run_id in late if run_id in parked and _wanted(names, parked[run_id])]
         damaged += [row.damage for row in overdue if row.damage]

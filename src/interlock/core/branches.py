@@ -23,7 +23,8 @@ def branches_of(step: Step, plan: Plan, scope: Scope) -> tuple[BranchRequested, 
     """What an agent with this scope may request in a step: each branch by its action and the agent that does it."""
     allowed = ((action, branch) for action, branch in step.on_request.items() if action in scope.allowed_actions)
     return tuple(
-        BranchRequested(action, plan.steps[plan.groups[branch][0]].agent, branch) for action, branch in allowed
+        BranchRequested(action, plan.steps[plan.groups[branch][0]].agent or branch, branch)
+        for action, branch in allowed
     )
 
 

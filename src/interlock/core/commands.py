@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Raw
 
-from .events import AttemptCommitted, AttemptRefused
+from .events import AttemptCommitted, AttemptRefused, EventRefused, WaitEnded
 from .job import Question
 
 
@@ -22,7 +22,7 @@ class CallAgent(Command, frozen=True, tag=True):
 
 
 class StartTimer(Command, frozen=True, tag=True):
-    """Report BackoffEnded at due_us, but after wait_ms at the latest: a clock may be set back meanwhile."""
+    """Report at due_us that a wait is over, but after wait_ms at the latest: a clock may be set back meanwhile."""
 
     number: int
     step: str
@@ -61,6 +61,21 @@ class ConcludeDraft(Command, frozen=True, tag=True):
     """Record what becomes of a reply that has waited for its judges."""
 
     verdict: AttemptCommitted | AttemptRefused
+
+
+class BeginWait(Command, frozen=True, tag=True):
+    """Record that a step waits: for an event, until due_us, or for so long from now on."""
+
+    step: str
+    event: str
+    due_us: int
+    duration_ms: int
+
+
+class TakeEvent(Command, frozen=True, tag=True):
+    """Record what becomes of an event that had come before its step began to wait."""
+
+    verdict: WaitEnded | EventRefused
 
 
 class ExpandStep(Command, frozen=True, tag=True):
@@ -111,7 +126,18 @@ class FinishRun(Command, frozen=True, tag=True):
 
 # What takes time or room and so is the shell's to do; the rest is recorded at once.
 ForTheShell = CallAgent | StartTimer | PerformEffect
-ForTheRecord = AskAboutEffect | AskPerson | ConcludeDraft | ExpandStep | SkipStep | BuryStep | ParkRun | FinishRun
+ForTheRecord = (
+    AskAboutEffect
+    | AskPerson
+    | BeginWait
+    | TakeEvent
+    | ConcludeDraft
+    | ExpandStep
+    | SkipStep
+    | BuryStep
+    | ParkRun
+    | FinishRun
+)
 AnyCommand = ForTheShell | ForTheRecord
 
 FOR_THE_SHELL = (CallAgent, StartTimer, PerformEffect)

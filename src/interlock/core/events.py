@@ -377,6 +377,48 @@ class BackoffEnded(Event, frozen=True, tag="backoff_ended"):
     step: str
 
 
+class WaitBegun(Event, frozen=True, tag="wait_begun"):
+    """A step waits: until due_us, 0 for ever; for `event`, where it is not for a time alone."""
+
+    step: str
+    due_us: int = 0
+    event: str = ""
+
+
+class WaitEnded(Event, frozen=True, tag="wait_ended"):
+    """A step waits no more: its time has come, or the event `event_id`, which `by` has sent and which wrote `writes`.
+
+    then: what becomes of a step whose event has not come in time: dead, skip or continue, which commits its writes.
+    reason: why the declared way could not be taken, where it was another.
+    """
+
+    step: str
+    event_id: str = ""
+    by: str = ""
+    writes: dict[str, Raw] = {}
+    then: str = ""
+    reason: str = ""
+
+
+class EventReceived(Event, frozen=True, tag="event_received"):
+    """An event has come from outside before a step waits for it, and is kept. data: canonical JSON."""
+
+    event: str
+    event_id: str
+    by: str
+    data: Raw = NULL
+
+
+class EventRefused(Event, frozen=True, tag="event_refused"):
+    """An event from outside could not be taken, and changed nothing. step: which had begun to wait, of a kept one."""
+
+    event: str
+    event_id: str
+    by: str
+    findings: tuple[Finding, ...]
+    step: str = ""
+
+
 class StepExpanded(Event, frozen=True, tag="step_expanded"):
     """A for_each step became one step per item; the items are frozen here."""
 
@@ -494,6 +536,10 @@ AnyEvent = (
     | EffectFailed
     | EffectBecameUnknown
     | BackoffEnded
+    | WaitBegun
+    | WaitEnded
+    | EventReceived
+    | EventRefused
     | StepExpanded
     | StepSkipped
     | StepShared

@@ -15,17 +15,17 @@ from .decision import Asked, told
 from .effects import GIVE_UP, PERFORMED
 from .job import Question, Usage
 from .judging import Drafted, Standing
-from .performing import Performing
 from .purse import Purse
 from .role import Duty
 from .rules import Rules
 from .states import SHARED, TERMINAL, Status
+from .waiting import Waiting
 
 # Of why an attempt failed, where another reason follows.
 SETBACK_CHARS_MAX = 500
 
 
-class Fold(Performing):
+class Fold(Waiting):
     """The state of a run as its events tell it.
 
     bank: what was committed. purse: what was consumed. ledger: of its effects. questions: of the steps that wait for a
@@ -100,6 +100,8 @@ class Fold(Performing):
                 self._reply_judged(event)
             case e.AttemptFailed():
                 self._attempt_failed(event)
+            case e.WaitBegun() | e.WaitEnded() | e.EventReceived() | e.EventRefused():
+                self._wait_told(event)
             case e.BackoffEnded():
                 self._move(self.number[event.step], "ready")
             case e.StepSkipped():
@@ -337,6 +339,7 @@ class Fold(Performing):
             if self.state[n] not in TERMINAL:
                 self._move(n, "cancelled")
         self.questions.clear()
+        self.waits.clear()
         self.ledger.lose_all("the run was cancelled meanwhile", event.at_us)
 
     # --- judges ---
@@ -429,10 +432,6 @@ class Fold(Performing):
         self._move(n, "escalated")
         if asked.due_us:
             self._due[n] = None  # its timer
-
-    def _unpark(self) -> None:
-        if self.status == "parked":
-            self.status, self.reason = "running", ""
 
     def _question_answered(self, event: e.QuestionAnswered) -> None:
         n = self.number[event.step]

@@ -12,8 +12,11 @@ from typing import Any, assert_never
 import msgspec
 from msgspec import Raw
 
+from interlock.errors import ValueRefused
+
 from . import commands as c
 from . import events as e
+from .arrivals import kept_arrival
 from .assess import assess
 from .branches import unrequested
 from .conditions import holds
@@ -22,10 +25,12 @@ from .effects import Entry, approval_question
 from .fold import Fold
 from .job import Job, idempotency_key
 from .judging import Drafted
+from .moments import time_us
 from .policy import due
 from .purse import Cost
 from .raises import question
 from .role import Duty
+from .waits import Wait
 
 
 class Machine(Fold):
@@ -72,7 +77,7 @@ class Machine(Fold):
             return [c.ParkRun(self._question())]
         return []
 
-    def _command(self, n: int) -> c.AnyCommand:
+    def _command(self, n: int) -> c.AnyCommand:  # noqa: C901 - one case per command
         if self.state[n] == "backing_off":
             return c.StartTimer(n, self.step_id(n), *self._waits[n])
         if self.state[n] == "escalated":
@@ -93,11 +98,28 @@ class Machine(Fold):
                 return c.SkipStep(step.id, f"its condition did not hold: {step.when}{self._found(n, step.when.path)}")
             if step.for_each is not None:
                 return self._expansion(n, step.for_each)
+            if n in self.rules.waits:
+                return self._wait_command(n, self.rules.waits[n])
         if n in self.ledger.entries:
             stuck = self.ledger.first_open(n) if self.state[n] == "performing" else self.ledger.blocker(n)
             if stuck is not None:
                 return self._stuck(n, stuck)
         return self._call(n)
+
+    def _wait_command(self, n: int, wait: Wait) -> c.AnyCommand:
+        """A step begins to wait; or a kept event ends its wait, or its time will."""
+        if n in self._taken:
+            return c.TakeEvent(kept_arrival(self, n, self._taken[n], self.at_us))
+        if n in self.waits:
+            due_us = self.waits[n].due_us
+            return c.StartTimer(n, self.step_id(n), due_us, -(-max(0, due_us - self.at_us) // 1_000))
+        try:
+            found = time_us(self.bank.value(wait.path, self.plan.ancestors[n])) if wait.path else wait.until_us
+            return c.BeginWait(self.step_id(n), wait.event, found, wait.ms)
+        except KeyError:
+            return self._burial(n, f"wait: there is nothing at {wait.path}")
+        except ValueRefused as error:
+            return self._burial(n, f"wait: at {wait.path}, {error.message}")
 
     def _call(self, n: int) -> c.CallAgent:
         duty = self._duty[n]
@@ -186,7 +208,11 @@ class Machine(Fold):
         return c.FinishRun("failed", f"{self.step_id(dead)}: {self.reasons[dead]}")
 
     def _question(self) -> str:
-        asking = next(n for n, state in enumerate(self.state) if state == "escalated")
+        asking = next((n for n, state in enumerate(self.state) if state == "escalated"), 0)
+        if not asking:
+            first = min(self.waits, key=lambda n: self.waits[n].due_us or e.AT_US_MAX)
+            more = f", and {len(self.waits) - 1:,} more wait" if len(self.waits) > 1 else ""
+            return f"{self.step_id(first)} {self.reasons[first]}{more}"
         verb = "asks" if self.questions[asking].by_agent else "needs a person"
         return f"{self.step_id(asking)} {verb}: {self.reasons[asking]}"
 
@@ -291,6 +317,11 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:
             told = (command.step, command.attempt, command.question)
             return e.QuestionAsked(at_us, *told, due_us=due(at_us, command.deadline_ms), effect=command.effect)
         case c.ConcludeDraft():
+            return msgspec.structs.replace(command.verdict, at_us=at_us)
+        case c.BeginWait():
+            due_us = command.due_us or min(due(at_us, command.duration_ms), e.AT_US_MAX)
+            return e.WaitBegun(at_us, command.step, due_us, command.event)
+        case c.TakeEvent():
             return msgspec.structs.replace(command.verdict, at_us=at_us)
         case c.ExpandStep():
             return e.StepExpanded(at_us, command.step, command.items)

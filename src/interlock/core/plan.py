@@ -24,6 +24,7 @@ from .policy import RETRIES_MAX, TIMEOUT_MS_MAX, duration_ms
 from .scope import texts
 from .states import OnDead
 from .values import DEFAULT_LIMITS, encode, hash_of
+from .waits import WAITS, Wait
 
 SAMPLES_MAX = 100
 WIDTH_MAX = 100_000
@@ -74,7 +75,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """One agent doing one action.
+    """One agent doing one action, or a wait.
 
     needs: ids of steps that must be done first. reads, writes: path patterns that narrow the agent's scope for this
     step; in `writes`, `{step}` is the step's id and `{index}` its number. stale_ok: it may read what an unordered step
@@ -90,11 +91,16 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     3}`. escalate: what a person is asked for, in place of the agent's; see Escalation.of. on_request: which step runs
     when this one's agent requests an action, such as `{escalate: resolve}`: a branch of the plan, which comes after
     this step and is skipped where nobody has requested it.
+
+    A step without an agent waits. wait: a duration such as `2h`, or `{until: TIME}`, where TIME is like
+    `2026-12-01T09:00:00Z`, or the path of such a text in the context. await_event: the name of an event that comes from
+    outside; what it brings is written at the one path in `writes`. deadline: how long for; on_deadline: what becomes of
+    the step then: `dead`, `skip`, `continue`, or `{default: {path: value}}`.
     """
 
     id: str
-    agent: str
-    action: str
+    agent: str = ""
+    action: str = ""
     needs: Sequence[str] = ()
     reads: Sequence[str] | None = None
     writes: Sequence[str] | None = None
@@ -117,6 +123,15 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     on_request: Mapping[str, str] = {}
     width: int = 0
     batch: int = 0
+    wait: str | Mapping[str, Any] | None = None
+    await_event: str = ""
+    deadline: str | None = None
+    on_deadline: str | Mapping[str, Any] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits, and nobody does anything."""
+        return self.wait is not None or self.await_event != ""
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
@@ -135,6 +150,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
             set_field(self, "when", _condition(when, self.id))
         if tuple(map(type, msgspec.structs.astuple(self))) not in _RIGHT_KINDS:
             self._check_kinds()
+        if self.writes is None and self.waits:
+            set_field(self, "writes", ())
         if self.guardrails != ():
             set_field(self, "guardrails", listed(self.guardrails))
         if self.on_request or type(self.on_request) is not dict:
@@ -209,6 +226,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "threshold": (int, float, _NONE),
     "escalate": (bool, Mapping, _NONE),
     "on_request": (Mapping,),
+    "wait": (str, Mapping, _NONE),
+    "await_event": (str,),
+    "deadline": (str, _NONE),
+    "on_deadline": (str, Mapping, _NONE),
 }
 
 
@@ -392,6 +413,7 @@ def _check_step(step: Step) -> None:
     place = ("plan", step.id)
     if not _is_id(step.id):
         raise PlanError(f"{step.id!r} is not a step id", fix="use letters, digits, _ and -, at most 80", place=place)
+    _check_kind(step)
     if step.samples and step.for_each:
         raise PlanError(f"step {step.id} has both samples and for_each", fix="keep one", place=(*place, "samples"))
     if not 0 <= step.samples <= SAMPLES_MAX:
@@ -425,6 +447,46 @@ def _check_share(step: Step, name: str) -> None:
     if not 0 <= number <= WIDTH_MAX:
         message = f"the {name} of step {step.id} is {number:,}; 1 to {WIDTH_MAX:,} is possible"
         raise PlanError(message, place=place)
+
+
+def _check_kind(step: Step) -> None:
+    """A step is done by an agent, or waits."""
+    place = ("plan", step.id)
+    if step.waits:
+        _check_wait(step)
+    elif not (step.agent and step.action):
+        lacking = "action" if step.agent else "agent"
+        raise PlanError(f"step {step.id} has no {lacking}", fix=f"name one; {WAITS}", place=(*place, lacking))
+    elif step.deadline is not None or step.on_deadline is not None:
+        message = f"step {step.id} has a deadline, and awaits no event"
+        raise PlanError(message, fix="remove it, or ask a person with escalate", place=(*place, "deadline"))
+
+
+def wait_of(step: Step) -> Wait:
+    """What a step waits for. Raises PlanError."""
+    return Wait.of(step.wait, step.await_event, step.deadline, step.on_deadline)
+
+
+def _check_wait(step: Step) -> None:
+    place, key = ("plan", step.id), "wait" if step.wait is not None else "await_event"
+    for name in _OF_AGENTS:
+        if getattr(step, name) != getattr(_NOTHING_SAID, name):
+            message = f"step {step.id} waits, and has {name}, which is said of agents"
+            raise PlanError(message, fix="remove it, or make it two steps", place=(*place, name))
+    try:
+        wait = wait_of(step)
+    except PlanError as error:
+        raise PlanError(f"step {step.id}: {error.message}", fix=error.fix, place=(*place, key)) from error
+    bare = not step.await_event and (step.writes or step.schema is not None)
+    if bare:
+        raise PlanError(f"step {step.id} writes nothing: it only waits", fix="remove it", place=(*place, "writes"))
+    if len(step.writes or ()) > 1 or any(paths.base(pattern) != pattern for pattern in step.writes or ()):
+        message = f"step {step.id} awaits an event, and what that brings is written at one path"
+        raise PlanError(message, fix="name one field in writes", place=(*place, "writes"))
+    stray = next((path for path in wait.default if path not in (step.writes or ())), None)
+    if stray is not None:
+        message = f"step {step.id} does not write {stray}, which its default has"
+        raise PlanError(message, fix="name the path that stands in its writes", place=(*place, "on_deadline"))
 
 
 def _check_template(step: Step, pattern: str) -> None:
@@ -569,4 +631,25 @@ def _cycle(flat: list[Step], needs: list[tuple[int, ...]], done: set[int]) -> li
     return circle
 
 
-REQUEST = Step("", "", "")
+# What is said of agents, and says nothing of a step that waits.
+_OF_AGENTS = (
+    "agent",
+    "action",
+    "reads",
+    "stale_ok",
+    "instructions",
+    "samples",
+    "for_each",
+    "width",
+    "batch",
+    "timeout",
+    "retries",
+    "backoff",
+    "retry_for",
+    "budget",
+    "guardrails",
+    "threshold",
+    "escalate",
+    "on_request",
+)
+REQUEST = _NOTHING_SAID = Step("")

@@ -24,7 +24,7 @@ DEADLINE_MS_MAX = 3_650 * 86_400_000
 
 Then = Literal["dead", "fallback", "default"]
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)")
 
 
@@ -59,7 +59,7 @@ def duration_ms(text: str) -> int:
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise PlanError(f"{text!r} is not a duration", fix="write a number and a unit: 500ms, 2s, 1m, 1h, 1d")
-    return round(float(match[1]) * _UNITS_MS[match[2]])
+    return round(float(match[1]) * UNITS_MS[match[2]])
 
 
 def due(at_us: int, deadline_ms: int) -> int:

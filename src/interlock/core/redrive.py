@@ -86,11 +86,11 @@ _OVER = {
 # --- in a fork ---
 
 Facts = list[e.AnyEvent]
-# Who wrote a default that was taken when nobody had answered in time.
+# Who wrote a default that was taken when nobody had answered, or no event had come, in time.
 BY_DEADLINE = "default"
 
 
-def taken_over(
+def taken_over(  # noqa: C901 - one case per event
     machine: Machine,
     run_id: str,
     events: Sequence[e.AnyEvent],
@@ -127,6 +127,8 @@ def taken_over(
                 fact = e.StepShared(at_us, step, event.attempt, event.by, event.writes, event.deletes, event.reads)
             case e.QuestionExpired(then="default"):
                 fact = e.StepShared(at_us, step, event.attempt, BY_DEADLINE, event.writes)
+            case e.WaitEnded():
+                fact = _waited(machine, event, at_us)
             case e.StepShared() | e.StepExpanded():
                 fact = msgspec.structs.replace(event, at_us=at_us)
             case e.StepSkipped() if machine.state[machine.number[step]] == "skipped":
@@ -136,7 +138,37 @@ def taken_over(
             facts[type(fact), step] = fact
     shared = {step for kind, step in facts if kind is e.StepShared}
     known = _effects(machine, run_id, at_us)
-    return [*facts.values(), *(one for one in known if not repeat_effects or one.step in shared)]
+    kept = (one for one in known if not repeat_effects or one.step in shared)
+    return [*facts.values(), *kept, *_unused(machine, events, shared, at_us)]
+
+
+def _waited(machine: Machine, event: e.WaitEnded, at_us: int) -> e.StepShared | e.StepSkipped | None:
+    """What is shared of a wait that is over."""
+    n = machine.number[event.step]
+    if event.then == "skip":
+        return e.StepSkipped(at_us, event.step, machine.reasons[n]) if machine.state[n] == "skipped" else None
+    shared = e.StepShared(at_us, event.step, 0, event.by or BY_DEADLINE, event.writes)
+    return shared if machine.state[n] == "committed" else None
+
+
+def _unused(
+    machine: Machine, events: Sequence[e.AnyEvent], shared: Collection[str], at_us: int
+) -> Iterator[e.EventReceived]:
+    """The events that no step has used which is shared: they have come, and will not come again for the fork."""
+    found: dict[str, e.EventReceived] = {}
+    for event in events:
+        match event:
+            case e.EventReceived():
+                found[event.event_id] = msgspec.structs.replace(event, at_us=at_us)
+            case e.EventRefused(step=step) if step:
+                found.pop(event.event_id, None)
+            case e.WaitEnded(event_id=event_id) if event_id:
+                name = machine.rules.waits[machine.number[event.step]].event
+                data = next(iter(event.writes.values()), e.NULL)
+                found[event_id] = e.EventReceived(at_us, name, event_id, event.by, data)
+                if event.step in shared:
+                    del found[event_id]
+    yield from found.values()
 
 
 def _effects(machine: Machine, run_id: str, at_us: int) -> Iterator[e.EffectShared]:

@@ -22,8 +22,9 @@ from .gate import OPEN, GatePolicy
 from .guardrail import THRESHOLD_DEFAULT, Guardrail, Judge, Panel, Seat
 from .idle import blind, empty, looks_at, unread
 from .job import Request
+from .outsiders import event_problems, waiting
 from .paths import bits
-from .plan import INDEX, Plan, Step, hint
+from .plan import INDEX, Plan, Step, hint, wait_of
 from .policy import Escalation, duration_ms
 from .races import Race, Writers, races, unordered_reads
 from .reducers import REDUCERS
@@ -32,6 +33,7 @@ from .schema import WritesSchema
 from .scope import Sharing, Sight
 from .states import OnDead
 from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode
+from .waits import Wait
 
 # A wide plan without narrowed writes has a race for every pair of its steps: nobody reads them all.
 PROBLEMS_MAX = 100
@@ -107,7 +109,15 @@ class Rules:
     @cached_property
     def on_dead(self) -> list[OnDead]:
         """What it means for the run that nobody could do a step."""
-        return ["fail_run", *(step.on_dead or self.roles[step.agent].on_dead for step in self.plan.steps[1:])]
+        return ["fail_run", *(step.on_dead or self._on_dead(step) for step in self.plan.steps[1:])]
+
+    def _on_dead(self, step: Step) -> OnDead:
+        return "fail_run" if step.waits else self.roles[step.agent].on_dead
+
+    @cached_property
+    def waits(self) -> dict[int, Wait]:
+        """What the steps without an agent wait for."""
+        return {n: wait_of(step) for n, step in enumerate(self.plan.steps) if step.waits}
 
     @cached_property
     def first_duties(self) -> list[Duty]:
@@ -149,7 +159,9 @@ class Rules:
     # --- duties ---
 
     def chain(self, agent: str) -> tuple[str, ...]:
-        """An agent and those that stand in for it, in the order in which they are tried."""
+        """An agent and those that stand in for it, in the order in which they are tried; nobody does a wait."""
+        if not agent:
+            return ()
         return (agent, *self.sharing.stand_ins.get(agent, ()))
 
     def duty(self, step_id: str, agent: str) -> Duty:
@@ -163,6 +175,8 @@ class Rules:
         raise KeyError(agent)
 
     def _duties(self, step: Step) -> tuple[Duty, ...]:
+        if step.waits:
+            return (waiting(step),)
         return tuple(self._duty(step, agent) for agent in self.chain(step.agent))
 
     def _duty(self, step: Step, agent: str) -> Duty:
@@ -240,6 +254,8 @@ class Rules:
 
     def escalation(self, step: Step) -> Escalation | None:
         """When a step asks a person: as it declares, else as its agent does."""
+        if step.waits:
+            return None
         return self.roles[step.agent].escalation if step.escalate is None else Escalation.of(step.escalate)
 
     def _sight(self, step: Step, agent: str) -> Sight:
@@ -263,8 +279,11 @@ class Rules:
     # --- proofs ---
 
     def _step_problems(self) -> Iterator[TeamError]:
+        yield from event_problems(self.plan, self.roles, self.sharing, self.limits)
         for step in self.plan.declared:
             place = ("plan", step.id)
+            if step.waits:
+                continue
             if step.agent not in self.roles:
                 message = f"step {step.id}: there is no agent {step.agent}{hint(step.agent, self.roles)}"
                 yield PlanError(message, place=(*place, "agent"))
@@ -355,7 +374,7 @@ class Rules:
             fix = self._race_fix(race)
             message = f"steps {one} and {other} may run at the same time and may both write {race.path}"
             involved = [self._declared(one), self._declared(other)]
-            agents = tuple(dict.fromkeys(step.agent for step in involved))
+            agents = tuple(dict.fromkeys(step.agent for step in involved if step.agent))
             place = ("plan", involved[1].id, "writes")
             yield RaceError(message, fix=fix, place=place, agents=agents, paths=(race.path,))
         if self.sharing.reducers:
@@ -391,7 +410,7 @@ class Rules:
             is_guarded = guarded and not guarded.isdisjoint(self.chain(step.agent))
             if is_guarded or step.guardrails or step.threshold is not None:
                 yield from self._idle_guardrails(step)
-            if step.escalate is not None or self.roles[step.agent].escalation is not None:
+            if self.escalation(step) is not None:
                 yield from self._unfit_defaults(step)
 
     def _unmade_guardrails(self) -> Iterator[TeamError]:
@@ -514,9 +533,10 @@ def _compiled(schema: Mapping[str, Any] | None) -> tuple[WritesSchema, ...]:
 
 
 def deciding(step: Step) -> tuple[str, ...]:
-    """The fields that decide whether a step runs, and how often."""
+    """The fields that decide whether a step runs, how often, and how long it waits."""
     condition = () if step.when is None else (step.when.path,)
-    return (*condition, *(() if step.for_each is None else (step.for_each,)))
+    time = wait_of(step).path if step.wait is not None else ""
+    return (*condition, *(() if step.for_each is None else (step.for_each,)), *((time,) if time else ()))
 
 
 def _declared_reads(step: Step) -> tuple[str, ...]:

@@ -10,12 +10,13 @@ from typing import Any
 from interlock.errors import InputError
 
 from . import paths
+from .arrivals import lapsed
 from .assess import Submission, submitted, take_effects
 from .budget import DAY_US, Ledger
 from .commands import CallAgent
 from .decision import REASON_CHARS_MAX, TEXT_CHARS_MAX, Asked, Decision, laid_over
 from .effects import approval_question
-from .events import AnswerRefused, BudgetRaised, QuestionAnswered, QuestionAsked, QuestionExpired
+from .events import AnswerRefused, BudgetRaised, QuestionAnswered, QuestionAsked, QuestionExpired, WaitEnded
 from .job import DELETE, Effect, Usage
 from .machine import Machine
 from .plan import INDEX
@@ -100,13 +101,19 @@ def _raised(
 
 
 def overdue(machine: Machine, now_us: int) -> list[int]:
-    """The steps whose question nobody has answered in time, in the order of their deadlines."""
-    late = [n for n, asked in machine.questions.items() if 0 < asked.due_us <= now_us]
-    return sorted(late, key=lambda n: (machine.questions[n].due_us, n))
+    """The steps whose question nobody has answered in time, or whose wait is over, in the order of their deadlines."""
+    due = {n: asked.due_us for n, asked in machine.questions.items()}
+    due |= {n: begun.due_us for n, begun in machine.waits.items()}
+    return sorted((n for n, due_us in due.items() if 0 < due_us <= now_us), key=lambda n: (due[n], n))
 
 
-def expired(machine: Machine, n: int, at_us: int) -> QuestionExpired:
-    """What becomes of a question that nobody has answered in time: the declared way, or death where it is barred."""
+def expired(machine: Machine, n: int, at_us: int) -> QuestionExpired | WaitEnded:
+    """What becomes of a question that nobody has answered in time: the declared way, or death where it is barred.
+
+    Or of a wait whose time has come.
+    """
+    if n in machine.waits:
+        return lapsed(machine, n, at_us)
     step, asked, escalation = machine.step_id(n), machine.questions[n], machine.rules.escalations[machine.label[n]]
     assert escalation is not None
     if asked.effect and machine.has_committed(n):

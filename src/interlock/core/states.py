@@ -6,18 +6,30 @@ Plain strings, not an Enum: a check costs a tenth.
 from typing import Literal
 
 State = Literal[
-    "waiting", "ready", "running", "backing_off", "escalated", "performing", "committed", "dead", "skipped", "cancelled"
+    "waiting",
+    "ready",
+    "running",
+    "backing_off",
+    "awaiting",
+    "escalated",
+    "performing",
+    "committed",
+    "dead",
+    "skipped",
+    "cancelled",
 ]
 Status = Literal["running", "parked", "succeeded", "failed", "cancelled"]
 # What it means for the run that a step is given up.
 OnDead = Literal["fail_run", "skip", "continue"]
 
-# What a step may become. performing: it has committed, and its effects are under way.
+# What a step may become. awaiting: a time must come, or an event. performing: it has committed, and its effects are
+# under way.
 LEGAL: dict[State, frozenset[State]] = {
     "waiting": frozenset({"ready", "skipped", "cancelled"}),
-    "ready": frozenset({"running", "backing_off", "escalated", "skipped", "dead", "cancelled"}),
+    "ready": frozenset({"running", "backing_off", "awaiting", "escalated", "skipped", "dead", "cancelled"}),
     "running": frozenset({"performing", "committed", "ready", "backing_off", "escalated", "dead", "cancelled"}),
     "backing_off": frozenset({"ready", "cancelled"}),
+    "awaiting": frozenset({"ready", "committed", "skipped", "cancelled"}),
     "escalated": frozenset({"ready", "performing", "committed", "skipped", "cancelled"}),
     "performing": frozenset({"committed", "escalated", "dead", "cancelled"}),
     "committed": frozenset(),

@@ -1,4 +1,4 @@
-"""What a person decides about a step, on its way into the journal, whoever drives the run."""
+"""What a person decides, or an event brings, on its way into the journal, whoever drives the run."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import msgspec
 from interlock import errors
 from interlock.core import events as e
 from interlock.core import given
+from interlock.core.arrivals import Arrival, opened
 from interlock.core.decision import NAME_CHARS_MAX, PERSON, Decision, decoded, encoded, person
 from interlock.core.gate import GatePolicy, Outcome, tell
 from interlock.core.machine import Machine
@@ -19,6 +20,7 @@ from interlock.ids import new_id
 from interlock.ports import REQUEST_CHARS_MAX, Journal, Request, RunRow, Secrets
 
 from . import clock
+from .deliveries import EVENT, arrived, came_before, not_taken
 from .gates import told_raise
 from .secrecy import without_secrets
 
@@ -34,7 +36,10 @@ NOBODY = "person:unknown"
 REASON_CHARS_MAX = REQUEST_CHARS_MAX
 BY_CHARS_MAX = len(PERSON) + NAME_CHARS_MAX
 
-Verdict = e.QuestionAnswered | e.BudgetRaised | e.AnswerRefused
+Verdict = e.QuestionAnswered | e.BudgetRaised | e.AnswerRefused | Arrival
+Refused = e.AnswerRefused | e.EventRefused
+# What is asked of whoever drives a run, and has a verdict.
+DECIDED = frozenset({DECIDE, EVENT})
 
 
 def request_of(run_id: str, decision: Decision, by: str, reason: str, now_us: int) -> Request:
@@ -52,7 +57,9 @@ def refuse_secrets(request: Request, secrets: Secrets | None) -> None:
 
 
 def verdict_on(request: Request, machine: Machine, at_us: int) -> Verdict:
-    """What becomes of a decision in a run that is folded so far. A request that can't be read is refused, too."""
+    """What becomes of a decision or an event in a run that is folded so far. What can't be read is refused, too."""
+    if request.kind == EVENT:
+        return arrived(request, machine, at_us)
     try:
         by, decision = person(request.by), decoded(request.body)
     except InputError as error:
@@ -65,11 +72,19 @@ def cancelled(request: Request, at_us: int) -> e.RunCancelled:
     return e.RunCancelled(at_us, cut_short(request.by, BY_CHARS_MAX), cut_short(request.reason, REASON_CHARS_MAX))
 
 
-def refusal(run_id: str, verdict: e.AnswerRefused) -> DecisionRefused:
-    """The error for whoever has decided so."""
+def refusal(run_id: str, verdict: Refused) -> DecisionRefused:
+    """The error for whoever has decided so, or has sent an event."""
+    if isinstance(verdict, e.EventRefused):
+        return not_taken(run_id, verdict)
     findings = "; ".join(finding.message for finding in verdict.findings)
     fix = f"see what waits: interlock inbox show {run_id}"
     return DecisionRefused(f"run {run_id}: {findings}", fix=fix)
+
+
+def accept(run_id: str, verdict: e.AnyEvent | None) -> None:
+    """Raises DecisionRefused where nothing can come of what was decided or sent."""
+    if isinstance(verdict, Refused) and not came_before(verdict):
+        raise refusal(run_id, verdict)
 
 
 async def folded(journal: Journal, rules: Rules, run_id: str) -> Machine:
@@ -87,15 +102,14 @@ async def folded(journal: Journal, rules: Rules, run_id: str) -> Machine:
 async def settle(
     journal: Journal, machine: Machine, request: Request, secrets: Secrets | None, now_us: Callable[[], int]
 ) -> None:
-    """Journal the verdict on a decision about a run that this handle owns and nobody drives. Raises DecisionRefused."""
+    """Journal the verdict on a request to a run that this handle owns and nobody drives. Raises DecisionRefused."""
     verdict: e.AnyEvent = verdict_on(request, machine, max(now_us(), machine.at_us))
     if secrets:
         verdict = without_secrets(verdict, secrets)
     told = await _told(journal, verdict, request.run_id) if isinstance(verdict, e.BudgetRaised) else ()
     await journal.append(request.run_id, machine.seq, [verdict], settles=[request.request_id], told=told)
     machine.apply(verdict)
-    if isinstance(verdict, e.AnswerRefused):
-        raise refusal(request.run_id, verdict)
+    accept(request.run_id, verdict)
 
 
 class _Named(msgspec.Struct):
@@ -132,7 +146,7 @@ async def _refuse_today(journal: Journal, machine: Machine, run_id: str, raised:
 async def expire(
     journal: Journal, machine: Machine, run_id: str, observe: Callable[[list[e.AnyEvent]], None], now_us: int
 ) -> None:
-    """Journal what becomes of the overdue questions of a parked run that this handle owns, in deadline order."""
+    """Journal what becomes of overdue questions and waits of a parked run that this handle owns, in deadline order."""
     seq, at_us = machine.seq, max(now_us, machine.at_us)
     facts: list[e.AnyEvent] = []
     for n in overdue(machine, now_us):
@@ -152,7 +166,7 @@ async def decide(
     leave: bool = False,
     now_us: Callable[[], int] = clock.now_us,
 ) -> RunRow:
-    """Have a decision journaled; returns the run as it is then, to be gone on with by whoever owns it.
+    """Have a decision or an event journaled; returns the run as it is then, to be gone on with by whoever owns it.
 
     Nobody drives the run: it is journaled here. Somebody does: they are asked to, and given ten seconds. leave: ask
     the owner of a parked run, too, and take it over only where it doesn't answer. Raises DecisionRefused.
@@ -163,8 +177,9 @@ async def decide(
     first = verdict_on(request, machine, machine.at_us)
     if isinstance(first, e.BudgetRaised):
         await _refuse_today(journal, machine, run_id, first, max(now_us(), machine.at_us))
-    if isinstance(first, e.AnswerRefused):
-        raise refusal(run_id, first)
+    accept(run_id, first)
+    if came_before(first):
+        return await journal.run(run_id)
     if not leave and await journal.claim(run_id):
         await settle(journal, await folded(journal, rules, run_id), request, secrets, now_us)
         return await journal.run(run_id)
@@ -173,6 +188,8 @@ async def decide(
 
 def _is_of(verdict: Verdict, request: Request) -> bool:
     """Whether this is what became of a request: one person may decide about several things at once."""
+    if isinstance(verdict, Arrival) or request.kind == EVENT:
+        return isinstance(verdict, Arrival) and verdict.event_id == opened(request.body).id
     asked = decoded(request.body)
     if isinstance(verdict, e.BudgetRaised):
         return (verdict.by, verdict.step, "approve") == (request.by, asked.step, asked.verb)
@@ -196,8 +213,7 @@ async def _ask(
     for turn in range(round(ANSWER_WAIT_SECONDS / POLL_SECONDS)):
         for event in (await journal.load(run_id))[seq:]:
             if isinstance(event, Verdict) and _is_of(event, request):
-                if isinstance(event, e.AnswerRefused):
-                    raise refusal(run_id, event)
+                accept(run_id, event)
                 return await journal.run(run_id)
         waited = turn * POLL_SECONDS >= OWNER_WAIT_SECONDS or not leave
         if waited and await journal.claim(run_id):

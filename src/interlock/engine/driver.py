@@ -19,7 +19,7 @@ from interlock.core.commands import CallAgent, ForTheShell, PerformEffect, Start
 from interlock.core.gate import Outcome, Verdict
 from interlock.core.job import Usage, effect_key, idempotency_key
 from interlock.core.machine import Machine
-from interlock.core.settlement import approval_asked, expired
+from interlock.core.settlement import approval_asked, expired, overdue
 from interlock.core.values import decode
 from interlock.errors import ReplyRefused, describe
 from interlock.ports import NOTHING_POSTED, AtGates, Opening, Request, listen
@@ -27,7 +27,7 @@ from interlock.ports import NOTHING_POSTED, AtGates, Opening, Request, listen
 from . import tasks
 from .asking import Asking
 from .calls import Call, failed
-from .decisions import DECIDE, cancelled, verdict_on
+from .decisions import DECIDED, cancelled, verdict_on
 from .partials import Telling
 from .performances import Performances, slot_of
 from .secrecy import without_secrets
@@ -56,7 +56,7 @@ class _Awaiting(msgspec.Struct, frozen=True):
 
 
 class _Overdue(msgspec.Struct, frozen=True):
-    """Nobody has answered in time; looked at when its turn to be folded has come."""
+    """Nobody has answered in time, or a wait is over; looked at when its turn to be folded has come."""
 
     timer: StartTimer
 
@@ -113,12 +113,19 @@ class Driver:
                     self.deliver(request)
             self._opening, self._busy = opening, False
             self._arrived += facts
+            self._arrived += map(_Overdue, self._over_since())
             self._turn()
             await self._ended
         finally:
             self._ended.cancel()
             self._abandon()
         return self.machine
+
+    def _over_since(self) -> list[StartTimer]:
+        """The waits that were over before anybody drove the run, in the order of their deadlines."""
+        machine, waits = self.machine, self.machine.waits
+        late = overdue(machine, self._shell.now_us()) if waits else ()
+        return [StartTimer(n, machine.step_id(n), waits[n].due_us, 0) for n in late if n in waits]
 
     @property
     def _over(self) -> bool:
@@ -244,9 +251,9 @@ class Driver:
             elif isinstance(item, _Decided):
                 fact = verdict_on(item.request, machine, at_us)
             elif isinstance(item, _Overdue):
-                asked = machine.questions.get(item.timer.number)
+                asked = machine.questions.get(item.timer.number) or machine.waits.get(item.timer.number)
                 if asked is None or asked.due_us != item.timer.due_us:
-                    continue  # somebody has answered
+                    continue  # somebody has answered, or the event has come
                 fact = expired(machine, item.timer.number, at_us)
             else:
                 fact = item if item.at_us >= machine.at_us else msgspec.structs.replace(item, at_us=machine.at_us)
@@ -556,7 +563,7 @@ class Driver:
         if request.kind == "cancel" and request.request_id not in self._settles:
             self._settles.append(request.request_id)
             self._arrive(cancelled(request, self._shell.now_us()))
-        elif request.kind == DECIDE and request.request_id not in self._verdicts:
+        elif request.kind in DECIDED and request.request_id not in self._verdicts:
             self._settles.append(request.request_id)
             self._verdicts[request.request_id] = self._loop.create_future()
             self._arrive(_Decided(request))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -19,22 +19,25 @@ from interlock.core.plan import is_id
 from interlock.core.settlement import overdue
 from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver
 from interlock.ids import new_id, row_run_id
-from interlock.ports import Adapter, Batch, Journal, Opening, Performer, Request, RunRow, Secrets, WaitingQuestion
+from interlock.ports import (
+    Adapter,
+    Batch,
+    Journal,
+    Opening,
+    Performer,
+    Request,
+    RunRow,
+    Secrets,
+    WaitingQuestion,
+    WaitingStep,
+)
 from interlock.team import Team
 
 from . import clock, tasks
 from .breakers import move_breaker, policy_of
 from .cancelling import cancel
-from .decisions import (
-    DECIDE,
-    decide,
-    expire,
-    folded,
-    refusal,
-    refuse_secrets,
-    request_of,
-    settle,
-)
+from .decisions import DECIDED, accept, decide, expire, folded, refuse_secrets, request_of, settle
+from .deliveries import event_request
 from .driver import Driver
 from .gates import Gatekeeper
 from .lost import lost as _lost
@@ -118,7 +121,8 @@ class Engine(Redriving):
         if self._faults:
             self._faults_hash = await self.journal.put_blob(self._faults)
         self.journal.listen(self._hear)
-        if any(escalation is not None and escalation.deadline_ms for escalation in self._rules.escalations):
+        rules = self._rules
+        if rules.waits or any(asked is not None and asked.deadline_ms for asked in rules.escalations):
             self._watch = tasks.spawn(self._watch_deadlines())
         if self._watchdog is not None:
             self._watchdog.start()
@@ -294,6 +298,10 @@ class Engine(Redriving):
                 if (row.status, machine.status) == ("parked", "running"):
                     return None  # another process has been quicker, and goes on with it
                 return await unless_stopped(self._go_on(row, machine))
+        except StaleDriver:
+            if row.status != "parked":
+                raise
+            return None  # a parked run is anybody's: an event or a decision has come by another process
         finally:
             self._expiring.discard(row.run_id)
 
@@ -348,7 +356,7 @@ class Engine(Redriving):
         driver = self._drivers.get(request.run_id)
         if driver is not None and driver.deliver(request):
             return
-        if request.kind == DECIDE:
+        if request.kind in DECIDED:
             self._wake(request)
 
     # --- people ---
@@ -393,8 +401,7 @@ class Engine(Redriving):
         self._deciding.add(request.request_id)
         while (driver := self._drivers.get(run_id)) is not None:
             verdict = await driver.verdict(request)
-            if isinstance(verdict, e.AnswerRefused):
-                raise refusal(run_id, verdict)
+            accept(run_id, verdict)
             await driver.ended()
             await asyncio.sleep(0)  # whoever drives it is told first
             if verdict is not None:
@@ -409,23 +416,67 @@ class Engine(Redriving):
             run = await self._go_on(row, await folded(self.journal, self._rules, run_id))
         return run or await self._seen(run_id)
 
+    async def send_event(
+        self, run_id: str, event: str, data: Any = None, *, by: str = "program", event_id: str = ""
+    ) -> Run:
+        """Send an event to a run, for the step that awaits it; returns the run as it is when that is journaled.
+
+        data: what it brings, plain JSON; None for nothing. It is written at the path in the step's `writes`. by: who
+        sends it. event_id: two with the same id are one event, however often it is sent. It is kept where no step waits
+        for it yet but one may. A parked run goes on beside.
+
+        Raises EventNotTaken, and nothing has changed, where nothing will ever wait for it or its data don't fit;
+        InputError, RunNotFound, TeamChanged.
+        """
+        request = event_request(run_id, event, data, by, event_id, self._now_us())
+        refuse_secrets(request, self._shell.secrets)
+        self._deciding.add(request.request_id)
+        while (driver := self._drivers.get(run_id)) is not None:
+            verdict = await driver.verdict(request)
+            accept(run_id, verdict)
+            if verdict is not None:
+                return await self._seen(run_id)
+            await asyncio.sleep(0)
+        row = await self.journal.run(run_id)
+        if row.team != self._team_hash:
+            raise await self._changed(row)
+        await decide(self.journal, self._rules, request, secrets=self._shell.secrets, now_us=self._now_us)
+        self._spawn(self._go_on_beside(run_id))
+        return await self._seen(run_id)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = tasks.spawn(work)
+        self._woken.add(task)
+        task.add_done_callback(self._woken.discard)
+
+    async def _go_on_beside(self, run_id: str) -> None:
+        """Go on with a run that an event may have moved, unless somebody does."""
+        try:
+            async with self._room:
+                for row in await self.journal.claim(run_id) if run_id not in self._drivers else ():
+                    await self._go_on(row, await folded(self.journal, self._rules, run_id))
+        except (JournalError, RunInterrupted) as error:
+            log.warning("run %s, after an event: %s", run_id, error)
+
     async def _seen(self, run_id: str) -> Run:
         """A run as it is in the journal."""
         row = await self.journal.run(run_id)
         return Run.of(run_id, await folded(self.journal, self._rules, run_id), row.row)
 
-    async def _overdue(self) -> list[WaitingQuestion]:
-        """The questions of parked runs of this team file that nobody has answered in time, in deadline order."""
+    async def _overdue(self) -> list[WaitingQuestion | WaitingStep]:
+        """What nobody has answered in time, and waits that are over, of parked runs of this team file, by deadline."""
         now_us = self._now_us()
         late = [one for one in await self._with_deadline() if one.due_us <= now_us]
         first = {one.run_id: one for one in reversed(late)}
         return [one for one in late if first[one.run_id] is one]
 
-    async def _with_deadline(self) -> list[WaitingQuestion]:
-        found = [one for one in await self.journal.questions() if one.due_us and self._is_mine(one)]
+    async def _with_deadline(self) -> list[WaitingQuestion | WaitingStep]:
+        open_: list[WaitingQuestion | WaitingStep] = [*await self.journal.questions()]
+        open_ += await self.journal.waits() if self._rules.waits else ()
+        found = [one for one in open_ if one.due_us and self._is_mine(one)]
         return sorted(found, key=lambda one: (one.due_us, one.run_id))
 
-    def _is_mine(self, one: WaitingQuestion) -> bool:
+    def _is_mine(self, one: WaitingQuestion | WaitingStep) -> bool:
         here = one.run_id in self._drivers or one.run_id in self._expiring
         return one.team == self._team_hash and one.source == self._source and not here
 
@@ -444,9 +495,7 @@ class Engine(Redriving):
             try:
                 for one in await self._overdue():
                     self._expiring.add(one.run_id)
-                    task = tasks.spawn(self._expire(one.run_id))
-                    self._woken.add(task)
-                    task.add_done_callback(self._woken.discard)
+                    self._spawn(self._expire(one.run_id))
                 left = [one.due_us - self._now_us() for one in await self._with_deadline()]
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not end this for good
                 log.warning("deadlines can't be looked after: %s", errors.describe(error))
@@ -478,9 +527,7 @@ class Engine(Redriving):
         if request.request_id in self._deciding or self._shell.stopping:
             return
         self._deciding.add(request.request_id)
-        task = tasks.spawn(self._take_decision(request))
-        self._woken.add(task)
-        task.add_done_callback(self._woken.discard)
+        self._spawn(self._take_decision(request))
 
     async def _take_decision(self, request: Request) -> None:
         run_id, journal = request.run_id, self.journal

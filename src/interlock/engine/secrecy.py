@@ -27,6 +27,10 @@ def without_secrets(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:
     if name and isinstance(fact, e.QuestionAnswered):
         message = f"what was decided holds the value of {name}, which is secret; leave it out"
         fact = e.AnswerRefused(fact.at_us, fact.step, fact.by, fact.decision, (Finding("secret", message),))
+    if name and isinstance(fact, e.WaitEnded | e.EventReceived):
+        message = f"the event holds the value of {name}, which is secret; leave it out"
+        what = (fact.event_id, fact.by, (Finding("secret", message),))
+        fact = e.EventRefused(fact.at_us, fact.event if isinstance(fact, e.EventReceived) else fact.step, *what)
     if name and isinstance(fact, e.AttemptRefused):  # what can't be told as it is, can't be performed as it was meant
         fact = msgspec.structs.replace(fact, effects=())
     is_cut = isinstance(fact, _CUT) or (isinstance(fact, _WITH_FINDINGS) and fact.findings)
@@ -39,7 +43,7 @@ def _told(fact: e.AnyEvent, secrets: Secrets) -> e.AnyEvent:
     return msgspec.structs.replace(fact, **{name: _hidden(value, secrets) for name, value in texts.items()})
 
 
-_TEXTS = ("findings", "reply", "reads", "usage", "error", "by", "reason", "result", "flaw")
+_TEXTS = ("findings", "reply", "reads", "usage", "error", "by", "reason", "result", "flaw", "event_id")
 
 
 def _hidden(value: Any, secrets: Secrets) -> Any:

@@ -88,7 +88,9 @@ def _commits(event: e.AnyEvent) -> bool:
         return event.commits
     if isinstance(event, e.QuestionExpired):
         return event.then == "default"
-    return isinstance(event, e.AttemptCommitted | e.StepExpanded | e.StepShared | e.EffectShared)
+    return isinstance(
+        event, e.AttemptCommitted | e.WaitEnded | e.EventReceived | e.StepExpanded | e.StepShared | e.EffectShared
+    )
 
 
 def to_redrive_elsewhere(record: Record, team: bytes) -> dict[str, Any]:

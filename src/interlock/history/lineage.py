@@ -22,13 +22,14 @@ PATHS_COMPARED_MAX = 5_000
 REQUEST = "request"
 # The writer of what a team file declares for a question that nobody answers.
 DEFAULT = "default"
-_Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.StepShared
+_Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.WaitEnded | e.StepShared
 
 
 class Origin(msgspec.Struct, frozen=True):
     """Who wrote a leaf, and which paths it had read.
 
-    writer: a step's number in the run; 0 is the request. agent: whose reply it was; `person:ID` where a person wrote.
+    writer: a step's number in the run; 0 is the request. agent: whose reply it was; `person:ID` where a person wrote,
+    and whoever sent the event that a step awaited.
     requested_by: the steps without whose request the writer would have been skipped.
     told_by: the people who answered or advised it before. forked_from: of a value that was set when a run was forked,
     that run; agent is who set it, or nobody where that was in a fork before this one.
@@ -186,7 +187,8 @@ class _Writers:
         declared = self._machine.plan.declared_id[self._machine.step(writer).id]
         asked = tuple(self._requesters.get(declared, ()))
         told_by = tuple(self._told_by.get(event.step, ()))
-        return Origin(leaf, writer, event.step, agent, event.attempt, event.at_us, value, reads, asked, told_by)
+        attempt = 0 if isinstance(event, e.WaitEnded) else event.attempt
+        return Origin(leaf, writer, event.step, agent, attempt, event.at_us, value, reads, asked, told_by)
 
     def _set_by(self, leaf: str, writer: int) -> tuple[str, str] | None:
         """Who set a leaf when the run was forked, and from which; None where nobody did."""
@@ -211,6 +213,8 @@ class _Writers:
                 return event.by
             case e.QuestionExpired():
                 return DEFAULT
+            case e.WaitEnded():
+                return event.by or DEFAULT
         return self._started[event.step, event.attempt].agent
 
     def _value(self, leaf: str, writer: int) -> Any:

@@ -160,7 +160,8 @@ class Held(msgspec.Struct, kw_only=True):
 class StepStory(msgspec.Struct, frozen=True):
     """A step as it is now. stage: how many steps follow one another before it. item_of: the for_each step it is of.
 
-    held: which gates kept its calls away. branch_of: the steps one of which must have requested it.
+    held: which gates kept its calls away. branch_of: the steps one of which must have requested it. waits_for: of a
+    step without an agent, what for, as declared; begun: that it does so now, since when and until when.
     """
 
     id: str
@@ -173,12 +174,23 @@ class StepStory(msgspec.Struct, frozen=True):
     item_of: str = ""
     held: Sequence[Held] = ()
     branch_of: tuple[str, ...] = ()
+    waits_for: str = ""
+    begun: e.WaitBegun | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The step as `show --json` prints it."""
         document: dict[str, Any] = {name: getattr(self, name) for name in ("id", "agent", "action", "needs", "state")}
         held = [one.to_dict() for one in self.held]
-        optional = {"reason": self.reason, "item_of": self.item_of, "branch_of": self.branch_of, "held": held}
+        optional: dict[str, Any] = {
+            "reason": self.reason,
+            "item_of": self.item_of,
+            "branch_of": self.branch_of,
+            "held": held,
+        }
+        optional["waits_for"] = self.waits_for
+        if self.begun is not None:
+            document["since"] = timestamp(self.begun.at_us)
+            document["until"] = timestamp(self.begun.due_us) if self.begun.due_us else None
         return document | {key: value for key, value in optional.items() if value}
 
 
@@ -214,7 +226,8 @@ class EffectStory(msgspec.Struct, frozen=True):
 class Story(msgspec.Struct, frozen=True):
     """One run, from its beginning to now.
 
-    faults: the hash of those injected on purpose; empty for an ordinary run. origin: what a fork goes on from.
+    faults: the hash of those injected on purpose; empty for an ordinary run. origin: what a fork goes on from. kept:
+    the events that have come before a step waits for them.
     """
 
     row: RunRow
@@ -229,6 +242,7 @@ class Story(msgspec.Struct, frozen=True):
     faults: str = ""
     origin: e.Origin | None = None
     effects: Sequence[EffectStory] = ()
+    kept: Sequence[e.EventReceived] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `interlock show --json` prints it."""
@@ -248,8 +262,15 @@ class Story(msgspec.Struct, frozen=True):
             "context": self.context,
             "cost": {"usd": self.cost.usd, "tokens": self.cost.tokens, "calls": self.cost.calls},
         }
+        if self.kept:
+            document["events_kept"] = [_kept(event) for event in self.kept]
         origin = {"origin": msgspec.to_builtins(self.origin)} if self.origin else {}
         return document | ({"faults": self.faults} if self.faults else {}) | origin
+
+
+def _kept(event: e.EventReceived) -> dict[str, Any]:
+    told = {"event": event.event, "event_id": event.event_id, "by": event.by, "at": timestamp(event.at_us)}
+    return told | {"data": msgspec.json.decode(event.data)}
 
 
 def story(record: Record) -> Story:
@@ -269,6 +290,7 @@ def story(record: Record) -> Story:
         machine.faults,
         first.origin if isinstance(first, e.RunStarted) else None,
         [effect for n in machine.ledger.entries for effect in effects(machine, n)],
+        [event for kept in machine.kept.values() for event in kept],
     )
 
 
@@ -320,6 +342,8 @@ def _step(machine: Machine, n: int, stage: int, held: Mapping[str, list[Held]], 
         item_of,
         held.get(machine.step_id(n), ()),
         tuple(machine.step_id(by) for by in machine.plan.requesters.get(machine.label[n], ())),
+        machine.rules.waits[n].described if n in machine.rules.waits else "",
+        machine.waits.get(n),
     )
 
 

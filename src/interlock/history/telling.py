@@ -9,6 +9,7 @@ from interlock.core import events as e
 from interlock.core.budget import Amounts
 from interlock.core.effects import effect_name
 from interlock.core.raises import told
+from interlock.core.waits import awaited
 
 NAMES_TOLD = 4
 
@@ -69,6 +70,14 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return f"effect {event.key} unknown: {event.reason}"
         case e.BackoffEnded():
             return "its wait is over"
+        case e.WaitBegun():
+            return awaited(event.event, event.due_us)
+        case e.WaitEnded():
+            return _waited(event)
+        case e.EventReceived():
+            return f"{event.by} sends {event.event} ({event.event_id}), which is kept until a step waits for it"
+        case e.EventRefused():
+            return f"{event.event} ({event.event_id}) of {event.by} refused: {reasons(event.findings)}"
         case e.StepExpanded():
             return f"became {_items(event)}"
         case e.StepSkipped():
@@ -147,15 +156,24 @@ def _expired(event: e.QuestionExpired) -> str:
     return event.reason or f"nobody has answered in time; then: {event.then}"
 
 
+def _waited(event: e.WaitEnded) -> str:
+    wrote = f": {_written(event)}" if event.writes else ""
+    if event.event_id:
+        return f"its event has come from {event.by} ({event.event_id}){wrote}"
+    if not event.then:
+        return "its time has come"
+    return event.reason or f"its event has not come in time; then: {'default' if wrote else event.then}{wrote}"
+
+
 def _committed(event: e.AttemptCommitted) -> str:
     despite = f", despite: {reasons(event.findings)}" if event.findings else ""
     asked = _asked_for(event.effects) + _requested(event.request)
     return f"committed{_scored(event.score)}: {_written(event)}{asked}{despite}"
 
 
-def _written(event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired) -> str:
+def _written(event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.WaitEnded) -> str:
     done = [f"wrote {some([*event.writes])}"] if event.writes else []
-    deletes = () if isinstance(event, e.QuestionExpired) else event.deletes
+    deletes = () if isinstance(event, e.QuestionExpired | e.WaitEnded) else event.deletes
     done += [f"deleted {some(deletes)}"] if deletes else []
     return " and ".join(done or ["nothing to write"])
 

@@ -29,6 +29,7 @@ from interlock.ports import (
     Taken,
     Told,
     WaitingQuestion,
+    WaitingStep,
 )
 
 from .decoding import decoded
@@ -62,6 +63,7 @@ class MemoryStore:
         self.moves: dict[str, list[Moved]] = {}
         self.letters: dict[tuple[str, str], LetterRow] = {}
         self.questions: dict[str, dict[str, WaitingQuestion]] = {}
+        self.waits: dict[str, dict[str, WaitingStep]] = {}
         self.notices: dict[int, PostedNotice] = {}
         self.notices_posted = 0
 
@@ -148,14 +150,16 @@ class MemoryJournal:
 
     def _ask_people(self, run_id: str, events: Sequence[AnyEvent]) -> None:
         for step, question in questions_after(run_id, events):
-            waiting = self.store.questions.setdefault(run_id, {})
-            if question is not None:
-                row = self.store.rows[run_id]
-                waiting[step] = msgspec.structs.replace(question, team=row.team, source=row.source)
-            elif step == EVERY_STEP:
-                waiting.clear()
+            row = self.store.rows[run_id]
+            asked, begun = self.store.questions.setdefault(run_id, {}), self.store.waits.setdefault(run_id, {})
+            if isinstance(question, WaitingStep):
+                begun[step] = msgspec.structs.replace(question, team=row.team, source=row.source)
+            elif question is not None:
+                asked[step] = msgspec.structs.replace(question, team=row.team, source=row.source)
             else:
-                waiting.pop(step, None)
+                for waiting in (asked, begun):
+                    for name in [step] if step != EVERY_STEP else [*waiting]:
+                        waiting.pop(name, None)
 
     def _is_redriven(self, run_id: str, change: Buried | Redriven) -> bool:
         """Whether somebody else has redriven one of these letters before."""
@@ -413,6 +417,12 @@ class MemoryJournal:
         self._check_open()
         found = [one for asked in self.store.questions.values() for one in asked.values() if run_id in {"", one.run_id}]
         return sorted(found, key=lambda one: (one.asked_us, one.run_id, one.step))
+
+    async def waits(self, run_id: str = "") -> list[WaitingStep]:
+        """See ports.Journal."""
+        self._check_open()
+        found = [one for begun in self.store.waits.values() for one in begun.values() if run_id in {"", one.run_id}]
+        return sorted(found, key=lambda one: (one.since_us, one.run_id, one.step))
 
     def listen(self, hear: Callable[[Request], None]) -> None:
         """See ports.Journal."""

@@ -17,17 +17,19 @@ from interlock.core.events import (
     RunStarted,
     StepBuried,
     StepEscalated,
+    WaitBegun,
+    WaitEnded,
 )
-from interlock.ports import WaitingQuestion
+from interlock.ports import WaitingQuestion, WaitingStep
 
 # Of a longer reason lists know the beginning; all of it stands in the event.
 LETTER_REASON_CHARS_MAX = 1_000
 STATUS_EVENTS = frozenset(
-    {RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered, QuestionExpired, BudgetRaised}
+    {RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered, QuestionExpired, BudgetRaised, WaitEnded}
 )
 LETTER_EVENTS = frozenset({StepBuried, RunReopened, RunStarted})
 QUESTION_EVENTS = frozenset(
-    {QuestionAsked, StepEscalated, QuestionAnswered, QuestionExpired, BudgetRaised, RunCancelled}
+    {QuestionAsked, StepEscalated, QuestionAnswered, QuestionExpired, BudgetRaised, WaitBegun, WaitEnded, RunCancelled}
 )
 EVERY_STEP = ""
 
@@ -44,7 +46,7 @@ def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
                 return "parked", event.reason, 0
             case RunCancelled():
                 return "cancelled", event.sentence, event.at_us
-            case QuestionAnswered() | QuestionExpired() | BudgetRaised() | RunReopened():
+            case QuestionAnswered() | QuestionExpired() | BudgetRaised() | WaitEnded() | RunReopened():
                 return "running", "", 0
     return None
 
@@ -93,18 +95,23 @@ def _change(event: AnyEvent) -> Buried | Redriven | None:
     return None
 
 
-def questions_after(run_id: str, events: Sequence[AnyEvent]) -> list[tuple[str, WaitingQuestion | None]]:
-    """What these events change about what waits for a person: (step, its question), None for one that waits no more."""
+Change = tuple[str, WaitingQuestion | WaitingStep | None]
+
+
+def questions_after(run_id: str, events: Sequence[AnyEvent]) -> list[Change]:
+    """What these events change about what waits for a person, a time or an event: None for what waits no more."""
     if QUESTION_EVENTS.isdisjoint(map(type, events)):
         return []
-    changes: list[tuple[str, WaitingQuestion | None]] = []
+    changes: list[Change] = []
     for event in events:
         match event:
             case QuestionAsked() | StepEscalated():
                 text = event.question.text if isinstance(event, QuestionAsked) else event.reason
                 asked = WaitingQuestion(run_id, event.step, event.attempt, text, event.at_us, event.due_us)
                 changes.append((event.step, asked))
-            case QuestionAnswered() | QuestionExpired():
+            case WaitBegun():
+                changes.append((event.step, WaitingStep(run_id, event.step, event.event, event.at_us, event.due_us)))
+            case QuestionAnswered() | QuestionExpired() | WaitEnded():
                 changes.append((event.step, None))
             case BudgetRaised():
                 changes += [(step, None) for step in (event.step, *event.others)]
@@ -118,7 +125,7 @@ class Projection(msgspec.Struct, gc=False):
 
     status: tuple[str, str, int] | None
     letters: Sequence[Buried | Redriven]
-    questions: Sequence[tuple[str, WaitingQuestion | None]]
+    questions: Sequence[Change]
 
     @classmethod
     def of(cls, run_id: str, events: Sequence[AnyEvent]) -> "Projection":

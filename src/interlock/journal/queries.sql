@@ -93,15 +93,22 @@ FROM request JOIN run USING (run_id) WHERE owner = ?1 AND length(request_id) <= 
 -- name: ask_person
 INSERT OR REPLACE INTO question (run, step, attempt, question, asked_us, due_us) VALUES (?, ?, ?, ?, ?, ?);
 
--- name: question_over
-DELETE FROM question WHERE run = ? AND step = ?;
-
--- name: ask_nobody: any more, in this run
-DELETE FROM question WHERE run = ?;
+-- name: question_over: of a step; of all of this run where none is named
+DELETE FROM question WHERE run = ?1 AND ?2 IN (step, '');
 
 -- name: questions: of one run, or of all
 SELECT run_id, step, attempt, question, asked_us, due_us, team, source FROM question JOIN run ON run = number
 WHERE ?1 = '' OR run_id = ?1 ORDER BY asked_us, run_id, step;
+
+-- name: begin_wait
+INSERT OR REPLACE INTO wait (run, step, event, since_us, due_us) VALUES (?, ?, ?, ?, ?);
+
+-- name: wait_over: as question_over
+DELETE FROM wait WHERE run = ?1 AND ?2 IN (step, '');
+
+-- name: waits: of one run, or of all
+SELECT run_id, step, event, since_us, due_us, team, source FROM wait JOIN run ON run = number
+WHERE ?1 = '' OR run_id = ?1 ORDER BY since_us, run_id, step;
 
 -- name: settle
 DELETE FROM request WHERE request_id = ?;

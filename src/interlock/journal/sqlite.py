@@ -31,6 +31,7 @@ from interlock.ports import (
     Taken,
     Told,
     WaitingQuestion,
+    WaitingStep,
 )
 
 from .decoding import decoded
@@ -172,6 +173,10 @@ class SqliteJournal:
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""
         return await self._read(lambda: self._store.questions(run_id))
+
+    async def waits(self, run_id: str = "") -> list[WaitingStep]:
+        """See ports.Journal."""
+        return await self._read(lambda: self._store.waits(run_id))
 
     def listen(self, hear: Callable[[Request], None]) -> None:
         """See ports.Journal."""

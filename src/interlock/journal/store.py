@@ -44,20 +44,21 @@ from interlock.ports import (
     Taken,
     Told,
     WaitingQuestion,
+    WaitingStep,
 )
 
 from . import failures
 from .decoding import faults_in
 from .failures import clear_errors
 from .ownership import DriverLocks
-from .projection import EVERY_STEP, Buried, Projection, Redriven
+from .projection import Buried, Change, Projection, Redriven
 from .queries import queries, script
 from .rows import BATCH, GATE_FIX, LETTER, QUESTION, REQUEST, RUN, Warnings, readable, reread, sound, sound_number
 
 # Of a request so many characters of a text, and bytes of its body, are read: one more than is taken of each.
 REQUEST_BOUNDS = (REQUEST_CHARS_MAX + 1, BODY_BYTES_MAX + 1)
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
-MIGRATIONS = tuple(map(script, ("schema.sql", "questions.sql", "gates.sql", "letters.sql", "notices.sql")))
+MIGRATIONS = tuple(map(script, ("schema.sql", "questions.sql", "gates.sql", "letters.sql", "notices.sql", "waits.sql")))
 APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
 # A small write-ahead log keeps a live journal near the size of its payload.
 CHECKPOINT_PAGES = 100
@@ -250,14 +251,15 @@ class SqliteStore:
             self._places.pop(run_id, None)
         return outcomes
 
-    def _ask_people(self, run: int, questions: Sequence[tuple[str, WaitingQuestion | None]]) -> None:
+    def _ask_people(self, run: int, questions: Sequence[Change]) -> None:
         for step, asked in questions:
-            if asked is not None:
+            if isinstance(asked, WaitingStep):
+                self._run_query("begin_wait", run, step, asked.event, asked.since_us, asked.due_us)
+            elif asked is not None:
                 self._run_query("ask_person", run, step, asked.attempt, asked.text, asked.asked_us, asked.due_us)
-            elif step == EVERY_STEP:
-                self._run_query("ask_nobody", run)
             else:
                 self._run_query("question_over", run, step)
+                self._run_query("wait_over", run, step)
 
     def _is_redriven(self, run_id: str, change: Buried | Redriven) -> bool:
         """Whether somebody else has redriven one of these letters before."""
@@ -518,6 +520,10 @@ class SqliteStore:
         """What waits for a person."""
         found = self._run_query("questions", run_id)
         return [sound(QUESTION, row) for row in found] if run_id else [*self._warnings.listed(QUESTION, found)]
+
+    def waits(self, run_id: str) -> list[WaitingStep]:
+        """What waits for a time or an event."""
+        return [WaitingStep(*row) for row in self._run_query("waits", run_id)]
 
     def news(self) -> list[Request]:
         """The unanswered requests for all runs this handle owns, if anything was written elsewhere since the last look.

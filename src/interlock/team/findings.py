@@ -11,7 +11,7 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.guardrail import Judge
-from interlock.core.plan import Plan, nearest
+from interlock.core.plan import Plan, Step, nearest
 from interlock.core.policy import TIMEOUT_SIMPLE_MS
 from interlock.core.races import Writers, unordered_reads
 from interlock.core.role import stand_ins
@@ -153,6 +153,23 @@ def people(subject: Subject) -> Iterator[AuditFinding]:
         yield AuditFinding("no_person", "info", (), (), message)
 
 
+def waits(subject: Subject) -> Iterator[AuditFinding]:
+    """Which steps wait for an event that may never come?"""
+    for step in _waits(subject):
+        if step.await_event and step.deadline is None:
+            message = (
+                f"step {step.id} awaits {step.await_event} without a deadline: if it never comes, the run never ends"
+            )
+            fix = "declare one, such as deadline: 3d, and what comes then with on_deadline"
+            yield AuditFinding(
+                "no_deadline", "warning", (), tuple(step.writes or ()), message, fix, subject.line(("plan", step.id))
+            )
+
+
+def _waits(subject: Subject) -> list[Step]:
+    return [step for step in (subject.plan.declared if subject.plan else ()) if step.waits]
+
+
 def costs(subject: Subject) -> Iterator[AuditFinding]:
     """Which agents may not tell what they cost, although a budget bounds that?"""
     found = uncertain(subject.agents, subject.rules) if subject.rules else {}
@@ -237,6 +254,7 @@ def fields(subject: Subject) -> Iterator[AuditFinding]:
     """Which fields must the request bring, and which are the result?"""
     reads = {pattern for agent in subject.agents.values() for pattern in agent.scope.context_access} - {_ALL}
     writes = {pattern for agent in subject.agents.values() for pattern in agent.scope.write_permissions} - {_ALL}
+    writes |= {pattern for step in _waits(subject) for pattern in step.writes or ()}
     looked_at = {path for step in (subject.plan.declared if subject.plan else ()) for path in deciding(step)}
     brought = tuple(sorted(_apart(reads | looked_at, writes)))
     if brought:
@@ -250,6 +268,7 @@ def fields(subject: Subject) -> Iterator[AuditFinding]:
 def mistyped(subject: Subject) -> Iterator[AuditFinding]:
     """Which steps depend on a field that nobody writes, though one of nearly that name is written?"""
     written = [paths.base(pattern) for agent in subject.agents.values() for pattern in agent.scope.write_permissions]
+    written += [pattern for step in _waits(subject) for pattern in step.writes or ()]
     for step in subject.plan.declared if subject.plan else ():
         for path in _apart(deciding(step), written):
             near = nearest(path, filter(None, written))
@@ -257,7 +276,8 @@ def mistyped(subject: Subject) -> Iterator[AuditFinding]:
                 message = f"step {step.id} depends on {path}, which no agent writes; did you mean {near}?"
                 fix = f"write {near}, or make sure that each request brings {path}"
                 place = ("plan", step.id)
-                yield AuditFinding("mistyped", "warning", (step.agent,), (path,), message, fix, subject.line(place))
+                agents = (step.agent,) if step.agent else ()
+                yield AuditFinding("mistyped", "warning", agents, (path,), message, fix, subject.line(place))
 
 
 def _apart(patterns: Iterable[str], others: Iterable[str]) -> Iterator[str]:
@@ -279,7 +299,8 @@ def blind_reads(subject: Subject) -> Iterator[AuditFinding]:
         others = _listed(sorted(writers))
         message = f"step {reader} may read {pattern}, and {others} may write there at the same time: it won't see that"
         fix = f"let {reader} need {others}, or narrow its reads"
-        agents = tuple(dict.fromkeys([agent_of[reader], *(agent_of[writer] for writer in sorted(writers))]))
+        found = [agent_of[reader], *(agent_of[writer] for writer in sorted(writers))]
+        agents = tuple(dict.fromkeys(filter(None, found)))
         yield AuditFinding("blind_read", "warning", agents, (pattern,), message, fix, subject.line(("plan", reader)))
 
 
@@ -287,7 +308,7 @@ def _meetings(plan: Plan, rules: Rules) -> Iterator[tuple[str, str, str]]:
     """Reader, writer and pattern, by declared ids, of what the agents' broad scopes let happen."""
     reads: list[tuple[str, ...]] = [()]
     for step in plan.steps[1:]:
-        broad = step.reads is None and not step.stale_ok
+        broad = step.reads is None and not step.stale_ok and not step.waits
         reads.append(tuple(rules.roles[step.agent].scope.context_access) if broad else ())
     writers = Writers([(), *(rules.may_write(step) for step in plan.steps[1:])], rules.sharing.reducers)
     for race in unordered_reads(plan, reads, writers):
@@ -305,6 +326,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     failures,
     undecided,
     people,
+    waits,
     costs,
     runnable,
     unused,

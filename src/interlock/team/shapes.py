@@ -355,11 +355,11 @@ class Brief(msgspec.Struct, frozen=True):
 
 
 class Either(msgspec.Struct, frozen=True):
-    """One of two records: the first where the value has a key that marks it."""
+    """One of two shapes: the first where the value has a key that marks it."""
 
     marks: tuple[str, ...]
     marked: Record
-    other: Record
+    other: Shape
 
     def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
         """What is wrong with it as the record that it is."""

@@ -43,6 +43,7 @@ from .shapes import (
     dotted,
     matching,
 )
+from .waits import EVENT, ON_DEADLINE, TIME
 
 ACTION_CHARS_MAX = 200
 AGENTS_MAX = 2_000
@@ -441,11 +442,33 @@ STEP = Record(
     later=frozenset({"effects", "team"}),
 )
 
+_OF_ANY_STEP = ("id", "needs", "when", "join", "on_dead")
+WAIT = Record(
+    "a step that waits",
+    {name: field for name, field in STEP.fields.items() if name in _OF_ANY_STEP}
+    | {
+        "wait": Field(
+            TIME, "How long it waits, such as 2h, or {until: TIME}: 2026-12-01T09:00:00Z, or the path of such a time."
+        ),
+        "await_event": Field(EVENT, "The event from outside that it waits for; `interlock event` sends it."),
+        "deadline": Field(DURATION, "How long for the event, such as 3d; without one, for ever."),
+        "on_deadline": Field(
+            ON_DEADLINE,
+            "If the event hasn't come by then. dead: the step is given up. skip: it counts as skipped. continue: who "
+            "needs it runs all the same. {default: {path: value}}: that is written in the event's place.",
+        ),
+        "writes": Field(Many(PATTERN), "The one path at which is written what the event brings."),
+        "schema": Field(SCHEMA, "A JSON Schema over what is written."),
+    },
+    rivals=("wait", "await_event"),
+)
+ANY_STEP = Either(("wait", "await_event"), WAIT, STEP)
+
 PHASE = Record(
     "a phase",
     {
         "phase": Field(TEXT, "The name of the phase.", required=True),
-        "steps": Field(Many(STEP), "Steps that may run at the same time.", required=True),
+        "steps": Field(Many(ANY_STEP), "Steps that may run at the same time.", required=True),
         "rounds": Field(
             Whole(1, ROUNDS_MAX), "So often they run, one round after another; their ids end with its number: id-1, ..."
         ),
@@ -453,7 +476,7 @@ PHASE = Record(
     check=_phase_problems,
 )
 
-PLAN_ITEM = Either(("phase", "steps", "rounds"), PHASE, STEP)
+PLAN_ITEM = Either(("phase", "steps", "rounds"), PHASE, ANY_STEP)
 
 LIMITS = Record(
     "the limits",

@@ -25,6 +25,7 @@ from interlock.ports import (
     Taken,
     Told,
     WaitingQuestion,
+    WaitingStep,
 )
 from interlock.testing.chance import Chance
 
@@ -305,6 +306,10 @@ class FaultyJournal:
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""
         return await self.inner.questions(run_id)
+
+    async def waits(self, run_id: str = "") -> list[WaitingStep]:
+        """See ports.Journal."""
+        return await self.inner.waits(run_id)
 
     def listen(self, hear: Callable[[Request], None]) -> None:
         """See ports.Journal."""

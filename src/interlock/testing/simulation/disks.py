@@ -34,6 +34,7 @@ from interlock.ports import (
     Taken,
     Told,
     WaitingQuestion,
+    WaitingStep,
 )
 from interlock.testing.injection.journals import DELAYS, Durable, SlowJournal
 
@@ -326,6 +327,11 @@ class SlowSqliteJournal:
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""
         found: list[WaitingQuestion] = self._read(lambda: self._store.questions(run_id))
+        return found
+
+    async def waits(self, run_id: str = "") -> list[WaitingStep]:
+        """See ports.Journal."""
+        found: list[WaitingStep] = self._read(lambda: self._store.waits(run_id))
         return found
 
     def listen(self, hear: Callable[[Request], None]) -> None:

@@ -28,9 +28,19 @@ from .performing import effect_shared, effect_told
 from .progress import can_go_on, end, has_room, on_dead, step_expanded, step_shared, step_skipped
 from .questions import budget_raised, question_answered, question_asked, question_expired, step_escalated
 from .verdicts import reply_drafted, reply_judged
+from .waits import event_received, event_refused, wait_begun, wait_ended
 
 # What may happen to a run that is parked.
-_WAKES = e.RunCancelled | e.QuestionAnswered | e.BudgetRaised | e.QuestionExpired | e.AnswerRefused
+_WAKES = (
+    e.RunCancelled
+    | e.QuestionAnswered
+    | e.BudgetRaised
+    | e.QuestionExpired
+    | e.AnswerRefused
+    | e.WaitEnded
+    | e.EventReceived
+    | e.EventRefused
+)
 
 
 class Account(Known):
@@ -89,6 +99,14 @@ class Account(Known):
                 effect_told(self, event)
             case e.BackoffEnded():
                 backoff_ended(self, event)
+            case e.WaitBegun():
+                wait_begun(self, event)
+            case e.WaitEnded():
+                wait_ended(self, event)
+            case e.EventReceived():
+                event_received(self, event)
+            case e.EventRefused():
+                event_refused(self, event)
             case e.StepExpanded():
                 step_expanded(self, event)
             case e.StepSkipped():
@@ -127,11 +145,13 @@ class Account(Known):
 
     def _run_parked(self, event: e.RunParked) -> None:
         states = set(self.states.values())
-        self.require("parked", "escalated" in states, "the run is parked, and no step asks anything")
+        waits = states & {"escalated", "awaiting"}
+        self.require("parked", waits, "the run is parked, and no step asks anything or waits")
         moving = [name for name, one in self.steps.items() if can_go_on(self, name, one)]
         self.require("parked", not moving, f"the run is parked, but {moving[:1]} could go on")
         self.require("parked", not self.effects.in_flight, "the run is parked while an effect is under way")
         self.status, self.reason = "parked", event.reason
+        self.waits.asleep.update(self.waits.waiting)
 
     def _run_cancelled(self) -> None:
         self.status = "cancelled"

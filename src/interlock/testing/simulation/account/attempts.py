@@ -16,6 +16,7 @@ from .payment import charge, charged, outcome, pay
 from .performing import forget_waits, held_up_by, perform
 from .progress import can_expand, end, require_turn
 from .verdicts import concluded, unjudged
+from .waits import is_timeless
 
 # A wait may end so late, since a new process reads the journal first, and a busy disk takes its time.
 BACKOFF_LATE_US_MAX = 1_000_000
@@ -175,6 +176,7 @@ def step_buried(run: Known, event: e.StepBuried) -> None:
     name, one = event.step, run.step(event.step)
     step = run.declared(one)
     unlisted = one.item is ABSENT and step.for_each is not None and not can_expand(run, one, step.for_each)
+    unlisted = unlisted or is_timeless(run, one)
     run.require("once", one.state not in TERMINAL, f"{name} is given up although it is {one.state}")
     held = one.state in {"performing", "ready"} and not all(map(run.effects.asks, held_up_by(run, name)))
     run.require("attempts", one.given_up or unlisted or held, f"{name} is given up with attempts left")

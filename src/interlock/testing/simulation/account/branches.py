@@ -41,4 +41,4 @@ class BranchesAccount:
         return declared not in self._branches or declared in self._requested
 
     def _agent(self, branch: str) -> str:
-        return next(step.agent for step in self._rules.plan.declared if step.id == branch)
+        return next(step.agent or branch for step in self._rules.plan.declared if step.id == branch)

@@ -12,6 +12,7 @@ from interlock.core.role import Duty
 from interlock.core.rules import Rules
 from interlock.core.values import ABSENT
 
+from .arrivals import WaitsAccount
 from .branches import BranchesAccount
 from .broken import Broken
 from .budgets import BudgetAccount
@@ -87,6 +88,7 @@ class Known:
         self.ancestors = _ancestors(self.plan.needs)
         self.effects = EffectsAccount(run_id, rules.effects, self.require)
         self.branches = BranchesAccount(rules, self.require)
+        self.waits = WaitsAccount()
         # Step -> the keys of the effects in its reply; and of those that its attempt waits for.
         self.outbox: dict[str, list[str]] = {}
         self.waited: dict[str, dict[str, None]] = {}

@@ -12,6 +12,8 @@ from .known import Known, StepAccount
 from .naive import holds
 
 _json = msgspec.json.encode
+# A shorter wait keeps its run going.
+AWAKE_US_MAX = 60_000_000
 
 
 def step_expanded(run: Known, event: e.StepExpanded) -> None:
@@ -21,7 +23,7 @@ def step_expanded(run: Known, event: e.StepExpanded) -> None:
     path = run.declared(one).for_each if one.item is ABSENT else None
     run.require("plan", path is not None, f"{name} is expanded, but has no for_each")
     require_turn(run, name, "expanded")
-    items, there = msgspec.json.decode(event.items), _value(run, path or "", one.number)
+    items, there = msgspec.json.decode(event.items), value(run, path or "", one.number)
     same = isinstance(there, list) and _json(items) == _json(_batched(there, run.declared(one).batch))
     run.require("frozen_items", same, f"{name} is expanded to something else than its list")
     run.require("limits", can_expand(run, one, path or ""), f"{name} is expanded to {len(items)} items, too many")
@@ -41,7 +43,9 @@ def step_skipped(run: Known, event: e.StepSkipped) -> None:
     fate = _fate(run, name)
     run.require("once", one.state not in TERMINAL, f"{name} is skipped although it is {one.state}")
     run.require("plan", fate == "run", f"{name} is skipped, but {fate}")
-    run.require("plan", not _is_wanted(run, one), f"{name} is skipped, but its condition holds")
+    # A fork takes over that an event has not come in time.
+    is_lapsed = run.takes_over and run.declared(one).await_event
+    run.require("plan", is_lapsed or not _is_wanted(run, one), f"{name} is skipped, but its condition holds")
     one.state = "skipped"
     _skip_the_lost(run, one.number)
 
@@ -112,7 +116,7 @@ def _fate(run: Known, name: str) -> str:
 def on_dead(run: Known, name: str) -> str:
     """What it means for the run that this step has died: its own word, or else its agent's."""
     step = run.declared(run.steps[name])
-    return step.on_dead or run.rules.roles[step.agent].on_dead
+    return step.on_dead or ("fail_run" if step.waits else run.rules.roles[step.agent].on_dead)
 
 
 def require_turn(run: Known, name: str, what: str) -> None:
@@ -124,7 +128,7 @@ def require_turn(run: Known, name: str, what: str) -> None:
 
 def _is_wanted(run: Known, one: StepAccount) -> bool:
     step = run.declared(one)
-    holding = step.when is None or holds(step.when, _value(run, step.when.path, one.number))
+    holding = step.when is None or holds(step.when, value(run, step.when.path, one.number))
     return holding and run.branches.is_wanted(step)
 
 
@@ -132,6 +136,8 @@ def can_go_on(run: Known, name: str, one: StepAccount) -> bool:
     """Whether something is left to do for a step that no person must do."""
     if one.state == "waiting":
         return _fate(run, name) == "run" and has_room(run, one)
+    if one.state == "awaiting" and one.due_us:
+        return one.due_us <= one.first_us + AWAKE_US_MAX
     return one.state in {"ready", "backing_off", "performing"} or one.open
 
 
@@ -163,14 +169,14 @@ def _batched(items: list[Any], size: int) -> list[Any]:
     return batches
 
 
-def _value(run: Known, path: str, n: int) -> Any:
+def value(run: Known, path: str, n: int) -> Any:
     """What a step finds at a path, whatever its scope; ABSENT where nothing stands."""
     return run.naive.value(path, run.ancestors[n])
 
 
 def can_expand(run: Known, one: StepAccount, path: str) -> bool:
     """Whether what stands at a path is a list that is not too long."""
-    items = _value(run, path, one.number)
+    items = value(run, path, one.number)
     limits = run.rules.limits
     most = min(limits.for_each_width_max, limits.steps_max - len(run.steps))
     return isinstance(items, list) and len(_batched(items, run.declared(one).batch)) <= most

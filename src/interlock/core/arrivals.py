@@ -1,0 +1,156 @@
+"""What becomes of an event from outside, and of a wait whose time has come.
+
+Whoever sends an event is no agent and no person of the team: what it brings is written at the one path that the step
+declares, within the sizes and the schema, or the event is refused and nothing has changed.
+"""
+
+from typing import Any
+
+import msgspec
+
+from interlock.errors import InputError, ValueRefused
+
+from .assess import Submission, submitted
+from .decision import BODY_BYTES_MAX, NAME_CHARS_MAX
+from .events import NULL, EventReceived, EventRefused, WaitEnded
+from .fold import Fold
+from .plan import is_id, nearest
+from .states import TERMINAL
+from .values import DEFAULT_LIMITS, decode, encode
+from .waits import awaited
+
+EVENT_ID_CHARS_MAX = 200
+AWAITED_SHOWN = 5
+# The code of the finding against an event that has come before: whoever sends it again has nothing to mend.
+AGAIN = "again"
+
+Arrival = WaitEnded | EventReceived | EventRefused
+
+
+class Sent(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An event as it is sent. id: two with the same one are one event. data: what it brings; None for nothing."""
+
+    event: str
+    id: str
+    data: Any = None
+
+
+def sent(event: str, event_id: str, data: Any = None) -> bytes:
+    """An event as a request carries it. Raises InputError."""
+    if not is_id(event):
+        raise InputError(f"{event!r:.100} is not the name of an event", fix="use letters, digits, _ and -, at most 80")
+    if not _is_line(event_id, EVENT_ID_CHARS_MAX):
+        raise InputError(f"{event_id!r:.100} can't be the id of an event", fix="one line of up to 200 characters")
+    try:
+        encode(data, DEFAULT_LIMITS, BODY_BYTES_MAX)
+    except ValueRefused as error:
+        raise InputError(f"the data of {event} can't be used: {error.message}") from error
+    body: bytes = msgspec.json.encode(Sent(event, event_id, data))
+    if len(body) > BODY_BYTES_MAX:
+        raise InputError(f"the event {event} is {len(body):,} bytes, more than {BODY_BYTES_MAX:,}")
+    return body
+
+
+def opened(body: bytes) -> Sent:
+    """The event that a request carries. Raises InputError."""
+    if not isinstance(body, bytes) or len(body) > BODY_BYTES_MAX:
+        raise InputError("an event can't be read: it is no bytes, or too many")
+    try:
+        found = msgspec.json.decode(body, type=Sent)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"an event can't be read: {error}") from error
+    sent(found.event, found.id, found.data)
+    return found
+
+
+def sender(name: str) -> str:
+    """Who sends an event, as it is recorded. Raises InputError."""
+    if not _is_line(name, NAME_CHARS_MAX):
+        raise InputError(f"{name!r:.100} can't be recorded as who sends an event", fix="one line, such as stripe")
+    return name
+
+
+def _is_line(text: Any, most: int) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= most and text.isprintable()
+
+
+def arrival(machine: Fold, given: Sent, by: str, at_us: int) -> Arrival:
+    """What becomes of an event in this run: it ends a wait, is kept for one, or is refused."""
+    if given.id in machine.event_ids:
+        return refused(given, by, AGAIN, f"the event {given.id} has come before", at_us)
+    if machine.status not in {"running", "parked"}:
+        return refused(given, by, "unawaited", f"the run has ended: it has {machine.status}", at_us)
+    waiting = next((n for n, begun in machine.waits.items() if begun.event == given.event), None)
+    upcoming = [waiting] if waiting is not None else machine.upcoming(given.event)
+    if len(upcoming) <= len(machine.kept.get(given.event, ())):
+        return refused(given, by, "unawaited", _unawaited(machine, given.event, has_upcoming=bool(upcoming)), at_us)
+    found = [taken_by(machine, n, given.data) for n in upcoming]
+    fits = next((one for one in found if not one.findings), None)
+    if fits is None:
+        return EventRefused(at_us, given.event, given.id, by, tuple(found[0].findings))
+    if waiting is not None:
+        return WaitEnded(at_us, machine.step_id(waiting), given.id, by, fits.writes)
+    data = NULL if given.data is None else msgspec.Raw(encode(given.data))
+    return EventReceived(at_us, given.event, given.id, by, data)
+
+
+def kept_arrival(machine: Fold, n: int, kept: EventReceived, at_us: int) -> WaitEnded | EventRefused:
+    """What becomes of an event that was kept, now that a step waits for it."""
+    submission = taken_by(machine, n, decode(kept.data))
+    step, told = machine.step_id(n), (kept.event_id, kept.by)
+    if submission.findings:
+        return EventRefused(at_us, kept.event, *told, tuple(submission.findings), step)
+    return WaitEnded(at_us, step, *told, submission.writes)
+
+
+def taken_by(machine: Fold, n: int, data: Any) -> Submission:
+    """What an event brings, as this step would write it."""
+    patterns = machine.step(n).writes or ()
+    if data is not None and not patterns:
+        submission = Submission()
+        submission.refuse("unwritable", f"step {machine.step_id(n)} writes nothing, so its event brings no data")
+        return submission
+    writes = {} if data is None else {patterns[0]: data}
+    return submitted(writes, bank=machine.bank, duty=machine.duty(n), index=0, limits=machine.rules.limits)
+
+
+def lapsed(machine: Fold, n: int, at_us: int) -> WaitEnded:
+    """What becomes of a wait whose time has come: it is over, or its event has not come in time."""
+    step, wait = machine.step_id(n), machine.rules.waits[n]
+    if not wait.event:
+        return WaitEnded(at_us, step)
+    if not wait.default:
+        return WaitEnded(at_us, step, then=wait.then)
+    given = dict(wait.default)
+    submission = submitted(given, bank=machine.bank, duty=machine.duty(n), index=0, limits=machine.rules.limits)
+    if submission.findings:
+        why = f"{wait.event} has not come in time, and its default can't be taken: {submission.findings[0].message}"
+        return WaitEnded(at_us, step, then="dead", reason=why)
+    return WaitEnded(at_us, step, writes=submission.writes, then=wait.then)
+
+
+def refused(given: Sent, by: str, code: str, message: str, at_us: int) -> EventRefused:
+    """An event that can't be taken, for one reason."""
+    submission = Submission()
+    submission.refuse(code, message)
+    return EventRefused(at_us, given.event, given.id, by, tuple(submission.findings))
+
+
+def _unawaited(machine: Fold, event: str, *, has_upcoming: bool) -> str:
+    if has_upcoming:
+        return f"nothing waits for another {event}: what may await it has one already"
+    open_ = [n for n in machine.rules.waits if machine.state[n] not in TERMINAL]
+    names = dict.fromkeys(machine.rules.waits[n].event for n in open_)
+    told = [f"{machine.step_id(n)} {_awaits(machine, n)}" for n in open_]
+    more = f", and {len(told) - AWAITED_SHOWN:,} more" if len(told) > AWAITED_SHOWN else ""
+    near = nearest(event, filter(None, names))
+    meant = f" Did you mean {near}?" if near else ""
+    waits = f"{', '.join(told[:AWAITED_SHOWN])}{more}" if told else "it waits for nothing"
+    return f"nothing in this run waits for {event}: {waits}.{meant}"
+
+
+def _awaits(machine: Fold, n: int) -> str:
+    """What a step waits for, or will."""
+    if n in machine.waits:
+        return machine.reasons[n]
+    return f"will {awaited(machine.rules.waits[n].event, 0).replace('waits', 'wait')}"

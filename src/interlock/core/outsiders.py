@@ -1,0 +1,76 @@
+"""Who writes what an event brings: whoever sends it, who is no agent. The ownership proof, as far as that concerns.
+
+An event owns the fields that it writes: no agent may write them, and no other event, unless they have a reducer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from interlock.errors import OwnershipError, PathError, PlanError, TeamError, ValueRefused
+
+from . import paths
+from .plan import Plan, Step, wait_of
+from .policy import Policy
+from .role import Duty, Role
+from .schema import WritesSchema
+from .scope import Sharing, Sight
+from .values import Limits, encode
+
+
+def waiting(step: Step) -> Duty:
+    """The part of nobody in a step that waits: what its event may write."""
+    schemas = () if step.schema is None else (WritesSchema(step.schema),)
+    return Duty("", Sight(()), paths.Patterns(tuple(step.writes or ())), Policy(), schemas)
+
+
+def event_problems(plan: Plan, roles: Mapping[str, Role], sharing: Sharing, limits: Limits) -> Iterator[TeamError]:
+    """What is wrong with the steps that wait: fields with another owner, a schema or a default that never fits."""
+    owners = {name: tuple(role.scope.write_permissions) for name, role in roles.items()}
+    events: dict[str, tuple[str, ...]] = {}
+    for step in plan.declared:
+        if step.waits:
+            yield from _owned(step, {f"agent {name}": theirs for name, theirs in owners.items()} | events, sharing)
+            yield from _unfit(step, limits)
+            events[_owner(step)] = (*events.get(_owner(step), ()), *(step.writes or ()))
+
+
+def _owner(step: Step) -> str:
+    return f"the event {step.await_event}"
+
+
+def _unfit(step: Step, limits: Limits) -> Iterator[TeamError]:
+    place = ("plan", step.id)
+    try:
+        schema = WritesSchema(step.schema or {})
+    except (TeamError, PathError) as error:
+        yield PlanError(f"step {step.id}: {error.message}", fix=error.fix, place=(*place, "schema"))
+        return
+    can_write = paths.Patterns(tuple(step.writes or ())).cover
+    for path in schema.paths:
+        if not can_write(path):
+            message = f"step {step.id} may not write {path}, which its schema names"
+            yield PlanError(message, fix=f"put {path} into its writes", place=(*place, "schema"))
+    default = wait_of(step).default
+    for path, value in default.items():
+        try:
+            encode(value, limits, limits.value_bytes_max)
+        except ValueRefused as error:
+            yield PlanError(f"step {step.id}: its default for {path}: {error.message}", place=(*place, "on_deadline"))
+    if default:
+        for _, message in schema.findings(default):
+            yield PlanError(f"step {step.id}: its default: {message}", place=(*place, "on_deadline"))
+
+
+def _owned(step: Step, owners: Mapping[str, Sequence[str]], sharing: Sharing) -> Iterator[OwnershipError]:
+    for pattern in step.writes or ():
+        if any(paths.inside(pattern, field) for field in sharing.reducers):
+            continue
+        for name, theirs in owners.items():
+            shared = next(filter(None, (paths.intersection(pattern, one) for one in theirs)), None)
+            if shared is not None and name != _owner(step):
+                yield OwnershipError(
+                    f"step {step.id} writes {shared} when {step.await_event} comes, and {name} owns it",
+                    fix=f"write another field, or declare a reducer for {pattern}",
+                    place=("plan", step.id, "writes"),
+                    agents=tuple(filter(None, [name.removeprefix("agent ") if name.startswith("agent ") else ""])),
+                    paths=(shared,),
+                )

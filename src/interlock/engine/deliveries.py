@@ -1,0 +1,41 @@
+"""Events from outside, on their way into the journal, whoever drives the run: as decisions are."""
+
+from typing import Any
+
+from interlock.core import events as e
+from interlock.core.arrivals import AGAIN, Arrival, Sent, arrival, opened, refused, sender, sent
+from interlock.core.machine import Machine
+from interlock.errors import EventNotTaken, InputError, cut_short
+from interlock.ids import new_id
+from interlock.ports import REQUEST_CHARS_MAX, Request
+
+EVENT = "event"
+# Who has sent an event that can't be read.
+NOBODY = "unknown"
+
+
+def event_request(run_id: str, event: str, data: Any, by: str, event_id: str, now_us: int) -> Request:
+    """An event as it is asked of whoever drives the run. Without an id it is one of its own. Raises InputError."""
+    event_id = event_id or new_id(now_us)
+    return Request(f"{EVENT}-{run_id}-{event_id}", run_id, EVENT, sender(by), "", sent(event, event_id, data))
+
+
+def arrived(request: Request, machine: Machine, at_us: int) -> Arrival:
+    """What becomes of an event in a run that is folded so far. One that can't be read is refused, too."""
+    try:
+        by, given = sender(request.by), opened(request.body)
+    except InputError as error:
+        event_id = cut_short(request.request_id.removeprefix(f"{EVENT}-{request.run_id}-"), REQUEST_CHARS_MAX)
+        return refused(Sent("unknown", event_id), NOBODY, "event", error.message, at_us)
+    return arrival(machine, given, by, at_us)
+
+
+def came_before(verdict: e.AnyEvent | None) -> bool:
+    """Whether nothing has come of an event since it has come before: that is as well for whoever sends it."""
+    return isinstance(verdict, e.EventRefused) and any(finding.code == AGAIN for finding in verdict.findings)
+
+
+def not_taken(run_id: str, verdict: e.EventRefused) -> EventNotTaken:
+    """The error for whoever has sent it."""
+    findings = "; ".join(finding.message for finding in verdict.findings)
+    return EventNotTaken(f"run {run_id}: {findings}", fix=f"see what the run waits for: interlock show {run_id}")

@@ -1,0 +1,424 @@
+"""Steps that wait: for a time, or for an event from outside."""
+
+import pytest
+from msgspec import Raw
+
+import interlock.core.events as e
+from interlock.core.arrivals import EVENT_ID_CHARS_MAX, Sent, arrival, lapsed, opened, sender, sent
+from interlock.core.decision import BODY_BYTES_MAX
+from interlock.core.moments import time_us
+from interlock.core.plan import Condition, Phase, Plan, Step
+from interlock.core.redrive import dead_steps
+from interlock.core.role import Role
+from interlock.core.rules import Rules
+from interlock.core.scope import Scope, Sharing
+from interlock.core.settlement import expired, overdue
+from interlock.core.values import Limits
+from interlock.core.waits import Wait
+from interlock.errors import InputError, OwnershipError, PlanError, TeamError
+
+from .transcripts import ONCE, Transcript, step
+
+ANN = {"ann": Role(Scope(["act"], ["*"], ["a", "b", "c", "d", "when"]), ONCE)}
+SECOND, HOUR = 1_000_000, 3_600_000_000
+AMOUNT = {"required": ["paid"], "properties": {"paid": {"type": "integer", "minimum": 1}}}
+
+
+def awaits(id_="pay", **given):
+    return Step(id_, await_event=given.pop("event", "payment"), **given)
+
+
+def told(*steps, **given):
+    return Transcript(*steps, roles=ANN, **given)
+
+
+def send(run, data=None, *, event="payment", event_id="evt", by="bank"):
+    """Send an event; what it comes to, with what follows."""
+    verdict = arrival(run.machine, Sent(event, event_id, data), by, run.tick())
+    return verdict, run.say(verdict)
+
+
+def wake(run, step_id):
+    """The time of a wait has come."""
+    n = run.machine.number[step_id]
+    run.at_us = max(run.at_us, run.machine.waits[n].due_us)
+    return run.say(expired(run.machine, n, run.at_us))
+
+
+# --- times ---
+
+
+def test_a_short_wait_keeps_its_run_going_until_its_time():
+    run = told(Step("w", wait="5s"), step("a", needs=["w"]))
+    assert run.begin() == ["w waits until 1970-01-01T00:00:05Z", "wake w at 5,000,000"]
+    assert (run.machine.status, run.states["w"]) == ("running", "awaiting")
+    assert run.machine.wanted() == []
+    assert wake(run, "w") == ["call ann for a #1"]
+    assert run.states["w"] == "committed"
+
+
+def test_a_long_wait_parks_its_run_when_nothing_else_is_left():
+    run = told(Step("w", wait="2h"), step("a"))
+    assert run.begin() == ["w waits until 1970-01-01T02:00:00Z", "call ann for a #1", "wake w at 7,200,000,000"]
+    assert run.reply("a") == ["parked: w waits until 1970-01-01T02:00:00Z"]
+    assert overdue(run.machine, 2 * HOUR - 1) == []
+    assert overdue(run.machine, 2 * HOUR) == [1]
+    assert wake(run, "w") == ["succeeded"]
+    assert run.machine.reason == ""
+
+
+def test_a_machine_folded_anew_wakes_at_the_same_time():
+    run = told(Step("w", wait="30s"), step("a"))
+    run.begin()
+    run.tick()
+    assert run.crash() == ["call ann for a #1", "wake w at 30,000,000"]
+    parked = told(Step("w", wait="2h"))
+    parked.begin()
+    assert parked.crash() == []
+    assert parked.machine.status == "parked"
+    assert overdue(parked.machine, 2 * HOUR) == [1]
+
+
+def test_overdue_waits_end_in_the_order_of_their_deadlines():
+    run = told(Step("w", wait="3h"), Step("v", wait="2h"), awaits())
+    run.begin()
+    assert run.machine.reason == "v waits until 1970-01-01T02:00:00Z, and 2 more wait"
+    assert [run.machine.step_id(n) for n in overdue(run.machine, 4 * HOUR)] == ["v", "w"]
+
+
+def test_a_wait_until_a_time_of_the_declaration_or_the_context():
+    run = told(Step("w", wait={"until": "1970-01-01T00:01:40Z"}), Step("v", wait={"until": "order.due"}, needs=["w"]))
+    run = Transcript(*run.rules.plan.declared, roles=ANN, request={"order": {"due": "1970-01-01T00:00:10+00:00"}})
+    assert run.begin() == ["w waits until 1970-01-01T00:01:40Z", "parked: w waits until 1970-01-01T00:01:40Z"]
+    # The time has come before: it is over at once.
+    assert wake(run, "w") == ["v waits until 1970-01-01T00:00:10Z", "wake v at 10,000,000"]
+    assert wake(run, "v") == ["succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        ({}, "there is nothing at due"),
+        ({"due": "tomorrow"}, "at due, 'tomorrow' is no time"),
+        ({"due": 12}, "at due, a int is no time"),
+    ],
+)
+def test_where_no_time_stands_the_step_is_given_up(request_, why):
+    run = told(Step("w", wait={"until": "due"}), request=request_)
+    assert run.begin() == [f"buried w: wait: {why}", f"failed: w: wait: {why}"]
+    assert dead_steps(run.machine) == ["w"]
+
+
+def test_a_time_at_a_path_counts_as_read():
+    with pytest.raises(PlanError, match="step w reads when, which step a may write at the same time"):
+        told(step("a", writes=["when"]), Step("w", wait={"until": "when"}))
+
+
+def test_a_wait_is_skipped_like_any_step():
+    never = Condition("paid", "exists")
+    run = told(Step("w", wait="2h", when=never), step("a"))
+    assert run.begin()[0].startswith("skipped w: its condition did not hold")
+    group = told(Phase("one", [step("a", on_request={"act": "w"})]), Phase("two", [Step("w", wait="2h")]))
+    group.begin()
+    assert group.reply("a")[0].startswith("skipped w: it was not requested by a")
+    assert [one.to for one in group.rules.duties[1][0].requests] == ["w"]
+
+
+def test_a_cancelled_run_waits_no_more():
+    run = told(Step("w", wait="2h"))
+    run.begin()
+    run.say(e.RunCancelled(run.tick(), "ann"))
+    assert (run.states["w"], run.machine.waits, overdue(run.machine, 9 * HOUR)) == ("cancelled", {}, [])
+
+
+# --- events ---
+
+
+def test_an_event_ends_the_wait_and_writes_what_it_brings():
+    run = told(awaits(writes=["paid"], schema=AMOUNT), step("a", needs=["pay"]))
+    assert run.begin() == ["pay waits for payment", "parked: pay waits for payment"]
+    verdict, then = send(run, 12)
+    assert verdict == e.WaitEnded(SECOND, "pay", "evt", "bank", {"paid": Raw(b"12")})
+    assert then == ["call ann for a #1"]
+    assert run.context == {"paid": 12}
+    assert run.machine.status == "running"
+
+
+def test_an_event_may_bring_nothing():
+    run = told(awaits(writes=["paid"]))
+    run.begin()
+    assert send(run)[1] == ["succeeded"]
+    assert run.context == {}
+
+
+def test_an_event_that_comes_early_is_kept_for_the_step_that_waits_first():
+    run = told(step("a"), awaits(needs=["a"], writes=["paid"]), awaits("more", needs=["pay"], writes=["again"]))
+    run.begin()
+    verdict, then = send(run, 1)
+    assert (verdict, then) == (e.EventReceived(SECOND, "payment", "evt", "bank", Raw(b"1")), [])
+    assert send(run, 2, event_id="evt2")[1] == []
+    assert [kept.event_id for kept in run.machine.kept["payment"]] == ["evt", "evt2"]
+    assert run.reply("a") == [
+        "pay waits for payment",
+        "pay waits no more, by evt",
+        "more waits for payment",
+        "more waits no more, by evt2",
+        "succeeded",
+    ]
+    assert run.context == {"paid": 1, "again": 2}
+    assert run.machine.kept["payment"] == []
+
+
+def test_one_kept_event_ends_one_of_two_waits_that_begin_together():
+    run = told(step("a"), awaits(needs=["a"]), awaits("also", needs=["a"]))
+    run.begin()
+    send(run)
+    assert run.reply("a") == [
+        "pay waits for payment",
+        "also waits for payment",
+        "pay waits no more, by evt",
+        "parked: also waits for payment",
+    ]
+    assert send(run, event_id="evt2")[1] == ["succeeded"]
+
+
+def test_of_two_that_wait_the_first_to_begin_has_the_event():
+    run = told(step("a"), awaits("late", needs=["a"]), awaits("soon"))
+    run.begin()
+    run.reply("a")
+    assert send(run)[0].step == "soon"
+    assert send(run, event_id="evt2")[0].step == "late"
+
+
+def test_a_kept_event_that_does_not_fit_when_it_is_awaited_is_refused_then():
+    whole = {"properties": {"one": {"type": "integer"}}}
+    run = told(
+        awaits("first", needs=["a"], writes=["one"], schema=whole, deadline="2h"),
+        awaits("other", needs=["a"], writes=["two"]),
+        step("a"),
+    )
+    run.begin()
+    send(run, "text", event_id="evt1")  # it fits the other
+    send(run, 5, event_id="evt2")
+    assert run.reply("a") == [
+        "first waits for payment until 1970-01-01T02:00:04Z",
+        "other waits for payment",
+        "refused evt1: one: Expected `int`, got `str`",
+        "other waits no more, by evt2",
+        "parked: first waits for payment until 1970-01-01T02:00:04Z",
+    ]
+    assert run.context == {"two": 5}
+
+
+def test_an_event_is_taken_once_however_often_it_is_sent():
+    run = told(awaits(writes=["paid"]), awaits("also", writes=["more"]))
+    run.begin()
+    send(run, 1)
+    again, then = send(run, 1)
+    assert [found.code for found in again.findings] == ["again"]
+    assert then == []
+    assert run.fold().event_ids == {"evt"}
+
+
+def test_an_event_that_nothing_will_ever_wait_for_is_refused():
+    run = told(awaits(deadline="1d"), awaits("next", needs=["pay"], event="parcel"), Step("w", wait="3d"))
+    run.begin()
+    refused, then = send(run, event="paiment")
+    told_ = (
+        "nothing in this run waits for paiment: pay waits for payment until 1970-01-02T00:00:00Z, "
+        "next will wait for parcel, w waits until 1970-01-04T00:00:00Z. Did you mean payment?"
+    )
+    assert [(found.code, found.message) for found in refused.findings] == [("unawaited", told_)]
+    assert then == []
+    assert run.states == {"pay": "awaiting", "next": "waiting", "w": "awaiting"}
+    assert isinstance(send(run, event="parcel")[0], e.EventReceived)
+    full, _ = send(run, event="parcel", event_id="evt2")
+    assert full.findings[0].message == "nothing waits for another parcel: what may await it has one already"
+
+
+def test_a_run_that_has_ended_takes_no_event():
+    run = told(awaits())
+    run.begin()
+    send(run)
+    over, _ = arrival(run.machine, Sent("payment", "evt2"), "bank", 9), None
+    assert over.findings[0].message == "the run has ended: it has succeeded"
+    nothing = told(step("a"))
+    nothing.begin()
+    found = arrival(nothing.machine, Sent("payment", "evt"), "bank", 9).findings[0].message
+    assert found == "nothing in this run waits for payment: it waits for nothing."
+    many = told(*(awaits(f"w{n}", event=f"e{n}") for n in range(7)))
+    many.begin()
+    assert ", and 2 more." in arrival(many.machine, Sent("payment", "evt"), "bank", 9).findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("step_", "data", "message"),
+    [
+        (awaits(), 12, "step pay writes nothing, so its event brings no data"),
+        (awaits(writes=["paid"], schema=AMOUNT), None, "paid is missing; the schema requires it"),
+        (awaits(writes=["paid"], schema=AMOUNT), 0, "paid: Expected `int` >= 1"),
+        (awaits(writes=["paid"]), "x" * 200, "paid"),
+        (awaits(writes=["paid"]), 2**70, "paid"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_changes_nothing(step_, data, message):
+    run = told(step_, limits=Limits(value_bytes_max=100))
+    run.begin()
+    refused, then = send(run, data)
+    assert message in refused.findings[0].message
+    assert then == []
+    assert (run.states["pay"], run.context, run.machine.event_ids) == ("awaiting", {}, set())
+
+
+@pytest.mark.parametrize(
+    ("given", "state", "context", "end"),
+    [
+        ({}, "dead", {}, ["buried pay: payment has not come in time", "failed: pay: payment has not come in time"]),
+        ({"on_deadline": "dead", "on_dead": "skip"}, "dead", {}, ["buried pay: payment has not come in time"]),
+        ({"on_deadline": "skip"}, "skipped", {}, []),
+        ({"on_deadline": "continue"}, "committed", {}, []),
+        ({"on_deadline": {"default": {"paid": 0}}}, "committed", {"paid": 0}, []),
+    ],
+)
+def test_what_becomes_of_a_step_whose_event_has_not_come_in_time(given, state, context, end):
+    run = told(awaits(writes=["paid"], deadline="1d", **given))
+    run.begin()
+    assert wake(run, "pay") == (end if end[1:] else [*end, "succeeded"])
+    assert (run.states["pay"], run.context) == (state, context)
+    assert run.fold().state == run.machine.state
+
+
+def test_a_default_that_can_not_be_taken_gives_the_step_up():
+    pay = awaits(needs=["a"], writes=["a.b.paid"], deadline="1d", on_deadline={"default": {"a.b.paid": 1}})
+    run = Transcript(
+        step("a", writes=["a.c"]), pay, roles={"ann": Role(Scope(["act"], [], ["a.c"]), ONCE)}, request={"a": {"b": 1}}
+    )
+    run.begin()
+    run.reply("a")
+    n = run.machine.number["pay"]
+    assert lapsed(run.machine, n, run.at_us).then == "dead"
+    assert wake(run, "pay")[0] == (
+        "buried pay: payment has not come in time, and its default can't be taken: "
+        "a.b.paid can't be written: a.b holds a value that is not an object"
+    )
+
+
+def test_a_step_that_was_given_up_waits_again():
+    run = told(awaits(deadline="1h"), step("a", needs=["pay"]))
+    run.begin()
+    wake(run, "pay")
+    again = run.say(e.RunReopened(run.tick(), ("pay",), "person:eve"))
+    assert again == [
+        "pay waits for payment until 1970-01-01T02:00:01Z",
+        "parked: pay waits for payment until 1970-01-01T02:00:01Z",
+    ]
+    assert send(run)[1] == ["call ann for a #1"]
+
+
+# --- as they are sent ---
+
+
+def test_an_event_is_carried_as_json_within_bounds():
+    assert opened(sent("paid", "evt", {"amount": 1})) == Sent("paid", "evt", {"amount": 1})
+    assert sender("stripe") == "stripe"
+    for bad in (lambda: sent("a b", "x"), lambda: sent("a", ""), lambda: sent("a", "x" * (EVENT_ID_CHARS_MAX + 1))):
+        with pytest.raises(InputError):
+            bad()
+    with pytest.raises(InputError, match="can't be used"):
+        sent("paid", "evt", float("nan"))
+    with pytest.raises(InputError, match="bytes, more than"):
+        sent("paid", "evt", "x" * (BODY_BYTES_MAX - 10))
+    with pytest.raises(InputError, match="who sends"):
+        sender("a\nb")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"event": "a"}', b'{"event": "a b", "id": "x"}', b"x" * 9_000_000, 12])
+def test_what_is_no_event_is_refused(body):
+    with pytest.raises(InputError):
+        opened(body)
+
+
+# --- as they are declared ---
+
+
+def test_what_a_wait_says_of_itself():
+    assert Wait.of("90s", "").described == "waits 90s"
+    assert Wait.of("120s", "").described == "waits 2m"
+    assert Wait.of({"until": "2026-12-01T09:00:00Z"}, "").described == "waits until 2026-12-01T09:00:00Z"
+    assert Wait.of({"until": "order.due"}, "").described == "waits until order.due"
+    assert Wait.of(None, "paid", "3d").described == "awaits paid"
+    assert Wait.of({"until": "2026-12-01T09:00:00Z"}, "").until_us == time_us("2026-12-01T09:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"wait": "soon"}, "'soon' is not a duration"),
+        ({"wait": "0s"}, "the wait 0s is not between 1ms and 3650d"),
+        ({"wait": {"for": "2h"}}, "wait is a duration or {until: TIME}"),
+        ({"wait": {"until": ""}}, "wait is a duration or {until: TIME}"),
+        ({"wait": {"until": "2026-12-01"}}, "until: '2026-12-01' is no time"),
+        ({"wait": {"until": "a..b"}}, "until: "),
+        ({"wait": "2h", "await_event": "x"}, "it has wait and await_event"),
+        ({"wait": "2h", "deadline": "2h"}, "only a step that awaits an event has a deadline"),
+        ({"wait": "2h", "writes": ["a"]}, "writes nothing: it only waits"),
+        ({"await_event": "a b"}, "'a b' is not the name of an event"),
+        ({"await_event": "x", "deadline": "9999d"}, "the deadline 9999d is not between"),
+        ({"await_event": "x", "on_deadline": "skip"}, "without a deadline nothing comes after it"),
+        ({"await_event": "x", "deadline": "1d", "on_deadline": "later"}, "on_deadline is 'later', which says nothing"),
+        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {}}}, "which says nothing"),
+        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"a..b": 1}}}, "the default of on_deadline"),
+        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"a": {1}}}}, "the default of on_deadline"),
+        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"z": 1}}}, "does not write z"),
+        ({"await_event": "x", "writes": ["y", "z"]}, "is written at one path"),
+        ({"await_event": "x", "writes": ["y.*"]}, "is written at one path"),
+        ({"await_event": "x", "agent": "ann"}, "step w waits, and has agent, which is said of agents"),
+        ({"await_event": "x", "for_each": "items"}, "step w waits, and has for_each, which is said of agents"),
+        ({}, "step w has no agent"),
+        ({"agent": "ann"}, "step w has no action"),
+        ({"agent": "ann", "action": "act", "deadline": "1d"}, "step w has a deadline, and awaits no event"),
+    ],
+)
+def test_a_wait_that_can_not_be_is_refused(given, message):
+    with pytest.raises(PlanError) as caught:
+        Plan([Step("w", **given)])
+    assert message in str(caught.value)
+
+
+def problems(*steps, roles=ANN, sharing=None, limits=None):
+    with pytest.raises(TeamError) as caught:
+        Rules(Plan(steps), roles, sharing or Sharing(), limits or Limits())
+    return caught.value.problems
+
+
+def test_an_event_owns_what_it_writes():
+    [found] = problems(step("a", writes=["a"]), awaits(needs=["a"], writes=["a.b"]))
+    assert isinstance(found, OwnershipError)
+    assert found.message == "step pay writes a.b when payment comes, and agent ann owns it"
+    assert (found.place, found.agents) == (("plan", "pay", "writes"), ("ann",))
+    [other] = problems(awaits(writes=["x"]), awaits("two", event="other", needs=["pay"], writes=["x.y"]))
+    assert other.message == "step two writes x.y when other comes, and the event payment owns it"
+    assert other.agents == ()
+    # The same event may write again what it has written, and all may write what has a reducer.
+    Rules(Plan([awaits(writes=["x"]), awaits("two", needs=["pay"], writes=["x"])]), ANN)
+    Rules(Plan([step("a", writes=["a"]), awaits(writes=["a"])]), ANN, Sharing({"a": "append"}))
+
+
+def test_two_waits_that_may_write_one_field_at_the_same_time_are_a_race():
+    [found] = problems(awaits(writes=["x"]), awaits("two", writes=["x"]))
+    assert found.message == "steps pay and two may run at the same time and may both write x"
+    assert found.agents == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"schema": {"type": "array"}}, "is an object schema"),
+        ({"schema": {"properties": {"other": {}}}}, "step pay may not write other, which its schema names"),
+        ({"schema": AMOUNT, "deadline": "1d", "on_deadline": {"default": {"paid": 0}}}, "its default: paid: Expected"),
+        ({"deadline": "1d", "on_deadline": {"default": {"paid": "x" * 99}}}, "its default for paid: "),
+    ],
+)
+def test_a_schema_or_a_default_that_never_fits_is_refused(given, message):
+    [found] = problems(awaits(writes=["paid"], **given), limits=Limits(value_bytes_max=50))
+    assert message in found.message

@@ -1,0 +1,212 @@
+"""Runs wait for times and events: through restarts, in the order of their deadlines, whoever drives them."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+import interlock as il
+import interlock.core.events as e
+from interlock.engine.decisions import decide
+from interlock.engine.deliveries import event_request
+from interlock.errors import EventNotTaken, InputError, RunInterrupted, RunNotFound, TeamChanged
+from interlock.journal.memory import MemoryJournal, MemoryStore
+from interlock.journal.sqlite import SqliteJournal
+from interlock.ports import Request
+from tests import virtual
+
+from .stage import chain, engine, step
+
+HOUR = 3_600.0
+
+
+def waits(*steps: il.Step) -> il.Team:
+    ann = il.Agent("ann", scope=il.Scope(["act"], ["*"], ["out"]), retries=0)
+    return il.Team([ann], il.Plan(list(steps)))
+
+
+PAID = il.Step("pay", await_event="paid", writes=["payment"], deadline="3d", on_deadline="skip")
+SHIP = step("ship", "pay")
+
+
+def test_a_short_wait_is_waited_for_where_the_run_is_driven():
+    async def main():
+        async with engine(waits(il.Step("w", wait="5s"), step("s0", "w"))) as running:
+            run = await running.run({})
+            return run.status, virtual.seconds(), await running.journal.waits()
+
+    assert virtual.run(main()) == ("succeeded", 5.0, [])
+
+
+def test_a_long_wait_is_over_while_an_engine_is_open_and_holds_no_room():
+    async def main():
+        async with engine(waits(il.Step("w", wait="2h"), step("s0", "w")), runs_max=1) as running:
+            run = await running.run({}, run_id="run")
+            assert (run.status, virtual.seconds(), running.in_flight) == ("parked", 0.0, 0)
+            [waiting] = await running.journal.waits("run")
+            assert (waiting.step, waiting.event, waiting.due_us) == ("w", "", virtual.START_US + 7_200_000_000)
+            await asyncio.sleep(2 * HOUR + 1)
+            return await running.journal.run("run")
+
+    assert virtual.run(main()).status == "succeeded"
+
+
+def test_a_wait_survives_a_restart_and_is_over_when_somebody_resumes():
+    async def main():
+        store, of = MemoryStore(), waits(il.Step("w", wait="2h"), step("s0", "w"))
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+        await asyncio.sleep(HOUR)
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            assert [run async for run in running.resume()] == []
+        await asyncio.sleep(30 * 24 * HOUR)
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            return [run.status async for run in running.resume()]
+
+    assert virtual.run(main()) == ["succeeded"]
+
+
+def test_what_is_overdue_when_a_run_is_resumed_ends_in_the_order_of_the_deadlines():
+    async def main():
+        store = MemoryStore()
+        of = waits(il.Step("w", wait="50s"), il.Step("v", wait="40s"), il.Step("u", wait="45s"), step("s0"))
+        slow = engine(of, lambda job: asyncio.sleep(600), journal=MemoryJournal(store))
+        async with slow as running:
+            task = asyncio.create_task(running.run({}, run_id="run"))
+            await virtual.settle()
+            running.stop()
+        with pytest.raises(RunInterrupted):
+            await task
+        await asyncio.sleep(HOUR)
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            [run] = [run async for run in running.resume()]
+            events = await running.journal.load("run")
+        return run.status, [event.step for event in events if isinstance(event, e.WaitEnded)]
+
+    assert virtual.run(main()) == ("succeeded", ["v", "u", "w"])
+
+
+def test_an_event_moves_a_parked_run_beside_all_else():
+    async def main():
+        async with engine(waits(PAID, SHIP)) as running:
+            await running.run({}, run_id="run")
+            seen = await running.send_event("run", "paid", {"amount": 12}, by="stripe", event_id="evt_1")
+            assert (seen.steps["pay"], seen.context["payment"]) == ("committed", {"amount": 12})
+            await virtual.settle()
+            await running.send_event("run", "paid", {"amount": 12}, event_id="evt_1")  # again: it is one event
+            return await running.journal.run("run"), await running.journal.load("run")
+
+    row, told = virtual.run(main())
+    assert row.status == "succeeded"
+    assert sum(isinstance(event, e.WaitEnded) for event in told) == 1
+
+
+def test_an_event_ends_the_wait_of_a_run_that_goes_on():
+    async def main():
+        ready = asyncio.Event()
+
+        async def slow(job):
+            await ready.wait()
+            return {}
+
+        async with engine(waits(PAID, step("s0", writes=["out"])), slow) as running:
+            task = asyncio.create_task(running.run({}, run_id="run"))
+            await virtual.settle()
+            seen = await running.send_event("run", "paid", 7)
+            assert (seen.status, seen.steps["pay"]) == ("running", "committed")
+            with pytest.raises(EventNotTaken, match="nothing in this run waits for paid"):
+                await running.send_event("run", "paid", 8)
+            ready.set()
+            return await task
+
+    assert virtual.run(main()).context["payment"] == 7
+
+
+def test_an_event_that_comes_early_waits_for_its_step_through_a_restart():
+    async def main():
+        store, of = MemoryStore(), waits(il.Step("w", wait="2h"), msgspec.structs.replace(PAID, needs=("w",)))
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+            seen = await running.send_event("run", "paid", 7, by="stripe")
+            assert (seen.status, seen.steps) == ("parked", {"w": "awaiting", "pay": "waiting"})
+        await asyncio.sleep(3 * HOUR)
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            return [(run.status, run.context["payment"]) async for run in running.resume()]
+
+    assert virtual.run(main()) == [("succeeded", 7)]
+
+
+def test_an_event_in_time_and_one_too_late():
+    async def main():
+        async with engine(waits(PAID, SHIP)) as running:
+            await running.run({}, run_id="run")
+            await asyncio.sleep(3 * 24 * HOUR + 60)
+            row = await running.journal.run("run")
+            with pytest.raises(EventNotTaken, match="the run has ended: it has succeeded"):
+                await running.send_event("run", "paid", 7)
+            return row.status, [run.steps for run in [await running.resume_run("run")]]
+
+    assert virtual.run(main()) == ("succeeded", [{"pay": "skipped", "ship": "skipped"}])
+
+
+def test_what_can_not_be_sent():
+    async def main():
+        store = MemoryStore()
+        async with engine(waits(PAID, SHIP), journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+            with pytest.raises(RunNotFound):
+                await running.send_event("nobody", "paid")
+            with pytest.raises(InputError):
+                await running.send_event("run", "no name")
+            with pytest.raises(EventNotTaken, match="Did you mean paid"):
+                await running.send_event("run", "payd")
+        async with engine(chain(1), journal=MemoryJournal(store)) as other:
+            with pytest.raises(TeamChanged):
+                await other.send_event("run", "paid")
+            return await MemoryJournal(store).load("run")
+
+    assert not any(isinstance(event, e.EventRefused) for event in virtual.run(main()))
+
+
+def test_another_process_leaves_its_event_to_the_one_that_owns_the_run(tmp_path):
+    async def main():
+        of, path = waits(PAID, SHIP), tmp_path / "runs.db"
+        async with engine(of, journal=SqliteJournal(path), now_us=lambda: 1_700_000_000_000_000) as running:
+            await running.run({}, run_id="run")
+            other = SqliteJournal(path)
+            request = event_request("run", "paid", 7, "stripe", "evt_1", 1_700_000_000_000_000)
+            row = await decide(other, of.rules, request, leave=True)
+            again = await decide(other, of.rules, request, leave=True)
+            await other.close()
+            for _ in range(500):
+                if (await running.journal.run("run")).status == "succeeded":
+                    break
+                await asyncio.sleep(0.01)
+            return row.status, again.run_id, (await running.journal.run("run")).status
+
+    first, again, status = asyncio.run(main())
+    assert (again, status) == ("run", "succeeded")
+    assert first in {"running", "succeeded"}
+
+
+def test_a_request_that_is_no_event_is_refused_and_told():
+    async def main():
+        async with engine(waits(PAID, SHIP)) as running:
+            await running.run({}, run_id="run")
+            request = Request("event-run-x", "run", "event", "stripe", "", b"{}")
+            with pytest.raises(EventNotTaken, match="can't be read"):
+                await decide(running.journal, running.team.rules, request, now_us=virtual.now_us)
+            return (await running.journal.run("run")).status
+
+    assert virtual.run(main()) == "parked"
+
+
+def test_deadlines_are_looked_after_though_none_was_there_at_first():
+    async def main():
+        async with engine(waits(step("s0", writes=["out"]), il.Step("w", wait="2h", needs=["s0"]))) as running:
+            await asyncio.sleep(5)  # it has looked, and found nothing
+            await running.run({}, run_id="run")
+            await asyncio.sleep(2 * HOUR + 60)
+            return (await running.journal.run("run")).status
+
+    assert virtual.run(main()) == "succeeded"
