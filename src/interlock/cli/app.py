@@ -480,6 +480,7 @@ def demo() -> int:
 from . import (  # noqa: E402
     breakers_commands,  # noqa: F401
     dlq_commands,  # noqa: F401
+    event_commands,  # noqa: F401
     inbox_commands,  # noqa: F401
     notify_commands,  # noqa: F401
     plan_commands,  # noqa: F401

@@ -19,7 +19,7 @@ from interlock.engine import clock, decisions, tasks
 from interlock.engine.breakers import gate_name
 from interlock.errors import DecisionRefused, InputError, InterlockError
 from interlock.history import Handed, Record, Shortage
-from interlock.ports import Journal, RunRow, WaitingQuestion
+from interlock.ports import Journal, RunRow, WaitingQuestion, WaitingStep
 
 from . import config, exits
 from .config import Settings
@@ -123,17 +123,19 @@ class Open(msgspec.Struct, frozen=True):
 def listed(settings: Settings, limit: int, *, json: bool) -> int:
     """List what waits."""
 
-    async def look() -> list[WaitingQuestion]:
+    async def look() -> tuple[list[WaitingQuestion], list[WaitingStep]]:
         async with reading(settings) as journal:
-            return await journal.questions()
+            return await journal.questions(), await journal.waits()
 
-    found = asyncio.run(look())
+    found, waits = asyncio.run(look())
     waiting = found[: limit or None]
     if json:
-        return _print({"questions": [_row(one) for one in waiting], "total": len(found)})
-    from .paint_inbox import show_inbox
+        told = {"questions": [_row(one) for one in waiting], "total": len(found)}
+        return _print(told | ({"waits": [_wait(one) for one in waits[: limit or None]]} if waits else {}))
+    from .paint_inbox import show_inbox, show_waits
 
     show_inbox([*_names(found)][: limit or None], len(found), clock.now_us(), settings)
+    show_waits(waits[: limit or None], len(waits))
     return exits.DONE
 
 
@@ -235,6 +237,17 @@ def _row(one: WaitingQuestion) -> dict[str, Any]:
         "due": history.timestamp(one.due_us) if one.due_us else None,
         "team": one.team,
         "source": one.source,
+    }
+
+
+def _wait(one: WaitingStep) -> dict[str, Any]:
+    """A step that waits for no person, as `inbox list --json` prints it."""
+    return {
+        "run_id": one.run_id,
+        "step": one.step,
+        "event": one.event or None,
+        "since": history.timestamp(one.since_us),
+        "until": history.timestamp(one.due_us) if one.due_us else None,
     }
 
 

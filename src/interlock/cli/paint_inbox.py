@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interlock.ports import WaitingQuestion
+from interlock.core.waits import awaited
+from interlock.ports import WaitingQuestion, WaitingStep
 
 from .config import Settings
 from .paint import MARKS, WIDE_COLUMNS, console, next_commands
@@ -44,6 +45,17 @@ def show_inbox(waiting: Sequence[tuple[str, WaitingQuestion]], total: int, now_u
         out.print(Text(f"and {total - len(waiting):,} more: add --limit 0", "dim"))
     if out.is_terminal:
         out.print(next_commands([settings.command(f"inbox show {waiting[0][0]}")]))
+
+
+def show_waits(waits: Sequence[WaitingStep], total: int) -> None:
+    """What waits for no person, but for a time or an event."""
+    if not waits:
+        return
+    out = console()
+    out.print(Text(f"\n{plural(total, 'step')} {'waits' if total == 1 else 'wait'} for a time or an event", "dim"))
+    for one in waits:
+        what = awaited(one.event, one.due_us)
+        out.print(Text(f"  {one.run_id}/{plain(one.step)}  {what}", "dim"), no_wrap=True, overflow="ellipsis")
 
 
 def _columns(waiting: Sequence[tuple[str, WaitingQuestion]], now_us: int, out: Console) -> dict[str, list[str | Text]]:

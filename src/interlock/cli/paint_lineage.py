@@ -74,7 +74,8 @@ class _Drawing:
             text.append(f"  {line(_set_by(origin))}", "dim")
         elif origin.writer:
             when = duration((origin.at_us - self._started_us) / 1e6)
-            text.append(f"  {origin.agent} · attempt {origin.attempt} · {when}", "dim")
+            attempt = f" · attempt {origin.attempt}" if origin.attempt else ""
+            text.append(f"  {line(origin.agent)}{attempt} · {when}", "dim")
             text.append(f" · requested by {some(origin.requested_by)}" if origin.requested_by else "", "dim")
             text.append(f" · told by {', '.join(map(line, origin.told_by))}" if origin.told_by else "", "dim")
         text.append("  (its reads are drawn elsewhere)" if again else "", "dim")

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
+from interlock.core.moments import time_text
 from interlock.engine.clock import now_us
 from interlock.history import Attempt, Decided, EffectStory, Held, StepStory, Story, fork_of, why_held
 
@@ -43,16 +44,27 @@ def show_story(story: Story, settings: Settings) -> None:
     out = console()
     out.print(_head(story))
     out.print(steps_tree(story))
+    for event in story.kept:
+        out.print(Text(f"kept: {line(event.event)} ({line(event.event_id)}), sent by {line(event.by)}", "dim"))
     out.print(Text("\ncontext", "bold"))
     out.print(indented_json(story.context, out))
     if story.status == "running":
         out.print(next_commands([settings.command(f"resume {story.row.run_id}")]))
     elif story.status == "parked":
-        out.print(next_commands([settings.command(f"inbox show {story.row.run_id}/{_asking(story)}")]))
+        out.print(next_commands(map(settings.command, _moves(story))))
 
 
-def _asking(story: Story) -> str:
-    return next(step.id for step in story.steps if step.state == "escalated")
+def _moves(story: Story) -> Iterator[str]:
+    """What moves a parked run."""
+    for step in story.steps:
+        if step.state == "escalated":
+            yield f"inbox show {story.row.run_id}/{step.id}"
+            return
+    begun = [step.begun for step in story.steps if step.begun is not None]
+    for event in dict.fromkeys(one.event for one in begun if one.event):
+        yield f"event {story.row.run_id} {event} --data JSON"
+    if any(one.due_us for one in begun):
+        yield f"resume {story.row.run_id}   # when its time has come"
 
 
 def _head(story: Story) -> RenderableType:
@@ -108,7 +120,9 @@ def steps_tree(story: Story) -> Tree:
 
 def _step_line(step: StepStory, attempts: Sequence[Attempt], width: int, before: set[str], items: int) -> Text:
     mark, style = MARKS[step.state]
-    text = Text.assemble((f"{mark} {plain(step.id):<{width}}", style), "  ", plain(f"{step.agent}.{step.action}"))
+    text = Text.assemble(
+        (f"{mark} {plain(step.id):<{width}}", style), "  ", plain(step.waits_for or f"{step.agent}.{step.action}")
+    )
     text.append("  " + _outcome(step, attempts), "dim" if step.state == "committed" else style)
     text.append(f"  {plural(items, 'item')}" if items else "", "dim")
     text.append(_requested(attempts))
@@ -129,6 +143,10 @@ def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
         return took if len(attempts) == 1 else f"{took} · {len(attempts)} attempts"
     if any(held.goes_on for held in step.held):
         return "waits at a gate"
+    if step.begun is not None and step.state == "awaiting":
+        return f"until {time_text(step.begun.due_us)}" if step.begun.due_us else "for ever"
+    if step.state == "committed" and step.waits_for:
+        return "it came" if step.waits_for.startswith("awaits") else "over"
     state = step.state.replace("_", " ")
     told = step.state in {"running", "backing_off", "ready", "performing"} or (
         attempts and step.reason in _said(attempts[-1])
