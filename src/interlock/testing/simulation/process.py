@@ -14,6 +14,7 @@ from interlock.testing.injection.journals import FaultyJournal
 from .loop import VirtualLoop
 from .meddling import meddle
 from .people import answer
+from .senders import linger
 
 if TYPE_CHECKING:
     from .world import World  # they know each other: a process tells its world all that happens in it
@@ -71,6 +72,8 @@ class Process:
                     world.run_ended(self, run)
             if world.scene.people and not world.scene.calm:
                 await answer(self, engine)
+            if world.scene.team.rules.waits:
+                await linger(self)
             await self._redrive(engine)
             if world.scene.meddling:
                 await meddle(self, engine)

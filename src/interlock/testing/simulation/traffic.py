@@ -102,7 +102,7 @@ class Traffic:
         asked = self._asked.get(account.run_id, now)
         obeyed = now <= asked + CANCEL_SECONDS or isinstance(events[0], e.RunCancelled)
         account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")
-        if _is_only_decided_by(events):
+        if _is_only_decided_by(events) and (account.status == "parked" or not isinstance(events[-1], _OUTSIDE)):
             return  # nobody drives it yet: who goes on with it needs room
         if process is not None:
             # Where there is room for few, it may have waited until another one was over; and who has just taken it
@@ -129,6 +129,10 @@ class Traffic:
         account.require("limits", running <= self._runs_max, f"{running} runs at once, more than {self._runs_max}")
 
 
+_OUTSIDE = e.WaitEnded | e.EventReceived | e.EventRefused
+_DECIDED = e.QuestionAnswered | e.BudgetRaised | e.QuestionExpired | _OUTSIDE
+
+
 def _is_only_decided_by(events: Sequence[e.AnyEvent]) -> bool:
     """Whether these end with a person's decision, or a missed deadline, and nobody has gone on with it."""
-    return bool(events) and isinstance(events[-1], e.QuestionAnswered | e.BudgetRaised | e.QuestionExpired)
+    return bool(events) and isinstance(events[-1], _DECIDED)

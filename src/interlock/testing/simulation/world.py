@@ -41,6 +41,7 @@ from .loop import START_US, Timeline
 from .notices import Notices
 from .outside import Outside
 from .process import BATCH, Call, Process
+from .senders import Senders
 from .traffic import Traffic
 
 # After so many deaths a world has no more of them, so that it comes to an end.
@@ -100,9 +101,9 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.story: list[Happening] = []
         self.broken: Broken | None = None
-        self._outside = self.timeline.loop()
+        self.outside = self._outside = self.timeline.loop()
         self._rules = scene.team.rules
-        self._deaths = self._starts = self._events = self._folded = self._ids = 0
+        self._deaths = self._starts = self._starting = self._events = self._folded = self._ids = 0
         self._processes: list[Process] = []
         self._live: set[Process] = set()
         self._wall_us = START_US
@@ -115,6 +116,7 @@ class World:
         self.calls_max = CALLS_MAX[0] if scene.calm else self.chance.pick(CALLS_MAX, "calls_max")
         self.runs_max = RUNS_MAX[0] if scene.calm else self.chance.pick(RUNS_MAX, "runs_max")
         self.notices = Notices(self)
+        self.senders = Senders(self)
         self._gates = Gates(self._rules)
         self._traffic = Traffic(
             scene.team, self.timeline, self.accounts, calls_max=self.calls_max, runs_max=self.runs_max
@@ -143,6 +145,7 @@ class World:
     def _go(self) -> None:
         self._start_process()
         self._plan_cancellations()
+        self.senders.plan()
         while not self._all_over():
             self._news = False
             if not self.timeline.run(lambda: self._news, seconds_max=SECONDS_MAX):
@@ -162,6 +165,7 @@ class World:
 
     def _start_process(self) -> None:
         self._starts += 1
+        self._starting -= self._starting > 0
         if self._starts > PROCESSES_MAX:
             self.break_(Broken("ends", f"{PROCESSES_MAX} processes were not enough to end every run"))
             return
@@ -176,6 +180,7 @@ class World:
     def start_process_later(self) -> None:
         """Somebody notices, sooner or later, and starts another one."""
         delay = 0.0 if self.scene.calm else self.chance.pick(RESTART_SECONDS, "restart", self._starts)
+        self._starting += 1
         self._outside.call_later(delay, self._start_process)
 
     def _moments(self, name: str, kinds: Iterable[str]) -> list[tuple[Injection, float]]:
@@ -210,7 +215,7 @@ class World:
             self._outside.create_task(self._ask_to_cancel(run_id))
 
     async def _ask_to_cancel(self, run_id: str) -> None:
-        journal = self.disk.open(None, partial(self.durable, None))
+        journal = self.visitor()
         if self.accounts[run_id].status in {"running", "parked"}:
             self._traffic.cancel_asked(run_id)
         try:
@@ -222,6 +227,16 @@ class World:
         finally:
             await journal.close()
             self._news = True
+
+    def visitor(self) -> Any:
+        """A handle on the journal for somebody who drives nothing."""
+        return self.disk.open(None, partial(self.durable, None))
+
+    def look(self) -> None:
+        """Something may have moved a run that nobody drives: somebody sees to it."""
+        self._news = True
+        if not self._live and not self._starting and not self._over and not self._all_over():
+            self.start_process_later()
 
     # --- what is told to it ---
 
@@ -293,7 +308,7 @@ class World:
             return
         self._tell(process.number, f"run {run.status}", run.run_id)
         account = self.accounts[run.run_id]
-        if run.status == "parked" and _has_expired_since(account.events):
+        if run.status == "parked" and (self._rules.waits or _has_expired_since(account.events)):
             return  # its deadline had passed when it was parked, and its engine went on before this was heard
         try:
             self._traffic.check_stopped(process, account)

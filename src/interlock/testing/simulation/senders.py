@@ -1,0 +1,110 @@
+"""What sends events to the runs of a simulated world: early, late, twice, garbled or never, as one seed decides."""
+
+import asyncio
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from interlock.core.plan import Step
+from interlock.engine import decisions
+from interlock.engine.deliveries import event_request
+from interlock.errors import EventNotTaken, InterlockError, JournalError, StaleDriver, describe
+from interlock.testing.generation.from_schema import anything, maker
+
+from .account import Broken
+
+if TYPE_CHECKING:
+    from .process import Process
+    from .world import World  # they know each other: it tells its world what breaks
+
+BY = "sender:sim"
+# When events are sent, in seconds of the world, and the share of those that are never sent, twice, or garbled.
+SECONDS = (0.0, 0.3, 2.0, 30.0, 400.0, 5_000.0)
+CALM_SECONDS = 45.0
+NEVER, AGAIN, GARBLED = 0.15, 0.3, 0.2
+# A run that nobody has started yet is looked for again after so long, so often.
+RETRY_SECONDS = 5.0
+RETRIES_MAX = 100
+# So long after the last that may happen, nobody looks out for more.
+LINGER_SECONDS = 40.0
+# What ends later is left waiting: looking out for it half-minute by half-minute takes its time.
+LINGER_SECONDS_MAX = 4 * 86_400.0
+POLL_SECONDS = 10.0
+
+
+class Senders:
+    """Those who send the events that a team awaits. until: when the last of them has been sent."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        steps = [step for step in world.scene.team.rules.plan.declared if step.await_event]
+        self._steps = steps
+        self.until = 0.0
+
+    def plan(self) -> None:
+        """Draw what is sent to each run, and when."""
+        for row, label in enumerate(self._world.scene.labels):
+            for step in self._steps:
+                self._plan(f"sim-{row}", step, self._world.chance.stream("event", label, step.id))
+
+    def _plan(self, run_id: str, step: Step, random: Random) -> None:
+        calm, event_id = self._world.scene.calm, f"{step.await_event}-{step.id}"
+        if not calm and random.random() < NEVER:
+            return
+        data = _data(step, random)
+        if not calm and random.random() < GARBLED:
+            self._later(random.choice(SECONDS), run_id, step, f"{event_id}-garbled", random.choice(["x" * 99, [], -1]))
+        self._later(CALM_SECONDS if calm else random.choice(SECONDS), run_id, step, event_id, data)
+        if not calm and random.random() < AGAIN:
+            self._later(random.choice(SECONDS), run_id, step, event_id, data)
+
+    def _later(self, seconds: float, run_id: str, step: Step, event_id: str, data: Any, tries: int = 0) -> None:
+        self.until = max(self.until, seconds)
+        send = partial(self._send, run_id, step, event_id, data, tries)
+        self._world.outside.call_later(seconds, send)
+
+    def _send(self, run_id: str, step: Step, event_id: str, data: Any, tries: int) -> None:
+        world = self._world
+        if run_id in world.accounts:
+            world.outside.create_task(self._deliver(run_id, step, event_id, data))
+        elif tries < RETRIES_MAX:
+            world.outside.call_later(RETRY_SECONDS, partial(self._send, run_id, step, event_id, data, tries + 1))
+
+    async def _deliver(self, run_id: str, step: Step, event_id: str, data: Any) -> None:
+        world, journal = self._world, self._world.visitor()
+        try:
+            request = event_request(run_id, step.await_event, data, BY, event_id, world.now_us())
+            rules = world.scene.team.rules
+            await decisions.decide(journal, rules, request, leave=True, now_us=world.now_us)
+            world.accounts[run_id].require("waits", world.accounts[run_id].waits.has(event_id), "an event is lost")
+        except EventNotTaken:
+            pass  # nothing waits for it any more, or it is garbled
+        except (JournalError, StaleDriver):
+            pass  # whoever drives the run has died: an event that isn't acknowledged may be sent again
+        except Broken as broken:
+            world.break_(broken)
+        except InterlockError as error:
+            world.break_(Broken("engine", f"sending an event failed: {describe(error)}", run_id))
+        finally:
+            await journal.close()
+            world.look()
+
+
+def _data(step: Step, random: Random) -> Any:
+    """What an event brings, which its step may take."""
+    if not step.writes:
+        return None
+    schema = ((step.schema or {}).get("properties") or {}).get(step.writes[0])
+    return maker(schema)(random) if schema else anything(random)
+
+
+async def linger(process: "Process") -> None:
+    """Stay until no wait of a parked run can end any more: the engine goes on with those that do."""
+    world = process.world
+    while waits := await process.journal.waits():
+        parked = [one for one in waits if world.accounts[one.run_id].status == "parked"]
+        left = [(one.due_us - world.now_us()) / 1e6 for one in parked if one.due_us]
+        moves = any(seconds < LINGER_SECONDS_MAX for seconds in left)
+        if not moves and world.timeline.now > world.senders.until + LINGER_SECONDS:
+            return
+        await asyncio.sleep(POLL_SECONDS)
