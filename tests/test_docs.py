@@ -36,6 +36,7 @@ PAGES = [
     "docs/people.md",
     "docs/requests.md",
     "docs/planning.md",
+    "docs/waits.md",
     "docs/python.md",
     "docs/dead-letters.md",
     "docs/forks.md",
