@@ -22,6 +22,7 @@ EFFECTS = TEAM.with_name("effects.yaml")
 REQUESTS = TEAM.with_name("requests.yaml")
 JUDGED = TEAM.with_name("judged.yaml")
 APPROVED = TEAM.with_name("effects_approved.yaml")
+WAITS = TEAM.with_name("waits.yaml")
 JUDGED_EFFECTS = TEAM.with_name("effects_judged.yaml")
 NARROW = TEAM.with_name("narrow.yaml")
 SEEDS_MAX = 1_000
@@ -835,6 +836,21 @@ def _kept(raw):
             )
         ],
         team=APPROVED,
+    ),
+    Mutant(
+        "wait forgotten at resume",
+        [("engine/engine.py", "open_ += await self.journal.waits() if self._rules.waits else ()", "pass")],
+        team=WAITS,
+    ),
+    Mutant(
+        "event counted twice",
+        [("core/arrivals.py", "    if given.id in machine.event_ids:", "    if False:")],
+        team=WAITS,
+    ),
+    Mutant(
+        "kept event ends two waits",
+        [("core/waiting.py", "self._taken[n] = kept.pop(0)", "self._taken[n] = kept[0]")],
+        team=WAITS,
     ),
     Mutant(
         "breaker never opens",

@@ -30,6 +30,8 @@ LINGER_SECONDS = 40.0
 # What ends later is left waiting: looking out for it half-minute by half-minute takes its time.
 LINGER_SECONDS_MAX = 4 * 86_400.0
 POLL_SECONDS = 10.0
+# So long after its time, while an engine is open, a wait has been forgotten.
+LATE_SECONDS = 300.0
 
 
 class Senders:
@@ -66,21 +68,24 @@ class Senders:
     def _send(self, run_id: str, step: Step, event_id: str, data: Any, tries: int) -> None:
         world = self._world
         if run_id in world.accounts:
-            world.outside.create_task(self._deliver(run_id, step, event_id, data))
+            world.outside.create_task(self._deliver(run_id, step, event_id, data, tries))
         elif tries < RETRIES_MAX:
             world.outside.call_later(RETRY_SECONDS, partial(self._send, run_id, step, event_id, data, tries + 1))
 
-    async def _deliver(self, run_id: str, step: Step, event_id: str, data: Any) -> None:
+    async def _deliver(self, run_id: str, step: Step, event_id: str, data: Any, tries: int) -> None:
         world, journal = self._world, self._world.visitor()
         try:
             request = event_request(run_id, step.await_event, data, BY, event_id, world.now_us())
             rules = world.scene.team.rules
             await decisions.decide(journal, rules, request, leave=True, now_us=world.now_us)
-            world.accounts[run_id].require("waits", world.accounts[run_id].waits.has(event_id), "an event is lost")
+            account = world.accounts[run_id]
+            account.require("waits", account.waits.has(event_id), f"the event {event_id} was taken, and is lost")
         except EventNotTaken:
             pass  # nothing waits for it any more, or it is garbled
         except (JournalError, StaleDriver):
-            pass  # whoever drives the run has died: an event that isn't acknowledged may be sent again
+            # Whoever drives the run has died: an event that isn't acknowledged is sent again.
+            if tries < RETRIES_MAX:
+                world.outside.call_later(RETRY_SECONDS, partial(self._send, run_id, step, event_id, data, tries + 1))
         except Broken as broken:
             world.break_(broken)
         except InterlockError as error:
@@ -104,6 +109,11 @@ async def linger(process: "Process") -> None:
     while waits := await process.journal.waits():
         parked = [one for one in waits if world.accounts[one.run_id].status == "parked"]
         left = [(one.due_us - world.now_us()) / 1e6 for one in parked if one.due_us]
+        steady = not process.fenced and all(account.clock_is_steady for account in world.accounts.values())
+        if steady and left and min(left) < -LATE_SECONDS:
+            late = min((one for one in parked if one.due_us), key=lambda one: one.due_us)
+            world.break_(Broken("waits", f"the time of {late.step} has come, and nobody sees to it", late.run_id))
+            return
         moves = any(seconds < LINGER_SECONDS_MAX for seconds in left)
         if not moves and world.timeline.now > world.senders.until + LINGER_SECONDS:
             return

@@ -161,7 +161,8 @@ class World:
         complete = sum(row.batch == BATCH for row in rows) == len(self.scene.labels) and all(
             row.status != "running" for row in rows
         )
-        return complete and all(process.fenced for process in self._live)
+        comes = self._starting and self._rules.waits  # somebody who sees to waits
+        return complete and not comes and all(process.fenced for process in self._live)
 
     def _start_process(self) -> None:
         self._starts += 1

@@ -1,0 +1,99 @@
+"""What a run waits for is told, and events are sent to it."""
+
+import json
+
+TEAM = """\
+agents:
+  seller:
+    allowed_actions: [offer, ship]
+    context_access: [text, payment]
+    write_permissions: [offer, parcel]
+    use: "agents:seller"
+plan:
+  - {id: offer, agent: seller, action: offer, writes: [offer]}
+  - {id: cool_off, wait: 2h, needs: [offer]}
+  - id: paid
+    await_event: payment_received
+    deadline: 3d
+    on_deadline: skip
+    writes: [payment]
+    schema: {required: [payment], properties: {payment: {type: integer}}}
+    needs: [offer]
+  - {id: bell, await_event: bell_rung, needs: [paid]}
+  - {id: ship, agent: seller, action: ship, needs: [bell], writes: [parcel]}
+"""
+AGENTS = """
+
+async def seller(job):
+    note(job)
+    return {"offer": 12} if job.action == "offer" else {"parcel": job.view["payment"]}
+"""
+
+
+def waiting(desk):
+    """A run that waits; its id."""
+    (desk.folder / "team.yaml").write_text(TEAM)
+    agents = desk.folder / "agents.py"
+    agents.write_text(agents.read_text() + AGENTS)
+    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "x"), "--json")
+    assert ended.code == 3, ended.err
+    return ended.runs[0]["run_id"]
+
+
+def test_what_a_run_waits_for_is_told_everywhere(desk):
+    run = waiting(desk)
+    shown = desk.run("show", run).out
+    assert "awaits payment_received  until 20" in shown
+    assert "waits 2h  until 20" in shown
+    assert f"interlock event {run} payment_received --data JSON" in shown
+    assert "cool_off waits until 20" in desk.run("runs").out
+    inbox = desk.run("inbox", "list").out
+    assert "nothing waits for a person" in inbox
+    assert "2 steps wait for a time or an event" in inbox
+    assert f"{run}/paid  waits for payment_received until 20" in inbox
+    assert "paid      waits for payment_received until 20" in desk.run("replay", run).out
+    steps = {step["id"]: step for step in json.loads(desk.run("show", run, "--json").out)["plan"]}
+    assert (steps["paid"]["waits_for"], steps["paid"]["state"]) == ("awaits payment_received", "awaiting")
+    assert steps["paid"]["until"] > steps["paid"]["since"]
+    waits = json.loads(desk.run("inbox", "list", "--json").out)["waits"]
+    assert [(one["step"], one["event"]) for one in waits] == [("cool_off", None), ("paid", "payment_received")]
+    told = desk.run("resume", run)
+    assert "cool_off waits until 20" in told.err
+    assert told.code == 3
+
+
+def test_events_are_sent_kept_taken_and_refused(desk):
+    run = waiting(desk)
+    kept = desk.run("event", run, "bell_rung", "--by", "door")
+    assert kept.out == f"run {run} has bell_rung, and keeps it until a step waits for it: it is parked\n"
+    assert "kept: bell_rung" in desk.run("show", run).out
+    assert json.loads(desk.run("show", run, "--json").out)["events_kept"][0]["by"] == "door"
+
+    wrong = desk.run("event", run, "payment_recieved")
+    assert wrong.code == 2
+    assert "nothing in this run waits for payment_recieved" in wrong.err
+    assert "Did you mean payment_received?" in wrong.err
+    bad = desk.run("event", run, "payment_received", "--data", '"much"')
+    assert bad.code == 2
+    assert "payment: Expected `int`, got `str`" in bad.err
+    assert "--data is no JSON" in desk.run("event", run, "payment_received", "--data", "much").err
+    assert "can't be read" in desk.run("event", run, "payment_received", "--data", "@nowhere").err
+
+    (desk.folder / "data.json").write_text("7")
+    sent = desk.run("event", run, "payment_received", "--data", "@data.json", "--by", "stripe", "--id", "evt_1")
+    assert sent.code == 3, sent.err  # it still cools off
+    assert f"run {run} has payment_received" in sent.err
+    again = desk.run("event", run, "payment_received", "--data", "7", "--id", "evt_1", "--json")
+    assert (again.code, json.loads(again.out)["status"]) == (0, "parked")
+    document = json.loads(desk.run("show", run, "--json").out)
+    assert document["context"]["parcel"] == 7
+    assert "paid  stripe" in desk.run("explain", run, "payment").out
+    assert desk.run("replay", run).code == 0
+
+
+def test_an_event_may_be_left_to_somebody_else(desk):
+    run = waiting(desk)
+    left = desk.run("event", run, "payment_received", "--data", "7", "--no-resume")
+    assert left.code == 0
+    assert f"it is running; go on with it: interlock resume {run}" in left.out
+    assert desk.run("resume", run).code == 3
