@@ -229,3 +229,25 @@ def test_it_refuses_to_run_inside_a_loop():
 
     with pytest.raises(UsageError, match="not async def"):
         asyncio.run(main())
+
+
+async def _waiting_agent(job):
+    return {"second": job.view["first"]} if job.action == "finish" else {"first": 1}
+
+
+def test_a_pair_with_waits_between_is_reached_as_if_their_time_and_their_event_had_come():
+    def agent(name, action, reads, writes):
+        return il.Agent(name, use=_waiting_agent, scope=il.Scope([action], reads, writes))
+
+    team = il.Team(
+        [agent("ann", "begin", [], ["first"]), agent("bob", "finish", ["first", "payment"], ["second"])],
+        il.Plan([
+            il.Step("a", agent="ann", action="begin"),
+            il.Step("w", wait="2h", needs=["a"]),
+            il.Step("paid", await_event="payment", writes=["payment"], needs=["w"]),
+            il.Step("b", agent="bob", action="finish", needs=["paid"]),
+        ]),
+    )  # fmt: skip
+    [pair] = pairs(team)
+    assert pair.id == "ann->bob"
+    assert pair.check(examples=2).ok

@@ -30,6 +30,7 @@ from interlock.team import Team
 
 from .chance import Chance
 from .contract import FAILURES_SHOWN, TIMEOUTS_MAX, ContractFailure, NoAnswer, adapter_of, answered, failure_of
+from .generation.events import past_waits
 from .generation.replies import ReplyMaker, RequestMaker
 from .situations import Situation
 
@@ -148,7 +149,7 @@ def pairs(team: Team, requests: Sequence[Mapping[str, Any]] = ()) -> list[Pair]:
         for m in bits(rules.plan.ancestors[n] & ~1):
             for writer in rules.duties[m]:
                 for reader in rules.duties[n]:
-                    if writer.agent != reader.agent and _shared(rules, m, writer.agent, n, reader.agent):
+                    if writer.agent not in {"", reader.agent} and _shared(rules, m, writer.agent, n, reader.agent):
                         found[writer.agent, reader.agent] = None
     return [Pair(team, writer, reader, requests) for writer, reader in found]
 
@@ -240,6 +241,7 @@ class _Check:
     async def _one(self, n: int, number: int) -> _Course:
         machine, random = Machine(self._rules), self._chance.stream("pair", self._pair.id, n, number)
         commands = machine.advance([e.RunStarted(0, Raw(self._request(number, random)), "", "")], 0)
+        commands += past_waits(machine, random)
         wanted = self._rules.plan.ancestors[n] | 1 << n
         reached = False
         for command in commands:  # it grows on the way
@@ -251,7 +253,7 @@ class _Check:
             if isinstance(event, ContractFailure):
                 return _Course(reached, event)
             reached = reached or (label == n and command.agent == self._pair.reader)
-            commands += machine.advance([event], 0)
+            commands += machine.advance([event], 0) + past_waits(machine, random)
         return _Course(reached, why="" if reached else self._why(machine, n))
 
     def _request(self, number: int, random: Random) -> bytes:

@@ -15,6 +15,7 @@ from interlock.core.machine import Machine
 from interlock.core.plan import Plan
 from interlock.core.rules import Rules
 
+from .generation.events import past_waits
 from .generation.replies import ReplyMaker, RequestMaker
 from .generation.texts import pick
 
@@ -61,7 +62,7 @@ class Situations:
     def _led(self, rules: Rules, n: int, agent: str, random: Random) -> Situation | Unreached:
         machine = Machine(rules)
         request = Raw(rules.encode_request(self._request(random)))
-        commands = machine.advance([e.RunStarted(0, request, "", "")], 0)
+        commands = machine.advance([e.RunStarted(0, request, "", "")], 0) + past_waits(machine, random)
         wanted = rules.plan.ancestors[n] | 1 << n
         reached: list[CallAgent] = []
         for command in commands:  # it grows on the way
@@ -72,6 +73,7 @@ class Situations:
                 reached.append(command)
             else:
                 commands += machine.advance([self._outcome(machine, command, random, wanted, give_up=label == n)], 0)
+                commands += past_waits(machine, random)
         if not reached:
             return Unreached(_why(machine, n))
         call = pick(random, reached)

@@ -9,7 +9,7 @@ from interlock.core.plan import Step
 from interlock.engine import decisions
 from interlock.engine.deliveries import event_request
 from interlock.errors import EventNotTaken, InterlockError, JournalError, StaleDriver, describe
-from interlock.testing.generation.from_schema import anything, maker
+from interlock.testing.generation.events import event_data
 
 from .account import Broken
 
@@ -53,7 +53,7 @@ class Senders:
         calm, event_id = self._world.scene.calm, f"{step.await_event}-{step.id}"
         if not calm and random.random() < NEVER:
             return
-        data = _data(step, random)
+        data = event_data(step, random)
         if not calm and random.random() < GARBLED:
             self._later(random.choice(SECONDS), run_id, step, f"{event_id}-garbled", random.choice(["x" * 99, [], -1]))
         self._later(CALM_SECONDS if calm else random.choice(SECONDS), run_id, step, event_id, data)
@@ -93,14 +93,6 @@ class Senders:
         finally:
             await journal.close()
             world.look()
-
-
-def _data(step: Step, random: Random) -> Any:
-    """What an event brings, which its step may take."""
-    if not step.writes:
-        return None
-    schema = ((step.schema or {}).get("properties") or {}).get(step.writes[0])
-    return maker(schema)(random) if schema else anything(random)
 
 
 async def linger(process: "Process") -> None:
