@@ -328,3 +328,36 @@ def test_a_judge_that_cannot_judge_is_an_error_in_its_line(tmp_path, judge, mess
     error = next(finding for finding in found.findings if "judge of" in finding.message)
     assert (error.severity, error.message) == ("error", message)
     assert error.line == 5
+
+
+WAITING = """
+    agents:
+      ann: {allowed_actions: [act], context_access: [order], write_permissions: [offer], use: "x:y"}
+    plan:
+      - {id: offer, agent: ann, action: act}
+      - {id: paid, await_event: payment%s, writes: [payment], needs: [offer]}
+      - {id: payday, wait: {until: "2026-12-01T09:00:00Z"}, needs: [offer]}
+"""
+
+
+def test_an_event_without_a_deadline_is_a_finding(tmp_path):
+    found = one(findings(tmp_path, WAITING % ""), "no_deadline")
+    assert (found.severity, found.paths, found.line) == ("warning", ("payment",), 6)
+    assert found.message.startswith("step paid awaits payment without a deadline")
+    assert "no_deadline" not in codes(findings(tmp_path, WAITING % ", deadline: 90d"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (", agent: ann", "plan[1].agent: a step that waits has no key agent"),
+        (", deadline: soon", "plan[1].deadline is 'soon', not a duration, such as 3d"),
+        (", deadline: 3d, on_deadline: later", "plan[1].on_deadline: on_deadline is 'later', which says nothing"),
+        (", deadline: 3d, on_deadline: 3", "plan[1].on_deadline is the number 3, not one of dead, skip, continue"),
+        (", wait: 2h", "it has wait and await_event"),
+    ],
+)
+def test_what_a_wait_can_not_say_is_told_with_its_place(tmp_path, given, message):
+    found = findings(tmp_path, WAITING % given)
+    assert not found.ok
+    assert any(message in finding.message for finding in found.findings), [one.message for one in found.findings]

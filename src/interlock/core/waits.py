@@ -87,7 +87,7 @@ def _time_of(wait: Any) -> dict[str, Any]:
         return {"duration_ms": _bounded(wait, "wait")}
     until = wait.get("until") if isinstance(wait, Mapping) and set(wait) == {"until"} else None
     if not isinstance(until, str) or not until:
-        raise PlanError("wait is a duration or {until: TIME}", fix="such as 2h, or {until: 2026-12-01T09:00:00Z}")
+        raise PlanError("wait is a duration or {until: TIME}", fix='such as 2h, or {until: "2026-12-01T09:00:00Z"}')
     try:
         return {"until_us": time_us(until)} if until[0].isdecimal() else {"path": paths.canonical(until)}
     except (ValueRefused, PathError) as error:

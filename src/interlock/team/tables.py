@@ -43,7 +43,7 @@ from .shapes import (
     dotted,
     matching,
 )
-from .waits import EVENT, ON_DEADLINE, TIME
+from .waits import DEADLINE, EVENT, ON_DEADLINE, TIME
 
 ACTION_CHARS_MAX = 200
 AGENTS_MAX = 2_000
@@ -451,7 +451,7 @@ WAIT = Record(
             TIME, "How long it waits, such as 2h, or {until: TIME}: 2026-12-01T09:00:00Z, or the path of such a time."
         ),
         "await_event": Field(EVENT, "The event from outside that it waits for; `interlock event` sends it."),
-        "deadline": Field(DURATION, "How long for the event, such as 3d; without one, for ever."),
+        "deadline": Field(DEADLINE, "How long for the event, such as 3d; without one, for ever."),
         "on_deadline": Field(
             ON_DEADLINE,
             "If the event hasn't come by then. dead: the step is given up. skip: it counts as skipped. continue: who "

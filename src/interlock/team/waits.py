@@ -38,6 +38,9 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 EVENT = Text("the name of an event, of 1 to 80 letters, digits, _ and -", is_id, {"pattern": "^[A-Za-z0-9_-]{1,80}$"})
+DEADLINE = Text(
+    "a duration, such as 3d", lambda text: Wait.of(None, "event", text), DURATION.schema() | {"type": "string"}
+)
 TIME = Taken(
     lambda wait: Wait.of(wait, ""),
     "a duration or {until: TIME}",

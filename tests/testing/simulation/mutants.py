@@ -848,11 +848,6 @@ def _kept(raw):
         team=WAITS,
     ),
     Mutant(
-        "kept event ends two waits",
-        [("core/waiting.py", "self._taken[n] = kept.pop(0)", "self._taken[n] = kept[0]")],
-        team=WAITS,
-    ),
-    Mutant(
         "breaker never opens",
         [("core/breaker.py", "if breaker.bad_in_a_row >= policy.trip_after:", "if False:")],
     ),
