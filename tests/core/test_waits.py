@@ -8,11 +8,12 @@ from interlock.core.arrivals import EVENT_ID_CHARS_MAX, Sent, arrival, lapsed, o
 from interlock.core.decision import BODY_BYTES_MAX
 from interlock.core.moments import time_us
 from interlock.core.plan import Condition, Phase, Plan, Step
-from interlock.core.redrive import dead_steps
+from interlock.core.redrive import dead_steps, taken_over
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.settlement import expired, overdue
+from interlock.core.takeover import adopted
 from interlock.core.values import Limits
 from interlock.core.waits import Wait
 from interlock.errors import InputError, OwnershipError, PlanError, TeamError
@@ -422,3 +423,68 @@ def test_two_waits_that_may_write_one_field_at_the_same_time_are_a_race():
 def test_a_schema_or_a_default_that_never_fits_is_refused(given, message):
     [found] = problems(awaits(writes=["paid"], **given), limits=Limits(value_bytes_max=50))
     assert message in found.message
+
+
+# --- forks ---
+
+
+def shared(run, *tried):
+    """What a fork shares in which these steps are tried again."""
+    return taken_over(run.machine, "run", [e.decode(told) for told in run.journal], tried, 9 * HOUR)
+
+
+def test_a_fork_shares_the_waits_that_are_over():
+    run = told(
+        Step("nap", wait="5s"),
+        awaits(needs=["nap"], writes=["paid"]),
+        awaits("late", event="parcel", needs=["nap"], deadline="5s", on_deadline="skip"),
+        awaits(
+            "none", event="parcel", needs=["nap"], deadline="6s", on_deadline={"default": {"box": 0}}, writes=["box"]
+        ),
+        awaits("dead", event="letter", needs=["nap"], deadline="7s"),
+        step("z", needs=["pay", "none"]),
+    )
+    run.begin()
+    wake(run, "nap")
+    send(run, 7)
+    for late in ("late", "none", "dead"):
+        wake(run, late)
+    facts = shared(run, "z", "dead")
+    assert [(fact.step, fact.agent) for fact in facts if isinstance(fact, e.StepShared)] == [
+        ("nap", "default"),
+        ("pay", "bank"),
+        ("none", "default"),
+    ]
+    assert [fact.step for fact in facts if isinstance(fact, e.StepSkipped)] == ["late"]
+    # Where a person has had them tried again, what their deadlines said before isn't shared.
+    assert [type(fact).__name__ for fact in shared(run, "nap")] == ["EventReceived"]
+
+
+def test_an_event_that_no_shared_step_has_used_comes_along():
+    steps = (
+        step("a"),
+        awaits(needs=["a"], writes=["paid"]),
+        awaits("box", event="parcel", needs=["pay"], writes=["box"]),
+    )
+    run = told(*steps)
+    run.begin()
+    send(run, 5, event_id="early")
+    send(run, 6, event="parcel", event_id="early too")
+    run.reply("a")
+    facts = shared(run, "a")
+    assert [(fact.event, fact.event_id, bytes(fact.data)) for fact in facts] == [
+        ("payment", "early", b"5"),
+        ("parcel", "early too", b"6"),
+    ]
+    # Under a team in which nobody awaits a parcel, that is left out.
+    facts, machine = adopted(told(*steps[:2]).rules, run.rules.plan, Raw(b"{}"), facts, ["a"], 9 * HOUR)
+    assert [fact.event_id for fact in facts] == ["early"]
+    assert [kept.event_id for kept in machine.kept["payment"]] == ["early"]
+
+
+def test_an_event_that_was_refused_when_its_step_began_to_wait_does_not_come_along():
+    run = told(step("a"), awaits(needs=["a"], schema=AMOUNT, writes=["paid"]))
+    run.begin()
+    send(run, 5)
+    run.journal.append(e.encode(e.EventRefused(run.tick(), "payment", "evt", "bank", (), "pay")))
+    assert shared(run, "a") == []
