@@ -21,6 +21,14 @@ app = typer.Typer(
 )
 
 GRACE = "10s"
+# Under which heading the help lists a command.
+_PANELS = {
+    "Run": ("run", "resume", "cancel", "event", "fork", "retry", "skip"),
+    "Look into runs": ("runs", "show", "replay", "explain", "diff", "stats"),
+    "Prepare and test": ("plan", "audit", "doctor", "simulate", "schema", "demo"),
+    "Decide and repair": ("inbox", "dlq", "breakers", "notify"),
+}
+PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
 
 
 def guarded(work: Callable[..., int]) -> Callable[..., None]:
@@ -35,7 +43,12 @@ def guarded(work: Callable[..., int]) -> Callable[..., None]:
 
 def command(work: Callable[..., int]) -> Callable[..., None]:
     """Make a function a command."""
-    return app.command(work.__name__)(guarded(work))
+    return app.command(work.__name__, rich_help_panel=PANEL_OF[work.__name__])(guarded(work))
+
+
+def commands(group: typer.Typer, name: str) -> None:
+    """Add commands that have one word in common."""
+    app.add_typer(group, name=name, help=group.info.help, rich_help_panel=PANEL_OF[name])
 
 
 def _recent_runs(incomplete: str) -> list[tuple[str, str]]:

@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from .app import JournalOption, JsonOption, app, guarded
+from .app import JournalOption, JsonOption, commands, guarded
 
 breakers = typer.Typer(
     help="Breakers, rates and daily budgets: what keeps calls away. Breakers can be moved by hand.",
     context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
 )
-app.add_typer(breakers, name="breakers", help=breakers.info.help, invoke_without_command=True)
+commands(breakers, "breakers")
 
 
 def _known_agents(incomplete: str) -> list[tuple[str, str]]:

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from .app import GRACE, ConcurrencyOption, GraceOption, JournalOption, JsonOption, app, guarded
+from .app import GRACE, ConcurrencyOption, GraceOption, JournalOption, JsonOption, commands, guarded
 
 dlq = typer.Typer(
     help="Dead letters: the steps that were given up, why, and trying them again.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(dlq, name="dlq", help=dlq.info.help)
+commands(dlq, "dlq")
 
 
 def command(work: Callable[..., int]) -> Callable[..., None]:

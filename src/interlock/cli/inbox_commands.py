@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from .app import GRACE, GraceOption, JournalOption, JsonOption, app, guarded
+from .app import GRACE, GraceOption, JournalOption, JsonOption, commands, guarded
 
 inbox = typer.Typer(
     help="Questions to people: what waits, and what you decide about it.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(inbox, name="inbox", help=inbox.info.help)
+commands(inbox, "inbox")
 
 
 def command(work: Callable[..., int]) -> Callable[..., None]:

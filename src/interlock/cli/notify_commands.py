@@ -2,14 +2,14 @@
 
 import typer
 
-from .app import JsonOption, Team, app, guarded
+from .app import JsonOption, Team, commands, guarded
 
 notify = typer.Typer(
     help="Who is told when a run waits for a person: send them a test.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(notify, name="notify", help=notify.info.help)
+commands(notify, "notify")
 
 
 @notify.callback()
