@@ -5,8 +5,9 @@ What is wrong with it are `Flaw`s, each with its place and what is allowed there
 `Choice` for a request: among named plans by `Rule`s, or whatever a function of the user's returns.
 """
 
-from .bounds import Bounds
-from .flaws import Flaw
+from interlock.core.bounds import Bounds
+from interlock.core.flaws import Flaw
+
 from .proposal import planned, proposed_steps, proved, validated
 from .rules import Choice, FunctionPlanner, Rule, RulesPlanner
 from .schema import proposal_schema

@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
+from interlock.core.bounds import DEFAULT_BOUNDS, Bounds
 from interlock.core.conditions import holds_in
 from interlock.core.plan import Condition, Plan, hint, is_id
 from interlock.core.values import encode
 from interlock.errors import InputError, TeamError
 from interlock.team import Team
 
-from .bounds import DEFAULT_BOUNDS, Bounds
 from .proposal import planned, proved
 
 RULES_MAX = 1_000

@@ -2,10 +2,9 @@
 
 from typing import Any, get_args
 
+from interlock.core.bounds import DEFAULT_BOUNDS, Bounds
 from interlock.core.plan import Operator
 from interlock.team import Team
-
-from .bounds import DEFAULT_BOUNDS, Bounds
 
 ID_PATTERN = "^[A-Za-z0-9_-]{1,80}$"
 _DESCRIPTIONS = {

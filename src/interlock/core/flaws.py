@@ -58,9 +58,13 @@ class Flaws:
     def raise_if_any(self) -> None:
         """Raise ProposalRefused with all that was found."""
         if self.found:
-            more = ["there may be more"] if self.full else []
-            message = "\n".join(["the proposed plan is not valid:", *map(str, self.found), *more])
-            raise ProposalRefused(message, flaws=tuple(self.found))
+            raise self.refusal()
+
+    def refusal(self) -> ProposalRefused:
+        """All that was found."""
+        more = ["there may be more"] if self.full else []
+        message = "\n".join(["the proposed plan is not valid:", *map(str, self.found), *more])
+        return ProposalRefused(message, flaws=tuple(self.found))
 
 
 def _mend(problem: TeamError) -> str:

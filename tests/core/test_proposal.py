@@ -101,6 +101,11 @@ def test_steps_that_are_added_may_need_known_ones(team):
     assert [step.needs for step in steps] == [("begun",)]
 
 
+def test_a_scope_of_everything_names_no_segments():
+    open_team = il.Team([an_agent("all", ["*"], ["out"])])
+    assert validated({"steps": [{"id": "a", "agent": "all", "action": "work"}]}, open_team).number == {"a": 1}
+
+
 # --- refused: what and where ---
 
 
@@ -124,6 +129,14 @@ def test_steps_that_are_added_may_need_known_ones(team):
          ["$.steps[0].agent (step a): there is no agent boss; agents: reader, writer, stand_in, clerk"]),
         ([a_step(action="write")],
          ["$.steps[0].action (step a): reader may not do write; allowed_actions of reader: read, sort"]),
+        ([a_step(agent="boss", for_each="mail")],
+         ["$.steps[0].agent (step a): there is no agent boss; agents: reader, writer, stand_in, clerk"]),
+        ([a_step(for_each=".".join("a" * 90))],
+         ["$.steps[0].for_each (step a): a text of 179 characters is no path"]),
+        ([a_step(str(n), needs=["?"] * 4) for n in range(3)],
+         [f"$.steps[0].needs[{n}] (step 0): a text of 1 characters is no step; name steps of this plan"
+          for n in range(4)]
+         + ["$.steps[1].needs[0] (step 1): a text of 1 characters is no step; name steps of this plan"]),
         ([a_step(needs=["b"])], ["$.steps[0].needs[0] (step a): b is no step; name steps of this plan"]),
         ([a_step(needs=["a"])],
          ["$.steps[0].needs (step a): the plan has a cycle: a needs a; remove one of these needs"]),
