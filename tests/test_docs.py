@@ -37,6 +37,7 @@ PAGES = [
     "docs/requests.md",
     "docs/planning.md",
     "docs/waits.md",
+    "docs/dynamic-plans.md",
     "docs/python.md",
     "docs/dead-letters.md",
     "docs/forks.md",

@@ -314,6 +314,21 @@ GOLDEN = [
         b'{"t":"run_parked","at_us":13,"reason":"a asks: Refund?"}',
     ),
     (
+        e.DecisionCalled(13, "decide-1", ("a", "b")),
+        b'{"t":"decision_called","at_us":13,"step":"decide-1","needs":["a","b"]}',
+    ),
+    (
+        e.PlanRevised(13, "decide-1", Raw(b'[{"id":"c","agent":"ann","action":"act","needs":["decide-1"]}]')),
+        (
+            b'{"t":"plan_revised","at_us":13,"step":"decide-1",'
+            b'"added":[{"id":"c","agent":"ann","action":"act","needs":["decide-1"]}]}'
+        ),
+    ),
+    (
+        e.PlanRevised(13, "decide-2", finished=True),
+        b'{"t":"plan_revised","at_us":13,"step":"decide-2","finished":true}',
+    ),
+    (
         e.RunCancelled(14, "person:eve"),
         b'{"t":"run_cancelled","at_us":14,"by":"person:eve"}',
     ),

@@ -10,6 +10,7 @@ from interlock.core import values
 from interlock.core.budget import BudgetPolicy
 from interlock.core.effects import EffectRule
 from interlock.core.gate import OPEN, GatePolicy
+from interlock.core.grown import decoded
 from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
 from interlock.core.plan import Phase, Plan, Step
@@ -17,6 +18,7 @@ from interlock.core.policy import Policy
 from interlock.core.role import Role
 from interlock.core.rules import Guard, Rules
 from interlock.core.scope import Scope, Sharing
+from interlock.core.supervision import SupervisorPolicy
 from interlock.core.values import Limits
 from interlock.core.waits import awaited
 
@@ -43,10 +45,12 @@ class Transcript:
         gate: GatePolicy = OPEN,
         budget: BudgetPolicy | None = None,
         effects: dict[str, EffectRule] | None = None,
+        supervisor: SupervisorPolicy | None = None,
     ) -> None:
-        plan = Plan(steps, steps_max=limits.steps_max)
+        plan = Plan(steps, steps_max=limits.steps_max, may_be_empty=supervisor is not None)
         sharing = Sharing(reducers=reducers or {})
-        self.rules = Rules(plan, roles or {"ann": Role(ALL, policy)}, sharing, limits, guard, gate, budget, effects)
+        roles = roles or {"ann": Role(ALL, policy)}
+        self.rules = Rules(plan, roles, sharing, limits, guard, gate, budget, effects, supervisor)
         self.request = {} if request is None else request
         self.machine = Machine(self.rules)
         self.journal: list[bytes] = []
@@ -166,6 +170,11 @@ def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing
             return f"expanded {thing.step} {bytes(thing.items).decode()}"
         case e.StepSkipped():
             return f"skipped {thing.step}: {thing.reason}"
+        case e.DecisionCalled():
+            return f"called for {thing.step} after {' '.join(thing.needs) or 'nothing'}"
+        case e.PlanRevised():
+            added = " ".join(one.id for one in decoded(thing.added)) or "nothing"
+            return f"{thing.step} finishes" if thing.finished else f"{thing.step} adds {added}"
         case e.StepEscalated():
             return f"escalated {thing.step}: {thing.reason}"
         case e.StepBuried():

@@ -82,6 +82,8 @@ DEFAULTS = {
     "effect_failed": {"retryable": True},
     "effect_became_unknown": {"lost": False},
     "run_cancelled": {"reason": ""},
+    "decision_called": {"needs": ()},
+    "plan_revised": {"added": b"[]", "finished": False},
     "effect_shared": {"result": b"null", "flaw": "", "reason": ""},
     "step_shared": {"writes": {}, "deletes": (), "reads": (), "changed": (), "request": None},
     "step_buried": {"agent": "", "attempts": 0},

@@ -669,6 +669,39 @@ def skipped() -> Told:
     return told
 
 
+def grown() -> Told:
+    """A run whose plan has items, and grows by two decisions: one of refused steps at first; a third finishes."""
+    team = il.Team(
+        [agent("ann", writes=["a"]), agent("bob", writes=["b"]), agent("lead", writes=["answer"])],
+        il.Plan([step("each", for_each="list", writes=["a.e{index}"])]),
+        supervisor={"agent": "lead", "action": "act", "instructions": "Be brief.", "steps_max": 5},
+    )
+    told = Told(team, {"list": [1, 2]})
+    told.does("each-0", lambda job: {"a.e0": job.item})
+    told.does("each-1", lambda job: {"a.e1": job.item})
+    new = {"id": "one", "agent": "bob", "action": "act", "needs": ["each"], "writes": ["b.one"]}
+    more = {"id": "two", "agent": "bob", "action": "act", "needs": ["one"], "samples": 2, "writes": ["b.{step}"]}
+    told.does("decide-1", lambda _: il.Reply(output={"add": [{**new, "agent": "lead"}]}))
+    told.does("decide-1", lambda _: il.Reply(output={"add": [new, more]}))
+    told.does("one", lambda job: {"b.one": job.view["a.e1"]})
+    told.start("two-1", "two-2")
+    told.loses("two-2", "two-1")
+    told.start("two-2", "two-1")
+    told.answer("two-2", lambda job: {"b.two-2": job.view["b.one"]})
+    told.answer("two-1", lambda job: {"b.two-1": job.index})
+    told.does("decide-2", lambda _: il.Reply(output={"add": []}))
+    told.does("decide-3", lambda job: {"finish": {"answer": job.view["b.one"]}})
+    return told
+
+
+def planned() -> Told:
+    """A run that an agent plans; the step that it has added waits to be called."""
+    team = il.Team([agent("ann", writes=["a"]), agent("lead", writes=[])], planner={"agent": "lead", "action": "act"})
+    told = Told(team, {})
+    told.does("decide-1", lambda _: il.Reply(output={"add": [{"id": "one", "agent": "ann", "action": "act"}]}))
+    return told
+
+
 def judged() -> Told:
     """Two replies that wait for a judge: one with everything, which it lets through, and one with nothing, refused."""
     judge = {"judge": {"agent": "eve"}}
@@ -759,6 +792,8 @@ RUNS = (
     inherited,
     requested,
     awaited,
+    grown,
+    planned,
 )
 
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from interlock.team.tables import AGENT, EFFECT, LIMITS, MCP_SERVER, PHASE, STEP, TEAM, TOOL
+from interlock.team.tables import AGENT, EFFECT, LIMITS, MCP_SERVER, PHASE, STEP, SUPERVISOR, TEAM, TOOL
 
 TEXT = Path(__file__).parents[2].joinpath("docs/team-file.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
-    "record", [AGENT, STEP, LIMITS, TEAM, PHASE, TOOL, MCP_SERVER, EFFECT.record], ids=lambda record: record.what
+    "record",
+    [AGENT, STEP, LIMITS, TEAM, PHASE, TOOL, MCP_SERVER, EFFECT.record, SUPERVISOR],
+    ids=lambda record: record.what,
 )
 def test_every_key_is_documented(record):
     assert [key for key in record.fields if not re.search(rf"[`\s]{key}[`:\s]", TEXT)] == []

@@ -58,8 +58,9 @@ def posted(job: Job) -> bytes:
     """A job as JSON."""
     told = {"format": FORMAT} | {name: getattr(job, name) for name in _AS_THEY_ARE}
     told["view"] = tree_of(job)
-    if job.draft is None:
-        del told["draft"]
+    for name in ("draft", "progress"):
+        if told[name] is None:
+            del told[name]
     told["schemas"] = [msgspec.Raw(text.encode()) for text in job.schemas]
     return msgspec.json.encode(told)
 

@@ -82,10 +82,15 @@ def filled(template: str, job: Job, fence: str) -> str:
 
 
 def data_of(job: Job) -> dict[str, Any]:
-    """All that the job shows, as a plain tree; with `item`, where it is one of a for_each, and `draft` for a judge."""
+    """All that the job shows, as a plain tree; with `item`, where it is one of a for_each, `draft` for a judge, ...
+
+    ... and `progress` for who decides about the plan.
+    """
     tree = tree_of(job)
     if job.draft is not None:
         tree = {**tree, "draft": job.draft}
+    if job.progress is not None:
+        tree = {**tree, "progress": job.progress}
     return tree if job.item is None else {**tree, "item": job.item}
 
 

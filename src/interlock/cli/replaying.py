@@ -131,6 +131,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
     handed = ("action", "instructions", "feedback", "item", "index", "idempotency_key", "answer")
     requests = {"requests": msgspec.to_builtins(job.requests)} if job.requests else {}
     draft = {} if job.draft is None else {"draft": job.draft}
+    draft |= {} if job.progress is None else {"progress": job.progress}
     return {
         "run_id": run_id,
         **head,

@@ -92,6 +92,21 @@ class SkipStep(Command, frozen=True, tag=True):
     reason: str
 
 
+class CallForDecision(Command, frozen=True, tag=True):
+    """Record that an agent is to decide about the plan, after these steps."""
+
+    step: str
+    needs: tuple[str, ...]
+
+
+class RevisePlan(Command, frozen=True, tag=True):
+    """Record what a decision has made of the plan."""
+
+    step: str
+    added: Raw
+    finished: bool
+
+
 class AskPerson(Command, frozen=True, tag=True):
     """Record that a person is asked what to do about a step whose attempts, or whose budget, are used up."""
 
@@ -131,11 +146,13 @@ ForTheRecord = (
     | AskPerson
     | BeginWait
     | TakeEvent
+    | CallForDecision
     | ConcludeDraft
     | ExpandStep
     | SkipStep
     | BuryStep
     | ParkRun
+    | RevisePlan
     | FinishRun
 )
 AnyCommand = ForTheShell | ForTheRecord

@@ -72,6 +72,11 @@ class Bank:
         self._reads: dict[int, tuple[str, ...]] = {}
         self._bytes = 0
 
+    def follow(self, plan: Plan) -> None:
+        """Go on under a plan that has grown."""
+        self._plan = plan
+        self._deltas += [[] for _ in range(len(plan.steps) - len(self._deltas))]
+
     # --- writing ---
 
     def findings(self, writes: Mapping[str, bytes], deletes: Iterable[str] = ()) -> list[Finding]:

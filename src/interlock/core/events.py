@@ -13,6 +13,7 @@ from .job import Question, Usage
 from .states import AFTER_DECISION
 
 NULL = Raw(b"null")
+NO_STEPS = Raw(b"[]")
 # What RunStarted.version says of a run that starts now. A run without one is of version 1.
 FORMAT_VERSION = 1
 # The end of the year 9998: in any time zone, it can be written as a date.
@@ -433,6 +434,24 @@ class StepSkipped(Event, frozen=True, tag="step_skipped"):
     reason: str
 
 
+class DecisionCalled(Event, frozen=True, tag="decision_called"):
+    """An agent is to decide about the plan: a step of this run alone. needs: all steps that have ended by now."""
+
+    step: str
+    needs: tuple[str, ...] = ()
+
+
+class PlanRevised(Event, frozen=True, tag="plan_revised"):
+    """What a decision has made of the plan of this run; it follows its commit in the same append.
+
+    added: the new steps, each of which needs the decision. finished: nothing more is to be done.
+    """
+
+    step: str
+    added: Raw = NO_STEPS
+    finished: bool = False
+
+
 class StepShared(Event, frozen=True, tag="step_shared"):
     """A step's commit was taken over from the run that this one is a fork of.
 
@@ -542,6 +561,8 @@ AnyEvent = (
     | EventRefused
     | StepExpanded
     | StepSkipped
+    | DecisionCalled
+    | PlanRevised
     | StepShared
     | EffectShared
     | StepBuried

@@ -15,17 +15,18 @@ from .decision import Asked, told
 from .effects import GIVE_UP, PERFORMED
 from .job import Question, Usage
 from .judging import Drafted, Standing
+from .plan import Step
 from .purse import Purse
+from .revising import Revising
 from .role import Duty
 from .rules import Rules
 from .states import SHARED, TERMINAL, Status
-from .waiting import Waiting
 
 # Of why an attempt failed, where another reason follows.
 SETBACK_CHARS_MAX = 500
 
 
-class Fold(Waiting):
+class Fold(Revising):
     """The state of a run as its events tell it.
 
     bank: what was committed. purse: what was consumed. ledger: of its effects. questions: of the steps that wait for a
@@ -70,6 +71,14 @@ class Fold(Waiting):
         # Replies that wait for their judges: meanwhile the duty, link and tries of their steps are those of a judge.
         self._drafts: dict[int, Drafted] = {}
 
+    def _grow(self, added: Sequence[Step]) -> range:
+        grown = super()._grow(added)
+        for counters in (self._tries, self._failures, self._link):
+            counters.extend([0] * len(grown))
+        self._duty += self.rules.first_duties[grown.start :]
+        self.bank.follow(self.plan)
+        return grown
+
     def deadline_ms(self, n: int) -> int:
         """How long a question of a step waits for a person; 0 for ever."""
         escalation = self.rules.escalations[self.label[n]]
@@ -108,6 +117,10 @@ class Fold(Waiting):
                 self._end(self.number[event.step], "skipped", event.reason)
             case e.StepExpanded():
                 self._step_expanded(event)
+            case e.DecisionCalled():
+                self._decision_called(event)
+            case e.PlanRevised():
+                self._plan_revised(event)
             case e.StepShared():
                 self._step_shared(event)
             case e.EffectShared():
@@ -177,6 +190,8 @@ class Fold(Waiting):
             self._ask_for(n, wanted)
         if event.request is not None:
             self._requested.update(self.plan.groups[event.request.step])
+        if n in self.decisions:
+            self._decided = event.output
         self._end_with_effects(n)
 
     def _step_shared(self, event: e.StepShared) -> None:

@@ -21,6 +21,7 @@ from .assess import assess
 from .branches import unrequested
 from .conditions import holds
 from .context import EVERYTHING, View
+from .deciding import Situation, added_by, decided, progress, stated
 from .effects import Entry, approval_question
 from .fold import Fold
 from .job import Job, idempotency_key
@@ -30,6 +31,7 @@ from .policy import due
 from .purse import Cost
 from .raises import question
 from .role import Duty
+from .supervision import DECIDE, DECISION_KEYS, SupervisorPolicy
 from .waits import Wait
 
 
@@ -64,6 +66,8 @@ class Machine(Fold):
         """What the state calls for now, each thing once."""
         if self.status != "running" or not self.started:
             return []
+        if self._decided is not None:
+            return [self._revision(self._decided)]
         # Where nothing is busy, only deadlines are due: they outlast the parking.
         if self._busy and (self._due or self._due_effects):
             due, self._due = self._due, {}
@@ -72,7 +76,7 @@ class Machine(Fold):
         if self.ledger.in_flight:
             return []
         if not self._open:
-            return [self._finish()]
+            return [self._finish() if self.rules.supervisor is None else self._decision_or_end(self.rules.supervisor)]
         if not self._busy:
             return [c.ParkRun(self._question())]
         return []
@@ -207,6 +211,26 @@ class Machine(Fold):
             return c.FinishRun("succeeded", "")
         return c.FinishRun("failed", f"{self.step_id(dead)}: {self.reasons[dead]}")
 
+    def _decision_or_end(self, policy: SupervisorPolicy) -> c.CallForDecision | c.FinishRun:
+        """Nothing is left to do: an agent decides what comes next, unless it has said that nothing does."""
+        end = self._finish()
+        if end.status == "failed" or self.finished or (self.decisions and policy.ask == "start"):
+            return end
+        spent = self._situation(0).why_no_more()
+        if not spent:
+            return c.CallForDecision(f"{DECIDE}-{len(self.decisions) + 1}", tuple(self.plan.number))
+        return c.FinishRun("failed" if policy.then == "fail_run" else "succeeded", spent)
+
+    def _revision(self, decided: Raw) -> c.RevisePlan:
+        """What is to be made of the plan by the decision that was taken last."""
+        n = self.decisions[-1]
+        return c.RevisePlan(self.step_id(n), *added_by(decided, self._situation(n)))
+
+    def _situation(self, n: int) -> Situation:
+        """What a decision about the plan is held against."""
+        stands = (self.rules, self.plan, self.bank, self.state, self.reasons, self.additions)
+        return Situation(*stands, n, len(self.state))
+
     def _question(self) -> str:
         asking = next((n for n, state in enumerate(self.state) if state == "escalated"), 0)
         if not asking:
@@ -282,10 +306,11 @@ class Machine(Fold):
             feedback=draft.feedback if draft else self.feedback.get(n, ()),
             item=msgspec.json.decode(item[2]) if item else None,
             index=item[1] if item else self.plan.sample_index.get(command.step),
-            writes=self.duty(n).writable_by(item[1] if item else 0).patterns,
+            writes=DECISION_KEYS if n in self.decisions else self.duty(n).writable_by(item[1] if item else 0).patterns,
             schemas=self.duty(n).schema_texts,
             answer="" if draft else self.answers.get(n, ""),
             requests=self.duty(n).requests,
+            progress=progress(self._situation(n)) if n in self.decisions else None,
             draft={"action": step.action, "instructions": step.instructions, **draft.shown} if draft else None,
         )
 
@@ -293,8 +318,9 @@ class Machine(Fold):
         """The verdict on what the agent answered."""
         n = command.number
         assert isinstance(job.view, View)
+        decides = n in self.decisions
         verdict = assess(
-            answer,
+            stated(answer) if decides else answer,
             bank=self.bank,
             duty=self.duty(n),
             index=job.index or 0,
@@ -308,10 +334,12 @@ class Machine(Fold):
         )
         if isinstance(verdict, e.QuestionAsked):
             return msgspec.structs.replace(verdict, due_us=due(at_us, self.deadline_ms(n)))
+        if decides and isinstance(verdict, e.AttemptCommitted):
+            return decided(verdict, self._situation(n), command.agent)
         return verdict
 
 
-def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:
+def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, PLR0912 - one case per command
     match command:
         case c.AskAboutEffect():
             told = (command.step, command.attempt, command.question)
@@ -325,6 +353,10 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:
             return msgspec.structs.replace(command.verdict, at_us=at_us)
         case c.ExpandStep():
             return e.StepExpanded(at_us, command.step, command.items)
+        case c.CallForDecision():
+            return e.DecisionCalled(at_us, command.step, command.needs)
+        case c.RevisePlan():
+            return e.PlanRevised(at_us, command.step, command.added, command.finished)
         case c.SkipStep():
             return e.StepSkipped(at_us, command.step, command.reason)
         case c.AskPerson():

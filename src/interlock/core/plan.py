@@ -160,6 +160,10 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
             message = f"the threshold of step {self.id} is {self.threshold}"
             raise PlanError(message, fix="more than 0, up to 1", place=("plan", self.id, "threshold"))
 
+    def deciding(self) -> "Step":
+        """This step as a decision about the plan: it writes nothing by itself, and runs whatever became of others."""
+        return msgspec.structs.replace(self, writes=(), join="any_outcome")
+
     def _check_kinds(self) -> None:
         for name, kind in _KINDS.items():
             if not isinstance(getattr(self, name), kind):
@@ -270,9 +274,13 @@ class Plan:
     request it; what is no branch isn't there.
     """
 
-    def __init__(self, items: Iterable[Step | Phase], *, steps_max: int = DEFAULT_LIMITS.steps_max) -> None:
+    def __init__(
+        self, items: Iterable[Step | Phase], *, steps_max: int = DEFAULT_LIMITS.steps_max, may_be_empty: bool = False
+    ) -> None:
         declared = _unroll_phases(items)
-        flat, spans = _copies(declared)
+        if not declared and not may_be_empty:
+            raise PlanError("the plan has no steps", fix="give it at least one", place=("plan",))
+        flat, spans = copies_of(declared)
         if len(flat) - 1 > steps_max:
             raise PlanError(f"the plan has {len(flat) - 1:,} steps, more than {steps_max:,}", place=("plan",))
         self.declared = declared
@@ -281,11 +289,11 @@ class Plan:
 
     def _compile(self, flat: list[Step], spans: Mapping[str, range]) -> None:
         """flat: the request, and all copies in the order of declaration. spans: where those of a declared one are."""
-        ids = _unique_ids(self.declared, flat)
-        needs = _needs(flat, ids, spans)
+        ids = unique_ids(self.declared, flat)
+        needs = needs_of(flat, ids, spans)
         self._groups: Mapping[str, Sequence[int]] = spans
         if not all(max(mine, default=-1) < position for position, mine in enumerate(needs)):
-            order = _plan_order(flat, needs)
+            order = in_order(flat, needs)
             number = [0] * len(flat)
             for n, position in enumerate(order):
                 number[position] = n
@@ -396,10 +404,8 @@ def _unroll_phases(items: Iterable[Step | Phase]) -> list[Step]:
                 before = tuple(step.id for step in inner)
         else:
             steps.append(_a_step(item, "a plan holds steps and phases"))
-    if not steps:
-        raise PlanError("the plan has no steps", fix="give it at least one", place=("plan",))
     for step in steps:
-        _check_step(step)
+        checked(step)
     return steps
 
 
@@ -409,7 +415,8 @@ def _a_step(item: Any, wanted: str) -> Step:
     return item
 
 
-def _check_step(step: Step) -> None:
+def checked(step: Step) -> Step:
+    """A step that nothing is wrong with by itself. Raises PlanError."""
     place = ("plan", step.id)
     if not _is_id(step.id):
         raise PlanError(f"{step.id!r} is not a step id", fix="use letters, digits, _ and -, at most 80", place=place)
@@ -437,6 +444,7 @@ def _check_step(step: Step) -> None:
     for pattern in step.writes or ():
         if "{" in pattern:
             _check_template(step, pattern)
+    return step
 
 
 def _check_share(step: Step, name: str) -> None:
@@ -501,7 +509,7 @@ def _check_template(step: Step, pattern: str) -> None:
         raise PlanError(message, fix="put the digits before it, or into a segment of their own", place=place)
 
 
-def _copies(declared: Sequence[Step]) -> tuple[list[Step], dict[str, range]]:
+def copies_of(declared: Sequence[Step]) -> tuple[list[Step], dict[str, range]]:
     """After the request, the steps that the declared ones stand for: themselves, or their samples."""
     flat, spans = [REQUEST], {}
     for step in declared:
@@ -526,7 +534,8 @@ def _with_writes(step: Step, id_: str, name: str, index: str) -> Step:
     return msgspec.structs.replace(step, id=id_, writes=writes)
 
 
-def _unique_ids(declared: Sequence[Step], flat: list[Step]) -> dict[str, int]:
+def unique_ids(declared: Sequence[Step], flat: list[Step]) -> dict[str, int]:
+    """The position of every step, by its id; the first is the request. Raises PlanError."""
     ids = {step.id: position for position, step in enumerate(flat) if position}
     if len(ids) < len(flat) - 1:
         again = next(step.id for position, step in enumerate(flat) if position and ids[step.id] != position)
@@ -543,7 +552,8 @@ def _unique_ids(declared: Sequence[Step], flat: list[Step]) -> dict[str, int]:
     return ids
 
 
-def _needs(flat: list[Step], ids: Mapping[str, int], groups: Mapping[str, range]) -> list[tuple[int, ...]]:
+def needs_of(flat: list[Step], ids: Mapping[str, int], groups: Mapping[str, Sequence[int]]) -> list[tuple[int, ...]]:
+    """The positions of what each step needs. Raises PlanError."""
     needs: list[tuple[int, ...]] = []
     total = 0
     for step in flat:
@@ -560,7 +570,7 @@ def _needs(flat: list[Step], ids: Mapping[str, int], groups: Mapping[str, range]
     return needs
 
 
-def _positions(step: Step, need: str, ids: Mapping[str, int], groups: Mapping[str, range]) -> Sequence[int]:
+def _positions(step: Step, need: str, ids: Mapping[str, int], groups: Mapping[str, Sequence[int]]) -> Sequence[int]:
     if need in ids:
         return (ids[need],)
     if need not in groups:
@@ -594,7 +604,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _plan_order(flat: list[Step], needs: list[tuple[int, ...]]) -> list[int]:
+def in_order(flat: list[Step], needs: list[tuple[int, ...]]) -> list[int]:
+    """The positions in plan order. Raises PlanError for a cycle."""
     waiting = [len(mine) for mine in needs]
     dependents: list[list[int]] = [[] for _ in flat]
     for position, mine in enumerate(needs):

@@ -173,7 +173,7 @@ class _Examination:
         self._flaws, self._bounds, self._proposed = flaws, flaws.bounds, proposed
         self._known = known
         self._roles = roles
-        agents = roles if self._bounds.agents is None else self._bounds.agents & roles.keys()
+        agents = [name for name in roles if self._bounds.agents is None or name in self._bounds.agents]
         self._actions = {name: frozenset(roles[name].scope.allowed_actions) for name in agents}
         self._team_segments = frozenset(_segments_of(roles))
         self._stand_ins = stand_ins(roles)

@@ -105,7 +105,7 @@ def taken_over(  # noqa: C901 - one case per event
     It shares the effects of all steps, lest they are performed again in it, or in a fork of it. machine, run_id: of the
     origin. apart: steps that it doesn't share either. repeat_effects: it forgets those of what is done again.
     """
-    plan, after = machine.plan, 0
+    plan, after = machine.plan, _grown(machine)
     for step in steps:
         after |= plan.descendants[plan.number_of(step)] | (1 << plan.number[step] if step in plan.number else 0)
     for step in plan.number.keys() & apart:
@@ -169,6 +169,14 @@ def _unused(
                 if event.step in shared:
                     del found[event_id]
     yield from found.values()
+
+
+def _grown(machine: Machine) -> int:
+    """The decisions about the plan, and what they have added: in a fork they are asked for anew."""
+    found = 0
+    for n in machine.decisions:
+        found |= machine.plan.descendants[n] | 1 << n
+    return found
 
 
 def _effects(machine: Machine, run_id: str, at_us: int) -> Iterator[e.EffectShared]:

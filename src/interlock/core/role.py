@@ -79,6 +79,10 @@ class Duty(msgspec.Struct, frozen=True):
         return paths.Patterns(tuple(pattern.replace(INDEX, str(index)) for pattern in self.writable.patterns))
 
 
+# Who does number 0, the request, and the numbers of items in a plan that has grown.
+NOBODY = Duty("", Sight(()), paths.Patterns(()), Policy(), ())
+
+
 def role_problems(roles: Mapping[str, Role], sharing: Sharing) -> Iterator[TeamError]:
     """What is wrong with the agents whatever the plan: successions and fallbacks that name no agent, ...
 

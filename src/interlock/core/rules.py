@@ -28,10 +28,11 @@ from .plan import INDEX, Plan, Step, hint, wait_of
 from .policy import Escalation, duration_ms
 from .races import Race, Writers, races, unordered_reads
 from .reducers import REDUCERS
-from .role import Duty, Role, role_problems, schema_problems, stand_ins
+from .role import NOBODY, Duty, Role, role_problems, schema_problems, stand_ins
 from .schema import WritesSchema
 from .scope import Sharing, Sight
 from .states import OnDead
+from .supervision import SupervisorPolicy, supervisor_problems
 from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode
 from .waits import Wait
 
@@ -61,12 +62,14 @@ class Rules:
     By plan numbers, and made once a run needs them: duties, first_duties, on_dead, escalations. effects: how those of
     the team are performed, by name.
 
+    supervisor: who decides about the plan while a run goes on.
+
     guard: makes a guardrail of what was declared as one; it raises a TeamError whose place counts from there.
 
     Raises TeamError (or one of its kinds) with every problem found.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a run is held to, by name
         self,
         plan: Plan,
         roles: Mapping[str, Role],
@@ -76,9 +79,10 @@ class Rules:
         gate: GatePolicy = OPEN,
         budget: BudgetPolicy | None = None,
         effects: Mapping[str, EffectRule] | None = None,
+        supervisor: SupervisorPolicy | None = None,
     ) -> None:
         self.plan, self.roles, self.limits, self.guard = plan, dict(roles), limits, guard
-        self.gate, self.budget = gate, budget
+        self.gate, self.budget, self.supervisor = gate, budget, supervisor
         self.effects = dict(effects or {})
         self._declared_effects = tuple(self.effects)
         for name, role in roles.items():
@@ -89,6 +93,7 @@ class Rules:
         self._readable = {name: paths.Patterns(role.scope.readable) for name, role in roles.items()}
         self._permitted = {name: paths.Patterns(tuple(role.scope.write_permissions)) for name, role in roles.items()}
         declared = chain(role_problems(self.roles, self.sharing), self._step_problems(), self._unmade_guardrails())
+        declared = chain(declared, self._supervisor_problems())
         problems = list(islice(declared, PROBLEMS_MAX))
         if not problems:
             self._schemas = {name: _compiled(role.schema) for name, role in roles.items()}
@@ -122,7 +127,7 @@ class Rules:
     @cached_property
     def first_duties(self) -> list[Duty]:
         """The first of each; nobody does number 0, the request, so that one means nothing."""
-        return [(duties or self.duties[1])[0] for duties in self.duties]
+        return [(duties or (NOBODY,))[0] for duties in self.duties]
 
     def encode_request(self, request: Any) -> bytes:
         """A request as the JSON it is stored as. Raises InputError: no object, not plain JSON, or too large."""
@@ -278,6 +283,11 @@ class Rules:
 
     # --- proofs ---
 
+    def _supervisor_problems(self) -> Iterator[TeamError]:
+        policy, scopes = self.supervisor, {name: role.scope for name, role in self.roles.items()}
+        authors = () if policy is None else [agent for agent in self.chain(policy.agent) if agent in scopes]
+        yield from supervisor_problems(policy, scopes, authors, self.plan.number)
+
     def _step_problems(self) -> Iterator[TeamError]:
         yield from event_problems(self.plan, self.roles, self.sharing, self.limits)
         for step in self.plan.declared:
@@ -388,7 +398,7 @@ class Rules:
         yield from usurped(self.plan, self.sharing, self._writable)
         has_schemas = any(self._schemas.values())
         for step in steps[1:]:
-            if has_schemas or step.schema is not None:
+            if step.agent and (has_schemas or step.schema is not None):
                 yield from self._unmet_schemas(step)
         yield from self._judge_problems()
         yield from self._guardrail_problems()

@@ -159,9 +159,7 @@ class _Side:
         items: dict[int, list[str]] = {}
         for n, (item_id, _, _) in machine.items.items():
             items.setdefault(machine.label[n], []).append(item_id)
-        self.order = [
-            step for n in range(1, len(machine.plan.steps)) for step in (machine.step_id(n), *items.get(n, ()))
-        ]
+        self.order = [step for n in machine.plan.number.values() for step in (machine.step_id(n), *items.get(n, ()))]
 
     def state(self, step: str) -> str:
         return self.machine.state[self.machine.number[step]]

@@ -12,10 +12,12 @@ from typing import Any
 import msgspec
 
 from interlock.core import events as e
+from interlock.core.grown import decoded
 from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Usage
 from interlock.core.paths import bits
 from interlock.core.plan import Plan
+from interlock.core.supervision import is_decision
 from interlock.ports import RunRow
 
 from .spent import PerRun, Spent
@@ -283,6 +285,8 @@ class _Fold:
         # When each step ended, by its number in the plan; a for_each step ends with the last of its items.
         self._ended_us: dict[int, int] = {}
         self._expanded_us: dict[int, int] = {}
+        # Whose steps they are that were added to the plan.
+        self._added: dict[str, str] = {}
 
     def hear(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912 - the dispatcher: one case per event
         """One more event. Those that no figure hangs on, among them all kinds to come, are passed over."""
@@ -306,6 +310,8 @@ class _Fold:
                 self._started_us = event.at_us
             case e.StepExpanded():
                 self._step_expanded(event)
+            case e.PlanRevised():
+                self._added |= {step.id: step.agent for step in decoded(event.added)}
             case e.StepSkipped():
                 self._step_ended(event.step, event.at_us)
             case e.StepBuried():
@@ -336,6 +342,8 @@ class _Fold:
         self._figures.of(event.agent).attempts += 1
         self._calls[event.step] = _Call(event.agent, event.at_us)
         self._callees[event.step, event.attempt] = event.agent
+        if is_decision(event.step):
+            self._added.setdefault(event.step, event.agent)
         self.spent.setdefault(event.agent, Spent())
         held = self._held.pop(event.step, None)
         if held is not None:
@@ -417,7 +425,7 @@ class _Fold:
         try:
             return self._plan.steps[self._plan.number_of(step)].agent
         except KeyError:
-            return otherwise
+            return self._added.get(step.rpartition("-")[0], self._added.get(step, otherwise))
 
     def _set_back(self, event: Ending) -> _Step:
         step = self._steps[event.step]

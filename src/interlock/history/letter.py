@@ -74,9 +74,9 @@ def letter(record: Record, step: str) -> Letter:
     seq = next(seq for seq in range(len(every) - 1, -1, -1) if every[seq] is buried)
     until = msgspec.structs.replace(record, events=every[: seq + 1])
     mine = [attempt for attempt in attempts(until.events) if attempt.step == step]
-    declared = record.rules.plan.steps[record.rules.plan.number_of(step)]
     call = handed(until, step) if mine else None
     machine = until.folded()
+    declared = machine.step(machine.number[step])
     asked_for = effects(machine, machine.number[step])
     told = declared.agent, declared.action, declared.instructions
     return Letter(record.run_id, seq, buried, *told, mine, call, [*asked_for])

@@ -29,6 +29,8 @@ _DUE = {
     e.EffectStarted: c.PerformEffect,
     e.StepExpanded: c.ExpandStep,
     e.StepSkipped: c.SkipStep,
+    e.DecisionCalled: c.CallForDecision,
+    e.PlanRevised: c.RevisePlan,
     e.StepEscalated: c.AskPerson,
     e.StepBuried: c.BuryStep,
     e.RunParked: c.ParkRun,
@@ -139,8 +141,8 @@ class Replay:
         elif isinstance(event, e.EffectStarted):
             recorded = f"{event.effect}, try {event.number}"
             yield from _unequal(step, "effect", recorded, f"{command.effect}, try {command.attempt}")
-        elif isinstance(event, e.StepExpanded) and bytes(event.items) != bytes(command.items):
-            yield step, "list of items", _short(event.items), _short(command.items)
+        elif isinstance(event, _FROZEN):
+            yield from _unfrozen(event, command)
         elif isinstance(event, e.RunFinished):
             yield from _unequal("", "end of the run", event.status, command.status)
         if isinstance(event, e.AttemptStarted):
@@ -169,6 +171,24 @@ class Replay:
         machine = self.machine
         n = machine.number[step]
         return machine.bank.view_hash(machine.label[n], machine.duty(n).sight)
+
+
+_FROZEN = e.StepExpanded | e.DecisionCalled | e.PlanRevised
+
+
+def _unfrozen(
+    event: e.StepExpanded | e.DecisionCalled | e.PlanRevised, command: Any
+) -> Iterator[tuple[str, str, str, str]]:
+    """In what a list that was frozen in an event differs from the one that its events give."""
+    match event:
+        case e.StepExpanded() if bytes(event.items) != bytes(command.items):
+            yield event.step, "list of items", _short(event.items), _short(command.items)
+        case e.PlanRevised() if bytes(event.added) != bytes(command.added):
+            yield event.step, "list of new steps", _short(event.added), _short(command.added)
+        case e.PlanRevised():
+            yield from _unequal(event.step, "end of the plan", str(event.finished), str(command.finished))
+        case e.DecisionCalled():
+            yield from _unequal(event.step, "list of needs", ", ".join(event.needs), ", ".join(command.needs))
 
 
 def _about(thing: Any) -> str:
@@ -276,7 +296,7 @@ def _is_of(event: e.AnyEvent, step: str, attempt: int | None) -> bool:
 
 def _no_call(record: Record, step: str, attempt: int | None) -> InputError:
     """Why there is no such call, as far as the run itself can tell."""
-    run_id, plan, events = record.run_id, record.rules.plan, record.events
+    run_id, plan, events = record.run_id, record.folded().plan, record.events
     begun = sorted({event.attempt for event in events if isinstance(event, e.AttemptStarted) and event.step == step})
     if begun:
         fix = f"choose one of: {', '.join(map(str, begun))}"
@@ -297,8 +317,5 @@ def _copies(record: Record, step: str) -> list[str]:
     expanded = (event for event in record.events if isinstance(event, e.StepExpanded) and event.step == step)
     for event in expanded:
         return [f"{step}-{index}" for index in range(len(msgspec.json.decode(event.items)))]
-    return [
-        record.rules.plan.steps[n].id
-        for n in record.rules.plan.groups.get(step, ())
-        if step != record.rules.plan.steps[n].id
-    ]
+    plan = record.folded().plan
+    return [plan.steps[n].id for n in plan.groups.get(step, ()) if step != plan.steps[n].id]

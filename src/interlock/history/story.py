@@ -323,7 +323,7 @@ def _steps(machine: Machine, held: Sequence[Held]) -> Iterator[StepStory]:
     items: dict[int, list[int]] = {}
     for n in machine.items:
         items.setdefault(machine.label[n], []).append(n)
-    for n in range(1, len(machine.plan.steps)):
+    for n in machine.plan.number.values():
         yield _step(machine, n, stages[n], of_step)
         for item in items.get(n, ()):
             yield _step(machine, item, stages[n], of_step, item_of=machine.step_id(n))

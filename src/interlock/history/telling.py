@@ -8,6 +8,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.budget import Amounts
 from interlock.core.effects import effect_name
+from interlock.core.grown import decoded
 from interlock.core.raises import told
 from interlock.core.waits import awaited
 
@@ -82,6 +83,10 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return f"became {_items(event)}"
         case e.StepSkipped():
             return f"skipped: {event.reason}"
+        case e.DecisionCalled():
+            return f"to decide about the plan, after {some(event.needs) or 'nothing'}"
+        case e.PlanRevised():
+            return _revised(event)
         case e.EffectShared():
             return _taken_over(event)
         case e.StepShared():
@@ -212,6 +217,12 @@ def _taken_over(event: e.EffectShared) -> str:
     if event.reason:
         return f"effect {_named(event)} is unknown from run {event.run_id}: {event.reason}"
     return f"effect {_named(event)} was done in run {event.run_id}: it is not done again"
+
+
+def _revised(event: e.PlanRevised) -> str:
+    if event.finished:
+        return "nothing more is to be done"
+    return f"the plan has new steps: {some([step.id for step in decoded(event.added)]) or 'none'}"
 
 
 def _items(event: e.StepExpanded) -> str:

@@ -161,6 +161,8 @@ def _build(draft: Draft, sections: _Sections) -> list[TeamError]:
     draft.agents = {agent.name: agent for agent in built if agent is not None}
     if None not in built:
         draft.team = _built(lambda: _team(draft, sections, limits), found)
+    if draft.team is not None:
+        draft.plan = draft.team.plan
     if draft.plan is not None:
         rules = _built(lambda: draft.team.rules if draft.team else _rules(draft, sections), found)
         if draft.team and rules:
@@ -184,7 +186,7 @@ def _agent(name: str, declared: Mapping[str, Any], folder: Path) -> Agent:
 
 def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
     shared = {name: sections.section(name) for name in ("reducers", "succession", "mcp_servers", "effects")}
-    shared |= {name: sections.section(name) or None for name in ("rate", "budget", "notify")}
+    shared |= {name: sections.section(name) or None for name in ("rate", "budget", "notify", "supervisor", "planner")}
     team = Team([*draft.agents.values()], draft.plan, limits=limits, name=sections.section("name") or "", **shared)
     assert draft.source is not None
     return team.located(draft.source)

@@ -14,6 +14,7 @@ from interlock.core.plan import Plan, Step, hint
 from interlock.core.role import role_problems, stand_ins
 from interlock.core.rules import PROBLEMS_MAX, Rules
 from interlock.core.scope import ReducerKind, Sharing
+from interlock.core.supervision import supervisor_of
 from interlock.core.values import Limits, content_hash, decode
 from interlock.errors import TeamError
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .source import Source  # the loader's half of this room, which PyYAML comes with
 
 # What all agents of a team share, as it is declared.
-_SHARED = ("reducers", "succession", "mcp_servers", "rate", "budget")
+_SHARED = ("reducers", "succession", "mcp_servers", "rate", "budget", "supervisor", "planner")
 # What is computed once of a team and its plan.
 _OF_THE_PLAN = frozenset({"rules", "document", "hash"})
 
@@ -41,7 +42,8 @@ class Team:
     agents: Agents, or functions decorated with a scope. plan: without one the team can be audited, not run. reducers:
     path -> `append`, `add` or `merge`, for fields with several writers at a time. succession: path -> its owners, one
     after another. limits: bounds on what a run may hold. rate, budget: of all agents together, declared as in a team
-    file. effects: name -> the function that performs it, or a mapping with the keys of a team file. notify: who is told
+    file. supervisor, planner: who decides about the plan, declared as in a team file; then the plan may be left out.
+    effects: name -> the function that performs it, or a mapping with the keys of a team file. notify: who is told
     when a run waits for a person: addresses that apprise knows, functions, or mappings with the keys of a team file. It
     is no part of what a run is pinned to.
 
@@ -64,6 +66,8 @@ class Team:
         budget: Mapping[str, Any] | None = None,
         effects: Mapping[str, Any] | None = None,
         notify: Sequence[Any] | None = None,
+        supervisor: Mapping[str, Any] | None = None,
+        planner: Mapping[str, Any] | None = None,
         name: str = "",
     ) -> None:
         if plan is not None and not isinstance(plan, Plan):
@@ -84,6 +88,8 @@ class Team:
             "budget": budget,
             "effects": declared_effects.checkable(effects),
             "notify": declared_notify.checkable(notify),
+            "supervisor": supervisor,
+            "planner": planner,
         }
         problems = [p for key, value in given.items() if value for p in TEAM.fields[key].shape.problems(value, (key,))]
         if problems:
@@ -91,6 +97,9 @@ class Team:
         self.reducers = {paths.canonical(path): kind for path, kind in (reducers or {}).items()}
         self.mcp_servers = dict(mcp_servers or {})
         self.rate, self.budget = rate, budget
+        self.supervisor, self.planner = supervisor, planner
+        if plan is None and (supervisor is not None or planner is not None):
+            self.plan = Plan((), may_be_empty=True)
         self.effects = declared_effects.whole(effects)
         self.notify = declared_notify.recipients(notify)
         self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
@@ -157,7 +166,8 @@ class Team:
             raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
         budget = run_budget_of(self.budget)
         effects = {name: declared_effects.rule(declared) for name, declared in self.effects.items()}
-        return Rules(self.plan, self.roles, self.sharing, self.limits, guard(self.folder), self.gate, budget, effects)
+        shared = (self.sharing, self.limits, guard(self.folder), self.gate, budget, effects)
+        return Rules(self.plan, self.roles, *shared, supervisor_of(self.supervisor, self.planner))
 
     @cached_property
     def document(self) -> bytes:

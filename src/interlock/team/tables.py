@@ -15,6 +15,7 @@ from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope
 from interlock.core.states import OnDead
+from interlock.core.supervision import Ask, Then
 from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError
 
@@ -48,6 +49,7 @@ from .waits import DEADLINE, EVENT, ON_DEADLINE, TIME
 ACTION_CHARS_MAX = 200
 AGENTS_MAX = 2_000
 CONCURRENCY_MAX = 100_000
+DECIDED_MAX = 10_000
 DEPTH_LIMIT_MAX = 100
 EFFECTS_MAX = 1_000
 MCP_SERVERS_MAX = 100
@@ -490,6 +492,30 @@ LIMITS = Record(
     },
 )
 
+_DECIDES = {
+    "agent": Field(NAME, "The agent that is asked.", required=True),
+    "action": Field(ACTION, "What it is asked to do; one of its allowed actions.", required=True),
+    "instructions": Field(Text(accepts=lambda _: True), "A text for it.", lone=True),
+    "steps_max": Field(Whole(1, DECIDED_MAX), "How many steps it may add to a run (100).", lone=True),
+    "depth_max": Field(Whole(1, DECIDED_MAX), "How many of them may come one after another (50).", lone=True),
+    "calls_max": Field(Whole(1, DECIDED_MAX), "How many of them one agent may be given (50).", lone=True),
+}
+PLANNER = Record("a planner", _DECIDES)
+SUPERVISOR = Record(
+    "a supervisor",
+    {
+        **_DECIDES,
+        "ask": Field(
+            Choice(get_args(Ask)), "start: once, before anything else. idle: whenever nothing is left to do.", lone=True
+        ),
+        "decisions_max": Field(Whole(1, DECIDED_MAX), "How often it may decide in a run (20).", lone=True),
+        "no_progress_max": Field(
+            Whole(1, DECIDED_MAX), "So many decisions in a row may come to nothing at most (3).", lone=True
+        ),
+        "then": Field(Choice(get_args(Then)), "What the run does at its bounds: fail_run or finish.", lone=True),
+    },
+)
+
 TEAM = Record(
     "a team file",
     {
@@ -502,6 +528,8 @@ TEAM = Record(
             Named(PATH, Many(NAME, least=2)), "Fields that pass from owner to owner, and the owners in their order."
         ),
         "plan": Field(Many(PLAN_ITEM, least=1), "Phases, one after another, or steps with needs."),
+        "supervisor": Field(SUPERVISOR, "The agent that decides, while a run goes on, which steps come next."),
+        "planner": Field(PLANNER, "The agent that decides, before anything else, which steps there are."),
         "mcp_servers": Field(
             Named(NAME, MCP_SERVER, most=MCP_SERVERS_MAX), "MCP servers by name, for the tools of LLM agents."
         ),
@@ -517,5 +545,5 @@ TEAM = Record(
         ),
         "limits": Field(LIMITS, "Bounds on what a run may hold; sizes are bytes of JSON.", lone=True),
     },
-    later=frozenset({"breakers", "gates", "guardrails", "planner", "planning", "supervisor"}),
+    later=frozenset({"breakers", "gates", "guardrails", "planning"}),
 )

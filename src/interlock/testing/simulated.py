@@ -125,7 +125,7 @@ class SimulatedRun(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults
 
 
 def _folded(account: Account) -> Machine:
-    machine = Machine(account.rules)
+    machine = Machine(account.first_rules)
     for event in account.events:
         machine.apply(event)
     return machine

@@ -12,6 +12,7 @@ from interlock.core.context import View
 from interlock.core.guardrail import SCORE_DIGITS, Draft, Guardrail, Opinion
 from interlock.core.job import DELETE, Question, Reply, Usage
 from interlock.core.machine import Machine
+from interlock.core.supervision import is_decision
 from interlock.errors import AgentError, ReplyRefused
 from interlock.ports import RunRow
 
@@ -34,7 +35,7 @@ def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None
     account.require(
         "journal", list(stored) == account.encoded, "the journal holds other events than were reported as durable"
     )
-    machine = Machine(account.rules)
+    machine = Machine(account.first_rules)
     for data in stored:
         event = e.decode(data)
         if isinstance(event, e.AttemptStarted):
@@ -97,6 +98,9 @@ def _check_commit(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, 
     there = {path: value for path, value in values.items() if value is not DELETE}
     writes = {path: _encode(value) for path, value in there.items()}
     committed = {path: _encode(msgspec.json.decode(raw)) for path, raw in event.writes.items()}
+    if is_decision(name):
+        _check_decision(account, event, reply)
+        return
     account.require_same("replies", "the writes of {}", committed, writes, name)
     rest = (list(event.deletes), event.usage, event.confidence, msgspec.json.decode(event.output))
     meant = (deletes, reply.usage, reply.confidence, reply.output)
@@ -110,6 +114,16 @@ def _check_commit(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, 
     for schema in account.rules.duty(name, call.job.agent).schemas:
         account.require_same("schemas", "what the schema of {} finds", schema.findings(there), [], name)
     _check_scores(account, event, call)
+
+
+def _check_decision(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, reply: Reply) -> None:
+    """That a decision was taken as it was given, as the output or as what is written."""
+    meant = reply.writes if reply.output is None else reply.output
+    told = msgspec.json.decode(event.output)
+    account.require_same("replies", "what {} has decided", told, meant, event.step)
+    written = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
+    finish = {paths.canonical(path): value for path, value in (told.get("finish") or {}).items()}
+    account.require_same("replies", "the writes of {}", written, finish, event.step)
 
 
 def _check_request(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, reply: Reply) -> None:

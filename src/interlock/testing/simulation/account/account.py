@@ -22,6 +22,7 @@ from .attempts import (
     step_buried,
 )
 from .calls import check_call
+from .growing import decision_called, gave_up, plan_revised
 from .known import Known
 from .naive import NaiveContext
 from .performing import effect_shared, effect_told
@@ -111,6 +112,10 @@ class Account(Known):
                 step_expanded(self, event)
             case e.StepSkipped():
                 step_skipped(self, event)
+            case e.DecisionCalled():
+                decision_called(self, event)
+            case e.PlanRevised():
+                plan_revised(self, event)
             case e.EffectShared():
                 effect_shared(self, event)
             case e.StepShared():
@@ -166,7 +171,7 @@ class Account(Known):
         dead = [name for name, state in self.states.items() if state == "dead"]
         size, most = self.naive.size, self.rules.limits.context_bytes_max
         self.require("limits", size <= most, f"the context has {size:,} bytes, more than {most:,}")
-        fails = any(on_dead(self, name) == "fail_run" for name in dead)
+        fails = any(on_dead(self, name) == "fail_run" for name in dead) or gave_up(self)
         self.require("ends", event.status == ("failed" if fails else "succeeded"), f"{event.status} with dead: {dead}")
         self.status, self.reason = event.status, event.reason
 

@@ -68,6 +68,11 @@ class Known:
 
     def __init__(self, run_id: str, rules: Rules, hashes: ViewHashes | None = None) -> None:
         self.run_id, self.rules, self.plan = run_id, rules, rules.plan
+        # Those it began under, while `rules` are those of the plan as it has grown.
+        self.first_rules = rules
+        # The steps that each decision about the plan has added; whether one has said that nothing more is to be done.
+        self.added: dict[str, list[str]] = {}
+        self.finished = False
         self.hashes, self.views = hashes or ViewHashes(), dict[tuple[int, str], Seen]()
         # Every path that somebody wrote, the keys of the request first.
         self.written: list[str] = []

@@ -1,11 +1,13 @@
 """What must be true of the plan: which step may begin, what is skipped, and what has ended without an event."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from interlock.core import events as e
 from interlock.core.states import TERMINAL
+from interlock.core.supervision import is_decision
 from interlock.core.values import ABSENT
 
 from .known import Known, StepAccount
@@ -93,6 +95,16 @@ def _skip_the_lost(run: Known, ended: int) -> None:
                     run.blocked.add(name)
 
 
+def settle_new(run: Known, names: Sequence[str]) -> None:
+    """Of steps that were added to a run, those that can't run any more have ended without an event of their own."""
+    for name in names:
+        if run.steps[name].state == "waiting" and _fate(run, name).startswith("it must be skipped"):
+            run.steps[name].state = "skipped"
+            if _fate(run, name).endswith("is lost"):
+                run.blocked.add(name)
+            _skip_the_lost(run, run.steps[name].number)
+
+
 def _fate(run: Known, name: str) -> str:
     """`run`, or why a step may not run now."""
     one = run.steps[name]
@@ -100,6 +112,8 @@ def _fate(run: Known, name: str) -> str:
     open_ = [need for need in needs if run.steps[need].state not in TERMINAL]
     if open_:
         return f"it must wait for {open_[0]}"
+    if is_decision(name):
+        return "run"
     died = {need: on_dead(run, need) for need in needs if run.steps[need].state == "dead"}
     if run.declared(one).join == "all":
         if "fail_run" in died.values() or not run.blocked.isdisjoint(needs):

@@ -1,0 +1,230 @@
+"""A decision about the plan of a run: what its agent is told, and what is held against what it answers.
+
+`{"add": [steps], "finish": {path: value} or null}` is hostile input, like any reply. What is wrong with it goes back to
+the agent as findings; what is taken is proved against all that may still write.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from interlock.errors import ProposalRefused, TeamError, cut_short
+
+from . import events as e
+from .assess import EXCERPT_CHARS_MAX, FINDING_CHARS_MAX, FINDINGS_MAX, submitted
+from .bounds import Bounds
+from .context import Bank
+from .extended import ExtendedRules
+from .flaws import Flaws
+from .job import Reply
+from .plan import Plan, Step
+from .proposal import proposed_steps
+from .rules import Rules
+from .states import State
+from .supervision import DECISION_KEYS, SupervisorPolicy, is_decision
+from .values import decode, encode_written
+
+STEPS_TOLD_MAX = 200
+AGENTS_TOLD_MAX = 100
+REASON_CHARS_TOLD_MAX = 300
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """What a decision is held against. number: of its step; first: of the next one that the run adds."""
+
+    rules: Rules
+    plan: Plan
+    bank: Bank
+    state: Sequence[State]
+    reasons: Mapping[int, str]
+    additions: Sequence[range]
+    number: int
+    first: int
+
+    @property
+    def policy(self) -> SupervisorPolicy:
+        """Who decides, and within which bounds."""
+        policy = self.rules.supervisor
+        assert policy is not None
+        return policy
+
+    @property
+    def step(self) -> str:
+        """The id of the decision."""
+        return self.plan.steps[self.number].id
+
+    @property
+    def steps_left(self) -> int:
+        """How many steps may still be added."""
+        return max(0, self.policy.steps_max - sum(map(len, self.additions)))
+
+    def idle(self) -> int:
+        """How many of the last decisions have come to nothing: no step that they added has committed."""
+        count = 0
+        for added in reversed(self.additions):
+            if any(self.state[n] == "committed" for n in added):
+                break
+            count += 1
+        return count
+
+    def why_no_more(self) -> str:
+        """Why nobody is asked for another decision; "" where somebody is."""
+        made = len(self.additions)
+        if made >= self.policy.asked_at_most:
+            return f"{made:,} decisions were made, and no more may be"
+        if (idle := self.idle()) >= self.policy.no_progress_max:
+            return f"the last {idle:,} decisions have come to nothing"
+        return ""
+
+
+# --- what is told ---
+
+
+def progress(now: Situation) -> dict[str, Any]:
+    """What an agent that decides is told of the run: what is done, and what it may still add.
+
+    Values it reads in its view. All of it hangs on what came before the decision alone, so it is the same when the call
+    is issued again.
+    """
+    policy, plan = now.policy, now.plan
+    before = [n for n in range(1, now.number) if plan.ancestors[now.number] >> n & 1 and plan.steps[n].id]
+    done = [n for n in before if not is_decision(plan.steps[n].id)]
+    left = {"decisions": policy.asked_at_most - len(now.additions), "steps": now.steps_left}
+    told: dict[str, Any] = {
+        "agents": dict(_agents(now)),
+        "done": [_told(now, n) for n in done[-STEPS_TOLD_MAX:]],
+        "left": left,
+    }
+    return told if len(done) <= STEPS_TOLD_MAX else told | {"done_before": len(done) - STEPS_TOLD_MAX}
+
+
+def _agents(now: Situation) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Who may be given steps."""
+    for name in sorted(_available(now))[:AGENTS_TOLD_MAX]:
+        scope = now.rules.roles[name].scope
+        actions, writes = [*scope.allowed_actions], [*scope.write_permissions]
+        yield name, {"actions": actions, "reads": [*scope.readable], "writes": writes}
+
+
+def _available(now: Situation) -> frozenset[str]:
+    return frozenset(now.rules.roles) - {*now.rules.chain(now.policy.agent)}
+
+
+def _told(now: Situation, n: int) -> dict[str, Any]:
+    step, reason = now.plan.steps[n], now.reasons.get(n, "")
+    told = {"id": step.id, "agent": step.agent, "action": step.action, "outcome": now.state[n]}
+    why = {"reason": cut_short(reason, REASON_CHARS_TOLD_MAX)} if reason and now.state[n] != "committed" else {}
+    return told | why
+
+
+# --- what is answered ---
+
+
+def stated(answer: Any) -> Any:
+    """An answer with the decision as its output, where the agent has given it as what it writes."""
+    reply = Reply(writes=answer) if type(answer) is dict else answer
+    if type(reply) is not Reply or reply.output is not None or type(reply.writes) is not dict or not reply.writes:
+        return reply
+    return msgspec.structs.replace(reply, writes={}, output=reply.writes)
+
+
+def decided(given: e.AttemptCommitted, now: Situation, agent: str) -> e.AttemptCommitted | e.AttemptRefused:
+    """The verdict on a decision that keeps to the rules for all replies."""
+    decision = decode(given.output)
+    findings = [*_findings(decision, now)]
+    finish = decision.get("finish") if not findings else None
+    if finish:
+        rules = now.rules
+        assert isinstance(rules, ExtendedRules)
+        written = submitted(finish, bank=now.bank, duty=rules.answering(agent), index=0, limits=rules.limits)
+        findings += written.findings
+        if not findings:
+            return msgspec.structs.replace(given, writes=written.writes)
+    if not findings:
+        return given
+    kept = Raw(encode_written(cut_short(bytes(given.output).decode(), EXCERPT_CHARS_MAX)))
+    found = tuple(findings[:FINDINGS_MAX])
+    return e.AttemptRefused(given.at_us, given.step, given.attempt, found, kept, given.reads, given.usage)
+
+
+def _findings(decision: Any, now: Situation) -> Iterator[e.Finding]:
+    """What is wrong with a decision."""
+    if type(decision) is not dict or not decision.keys() <= {*DECISION_KEYS}:
+        yield _finding('a decision is {"add": [steps], "finish": {path: value} or null}, and nothing else')
+        return
+    add, finish = decision.get("add") or [], decision.get("finish")
+    if type(add) is not list or type(finish) not in {dict, type(None)}:
+        yield _finding("add is a list of steps, and finish an object of paths and values, or null")
+    elif add and finish is not None:
+        yield _finding("it adds steps and finishes: do one of them")
+    elif not add and finish is None and now.policy.ask == "start":
+        yield _finding("it adds no steps: add them, or finish")
+    elif add:
+        yield from map(_finding, _flaws(add, now))
+
+
+def _finding(message: str) -> e.Finding:
+    return e.Finding("decision", cut_short(message, FINDING_CHARS_MAX))
+
+
+def _flaws(add: list[Any], now: Situation) -> list[str]:
+    """What is wrong with the steps that are to be added."""
+    flaws = Flaws(_bounds(now))
+    places: dict[str, int] = {}
+    try:
+        steps = _made(add, now.step, now.rules, now.plan, flaws.bounds)
+        places = {step.id: n for n, step in enumerate(steps)}
+        for step in filter(is_decision, places):
+            flaws.add(f"$.steps[{places[step]}].id", "this is the id of a decision", "rename it", step)
+        rules = ExtendedRules(now.rules, steps, now.first)
+        for what, allowed in _excesses(rules.plan, now):
+            flaws.add("$.steps", what, allowed)
+        if not flaws.found:
+            flaws.add_problems(rules.problems(), places)
+    except ProposalRefused as refused:
+        flaws.found += refused.flaws
+    except TeamError as error:
+        flaws.add_problems(error.problems, places)
+    return [str(flaw).replace("$.steps", "$.add", 1) for flaw in flaws.found]
+
+
+def _bounds(now: Situation) -> Bounds:
+    return Bounds(agents=_available(now), steps_max=max(1, now.steps_left))
+
+
+def _made(add: list[Any], decision: str, rules: Rules, plan: Plan, bounds: Bounds) -> list[Step]:
+    """The steps as they are added: each comes after the decision. Raises ProposalRefused."""
+    known = plan.number.keys() | plan.groups.keys()
+    steps = proposed_steps({"steps": add}, rules.roles, bounds, known)
+    return [msgspec.structs.replace(step, needs=tuple(dict.fromkeys((decision, *step.needs)))) for step in steps]
+
+
+def added_by(decided: Raw, now: Situation) -> tuple[Raw, bool]:
+    """The steps of a decision that was taken, as JSON; and whether it finishes."""
+    decision: dict[str, Any] = decode(decided)
+    add = decision.get("add") or []
+    steps = _made(add, now.step, now.rules, now.plan, _bounds(now)) if add else []
+    return (Raw(msgspec.json.encode(steps)) if steps else e.NO_STEPS), decision.get("finish") is not None
+
+
+def _excesses(plan: Plan, now: Situation) -> Iterator[tuple[str, str]]:
+    """Bounds of the supervisor that the plan would exceed."""
+    policy, new = now.policy, range(now.first, len(plan.steps))
+    if len(new) > now.steps_left:
+        yield f"it adds {len(new):,} steps", f"{now.steps_left:,} at most, with every sample"
+    if len(plan.steps) - 1 > now.rules.limits.steps_max:
+        yield "the run would have too many steps", f"{now.rules.limits.steps_max:,} at most"
+    depth = [0] * len(plan.steps)
+    added = {*new, *(n for numbers in now.additions for n in numbers)}
+    calls: dict[str, int] = {}
+    for n, needs in enumerate(plan.needs):
+        depth[n] = (n in added) + max(map(depth.__getitem__, needs), default=0)
+        if n in added:
+            calls[plan.steps[n].agent] = calls.get(plan.steps[n].agent, 0) + 1
+    if max(depth) > policy.depth_max:
+        yield f"{max(depth):,} added steps come one after another", f"{policy.depth_max:,} at most"
+    for agent, count in calls.items():
+        if count > policy.calls_max:
+            yield f"{agent} has {count:,} added steps", f"{policy.calls_max:,} for each agent at most"
