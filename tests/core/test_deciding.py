@@ -247,6 +247,29 @@ def test_what_is_refused_for_good_fails_the_run():
     assert run.reply("decide-1", {"add": "x"})[-1].startswith("failed: decide-1: add is a list of steps")
 
 
+def test_what_repeats_a_step_before_it_is_skipped_and_comes_to_nothing():
+    run = supervised(step("first", writes=["a.q"], reads=["seed"]), no_progress_max=1)
+    run.begin()
+    run.reply("first", {"a.q": 1})
+    lines = run.reply("decide-1", adding(new("x", reads=["seed"]), new("y", "x", reads=["seed"])))
+    again = "it repeats first: ann would be shown and asked the same"
+    assert lines == [
+        "decide-1 adds x y",
+        f"skipped x: {again}",
+        f"skipped y: {again}",
+        "failed: the last decision has come to nothing",
+    ]
+
+
+def test_what_is_told_or_shown_otherwise_repeats_nothing():
+    run = supervised(step("first", writes=["a.q"], reads=["seed"]))
+    run.begin()
+    run.reply("first", {"a.q": 1})
+    given = {"reads": ["seed"], "instructions": "Once more, with feeling."}
+    lines = run.reply("decide-1", adding(new("x", **given), new("y", **given), new("z", reads=["a.q"])))
+    assert lines[1:] == ["call ann for x #1", "call ann for y #1", "call ann for z #1"]
+
+
 # --- bounds ---
 
 

@@ -75,7 +75,8 @@ class Situation(msgspec.Struct, frozen=True):
         if made >= self.policy.asked_at_most:
             return f"{made:,} decisions were made, and no more may be"
         if (idle := self.idle()) >= self.policy.no_progress_max:
-            return f"the last {idle:,} decisions have come to nothing"
+            what = "the last decision has" if idle == 1 else f"the last {idle:,} decisions have"
+            return f"{what} come to nothing"
         return ""
 
 

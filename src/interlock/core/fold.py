@@ -179,6 +179,8 @@ class Fold(Revising):
             self._reissue.remove(n)
         else:
             self._tries[n] += 1
+        if self.rules.supervisor is not None and self.label[n] == n and n not in self._drafts:
+            self._note_task(n, event)
 
     def _attempt_committed(self, event: e.AttemptCommitted) -> None:
         n = self.number[event.step]

@@ -27,6 +27,7 @@ from .fold import Fold
 from .job import Job, idempotency_key
 from .judging import Drafted
 from .moments import time_us
+from .plan import Step
 from .policy import due
 from .purse import Cost
 from .raises import question
@@ -81,7 +82,7 @@ class Machine(Fold):
             return [c.ParkRun(self._question())]
         return []
 
-    def _command(self, n: int) -> c.AnyCommand:  # noqa: C901 - one case per command
+    def _command(self, n: int) -> c.AnyCommand:
         if self.state[n] == "backing_off":
             return c.StartTimer(n, self.step_id(n), *self._waits[n])
         if self.state[n] == "escalated":
@@ -96,10 +97,8 @@ class Machine(Fold):
             return self._judging_command(n, self._drafts[n])
         step = self.plan.steps[label]
         if label == n and not self.attempts[n]:
-            if n in self.plan.requesters and n not in self._requested:
-                return c.SkipStep(step.id, unrequested(n, self.plan))
-            if step.when is not None and not holds(step.when, self.bank, self.plan.ancestors[n]):
-                return c.SkipStep(step.id, f"its condition did not hold: {step.when}{self._found(n, step.when.path)}")
+            if reason := self._why_skipped(n, step):
+                return c.SkipStep(step.id, reason)
             if step.for_each is not None:
                 return self._expansion(n, step.for_each)
             if n in self.rules.waits:
@@ -124,6 +123,17 @@ class Machine(Fold):
             return self._burial(n, f"wait: there is nothing at {wait.path}")
         except ValueRefused as error:
             return self._burial(n, f"wait: at {wait.path}, {error.message}")
+
+    def _why_skipped(self, n: int, step: Step) -> str:
+        """Why a step that could begin must not run; "" where it may."""
+        if n in self.plan.requesters and n not in self._requested:
+            return unrequested(n, self.plan)
+        if step.when is not None and not holds(step.when, self.bank, self.plan.ancestors[n]):
+            return f"its condition did not hold: {step.when}{self._found(n, step.when.path)}"
+        if self.additions and step.for_each is None:
+            other = self.repeated(n, self._duty[n].agent, self._view_hash(n))
+            return f"it repeats {other}: {step.agent} would be shown and asked the same" if other else ""
+        return ""
 
     def _call(self, n: int) -> c.CallAgent:
         duty = self._duty[n]
@@ -273,10 +283,12 @@ class Machine(Fold):
     def start(self, command: c.CallAgent, at_us: int) -> e.AttemptStarted:
         """Announce a call: the fact that must be durable before it. Folds it, too."""
         n = command.number
-        view_hash = self.bank.view_hash(self.label[n], self.duty(n).sight)
-        fact = e.AttemptStarted(at_us, command.step, command.attempt, command.agent, view_hash)
+        fact = e.AttemptStarted(at_us, command.step, command.attempt, command.agent, self._view_hash(n))
         self.apply(fact)
         return fact
+
+    def _view_hash(self, n: int) -> str:
+        return self.bank.view_hash(self.label[n], self.duty(n).sight)
 
     def held(self, command: c.CallAgent, at_us: int) -> e.CallHeld | None:
         """Why a call may not be announced: one of the run's budgets has too little left for it."""

@@ -25,6 +25,8 @@ class Revising(Waiting):
         self.decisions: list[int] = []
         self.additions: list[range] = []
         self.finished = False
+        # Who was asked to do what, and shown what: the steps in which that was so.
+        self._tasks: dict[tuple[str, str, str, str], list[int]] = {}
         # A decision that is taken, and not carried out yet: what was decided.
         self._decided: Raw | None = None
 
@@ -46,15 +48,17 @@ class Revising(Waiting):
         self._open += len(grown)
         return grown
 
-    def _admit(self, grown: range) -> None:
-        """See which of the new steps need nothing more."""
-        for n in grown:
-            if not self._lacking[n] and self.state[n] == "waiting":
-                reason = self._reason_to_skip(n)
-                if reason:
-                    self._end(n, "skipped", reason)
-                else:
-                    self._move(n, "ready")
+    def _note_task(self, n: int, event: e.AttemptStarted) -> None:
+        step = self.plan.steps[n]
+        self._tasks.setdefault((event.agent, step.action, step.instructions, event.view), []).append(n)
+
+    def repeated(self, n: int, agent: str, view: str) -> str:
+        """The step that an added one repeats: the same agent did the same before it, and was shown the same; or ""."""
+        step, before = self.plan.steps[n], self.plan.ancestors[n]
+        if not any(n in added for added in self.additions):
+            return ""
+        same = self._tasks.get((agent, step.action, step.instructions, view), ())
+        return next((self.plan.steps[other].id for other in same if before >> other & 1), "")
 
     def _decision_called(self, event: e.DecisionCalled) -> None:
         policy = self.rules.supervisor
@@ -72,4 +76,6 @@ class Revising(Waiting):
         if added:
             grown = self._grow(added)
             self.additions[-1] = grown
-            self._admit(grown)
+            for n in grown:
+                if not self._lacking[n]:
+                    self._move(n, "ready")  # its decision has committed, and nothing that it needs has failed the run

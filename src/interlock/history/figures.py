@@ -17,7 +17,6 @@ from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Usage
 from interlock.core.paths import bits
 from interlock.core.plan import Plan
-from interlock.core.supervision import is_decision
 from interlock.ports import RunRow
 
 from .spent import PerRun, Spent
@@ -287,6 +286,7 @@ class _Fold:
         self._expanded_us: dict[int, int] = {}
         # Whose steps they are that were added to the plan.
         self._added: dict[str, str] = {}
+        self._decisions: set[str] = set()
 
     def hear(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912 - the dispatcher: one case per event
         """One more event. Those that no figure hangs on, among them all kinds to come, are passed over."""
@@ -310,6 +310,8 @@ class _Fold:
                 self._started_us = event.at_us
             case e.StepExpanded():
                 self._step_expanded(event)
+            case e.DecisionCalled():
+                self._decisions.add(event.step)
             case e.PlanRevised():
                 self._added |= {step.id: step.agent for step in decoded(event.added)}
             case e.StepSkipped():
@@ -342,7 +344,7 @@ class _Fold:
         self._figures.of(event.agent).attempts += 1
         self._calls[event.step] = _Call(event.agent, event.at_us)
         self._callees[event.step, event.attempt] = event.agent
-        if is_decision(event.step):
+        if event.step in self._decisions:
             self._added.setdefault(event.step, event.agent)
         self.spent.setdefault(event.agent, Spent())
         held = self._held.pop(event.step, None)

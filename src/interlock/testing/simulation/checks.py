@@ -12,7 +12,6 @@ from interlock.core.context import View
 from interlock.core.guardrail import SCORE_DIGITS, Draft, Guardrail, Opinion
 from interlock.core.job import DELETE, Question, Reply, Usage
 from interlock.core.machine import Machine
-from interlock.core.supervision import is_decision
 from interlock.errors import AgentError, ReplyRefused
 from interlock.ports import RunRow
 
@@ -98,7 +97,7 @@ def _check_commit(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, 
     there = {path: value for path, value in values.items() if value is not DELETE}
     writes = {path: _encode(value) for path, value in there.items()}
     committed = {path: _encode(msgspec.json.decode(raw)) for path, raw in event.writes.items()}
-    if is_decision(name):
+    if name in account.added:
         _check_decision(account, event, reply)
         return
     account.require_same("replies", "the writes of {}", committed, writes, name)

@@ -9,7 +9,7 @@ from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT
 
 from .budgets import BudgetAccount
-from .calls import seen_by
+from .calls import repeats, seen_by
 from .commits import commit, require_score
 from .known import Known, StepAccount
 from .payment import charge, charged, outcome, pay
@@ -31,6 +31,12 @@ def attempt_started(run: Known, event: e.AttemptStarted) -> None:
     if not one.attempt and one.item is ABSENT:
         require_turn(run, name, "called")
         run.require("plan", run.declared(one).for_each is None, f"{name} is called, not its items")
+        if run.added:
+            other = repeats(run, name)
+            run.require("decisions", not other, "{} is called although it repeats {}", name, other)
+    if run.rules.supervisor is not None and one.draft is None and one.item is ABSENT:
+        step = run.declared(one)
+        run.tasks.setdefault((event.agent, step.action, step.instructions), []).append(name)
     is_turn = one.item is ABSENT or one.state != "waiting"
     run.require("width", is_turn, "{} is called beside too many others of its for_each", name)
     settled = one.draft is not None or not held_up_by(run, name)  # a judge performs nothing

@@ -56,6 +56,23 @@ def _check_view(run: Known, job: Job, one: StepAccount) -> None:
         run.require("views", not wrong, "to {}, {}", job.step, wrong)
 
 
+def repeats(run: Known, name: str) -> str:
+    """The step that an added one repeats; "" where it repeats none."""
+    one = run.steps[name]
+    if one.item is not ABSENT or not any(name in added for added in run.added.values()):
+        return ""
+    step = run.declared(one)
+    for other in run.tasks.get((one.duty.agent, step.action, step.instructions), ()):
+        if run.comes_after(name, [other]) and _looks_same(run, one, run.steps[other]):
+            return other
+    return ""
+
+
+def _looks_same(run: Known, one: StepAccount, other: StepAccount) -> bool:
+    mine, theirs = seen_by(run, one), seen_by(run, other)
+    return (mine.leaves, mine.origin) == (theirs.leaves, theirs.origin)
+
+
 def seen_by(run: Known, one: StepAccount) -> Seen:
     """What a step that may start may see: all before it is over, so it is the same for each attempt and item."""
     key = (one.number, one.duty.agent)

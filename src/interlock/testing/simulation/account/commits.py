@@ -7,7 +7,6 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.role import Duty
-from interlock.core.supervision import is_decision
 from interlock.core.values import ABSENT, Limits
 
 from .known import Known, StepAccount
@@ -20,7 +19,7 @@ SCORE_TOLERANCE = 1e-5
 def commit(run: Known, one: StepAccount, event: Any, output: bytes = b"") -> None:
     """Take over what an event commits, which its agent may write and no limit forbids."""
     permitted = one.duty.writable.patterns
-    if is_decision(event.step):
+    if event.step in run.added:
         permitted = tuple(run.rules.roles[one.duty.agent].scope.write_permissions)
     writable = [p.replace("{index}", str(one.index or 0)) for p in permitted]
     deletes = getattr(event, "deletes", ())

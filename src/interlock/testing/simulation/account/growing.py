@@ -11,7 +11,6 @@ from interlock.core.extended import ExtendedRules
 from interlock.core.grown import decoded
 from interlock.core.plan import Step
 from interlock.core.states import TERMINAL
-from interlock.core.supervision import is_decision
 
 from .known import Known, StepAccount
 from .progress import settle_new
@@ -30,14 +29,14 @@ def decision_called(run: Known, event: e.DecisionCalled) -> None:
     spent = bounds_reached(run)
     run.require("decisions", not spent, "{} is to decide, but {}", event.step, spent)
     decision = Step(event.step, policy.agent, policy.action, event.needs, instructions=policy.instructions)
-    _grow(run, [decision.deciding()])
     run.added[event.step] = []
+    _grow(run, [decision.deciding()])
 
 
 def plan_revised(run: Known, event: e.PlanRevised) -> None:
     """The plan has what was decided right before, and nothing else."""
     before = run.events[-2]
-    taken = isinstance(before, e.AttemptCommitted) and before.step == event.step and is_decision(event.step)
+    taken = isinstance(before, e.AttemptCommitted) and before.step == event.step and event.step in run.added
     run.require("decisions", taken, "the plan is revised without a decision of {}", event.step)
     decision: dict[str, Any] = msgspec.json.decode(before.output)  # type: ignore[union-attr]
     added = decoded(event.added)
@@ -76,8 +75,9 @@ def _check_added(run: Known, decision: str, names: list[str]) -> None:
 def _shared(run: Known, one: StepAccount, other: StepAccount) -> str:
     if one.number == other.number:
         return ""
+    reduced = run.rules.sharing.reducers
     pairs = ((a, b) for a in one.duty.writable.patterns for b in other.duty.writable.patterns)
-    met = (paths.intersection(a, b) for a, b in pairs if not (run.naive.is_reduced(a) or run.naive.is_reduced(b)))
+    met = (paths.intersection(a, b) for a, b in pairs if a not in reduced and b not in reduced)
     return next((shared for shared in met if shared is not None), "")
 
 

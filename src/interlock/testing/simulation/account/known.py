@@ -73,6 +73,8 @@ class Known:
         # The steps that each decision about the plan has added; whether one has said that nothing more is to be done.
         self.added: dict[str, list[str]] = {}
         self.finished = False
+        # Who was called to do what, as it was told, where somebody decides about the plan: the steps.
+        self.tasks: dict[tuple[str, str, str], list[str]] = {}
         self.hashes, self.views = hashes or ViewHashes(), dict[tuple[int, str], Seen]()
         # Every path that somebody wrote, the keys of the request first.
         self.written: list[str] = []

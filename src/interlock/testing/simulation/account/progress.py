@@ -7,9 +7,9 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.states import TERMINAL
-from interlock.core.supervision import is_decision
 from interlock.core.values import ABSENT
 
+from .calls import repeats
 from .known import Known, StepAccount
 from .naive import holds
 
@@ -47,7 +47,11 @@ def step_skipped(run: Known, event: e.StepSkipped) -> None:
     run.require("plan", fate == "run", f"{name} is skipped, but {fate}")
     # A fork takes over that an event has not come in time.
     is_lapsed = run.takes_over and run.declared(one).await_event
-    run.require("plan", is_lapsed or not _is_wanted(run, one), f"{name} is skipped, but its condition holds")
+    run.require(
+        "plan",
+        is_lapsed or repeats(run, name) or not _is_wanted(run, one),
+        f"{name} is skipped, but its condition holds",
+    )
     one.state = "skipped"
     _skip_the_lost(run, one.number)
 
@@ -112,7 +116,7 @@ def _fate(run: Known, name: str) -> str:
     open_ = [need for need in needs if run.steps[need].state not in TERMINAL]
     if open_:
         return f"it must wait for {open_[0]}"
-    if is_decision(name):
+    if name in run.added:
         return "run"
     died = {need: on_dead(run, need) for need in needs if run.steps[need].state == "dead"}
     if run.declared(one).join == "all":
