@@ -28,8 +28,10 @@ from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused
 from interlock.wiring import open_journal
 
 from .chance import Chance
+from .deciding import decision
 from .generation.replies import ReplyMaker
 from .generation.texts import pick, text
+from .grown import GrownRules
 from .injection.faults import GARBAGE
 from .injection.garbage import garble
 
@@ -250,18 +252,20 @@ class Generated:
     """Good replies made from what the team declares: the writes of the step, their schemas and reducers."""
 
     def __init__(self, rules: Rules) -> None:
-        self._rules = rules
-        self._makers: dict[tuple[int, str], ReplyMaker] = {}
+        self._rules, self._grown = rules, GrownRules(rules)
+        self._makers: dict[tuple[str, str], ReplyMaker] = {}
 
     def reply(self, job: Job, random: Random) -> Reply:
         """A good reply to a job."""
         if job.draft is not None:
             return _judgement(random)
-        plan = self._rules.plan
-        number = plan.number_of(job.step)
-        maker = self._makers.get((number, job.agent))
+        if job.progress is not None:
+            return decision(job, random)
+        rules = self._grown.of(job)
+        step = rules.plan.steps[rules.plan.number_of(job.step)]
+        maker = self._makers.get((step.id, job.agent))
         if maker is None:
-            maker = self._makers[number, job.agent] = ReplyMaker(self._rules, plan.steps[number], job.agent)
+            maker = self._makers[step.id, job.agent] = ReplyMaker(rules, step, job.agent)
         usage = Usage(random.randrange(TOKENS_MAX), random.randrange(TOKENS_MAX), random.randrange(100) / 1e4)
         writes, confidence = maker(job, random), random.random()
         self._choose(writes, job, random)
@@ -274,7 +278,7 @@ class Generated:
 
     def _effects(self, job: Job, random: Random) -> tuple[Effect, ...]:
         """Some of the effects that the agent may ask for, if there are any."""
-        allowed = self._rules.duty(job.step, job.agent).effects
+        allowed = self._grown.of(job).duty(job.step, job.agent).effects
         if not allowed:
             return ()
         some = random.randrange(EFFECTS_MAX + 1)
@@ -282,7 +286,7 @@ class Generated:
 
     def _choose(self, writes: dict[str, Any], job: Job, random: Random) -> None:
         """Most often, where a guardrail wants one of several candidates, take one."""
-        panel = self._rules.duty(job.step, job.agent).panel
+        panel = self._grown.of(job).duty(job.step, job.agent).panel
         for guardrail in (seat.guardrail for _, seat in panel.seats) if panel else ():
             candidates = getattr(guardrail, "candidates", None)
             if candidates is not None and random.random() < CHOICE_SHARE:
@@ -321,7 +325,7 @@ class Generated:
 
     async def _have_performed(self, job: Job, random: Random) -> None:
         """Wait for effects where it may, one after another or at once; now and then it goes on when one fails."""
-        duty = self._rules.duty(job.step, job.agent)
+        duty = self._grown.of(job).duty(job.step, job.agent)
         if not duty.immediate:
             return
         effects, at_once, goes_on = self._effects(job, random), random.random() < HALF, random.random() < HALF
@@ -358,4 +362,4 @@ class Generated:
         return [*dict.fromkeys(f"{base(p)}.x".removeprefix(".") if is_open(p) else p for p in patterns)] or ["x"]
 
     def _timeout(self, job: Job) -> float:
-        return self._rules.duty(job.step, job.agent).policy.timeout_ms / 1_000
+        return self._grown.of(job).duty(job.step, job.agent).policy.timeout_ms / 1_000

@@ -16,6 +16,7 @@ from interlock.core.rules import Rules
 
 from .chance import Chance
 from .fakes import Code, answer_of
+from .grown import GrownRules
 from .injection.faults import Fault, Faults
 from .simulation.account import Account
 from .simulation.episode import Episode
@@ -46,7 +47,7 @@ class Overlapping:
     """An agent that takes its time, by the luck of the schedule, and answers the same under each."""
 
     def __init__(self, code: Any, rules: Rules, seed: int) -> None:
-        self._code, self._rules, self._seed = code, rules, seed
+        self._code, self._grown, self._seed = code, GrownRules(rules), seed
 
     def seeded(self, chance: Chance, label: Callable[[str], str], *, calm: bool) -> Code:
         """See fakes.Seeded."""
@@ -55,7 +56,7 @@ class Overlapping:
             code = code.seeded(Chance(self._seed), label, calm=True)
 
         async def call(job: Job) -> Any:
-            timeout = self._rules.duty(job.step, job.agent).policy.timeout_ms / 1_000
+            timeout = self._grown.of(job).duty(job.step, job.agent).policy.timeout_ms / 1_000
             share = 0.0 if calm else SHARE_MAX * chance.share("overlap", label(job.run_id), job.step, job.attempt)
             await asyncio.sleep(share * timeout)
             return await answer_of(code, job)

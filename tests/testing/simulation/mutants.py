@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 TEAM = Path(__file__).parent / "teams" / "all_features.yaml"
 EFFECTS = TEAM.with_name("effects.yaml")
 REQUESTS = TEAM.with_name("requests.yaml")
+GROWN = TEAM.with_name("grown.yaml")
 JUDGED = TEAM.with_name("judged.yaml")
 APPROVED = TEAM.with_name("effects_approved.yaml")
 WAITS = TEAM.with_name("waits.yaml")
@@ -727,6 +728,37 @@ def _kept(raw):
         "branch that runs although nobody has requested it",
         [("core/machine.py", "if n in self.plan.requesters and n not in self._requested:", "if False:")],
         team=REQUESTS,
+    ),
+    Mutant(
+        "decision asked for after the last one",
+        [("core/machine.py", 'end.status == "failed" or self.finished or', 'end.status == "failed" or')],
+        team=GROWN,
+    ),
+    Mutant(
+        "decision taken without a proof",
+        [("core/deciding.py", "flaws.add_problems(rules.problems(), places)", "pass")],
+        team=GROWN,
+    ),
+    Mutant(
+        "decision that misses what has ended",
+        [
+            (
+                "core/machine.py",
+                "tuple(self.plan.number))\n        return c.Fin",
+                "(*self.plan.number,)[:1])\n        return c.Fin",
+            )
+        ],
+        team=GROWN,
+    ),
+    Mutant(
+        "decision whose steps repeat others",
+        [("core/machine.py", "other = self.repeated(n, self._duty[n].agent, self._view_hash(n))", 'other = ""')],
+        team=GROWN,
+    ),
+    Mutant(
+        "decision that may be made without end",
+        [("core/deciding.py", "if (idle := self.idle()) >= self.policy.no_progress_max:", "if (idle := 0):")],
+        team=GROWN,
     ),
     Mutant(
         "request that a fork forgets",

@@ -9,6 +9,7 @@ from interlock.core.rules import Rules
 from interlock.errors import AgentError, AgentRefused
 from interlock.ports import Adapter, Began, unheard
 from interlock.testing.chance import Chance
+from interlock.testing.grown import GrownRules
 
 from .faults import Faults, Injection, seconds_of
 from .garbage import garble
@@ -49,6 +50,7 @@ class FaultyAdapter:
     ) -> None:
         self.slots = inner.slots
         self._inner, self._rules, self._faults, self._chance = inner, rules, faults, chance
+        self._grown = GrownRules(rules)
         self._label, self._reissues, self._note = label, reissues, note
 
     async def call(self, job: Job, began: Began) -> Any:
@@ -58,7 +60,7 @@ class FaultyAdapter:
             run=self._label(job.run_id),
             agent=job.agent,
             step=job.step,
-            declared_step=self._declared(job.step),
+            declared_step=self._declared(job),
             attempt=job.attempt,
             reissue=self._reissues(job),
         )
@@ -72,7 +74,7 @@ class FaultyAdapter:
         await self._inner.close()
 
     async def _broken(self, job: Job, injection: Injection, began: Began) -> Any:
-        kind, duty = injection.kind, self._rules.duty(job.step, job.agent)
+        kind, duty = injection.kind, self._grown.of(job).duty(job.step, job.agent)
         if kind == "exception":
             began(fault=kind)
             raise InjectedError("injected: the agent failed")
@@ -102,9 +104,9 @@ class FaultyAdapter:
             raise error
         return answer
 
-    def _declared(self, step: str) -> str:
-        plan = self._rules.plan
-        return plan.declared_id[plan.steps[plan.number_of(step)].id]
+    def _declared(self, job: Job) -> str:
+        plan = self._grown.of(job).plan
+        return plan.declared_id[plan.steps[plan.number_of(job.step)].id]
 
 
 async def _outcome_of(adapter: Adapter, job: Job) -> tuple[Any, BaseException | None]:

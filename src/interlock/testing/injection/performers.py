@@ -8,6 +8,7 @@ from interlock.core.rules import Rules
 from interlock.errors import NotPerformed
 from interlock.ports import Began, Performer
 from interlock.testing.chance import Chance
+from interlock.testing.grown import declared_step
 
 from .adapters import HANG_TIMEOUTS
 from .faults import Faults, Injection
@@ -43,7 +44,7 @@ class FaultyPerformer:
             self._chance,
             run=self._label(run),
             step=step,
-            declared_step=plan.declared_id[plan.steps[plan.number_of(step)].id],
+            declared_step=declared_step(plan, step),
             key=key.removeprefix("effect:"),
             number=self._number(idempotency_key),
         )

@@ -28,7 +28,8 @@ def check_fork(origin: Account, told: e.Origin, events: Sequence[e.AnyEvent]) ->
         origin.require("redrive", wrong, f"it is forked for {told.steps}, although it could go on")
     over = {name for name, one in origin.steps.items() if one.state == "committed"}
     commits = [event for event in origin.events if _commits(event) and event.step in over]
-    meant = {event.step: event for event in commits if not _is_done_again(origin, event.step, told.steps)}
+    again = [*told.steps, *origin.added]  # what was decided about the plan is decided anew
+    meant = {event.step: event for event in commits if not _is_done_again(origin, event.step, again)}
     found = {event.step: event for event in events if isinstance(event, e.StepShared)}
     origin.require_same("redrive", "what a fork takes over", _written(found), _written(meant))
     effects = [event for event in events if isinstance(event, e.EffectShared)]

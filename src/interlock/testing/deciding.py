@@ -1,0 +1,56 @@
+"""Decisions about a plan, as a model makes them: mostly good ones, and all that can be wrong with them."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from interlock.core.job import Job, Reply
+
+from .generation.texts import text
+
+STEPS_ADDED_MAX = 4
+GOOD_SHARE = 0.7
+FINISH_SHARE = 0.2
+HALF = 0.5
+
+
+def decision(job: Job, random: Random) -> Reply:
+    """What a model decides about a plan: new steps, an end, nothing, or something that can't be."""
+    assert job.progress is not None
+    if random.random() < GOOD_SHARE:
+        if random.random() < FINISH_SHARE or not job.progress["agents"]:
+            return Reply(output={"finish": {}})
+        return Reply(output={"add": [*_steps(job, random)]})
+    steps = [*_steps(job, random)]
+    done = [one["id"] for one in job.progress["done"]]
+    wrong: tuple[Any, ...] = (
+        {},
+        {"add": []},
+        {"add": steps, "finish": {}},
+        {"add": [*steps, *steps]},
+        {"add": [{**one, "id": done[0]} for one in steps] if done else text(random)},
+        {"add": [{**one, "agent": job.agent, "action": job.action} for one in steps]},
+        {"add": [{**one, "needs": [steps[-1]["id"]]} for one in steps]},
+        {"add": [{**one, "action": text(random)} for one in steps]},
+        {"add": [{**one, "retries": 9} for one in steps]},
+        {"add": steps * 100},
+        {"add": [{"id": one["id"], "agent": one["agent"], "action": one["action"]} for one in steps]},
+        {"finish": {text(random): 1}},
+        text(random),
+        [steps],
+    )
+    return Reply(output=random.choice(wrong))
+
+
+def _steps(job: Job, random: Random) -> Iterator[dict[str, Any]]:
+    """A few new steps, one after another, so that none of them is in the way of another."""
+    assert job.progress is not None
+    agents: dict[str, dict[str, list[str]]] = job.progress["agents"]
+    needs = [random.choice(job.progress["done"])["id"]] if job.progress["done"] and random.random() < HALF else []
+    for n in range(random.randint(1, STEPS_ADDED_MAX) if agents else 0):
+        name = random.choice([*agents])
+        id_ = f"new-{job.step.rpartition('-')[2]}-{'abcd'[n]}"
+        given = {"reads": agents[name]["reads"][:1]} if random.random() < HALF else {}
+        action = random.choice(agents[name]["actions"] or ["act"])
+        yield {"id": id_, "agent": name, "action": action, "needs": needs, **given}
+        needs = [id_]

@@ -1,0 +1,115 @@
+"""Plans that grow in simulated worlds: whatever strikes and whatever is decided, a run ends within its bounds."""
+
+from collections import Counter
+
+import pytest
+
+import interlock as il
+from interlock.core import events as e
+from interlock.testing.simulation.crashes import explore_crashes
+from interlock.testing.simulation.world import World
+
+from .scenes_of import TEAMS, every_fault, scene, scenes
+
+GROWN = TEAMS / "grown.yaml"
+
+
+@pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
+def test_nothing_breaks_and_every_bound_is_kept(faults):
+    made, seen = scenes(GROWN, faults=faults), Counter()
+    for seed in range(60):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            called = [event.step for event in account.events if isinstance(event, e.DecisionCalled)]
+            assert len(called) == len(set(called)) <= 6
+            committed = Counter(event.step for event in account.events if isinstance(event, e.AttemptCommitted))
+            assert all(count == 1 for count in committed.values())
+            for event in account.events:
+                if isinstance(event, e.PlanRevised):
+                    seen["finished" if event.finished else "revised"] += 1
+                elif isinstance(event, e.StepSkipped):
+                    seen["repeats"] += event.reason.startswith("it repeats ")
+                elif isinstance(event, e.AttemptRefused):
+                    seen["refused"] += any(finding.code == "decision" for finding in event.findings)
+                elif isinstance(event, e.RunFinished):
+                    seen["nothing"] += event.reason.endswith("come to nothing")
+    assert {"finished", "revised", "repeats", "refused", "nothing"} <= (+seen).keys()
+
+
+def test_a_crash_at_any_write_comes_to_the_same_end():
+    for seed in range(3):
+        report = explore_crashes(scene(GROWN, runs=1), seed=seed)
+        assert report.ok, report.differences[0].message
+        assert report.writes > 5
+
+
+def test_with_a_real_journal():
+    assert World(scene(GROWN, faults=every_fault(), sqlite=True, seed=5), 5).play().broken is None
+
+
+# --- supervisors that would never end ---
+
+
+async def work(job):
+    return {f"out.{job.step}": 1}
+
+
+def new(job, n=0, **more):
+    name = f"{job.step.replace('-', '')}x{n}"
+    return {"id": name, "agent": "worker", "action": "work", "writes": [f"out.{name}"], **more}
+
+
+def adds_for_ever(job):
+    return {"add": [new(job, n) for n in range(3)]}
+
+
+def repeats_itself(job):
+    return {"add": [new(job, reads=["seed"])]}
+
+
+def loops(_):
+    return {"add": [{"id": "again", "agent": "worker", "action": "work"}]}
+
+
+def contradicts_itself(job):
+    return {"add": [new(job)], "finish": {}} if job.attempt % 2 else {"add": []}
+
+
+def calls_itself(job):
+    return {"add": [new(job, agent="lead", action="decide", writes=[])]}
+
+
+def answers_garbage(job):
+    return ["add", {"finish": job.step}]
+
+
+def adds_nothing(_):
+    return {"add": []}
+
+
+@pytest.mark.parametrize(
+    ("decides", "ended"),
+    [
+        (adds_for_ever, "failed: decide-4: $.add: there are 3 steps; 1 to 1"),
+        (repeats_itself, "failed: the last 3 decisions have come to nothing"),
+        (loops, "failed: decide-2: $.add[0] (step again): two steps have the id again; rename one of them"),
+        (contradicts_itself, "failed: the last 3 decisions have come to nothing"),
+        (calls_itself, "failed: decide-1: $.add[0].agent (step decide1x0): there is no agent lead; agents: worker"),
+        (answers_garbage, "failed: decide-1: the agent returned a list; return a dict of writes or an interlock.Reply"),
+        (adds_nothing, "failed: the last 3 decisions have come to nothing"),
+    ],
+)
+def test_a_supervisor_always_ends_within_its_bounds(decides, ended):
+    async def lead(job):
+        return decides(job)
+
+    team = il.Team(
+        [
+            il.Agent("worker", use=work, scope=il.Scope(["work"], ["seed"], ["out.*"])),
+            il.Agent("lead", use=lead, scope=il.Scope(["decide"], ["out"], ["answer"])),
+        ],
+        supervisor={"agent": "lead", "action": "decide", "steps_max": 10},
+    )
+    run = il.run(team, {"seed": 1})
+    assert f"{run.status}: {run.reason}" == ended
