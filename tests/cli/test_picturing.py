@@ -116,3 +116,16 @@ def test_of_a_large_plan_the_beginning_is_shown(desk):
     assert (ended.code, len(ended.out.splitlines()) < 700) == (0, True)
     assert "and 800 more steps: --json shows all" in ended.out
     assert len(desk.json("plan", "large.yaml")["steps"]) == 1_000
+
+
+def test_what_a_supervisor_may_add_is_told_beside_it(desk):
+    (desk.folder / "grown.yaml").write_text("""\
+agents:
+  sorter: {allowed_actions: [sort, decide], write_permissions: [sorted], use: agents:work}
+supervisor: {agent: sorter, action: decide, decisions_max: 7}
+""")
+    ended = desk.run("plan", "grown.yaml", env={"COLUMNS": "80"})
+    assert ended.code == 0, ended.err
+    assert "Not counted: sorter decides up to 7 times, and adds up to 100 steps." in words(ended.out)
+    document = json.loads(desk.run("plan", "grown.yaml", "--json").out)
+    assert (document["steps"], document["supervisor"]["decisions_max"]) == ([], 7)

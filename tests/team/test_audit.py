@@ -361,3 +361,17 @@ def test_what_a_wait_can_not_say_is_told_with_its_place(tmp_path, given, message
     found = findings(tmp_path, WAITING % given)
     assert not found.ok
     assert any(message in finding.message for finding in found.findings), [one.message for one in found.findings]
+
+
+def test_whom_a_supervisor_may_give_steps_is_not_unused(tmp_path):
+    found = findings(
+        tmp_path,
+        """\
+        agents:
+          reader: {allowed_actions: [look], write_permissions: [facts.*], use: desk:look}
+          lead: {allowed_actions: [decide], context_access: [facts], write_permissions: [answer], use: desk:decide}
+        supervisor: {agent: lead, action: decide}
+        """,
+    )
+    assert found.ok
+    assert not {"unused_agent", "unused_actions"} & {*codes(found)}

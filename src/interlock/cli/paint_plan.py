@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from interlock.core.supervision import SupervisorPolicy
 from interlock.errors import cut_short
 from interlock.team.estimates import Cap, calls_of, most_ms_of
 from interlock.team.outline import Outline, StepOutline
@@ -34,7 +35,7 @@ def show_plan(picture: Picture) -> None:
     out.print(_tree(picture))
     out.print(Text("\nat most", "bold"))
     out.print(Padding(_estimates(picture), (0, 0, 0, INDENT), expand=False))
-    out.print(Text("\n" + " ".join(_uncounted(picture.outline)), "dim"))
+    out.print(Text("\n" + " ".join(_uncounted(picture.outline, picture.team.rules.supervisor)), "dim"))
 
 
 def _tree(picture: Picture) -> Tree:
@@ -142,7 +143,10 @@ def _cap(cap: Cap, shown: Callable[[float | None], str]) -> str:
     return f"{shown(cap.most)}{by}" + ("" if cap.exact else ", and what the calls made last exceed it by")
 
 
-def _uncounted(outline: Outline) -> Iterator[str]:
+def _uncounted(outline: Outline, supervisor: SupervisorPolicy | None) -> Iterator[str]:
+    if supervisor is not None:
+        asked, added = supervisor.asked_at_most, supervisor.steps_max
+        yield f"Not counted: {_shown(supervisor.agent)} decides up to {asked:,} times, and adds up to {added:,} steps."
     yield "Not counted: calls that a crash makes necessary again, and waiting for room and at gates."
     if any(step.asks for step in outline.steps):
         yield "A person may take any time."

@@ -79,6 +79,7 @@ def _document(picture: Picture) -> dict[str, Any]:
         "longest_way": {"steps": found.way.steps, "ms_most": found.way.most_ms, "grows": found.way.grows},
         "tokens": _cap(found.tokens),
         "usd": _cap(found.usd),
+        **({"supervisor": msgspec.to_builtins(rules.supervisor)} if rules.supervisor else {}),
     }
 
 

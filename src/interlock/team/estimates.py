@@ -129,8 +129,8 @@ def _longest(outline: Outline, rules: Rules) -> Way:
         latest = max(step.needs, key=took.__getitem__, default="")
         before[step.id] = latest
         took[step.id] = took.get(latest, 0) + _rounds(step) * most_ms_of(step, rules)
-    last = max(took, key=took.__getitem__)
-    most_ms, way = took[last], list[str]()
+    last = max(took, key=took.__getitem__, default="")
+    most_ms, way = took.get(last, 0), list[str]()
     while last:
         way.append(last)
         last = before[last]

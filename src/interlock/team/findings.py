@@ -201,7 +201,8 @@ def unused(subject: Subject) -> Iterator[AuditFinding]:
     """
     if subject.plan is None or subject.rules is None:
         return
-    wanted: dict[str, set[str]] = {name: set() for name in subject.agents}
+    grows = subject.rules.supervisor is not None  # by any action of any agent
+    wanted = {name: set(agent.scope.allowed_actions if grows else ()) for name, agent in subject.agents.items()}
     chains = stand_ins({name: agent.role for name, agent in subject.agents.items()})
     for step in subject.plan.declared:
         if step.agent in wanted:

@@ -65,7 +65,7 @@ class Outline(msgspec.Struct, frozen=True):
     @property
     def levels(self) -> list[list[StepOutline]]:
         """The steps by level: those of one can't be in each other's way."""
-        levels: list[list[StepOutline]] = [[] for _ in range(max(step.level for step in self.steps))]
+        levels: list[list[StepOutline]] = [[] for _ in range(max((step.level for step in self.steps), default=0))]
         for step in self.steps:
             levels[step.level - 1].append(step)
         return levels
