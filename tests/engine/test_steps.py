@@ -214,3 +214,24 @@ def test_nobody_is_no_person():
                 await running.skip("run", "s0", by="")
 
     virtual.run(main())
+
+
+def test_to_skip_an_item_makes_no_room_that_others_have_taken():
+    calls = []
+
+    async def work(job):
+        calls.append(job.step)
+        if job.index == 0:
+            raise il.AgentRefused("no")
+        return il.Reply(ask=il.Question("well?"))
+
+    async def main():
+        narrow = step("w", for_each="list", width=1, writes=["out.{step}"])
+        async with engine(team(narrow), work) as running:
+            assert (await running.run({"list": [1, 2, 3]}, run_id="run")).status == "parked"
+            await running.skip("run", "w-0", by="Ada")
+            assert calls == ["w-0", "w-1"]
+            await running.skip("run", "w-1", by="Ada")
+        return calls
+
+    assert virtual.run(main()) == ["w-0", "w-1", "w-2"]

@@ -558,7 +558,7 @@ class Fold(Revising):
         self.status, self.reason = "running", ""
         open_again: list[int] = []
         for step in event.steps:
-            open_again += self._try_again(self.number[step])
+            open_again += self._try_again(self.number[step], to_skip=event.skip)
         for n in open_again:
             for dependent in self.plan.dependents[n]:
                 self._lacking[dependent] += 1
@@ -570,10 +570,11 @@ class Fold(Revising):
             for step in event.steps:
                 self._end(self.number[step], "skipped", e.skipped_by(event.by, event.reason))
 
-    def _try_again(self, n: int) -> list[int]:
+    def _try_again(self, n: int, *, to_skip: bool = False) -> list[int]:
         """Make a dead step as if it had never been tried; returns what its dependents must wait for again.
 
-        One that has committed goes on with those of its effects that are not done.
+        One that has committed goes on with those of its effects that are not done. to_skip: it ends at once, and gives
+        back the room that it takes here, be there any or not.
         """
         group = self.label[n]
         self._tries[n] = self._failures[n] = self._link[n] = 0
@@ -588,7 +589,7 @@ class Fold(Revising):
             self._reopen(n, "performing")
             self._perform(n)
         else:
-            self._reopen(n, "ready" if self._takes_room(n) else "waiting")
+            self._reopen(n, "ready" if self._takes_room(n, needed=not to_skip) else "waiting")
         if group == n:
             return [n]
         if group in self._items_left:
