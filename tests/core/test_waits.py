@@ -488,3 +488,22 @@ def test_an_event_that_was_refused_when_its_step_began_to_wait_does_not_come_alo
     send(run, 5)
     run.journal.append(e.encode(e.EventRefused(run.tick(), "payment", "evt", "bank", (), "pay")))
     assert shared(run, "a") == []
+
+
+def test_a_wait_whose_deadline_has_passed_takes_no_event_any_more():
+    steps = (awaits(deadline="1h", writes=["paid"]), step("a"), awaits("next", needs=["a"], writes=["more"]))
+    run = told(*steps)
+    run.begin()
+    machine = run.machine
+    due_us = machine.waits[machine.number["pay"]].due_us
+    at = [arrival(machine, Sent("payment", "evt", 1), "bank", at_us) for at_us in (due_us, due_us + 1)]
+    assert [type(verdict).__name__ for verdict in at] == ["WaitEnded", "EventReceived"]
+
+
+def test_an_event_is_not_kept_for_a_step_that_is_about_to_be_buried():
+    run = told(awaits(deadline="1h", writes=["paid"]))
+    run.begin()
+    machine = run.machine
+    machine.apply(lapsed(machine, 1, machine.waits[1].due_us))
+    assert machine.state[1] == "ready"
+    assert isinstance(arrival(machine, Sent("payment", "evt", 1), "bank", machine.at_us), e.EventRefused)

@@ -210,3 +210,18 @@ def test_deadlines_are_looked_after_though_none_was_there_at_first():
             return (await running.journal.run("run")).status
 
     assert virtual.run(main()) == "succeeded"
+
+
+def test_an_event_that_comes_after_its_deadline_is_late_though_nobody_has_seen_to_that_yet():
+    async def main():
+        store, of = MemoryStore(), waits(PAID, SHIP)
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+        await asyncio.sleep(30 * 24 * HOUR)
+        late = event_request("run", "paid", 1, "bank", "evt", virtual.now_us())
+        with pytest.raises(EventNotTaken, match="nothing in this run waits for paid"):
+            await decide(MemoryJournal(store), of.rules, late, now_us=virtual.now_us)
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            return [run.steps async for run in running.resume()]
+
+    assert virtual.run(main()) == [{"pay": "skipped", SHIP.id: "skipped"}]

@@ -80,7 +80,9 @@ def arrival(machine: Fold, given: Sent, by: str, at_us: int) -> Arrival:
         return refused(given, by, AGAIN, f"the event {given.id} has come before", at_us)
     if machine.status not in {"running", "parked"}:
         return refused(given, by, "unawaited", f"the run has ended: it has {machine.status}", at_us)
-    waiting = next((n for n, begun in machine.waits.items() if begun.event == given.event), None)
+    open_ = ((n, begun) for n, begun in machine.waits.items() if begun.event == given.event)
+    # One whose deadline has passed is over, though nobody may have seen to it yet.
+    waiting = next((n for n, begun in open_ if not 0 < begun.due_us < at_us), None)
     upcoming = [waiting] if waiting is not None else machine.upcoming(given.event)
     if len(upcoming) <= len(machine.kept.get(given.event, ())):
         return refused(given, by, "unawaited", _unawaited(machine, given.event, has_upcoming=bool(upcoming)), at_us)

@@ -38,7 +38,8 @@ class Waiting(Performing):
     def upcoming(self, event: str) -> list[int]:
         """The steps that may begin to wait for this event."""
         waits = self.rules.waits.items()
-        return [n for n, wait in waits if wait.event == event and self.state[n] in {"waiting", "ready"}]
+        coming = (n for n, wait in waits if wait.event == event and self.state[n] in {"waiting", "ready"})
+        return [n for n in coming if n not in self._given_up]  # which has waited in vain, and is buried next
 
     def _wait_told(self, event: WaitEvent) -> None:
         match event:

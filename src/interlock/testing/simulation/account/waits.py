@@ -68,7 +68,7 @@ def event_received(run: Known, event: e.EventReceived) -> None:
     """An event is kept, since nothing waits for it yet, and something may."""
     waits, name = run.waits, event.event
     run.require("waits", waits.take(event.event_id), f"the event {event.event_id} is kept, and has come before")
-    awaiting = [step for step in waits.waiting if _event_of(run, step) == name]
+    awaiting = _awaiting(run, name, event.at_us)
     run.require("waits", not awaiting, f"{name} is kept although {awaiting[:1]} awaits it")
     states = {"waiting", "ready"}
     coming = sum(one.state in states and _event_of(run, step) == name for step, one in run.steps.items())
@@ -119,8 +119,8 @@ def _event_taken(run: Known, event: e.WaitEnded, wait: Wait) -> None:
     run.require("waits", wait.event and not event.then, f"{name} has its event, and awaits none")
     is_one = was_kept or waits.take(event.event_id)
     run.require("waits", is_one, f"{name} has the event {event.event_id}, which has come before")
-    first = next(step for step in waits.waiting if _event_of(run, step) == wait.event)
-    run.require("waits", first == name, f"{name} has the event that {first} has waited for longer")
+    first = [*_awaiting(run, wait.event, event.at_us), ""][0]
+    run.require("waits", first == name, f"{name} has an event that is for {first or 'nobody: it comes too late'}")
     if was_kept:
         data = msgspec.json.decode(kept.pop(0).data)
         brought = {} if data is None else dict.fromkeys(run.declared(run.step(name)).writes or (), data)
@@ -144,6 +144,12 @@ def _time_over(run: Known, event: e.WaitEnded, wait: Wait, one: StepAccount) -> 
     if event.then != "dead":
         told = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
         run.require_same("waits", f"the default of {name}", told, dict(wait.default))
+
+
+def _awaiting(run: Known, event: str, at_us: int) -> list[str]:
+    """The steps that wait for an event at this time, the first of them first; those whose deadline has passed don't."""
+    waiting = (step for step in run.waits.waiting if _event_of(run, step) == event)
+    return [step for step in waiting if not 0 < run.steps[step].due_us < at_us]
 
 
 def _event_of(run: Known, name: str) -> str:
