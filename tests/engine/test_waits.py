@@ -225,3 +225,37 @@ def test_an_event_that_comes_after_its_deadline_is_late_though_nobody_has_seen_t
             return [run.steps async for run in running.resume()]
 
     assert virtual.run(main()) == [{"pay": "skipped", SHIP.id: "skipped"}]
+
+
+def test_an_event_that_was_refused_is_sent_again_as_it_should_be_under_the_same_id():
+    schema = {"properties": {"payment": {"type": "integer"}}}
+    of = waits(il.Step("pay", await_event="paid", writes=["payment"], schema=schema), step("s0"))
+
+    async def main():
+        async with engine(of, lambda job: asyncio.sleep(20)) as running:
+            going = asyncio.ensure_future(running.run({}, run_id="run"))
+            await asyncio.sleep(1)
+            with pytest.raises(EventNotTaken, match="Expected `int`"):
+                await running.send_event("run", "paid", "three", event_id="evt")
+            seen = await running.send_event("run", "paid", 3, event_id="evt")
+            await going
+            return seen.steps["pay"], seen.context["payment"]
+
+    assert virtual.run(main()) == ("committed", 3)
+
+
+def test_what_was_asked_of_a_parked_run_is_not_lost_where_somebody_reopens_it():
+    async def ill(job):
+        raise il.AgentRefused("no")
+
+    async def main():
+        store, of = MemoryStore(), waits(il.Step("pay", await_event="paid", writes=["payment"]), step("s0"))
+        async with engine(of, ill, journal=MemoryJournal(store)) as running:
+            assert (await running.run({}, run_id="run")).status == "parked"
+        # Whoever has asked, and the driver that was asked, have died.
+        await MemoryJournal(store).ask(event_request("run", "paid", 1, "bank", "evt", virtual.now_us()))
+        async with engine(of, ill, journal=MemoryJournal(store)) as running:
+            run = await running.skip("run", "s0", by="Ada")
+            return run.steps, await running.journal.requests("run")
+
+    assert virtual.run(main()) == ({"pay": "committed", "s0": "skipped"}, [])

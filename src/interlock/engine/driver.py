@@ -108,11 +108,13 @@ class Driver:
     async def drive(self, facts: list[e.AnyEvent], opening: Opening | None = None) -> Machine:
         """Append and fold `facts`, then go on until nothing more can be done here."""
         try:
-            if opening is None:
-                for request in await self._shell.journal.requests(self._run_id):
-                    self.deliver(request)
+            requests = await self._shell.journal.requests(self._run_id) if opening is None else ()
+            # The facts first: they may open a run again, and before that nothing could come of what is asked of it.
+            heard, self._arrived = self._arrived, [*facts]
+            self._arrived += heard
+            for request in requests:
+                self.deliver(request)
             self._opening, self._busy = opening, False
-            self._arrived += facts
             self._arrived += map(_Overdue, self._over_since())
             self._turn()
             await self._ended
@@ -563,11 +565,16 @@ class Driver:
         if request.kind == "cancel" and request.request_id not in self._settles:
             self._settles.append(request.request_id)
             self._arrive(cancelled(request, self._shell.now_us()))
-        elif request.kind in DECIDED and request.request_id not in self._verdicts:
+        elif request.kind in DECIDED and self._is_open(request.request_id):
             self._settles.append(request.request_id)
             self._verdicts[request.request_id] = self._loop.create_future()
             self._arrive(_Decided(request))
         return True
+
+    def _is_open(self, request_id: str) -> bool:
+        """Whether a decision has no verdict yet, nor awaits one. An event that was refused may be sent again."""
+        before = self._verdicts.get(request_id)
+        return before is None or (before.done() and isinstance(before.result(), e.EventRefused))
 
     async def verdict(self, request: Request) -> e.AnyEvent | None:
         """Deliver a decision; returns what becomes of it, None where the driver is done before it can be taken."""
