@@ -21,11 +21,19 @@ plan:
   - {id: done, agent: sorter, action: sort, needs: [each], writes: [sorted.done], join: any_outcome, on_dead: skip}
   - {id: last, agent: sorter, action: sort, needs: [each, done], writes: [sorted.last]}
 """
+WAITING = """\
+plan:
+  - {id: short, wait: 2h}
+  - {id: open, wait: {until: kind}, needs: [short]}
+  - {id: paid, await_event: payment, deadline: 1d, writes: [paid]}
+  - {id: last, agent: sorter, action: sort, needs: [paid], writes: [sorted.last]}
+"""
 
 
 @pytest.fixture
 def branching(desk):
     (desk.folder / "branching.yaml").write_text(BRANCHING)
+    (desk.folder / "waiting.yaml").write_text(BRANCHING.partition("plan:")[0] + WAITING)
     return desk
 
 
@@ -81,7 +89,29 @@ def test_as_json_it_is_one_document(branching):
         "per_copy": {"each": 1},
         "copies_max": 1000,
     }
-    assert found["longest_way"] == {"steps": ["each", "done", "last"], "ms_most": 3000, "grows": ["each"]}
+    assert found["longest_way"] == {"steps": ["each", "done", "last"], "ms_most": 3000, "grows": ["each"], "open": []}
+
+
+def test_waits_have_no_calls_and_take_as_long_as_they_declare(branching):
+    told = words(branching.run("plan", "waiting.yaml").out)
+    for part in (
+        "4 steps · 2 levels · 1 agent",
+        "short waits 2h at most 2 h 00 m",
+        "open waits until kind after short nobody knows how long",
+        "paid awaits payment writes paid at most 1 d 0 h",
+        "calls 1 (at least 1)",
+        "time 1 d 0 h: paid > last; nobody knows how long open waits",
+    ):
+        assert part in told, told
+    found = branching.json("plan", "waiting.yaml")
+    assert [(step["agents"], step["waits"], step["calls_most"], step["ms_most"]) for step in found["steps"]] == [
+        ([], "waits 2h", 0, 7_200_000),
+        ([], "waits until kind", 0, None),
+        ([], "awaits payment", 0, 86_400_000),
+        (["sorter"], "", 1, 1_000),
+    ]
+    assert found["longest_way"] == {"steps": ["paid", "last"], "ms_most": 86_401_000, "grows": [], "open": ["open"]}
+    assert '{{"paid<br/>awaits payment"}}' in branching.run("plan", "waiting.yaml", "--format", "mermaid").out
 
 
 @pytest.mark.parametrize(("form", "first"), [("mermaid", "flowchart TD"), ("dot", "digraph plan {")])

@@ -59,7 +59,7 @@ def _tree(picture: Picture) -> Tree:
 
 def _head(step: StepOutline) -> Text:
     style = f"bold {_STYLES[step.runs]}".strip()
-    text = Text.assemble((step.id, style), "  ", _shown(f"{step.agents[0]}.{step.action}"))
+    text = Text.assemble((step.id, style), "  ", _shown(step.waits or f"{step.agents[0]}.{step.action}"))
     if step.samples:
         text.append(f"  {step.samples} samples", "cyan")
     if step.for_each is not None:
@@ -96,6 +96,9 @@ def _details(step: StepOutline, before: set[str], picture: Picture) -> Iterator[
     if step.on_dead != "fail_run":
         yield {"skip": "given up, it counts as skipped", "continue": "given up, it counts as done"}[step.on_dead]
     calls, most_ms = calls_of(step, picture.team.rules), most_ms_of(step, picture.team.rules)
+    if step.waits:
+        yield f"at most {duration(most_ms / 1_000)}" if most_ms else "nobody knows how long"
+        return
     each = " each" if step.samples or step.for_each is not None else ""
     yield f"at most {plural(calls, 'call')}{each}, {duration(most_ms / 1_000)}{' each' if each else ''}"
 
@@ -108,7 +111,8 @@ def _estimates(picture: Picture) -> Table:
     table.add_row("calls", _calls(picture))
     way = " > ".join(found.way.steps[:LISTED_MAX]) + (" > ..." if len(found.way.steps) > LISTED_MAX else "")
     grows = f"; longer with more items than the width of {_listed(found.way.grows)}" if found.way.grows else ""
-    table.add_row("time", Text(f"{duration(found.way.most_ms / 1_000)}: {way}{grows}"))
+    waits = f"; nobody knows how long {_listed(found.way.open)} waits" if found.way.open else ""
+    table.add_row("time", Text(f"{duration(found.way.most_ms / 1_000)}: {way}{grows}{waits}"))
     cost, tokens = _cap(found.usd, money), _cap(found.tokens, lambda most: count(int(most or 0)))
     if cost == tokens:
         table.add_row("cost, tokens", Text(cost))

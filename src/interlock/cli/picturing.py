@@ -53,17 +53,16 @@ def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, *
 
 
 def _document(picture: Picture) -> dict[str, Any]:
-    rules = picture.team.rules
+    rules, found = picture.team.rules, picture.estimates
     steps = [
         {
             **msgspec.to_builtins(step),
             "requested_by": [{"step": name, "action": action} for name, action in step.requested_by],
             "calls_most": calls_of(step, rules),
-            "ms_most": most_ms_of(step, rules),
+            "ms_most": None if step.id in found.way.open else most_ms_of(step, rules),
         }
         for step in picture.outline.steps
     ]
-    found = picture.estimates
     return {
         "team": picture.team.hash,
         "plan": rules.plan.hash,
@@ -76,7 +75,12 @@ def _document(picture: Picture) -> dict[str, Any]:
             "per_copy": found.calls_per_copy,
             "copies_max": found.copies_max,
         },
-        "longest_way": {"steps": found.way.steps, "ms_most": found.way.most_ms, "grows": found.way.grows},
+        "longest_way": {
+            "steps": found.way.steps,
+            "ms_most": found.way.most_ms,
+            "grows": found.way.grows,
+            "open": found.way.open,
+        },
         "tokens": _cap(found.tokens),
         "usd": _cap(found.usd),
         **({"supervisor": msgspec.to_builtins(rules.supervisor)} if rules.supervisor else {}),

@@ -25,6 +25,8 @@ def estimate(plan: Plan) -> Estimate:
     """How often a plan calls each agent, if nothing is skipped and nothing is tried again."""
     calls: dict[str, int] = {}
     for step in plan.steps[1:]:
+        if step.waits:
+            continue
         calls[step.agent] = calls.get(step.agent, 0) + 1
     return Estimate(calls)
 

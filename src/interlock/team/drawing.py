@@ -20,8 +20,8 @@ EDGES_SHOWN_MAX = 500
 LABEL_CHARS_MAX = 80
 _PLAIN = frozenset(" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.,:=()/!'+")
 
-# request: a branch, which runs where somebody asks for it. more: the steps that are left out.
-Shape = Literal["step", "copies", "branch", "junction", "more"]
+# request: a branch, which runs where somebody asks for it. wait: a step without an agent. more: what is left out.
+Shape = Literal["step", "copies", "branch", "wait", "junction", "more"]
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -76,12 +76,14 @@ def graph_of(outline: Outline) -> Graph:
 def _shape(step: StepOutline) -> Shape:
     if step.requested_by:
         return "branch"
+    if step.waits:
+        return "wait"
     return "copies" if step.for_each is not None or step.samples else "step"
 
 
 def _lines(step: StepOutline) -> Iterator[str]:
     yield step.id
-    yield " or ".join((*step.agents, *(["a person"] if step.asks else [])))
+    yield step.waits or " or ".join((*step.agents, *(["a person"] if step.asks else [])))
     if step.for_each is not None:
         yield f"for each {step.batch:,} of {step.for_each}" if step.batch else f"for each of {step.for_each}"
         if step.width:
@@ -112,6 +114,7 @@ _MERMAID: dict[Shape, tuple[str, str]] = {
     "step": ("[", "]"),
     "copies": ("[[", "]]"),
     "branch": ("(", ")"),
+    "wait": ("{{", "}}"),
     "junction": ("((", "))"),
     "more": (">", "]"),
 }
@@ -142,6 +145,7 @@ _DOT: dict[Shape, str] = {
     "step": "shape=box",
     "copies": "shape=box, peripheries=2",
     "branch": 'shape=box, style="rounded"',
+    "wait": "shape=hexagon",
     "junction": "shape=point",
     "more": "shape=plaintext",
 }

@@ -2,7 +2,7 @@
 
 Counted is what the plan and its agents declare. Not counted is what only happens while a run goes on: calls that a
 crash makes necessary again, what people have tried once more, and waiting: for room, at gates, for people, for effects,
-and as long as a failed server asks for.
+and as long as a failed server asks for. A step that waits takes as long as it declares.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,12 +36,14 @@ class Way(msgspec.Struct, frozen=True):
     """The steps that follow one another and take longest if each attempt does.
 
     most_ms: how long. grows: those of them that may take longer, since not all of
-    their items run at a time, and nobody knows how many there are.
+    their items run at a time, and nobody knows how many there are. open: the waits
+    of the plan, on this way or not, of which nobody knows how long they last.
     """
 
     steps: tuple[str, ...]
     most_ms: int
     grows: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
 
 
 class Estimates(msgspec.Struct, frozen=True):
@@ -73,7 +75,7 @@ def estimated(outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> Es
         else:
             per_copy[step.id] = most
     return Estimates(
-        calls_least=sum(step.copies or 0 for step in outline.steps if step.runs == "yes"),
+        calls_least=sum(step.copies or 0 for step in outline.steps if step.runs == "yes" and not step.waits),
         calls=_cap("calls", outline, rules, agents),
         calls_besides=besides,
         calls_per_copy=per_copy,
@@ -88,8 +90,8 @@ def estimated(outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> Es
 
 
 def duties_of(step: StepOutline, rules: Rules) -> tuple[Duty, ...]:
-    """Who does a step: its agent, then those that stand in."""
-    return rules.duties[rules.plan.groups[step.id][0]]
+    """Who does a step: its agent, then those that stand in; nobody, where it waits."""
+    return () if step.waits else rules.duties[rules.plan.groups[step.id][0]]
 
 
 def calls_of(step: StepOutline, rules: Rules) -> int:
@@ -110,7 +112,9 @@ def _tries(duty: Duty) -> int:
 
 
 def most_ms_of(step: StepOutline, rules: Rules) -> int:
-    """How long one copy of a step takes at most, from its first call on."""
+    """How long one copy of a step takes at most, from its first call on; what waits without a bound, no time."""
+    if step.waits:
+        return rules.waits[rules.plan.groups[step.id][0]].ms
     return sum(map(_most_ms, duties_of(step, rules)))
 
 
@@ -137,7 +141,8 @@ def _longest(outline: Outline, rules: Rules) -> Way:
     skipped = {step.id for step in outline.steps if step.runs == "no"}
     grows = {step.id for step in outline.steps if step.copies is None and step.width}
     steps = tuple(name for name in reversed(way) if name not in skipped)
-    return Way(steps, most_ms, tuple(name for name in steps if name in grows))
+    open_ = tuple(step.id for step in outline.steps if step.waits and step.runs != "no" and not most_ms_of(step, rules))
+    return Way(steps, most_ms, tuple(name for name in steps if name in grows), open_)
 
 
 def _rounds(step: StepOutline) -> int:

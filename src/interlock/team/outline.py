@@ -21,8 +21,9 @@ Runs = Literal["yes", "maybe", "no"]
 class StepOutline(msgspec.Struct, frozen=True, kw_only=True):
     """One declared step.
 
-    agents: who does it, then those that stand in, in their order. level: how many steps follow one another up to it,
-    itself included. copies: how many of it there are; None for as many as a list has items that nobody knows yet.
+    agents: who does it, then those that stand in, in their order; nobody where it waits. waits: what it waits for.
+    level: how many steps follow one another up to it, itself included. copies: how many of it there are; None for as
+    many as a list has items that nobody knows yet.
     requested_by: as (step, action), where it is a branch. runs: whether it does, if no step is given up; why: what that
     hangs on, or what keeps it from running. asks: whether a person is asked before it is given up.
     """
@@ -30,6 +31,7 @@ class StepOutline(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     agents: tuple[str, ...]
     action: str
+    waits: str
     level: int
     needs: tuple[str, ...]
     writes: tuple[str, ...]
@@ -140,8 +142,9 @@ def _outlined(
         copies = 0 if runs == "no" else foresight.items(step, n)
     return StepOutline(
         id=step.id,
-        agents=tuple(duty.agent for duty in rules.duties[n]),
+        agents=() if step.waits else tuple(duty.agent for duty in rules.duties[n]),
         action=step.action,
+        waits=rules.waits[n].described if step.waits else "",
         level=1 + max((before[need].level for need in needs), default=0),
         needs=needs,
         writes=rules.may_write(step),
