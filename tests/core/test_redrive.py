@@ -336,10 +336,12 @@ def test_what_was_skipped_and_done_later_is_shared_as_done():
 
 def test_what_the_request_or_a_commit_holds_can_be_changed():
     run = died(request={"q": {"x": 1, "y": 1}, "list": ["i", "j"]})
-    other, _ = fork(run, ("a.two", "two"), ("a.new.deep", {"k": 1}), ("q.y", 2), ("z", 3))
+    other, _ = fork(
+        run, ("a.two", "two"), ("a.new.deep", {"k": 1}), ("q.y", 2), ("z", 3), ("n.one", 4), ("n.two.deep", 5)
+    )
     view = other.machine.bank.view(other.machine.number["b"], other.rules.first_duties[2].sight)
     assert view["a"] == {"one": [1], "two": "two", "new": {"deep": {"k": 1}}}
-    assert (view["q"], view["z"]) == ({"x": 1, "y": 2}, 3)
+    assert (view["q"], view["z"], view["n"]) == ({"x": 1, "y": 2}, 3, {"one": 4, "two": {"deep": 5}})
     shared = next(f for f in map(e.decode, other.journal) if isinstance(f, e.StepShared) and f.step == "a")
     assert shared.changed == ("a.two", "a.new.deep")
 

@@ -208,6 +208,9 @@ def change(machine: Machine, request: Raw, facts: Facts, step: str, path: str, v
             facts[place] = _rewritten(machine, fact, path, value)
             return request
     tree = {paths.segment(key): raw for key, raw in msgspec.json.decode(request, type=dict[str, Raw]).items()}
+    top = paths.segment(paths.split(path)[0])
+    if path != top:
+        tree.setdefault(top, Raw(b"{}"))
     changed = {paths.split(key)[0]: msgspec.json.decode(raw) for key, raw in _with(tree, path, value).items()}
     return Raw(machine.rules.encode_request(changed))
 
