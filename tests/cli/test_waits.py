@@ -1,6 +1,7 @@
 """What a run waits for is told, and events are sent to it."""
 
 import json
+import shutil
 
 TEAM = """\
 agents:
@@ -22,6 +23,14 @@ plan:
   - {id: bell, await_event: bell_rung, needs: [paid]}
   - {id: ship, agent: seller, action: ship, needs: [bell], writes: [parcel]}
 """
+LAPSING = (
+    TEAM.partition("plan:")[0]
+    + """\
+plan:
+  - {id: paid, await_event: payment_received, deadline: 10ms, on_deadline: continue, writes: [payment]}
+  - {id: offer, agent: seller, action: offer, needs: [paid], writes: [offer]}
+"""
+)
 AGENTS = """
 
 async def seller(job):
@@ -46,6 +55,9 @@ def test_what_a_run_waits_for_is_told_everywhere(desk):
     assert "awaits payment_received  until 20" in shown
     assert "waits 2h  until 20" in shown
     assert f"interlock event {run} payment_received --data JSON" in shown
+    shutil.copytree(desk.folder / ".interlock", desk.folder / "copy")
+    elsewhere = desk.run("show", run, "--journal", "copy/journal.db").out
+    assert f"interlock resume {run} --journal copy/journal.db   # when its time has come" in elsewhere
     assert "cool_off waits until 20" in desk.run("runs").out
     inbox = desk.run("inbox", "list").out
     assert "nothing waits for a person" in inbox
@@ -60,6 +72,19 @@ def test_what_a_run_waits_for_is_told_everywhere(desk):
     told = desk.run("resume", run)
     assert "cool_off waits until 20" in told.err
     assert told.code == 3
+
+
+def test_what_has_not_come_in_time_is_no_event_that_came(desk):
+    (desk.folder / "team.yaml").write_text(LAPSING)
+    agents = desk.folder / "agents.py"
+    agents.write_text(agents.read_text() + AGENTS)
+    ran = desk.run("run", ".", "--input", desk.write("in.jsonl", "x"))
+    forked = desk.run("fork", "last", "--at", "offer")
+    assert (ran.code, forked.code) == (0, 0)
+    for ended in (ran, forked):
+        assert "awaits payment_received  payment_received has not come in time" in ended.out
+    told = json.loads(desk.run("show", "last", "--json").out)["plan"][0]
+    assert told["reason"] == "payment_received has not come in time"
 
 
 def test_events_are_sent_kept_taken_and_refused(desk):

@@ -51,20 +51,20 @@ def show_story(story: Story, settings: Settings) -> None:
     if story.status == "running":
         out.print(next_commands([settings.command(f"resume {story.row.run_id}")]))
     elif story.status == "parked":
-        out.print(next_commands(map(settings.command, _moves(story))))
+        out.print(next_commands(_moves(story, settings)))
 
 
-def _moves(story: Story) -> Iterator[str]:
+def _moves(story: Story, settings: Settings) -> Iterator[str]:
     """What moves a parked run."""
     for step in story.steps:
         if step.state == "escalated":
-            yield f"inbox show {story.row.run_id}/{step.id}"
+            yield settings.command(f"inbox show {story.row.run_id}/{step.id}")
             return
     begun = [step.begun for step in story.steps if step.begun is not None]
     for event in dict.fromkeys(one.event for one in begun if one.event):
-        yield f"event {story.row.run_id} {event} --data JSON"
+        yield settings.command(f"event {story.row.run_id} {event} --data JSON")
     if any(one.due_us for one in begun):
-        yield f"resume {story.row.run_id}   # when its time has come"
+        yield settings.command(f"resume {story.row.run_id}") + "   # when its time has come"
 
 
 def _head(story: Story) -> RenderableType:
@@ -146,7 +146,7 @@ def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
     if step.begun is not None and step.state == "awaiting":
         return f"until {time_text(step.begun.due_us)}" if step.begun.due_us else "for ever"
     if step.state == "committed" and step.waits_for:
-        return "it came" if step.waits_for.startswith("awaits") else "over"
+        return line(step.reason) or ("it came" if step.waits_for.startswith("awaits") else "over")
     state = step.state.replace("_", " ")
     told = step.state in {"running", "backing_off", "ready", "performing"} or (
         attempts and step.reason in _said(attempts[-1])

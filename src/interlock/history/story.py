@@ -4,7 +4,7 @@ The machine, folded again over the events, knows the state of every step and the
 attempts, is read from the events here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from interlock.core import events as e
 from interlock.core.job import Question, Usage
 from interlock.core.machine import Machine
 from interlock.core.purse import Cost
+from interlock.core.redrive import BY_DEADLINE
 from interlock.ports import RunRow
 
 from .record import Record
@@ -281,7 +282,7 @@ def story(record: Record) -> Story:
         record.row,
         machine.status,
         machine.reason,
-        [*_steps(machine, holds(events))],
+        [*_steps(machine, holds(events), _lapsed(events))],
         attempts(events),
         machine.context.to_dict(),
         machine.cost,
@@ -313,7 +314,13 @@ def effects(machine: Machine, n: int) -> Iterator[EffectStory]:
         )
 
 
-def _steps(machine: Machine, held: Sequence[Held]) -> Iterator[StepStory]:
+def _lapsed(events: Sequence[e.AnyEvent]) -> set[str]:
+    """The steps that a deadline has ended, here or in the run that this one is a fork of."""
+    ended = {event.step for event in events if isinstance(event, e.WaitEnded) and event.then}
+    return ended | {event.step for event in events if isinstance(event, e.StepShared) and event.agent == BY_DEADLINE}
+
+
+def _steps(machine: Machine, held: Sequence[Held], lapsed: Collection[str]) -> Iterator[StepStory]:
     """Every step in plan order, the items of a for_each after it."""
     stages = _stages(machine)
     of_step: dict[str, list[Held]] = {}
@@ -324,25 +331,29 @@ def _steps(machine: Machine, held: Sequence[Held]) -> Iterator[StepStory]:
     for n in machine.items:
         items.setdefault(machine.label[n], []).append(n)
     for n in machine.plan.number.values():
-        yield _step(machine, n, stages[n], of_step)
+        yield _step(machine, n, stages[n], of_step, lapsed=machine.step_id(n) in lapsed)
         for item in items.get(n, ()):
             yield _step(machine, item, stages[n], of_step, item_of=machine.step_id(n))
 
 
-def _step(machine: Machine, n: int, stage: int, held: Mapping[str, list[Held]], item_of: str = "") -> StepStory:
+def _step(
+    machine: Machine, n: int, stage: int, held: Mapping[str, list[Held]], item_of: str = "", *, lapsed: bool = False
+) -> StepStory:
     step, needs = machine.step(n), machine.plan.needs[machine.label[n]]
+    wait = machine.rules.waits.get(n)
+    reason = f"{wait.event} has not come in time" if lapsed and wait is not None and wait.event else ""
     return StepStory(
         machine.step_id(n),
         step.agent,
         step.action,
         tuple(machine.step_id(need) for need in needs),
         machine.state[n],
-        machine.reasons.get(n, "") if machine.state[n] != "committed" else "",
+        machine.reasons.get(n, "") if machine.state[n] != "committed" else reason,
         stage,
         item_of,
         held.get(machine.step_id(n), ()),
         tuple(machine.step_id(by) for by in machine.plan.requesters.get(machine.label[n], ())),
-        machine.rules.waits[n].described if n in machine.rules.waits else "",
+        "" if wait is None else wait.described,
         machine.waits.get(n),
     )
 
