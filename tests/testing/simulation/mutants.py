@@ -585,8 +585,8 @@ def _kept(raw):
         [
             (
                 "engine/driver.py",
-                "for request in await self._shell.journal.requests(self._run_id):",
-                "for request in ():",
+                "await self._shell.journal.requests(self._run_id) if opening is None else ()",
+                "()",
             )
         ],
         {"cancel": 1.0, "crash_before_write": 0.1, "slow": 0.6},
