@@ -9,13 +9,13 @@ import interlock as il
 import interlock.core.events as e
 from interlock.engine.decisions import decide
 from interlock.engine.deliveries import event_request
-from interlock.errors import EventNotTaken, InputError, RunInterrupted, RunNotFound, TeamChanged
+from interlock.errors import EventNotTaken, InputError, JournalFull, RunInterrupted, RunNotFound, TeamChanged
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Request
 from tests import virtual
 
-from .stage import chain, engine, step
+from .stage import SlowJournal, chain, engine, step
 
 HOUR = 3_600.0
 
@@ -259,3 +259,24 @@ def test_what_was_asked_of_a_parked_run_is_not_lost_where_somebody_reopens_it():
             return run.steps, await running.journal.requests("run")
 
     assert virtual.run(main()) == ({"pay": "committed", "s0": "skipped"}, [])
+
+
+def test_a_run_that_the_disk_fails_when_its_time_has_come_is_gone_on_with_when_there_is_room_again():
+    async def main():
+        journal = SlowJournal()
+        async with engine(waits(il.Step("w", wait="2h"), step("s0", "w")), slow_then_done, journal=journal) as running:
+            await running.run({}, run_id="run")
+            await asyncio.sleep(2 * HOUR + 2)
+            assert (await running.journal.run("run")).status == "running"
+            journal.fault = JournalFull("no space left")
+            await asyncio.sleep(HOUR)
+            journal.fault = None
+            await asyncio.sleep(HOUR)
+            return await running.journal.run("run")
+
+    assert virtual.run(main()).status == "succeeded"
+
+
+async def slow_then_done(job):
+    await asyncio.sleep(4)
+    return {f"out.{job.step}": "done"}

@@ -276,9 +276,11 @@ class Engine(Redriving):
         for one in await self._overdue():
             if ids is None or one.run_id in ids:
                 self._expiring.add(one.run_id)
-                for row in await self.journal.claim(one.run_id):
-                    if row.status == "parked":
-                        yield row
+                rows = [row for row in await self.journal.claim(one.run_id) if row.status == "parked"]
+                if not rows:  # somebody has been quicker; its next wait may be ours
+                    self._expiring.discard(one.run_id)
+                for row in rows:
+                    yield row
 
     def _is_wanted(self, name: str, source: str, ids: Collection[str] | None) -> bool:
         return source == self._source if ids is None else name in ids
@@ -456,7 +458,17 @@ class Engine(Redriving):
                 for row in await self.journal.claim(run_id) if run_id not in self._drivers else ():
                     await self._go_on(row, await folded(self.journal, self._rules, run_id))
         except (JournalError, RunInterrupted) as error:
+            self._left_by(run_id, error)
             log.warning("run %s, after an event: %s", run_id, error)
+
+    def _left_by(self, run_id: str, error: errors.InterlockError) -> None:
+        """Nobody waits for a run that this engine goes on with beside: where the disk fails it, it must try again."""
+        if isinstance(error, errors.JournalFull | errors.JournalUnavailable):
+            self._spawn(self._go_on_later(run_id))
+
+    async def _go_on_later(self, run_id: str) -> None:
+        await asyncio.sleep(DEADLINE_POLL_SECONDS)
+        await self._go_on_beside(run_id)
 
     async def _seen(self, run_id: str) -> Run:
         """A run as it is in the journal."""
@@ -510,6 +522,7 @@ class Engine(Redriving):
                         continue
                     await self._go_on(row, await folded(self.journal, self._rules, run_id))
         except (JournalError, RunInterrupted) as error:
+            self._left_by(run_id, error)
             log.warning("run %s, after a deadline: %s", run_id, error)
         finally:
             self._expiring.discard(run_id)
@@ -539,6 +552,7 @@ class Engine(Redriving):
                 async with self._room:
                     await self._go_on(row, machine)
         except (JournalError, DecisionRefused, RunInterrupted) as error:
+            self._left_by(run_id, error)
             log.warning("run %s, after %s has decided: %s", run_id, request.by, error)
 
     # --- breakers ---
