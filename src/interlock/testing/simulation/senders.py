@@ -98,11 +98,13 @@ class Senders:
 async def linger(process: "Process") -> None:
     """Stay until no wait of a parked run can end any more: the engine goes on with those that do."""
     world = process.world
+    since = world.timeline.now
     while waits := await process.journal.waits():
         parked = [one for one in waits if world.accounts[one.run_id].status == "parked"]
         left = [(one.due_us - world.now_us()) / 1e6 for one in parked if one.due_us]
         steady = not process.fenced and all(account.clock_is_steady for account in world.accounts.values())
-        if steady and left and min(left) < -LATE_SECONDS:
+        # What was overdue when this process came may still wait for room in it.
+        if steady and left and min(left) < -LATE_SECONDS and world.timeline.now > since + LATE_SECONDS:
             late = min((one for one in parked if one.due_us), key=lambda one: one.due_us)
             world.break_(Broken("waits", f"the time of {late.step} has come, and nobody sees to it", late.run_id))
             return

@@ -100,7 +100,7 @@ class Traffic:
         if any(isinstance(event, e.RunReopened) for event in events):
             self._asked.pop(account.run_id, None)  # whoever asked before, asked of a run that has ended
         asked = self._asked.get(account.run_id, now)
-        obeyed = now <= asked + CANCEL_SECONDS or isinstance(events[0], e.RunCancelled)
+        obeyed = now <= asked + CANCEL_SECONDS or any(isinstance(event, e.RunCancelled) for event in events)
         account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")
         if _is_only_decided_by(events) and (account.status == "parked" or not isinstance(events[-1], _OUTSIDE)):
             return  # nobody drives it yet: who goes on with it needs room
