@@ -185,3 +185,34 @@ def test_effects_that_were_performed_stay_so_also_in_a_fork_of_a_fork_unless_the
 
 def test_the_public_engine_forks():
     assert callable(il.Orchestrator.fork)
+
+
+def test_what_a_person_has_skipped_stays_so_in_a_fork():
+    calls = []
+
+    async def work(job):
+        calls.append(job.step)
+        if job.step in {"a", "each-1"}:
+            raise il.AgentRefused("no")
+        if job.step == "b":
+            return il.Reply(ask=il.Question("well?"))
+        return {f"out.{job.step}": "done"}
+
+    async def main():
+        each = step("each", for_each="list", width=1, writes=["out.{step}"])
+        async with engine(team(step("a"), step("b"), each, step("z", "a", "b", "each")), work) as running:
+            await running.run({"list": [1, 2, 3]}, run_id="run")
+            for skipped in ("a", "b", "each-1"):
+                run = await running.skip("run", skipped, by="Ada", reason="gone")
+            assert run.status == "succeeded"
+            calls.clear()
+            fork = await running.fork("run", "z")
+            return calls, fork.steps
+
+    calls, steps = virtual.run(main())
+    assert calls == ["z"]
+    assert {step: state for step, state in steps.items() if state == "skipped"} == {
+        "a": "skipped",
+        "b": "skipped",
+        "each-1": "skipped",
+    }

@@ -114,7 +114,7 @@ class Fold(Revising):
             case e.BackoffEnded():
                 self._move(self.number[event.step], "ready")
             case e.StepSkipped():
-                self._end(self.number[event.step], "skipped", event.reason)
+                self._step_skipped(event)
             case e.StepExpanded():
                 self._step_expanded(event)
             case e.DecisionCalled():
@@ -195,6 +195,12 @@ class Fold(Revising):
         if n in self.decisions:
             self._decided = event.output
         self._end_with_effects(n)
+
+    def _step_skipped(self, event: e.StepSkipped) -> None:
+        n = self.number[event.step]
+        if n in self.items and self.state[n] == "waiting":  # taken over into a fork, before it is its turn
+            self._takes_room(n, needed=False)
+        self._end(n, "skipped", event.reason)
 
     def _step_shared(self, event: e.StepShared) -> None:
         n = self.number[event.step]

@@ -112,7 +112,7 @@ def taken_over(  # noqa: C901 - one case per event
         after |= 1 << plan.number[step]
     agents: dict[tuple[str, int], str] = {}
     facts: dict[tuple[type, str], e.AnyEvent] = {}
-    for event in events:
+    for event in (one for told in events for one in _each_skipped(told)):
         step = getattr(event, "step", "")
         if not step or step in steps or after >> plan.number_of(step) & 1:
             continue
@@ -140,6 +140,16 @@ def taken_over(  # noqa: C901 - one case per event
     known = _effects(machine, run_id, at_us)
     kept = (one for one in known if not repeat_effects or one.step in shared)
     return [*facts.values(), *kept, *_unused(machine, events, shared, at_us)]
+
+
+def _each_skipped(event: e.AnyEvent) -> Iterator[e.AnyEvent]:
+    """An event; of one by which a person has skipped steps, that each of them was skipped."""
+    if isinstance(event, e.RunReopened) and event.skip:
+        yield from (e.StepSkipped(event.at_us, step, e.skipped_by(event.by, event.reason)) for step in event.steps)
+    elif isinstance(event, e.QuestionAnswered) and event.decision == "skip":
+        yield e.StepSkipped(event.at_us, event.step, e.skipped_by(event.by, event.reason))
+    else:
+        yield event
 
 
 def _waited(machine: Machine, event: e.WaitEnded, at_us: int) -> e.StepShared | e.StepSkipped | None:

@@ -120,7 +120,7 @@ def _misfits(machine: Machine, origin: Plan, fact: e.AnyEvent, wrong: set[str]) 
             yield "" if has_committed else f"there is no effect {fact.effect}, which step {step} has had performed"
         return
     if isinstance(fact, e.StepSkipped):
-        if n is None or machine.state[n] != "ready" or _is_to_run(machine, n):
+        if n is None or n in machine.items or machine.state[n] != "ready" or _is_to_run(machine, n):
             yield ""
         return
     if n is None:
