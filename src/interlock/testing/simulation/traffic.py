@@ -112,7 +112,9 @@ class Traffic:
                 late = account.events and account.events[-1].at_us > process.began_us
                 self._taken_us[account.run_id] = events[0].at_us if late else process.began_us
             freed_us = self._freed_us.get(process, 0)
-            account.driven_since_us = max(self._taken_us[account.run_id], freed_us)
+            # What could not be written is left for a moment, and gone on with then.
+            again_us = events[0].at_us if process.excused else 0
+            account.driven_since_us = max(self._taken_us[account.run_id], freed_us, again_us)
             few = self._runs_max < len(self._accounts)
             if few and isinstance(events[-1], e.RunParked | e.RunFinished | e.RunCancelled):
                 self._freed_us[process] = events[-1].at_us
