@@ -70,8 +70,9 @@ def test_what_a_run_waits_for_is_told_everywhere(desk):
     waits = json.loads(desk.run("inbox", "list", "--json").out)["waits"]
     assert [(one["step"], one["event"]) for one in waits] == [("cool_off", None), ("paid", "payment_received")]
     told = desk.run("resume", run)
-    assert "cool_off waits until 20" in told.err
+    assert "is not waiting for a driver: cool_off waits until 20" in told.err
     assert told.code == 3
+    assert desk.run("resume").err == "nothing to resume: 1 run parked, see interlock inbox list\n"
 
 
 def test_what_has_not_come_in_time_is_no_event_that_came(desk):

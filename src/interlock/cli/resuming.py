@@ -39,10 +39,14 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What there is to resume, how many running runs another process drives, and what is damaged of the others."""
+    """What there is to resume, how many running runs another process drives, and what is damaged of the others.
+
+    parked: how many are left to wait for a person, a time or an event.
+    """
 
     waiting: Sequence[Waiting]
     driven: int
+    parked: int = 0
     damaged: Sequence[str] = ()
 
 
@@ -77,7 +81,8 @@ async def _resume(names: Sequence[str], team: str | None, choice: Choice, how: H
         exits.say(f"{plural(len(found.damaged), 'run')} left alone: damaged in the journal")
     left = exits.USAGE if found.damaged else exits.DONE
     if not found.waiting:
-        exits.say("nothing to resume")
+        parked = f": {plural(found.parked, 'run')} parked, see {how.settings.command('inbox list')}"
+        exits.say(f"nothing to resume{parked if found.parked else ''}")
         return left
     return exits.worst([left, await _resume_all(found, names, team, choice, how)])
 
@@ -101,7 +106,7 @@ async def _batch_of(journal: Journal, name: str) -> Batch | None:
 
 async def resume_one(row: RunRow, team: str | None, how: How, choice: Choice = LEAVE) -> int:
     """Go on with one run; returns the exit code."""
-    if row.status != "running" and choice.way != "migrate":
+    if row.status != "running" and choice.way != "migrate" and not await _is_late(row, how):
         exits.say(f"run {row.run_id} is not waiting for a driver: {_is(row)}")
     loaded = load(row.source, team)
     if loaded.hash != row.team and choice.way != "migrate":
@@ -163,14 +168,27 @@ async def _find(names: Sequence[str], how: How) -> Found:
                 rows = batch.rows - len(await journal.runs(batch=batch.batch_id, limit=0))
                 waiting.append(Waiting(batch.batch_id, batch.team, batch.source, rows))
         now_us = clock.now_us()
-        due = [(one.due_us, one.run_id) for one in await journal.questions()]
-        due += [(one.due_us, one.run_id) for one in await journal.waits()]
+        due = await _due(journal)
         late = dict.fromkeys(run_id for due_us, run_id in due if 0 < due_us <= now_us)
-        parked = {row.run_id: row for row in await journal.runs(status="parked", limit=0)} if late else {}
+        parked = {row.run_id: row for row in await journal.runs(status="parked", limit=0)} if due else {}
         overdue = [parked[run_id] for run_id in late if run_id in parked and _wanted(names, parked[run_id])]
         damaged += [row.damage for row in overdue if row.damage]
         waiting += [Waiting(row.run_id, row.team, row.source, 1, row) for row in overdue if not row.damage]
-        return Found(waiting, sum(row.run_id not in mine and _wanted(names, row) for row in running), damaged)
+        others = sum(_wanted(names, row) for row in parked.values()) - len(overdue)
+        return Found(waiting, sum(row.run_id not in mine and _wanted(names, row) for row in running), others, damaged)
+
+
+async def _due(journal: Journal) -> list[tuple[int, str]]:
+    """Until when runs wait, 0 for ever, and which."""
+    due = [(one.due_us, one.run_id) for one in await journal.questions()]
+    return due + [(one.due_us, one.run_id) for one in await journal.waits()]
+
+
+async def _is_late(row: RunRow, how: How) -> bool:
+    """Whether the time has come for which a run waits."""
+    now_us = clock.now_us()
+    async with reading(how.settings) as journal:
+        return any(run_id == row.run_id and 0 < due_us <= now_us for due_us, run_id in await _due(journal))
 
 
 def _wanted(names: Sequence[str], row: RunRow) -> bool:
