@@ -72,6 +72,10 @@ def test_what_a_run_waits_for_is_told_everywhere(desk):
     told = desk.run("resume", run)
     assert "is not waiting for a driver: cool_off waits until 20" in told.err
     assert told.code == 3
+    skipped = desk.run("skip", run, "paid").err
+    assert "can't be skipped: it waits for payment_received until 20" in skipped
+    assert f"send its event: interlock event {run} payment_received, or end the run: interlock cancel {run}" in skipped
+    assert f"fix: end the run: interlock cancel {run}" in desk.run("retry", run, "cool_off").err
     assert desk.run("resume").err == "nothing to resume: 1 run parked, see interlock inbox list\n"
 
 

@@ -59,6 +59,10 @@ def why_not_again(machine: Machine, run_id: str, step: str, *, skip: bool = Fals
         return _OVER[state], anew
     if state == "escalated":
         return "it waits for a person", f"decide about it: interlock inbox show {run_id}/{step}"
+    if n in machine.waits:
+        event = machine.waits[n].event
+        send = f"send its event: interlock event {run_id} {event}, or end the run" if event else "end the run"
+        return f"it {machine.reasons[n]}, not for a person", f"{send}: interlock cancel {run_id}"
     if state != "dead":
         return (
             f"it is {state}: neither dead nor waiting for a person",
