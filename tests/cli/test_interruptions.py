@@ -211,7 +211,7 @@ def test_what_has_ended_is_shown_as_it_is(desk):
     run_id = desk.json("runs")["runs"][0]["run_id"]
     ended = desk.run("resume", run_id, "--json")
     assert (ended.code, ended.runs[0]["status"]) == (3, "parked")
-    assert "it waits for a person" in ended.err
+    assert "is not waiting for a driver: work asks: may I?" in ended.err
 
 
 @pytest.mark.parametrize("command", [["run", ".", "--input", "in.jsonl", "--json"], ["runs", "--limit", "0"]])

@@ -502,3 +502,27 @@ def test_of_many_steps_some_are_named():
     run = Transcript(*(step(f"s{n}", writes=[f"s{n}"]) for n in range(9)))
     run.begin()
     assert why_not_again(run.machine, "run", "x")[1] == "its steps: s0, s1, s2, s3, s4, s5, s6, s7, ..."
+
+
+def test_what_a_person_has_skipped_is_skipped_in_a_fork_as_well():
+    steps = (
+        step("a", writes=["a"]),
+        step("b", writes=["b"]),
+        step("each", for_each="list", width=1, writes=["q.{index}"]),
+        step("z", needs=["a", "b", "each"], join="any_outcome", writes=["z"]),
+    )
+    run = Transcript(*steps, request={"list": [1, 2]})
+    run.begin()
+    run.refuse("a")
+    run.ask("b")
+    run.refuse("each-0")
+    run.reply("each-1")
+    run.say(e.RunReopened(run.tick(), ("a", "each-0"), "person:ann", "gone", skip=True))
+    run.say(e.QuestionAnswered(run.tick(), "b", 1, "person:ann", "skip", reason="gone"))
+    run.refuse("z")
+    facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], ["z"], 90_000_000)
+    skipped = {fact.step: fact.reason for fact in facts if isinstance(fact, e.StepSkipped)}
+    assert skipped == dict.fromkeys(("a", "b", "each-0"), "person:ann has skipped it: gone")
+    fork = Transcript(*steps, request={"list": [1, 2]})
+    started = e.RunStarted(90_000_000, Raw(values.encode(fork.request)), "", "")
+    assert fork.say(started, *facts) == ["call ann for z #1"]

@@ -8,7 +8,7 @@ from interlock.core.arrivals import EVENT_ID_CHARS_MAX, Sent, arrival, lapsed, o
 from interlock.core.decision import BODY_BYTES_MAX
 from interlock.core.moments import time_us
 from interlock.core.plan import Condition, Phase, Plan, Step
-from interlock.core.redrive import dead_steps, taken_over
+from interlock.core.redrive import dead_steps, taken_over, why_not_again
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
@@ -507,3 +507,16 @@ def test_an_event_is_not_kept_for_a_step_that_is_about_to_be_buried():
     machine.apply(lapsed(machine, 1, machine.waits[1].due_us))
     assert machine.state[1] == "ready"
     assert isinstance(arrival(machine, Sent("payment", "evt", 1), "bank", machine.at_us), e.EventRefused)
+
+
+def test_who_would_skip_a_wait_is_told_what_ends_it():
+    run = told(Step("w", wait="2h"), awaits(writes=["paid"]))
+    run.begin()
+    assert why_not_again(run.machine, "run", "w", skip=True) == (
+        "it waits until 1970-01-01T02:00:00Z, not for a person",
+        "end the run: interlock cancel run",
+    )
+    assert why_not_again(run.machine, "run", "pay") == (
+        "it waits for payment, not for a person",
+        "send its event: interlock event run payment, or end the run: interlock cancel run",
+    )
