@@ -94,7 +94,7 @@ def loops(system: System, flow: Flow) -> Iterator[Finding]:
     """What goes round, and does anything end it?"""
     for loop in flow.loops:
         told = f"{' -> '.join(loop.steps[:8])}{' -> ...' if len(loop.steps) > 8 else ''} -> {loop.steps[0]}"  # noqa: PLR2004
-        fix = "a plan has no loops: give it a fixed number of rounds as steps, or have the agent do them in one call"
+        fix = "a plan has no loops: give a phase its rounds, or have a supervisor decide what comes next"
         where = next(step.where for step in system.steps if step.id == loop.steps[0])
         if not loop.ends:
             message = f"{told} goes round for ever: nothing leads out of it but {system.bound}"
