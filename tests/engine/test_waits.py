@@ -193,7 +193,7 @@ def test_a_request_that_is_no_event_is_refused_and_told():
     async def main():
         async with engine(waits(PAID, SHIP)) as running:
             await running.run({}, run_id="run")
-            request = Request("event-run-x", "run", "event", "stripe", "", b"{}")
+            request = Request("event/run/x", "run", "event", "stripe", "", b"{}")
             with pytest.raises(EventNotTaken, match="can't be read"):
                 await decide(running.journal, running.team.rules, request, now_us=virtual.now_us)
             return (await running.journal.run("run")).status
@@ -280,3 +280,8 @@ def test_a_run_that_the_disk_fails_when_its_time_has_come_is_gone_on_with_when_t
 async def slow_then_done(job):
     await asyncio.sleep(4)
     return {f"out.{job.step}": "done"}
+
+
+def test_no_two_events_have_one_id():
+    one, other = (event_request(run, "paid", None, "bank", id_, 0) for run, id_ in (("a", "b-c"), ("a-b", "c")))
+    assert one.request_id != other.request_id

@@ -10,6 +10,8 @@ from interlock.ids import new_id
 from interlock.ports import REQUEST_CHARS_MAX, Request
 
 EVENT = "event"
+# Between the parts of a request's id: no run id holds it, so that no two events have one id.
+BETWEEN = "/"
 # Who has sent an event that can't be read.
 NOBODY = "unknown"
 
@@ -17,7 +19,8 @@ NOBODY = "unknown"
 def event_request(run_id: str, event: str, data: Any, by: str, event_id: str, now_us: int) -> Request:
     """An event as it is asked of whoever drives the run. Without an id it is one of its own. Raises InputError."""
     event_id = event_id or new_id(now_us)
-    return Request(f"{EVENT}-{run_id}-{event_id}", run_id, EVENT, sender(by), "", sent(event, event_id, data))
+    request_id = BETWEEN.join((EVENT, run_id, event_id))
+    return Request(request_id, run_id, EVENT, sender(by), "", sent(event, event_id, data))
 
 
 def arrived(request: Request, machine: Machine, at_us: int) -> Arrival:
@@ -25,7 +28,7 @@ def arrived(request: Request, machine: Machine, at_us: int) -> Arrival:
     try:
         by, given = sender(request.by), opened(request.body)
     except InputError as error:
-        event_id = cut_short(request.request_id.removeprefix(f"{EVENT}-{request.run_id}-"), REQUEST_CHARS_MAX)
+        event_id = cut_short(request.request_id.split(BETWEEN, 2)[-1], REQUEST_CHARS_MAX)
         return refused(Sent("unknown", event_id), NOBODY, "event", error.message, at_us)
     return arrival(machine, given, by, at_us)
 
