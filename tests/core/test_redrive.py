@@ -526,3 +526,19 @@ def test_what_a_person_has_skipped_is_skipped_in_a_fork_as_well():
     fork = Transcript(*steps, request={"list": [1, 2]})
     started = e.RunStarted(90_000_000, Raw(values.encode(fork.request)), "", "")
     assert fork.say(started, *facts) == ["call ann for z #1"]
+
+
+def test_an_item_that_a_person_has_skipped_takes_no_room_in_a_fork():
+    each = step("each", for_each="list", width=1, writes=["q.{index}"])
+    run = Transcript(each, request={"list": [1, 2, 3]})
+    run.begin()
+    run.reply("each-0")
+    run.refuse("each-1")
+    run.reply("each-2")
+    run.say(e.RunReopened(run.tick(), ("each-1",), "person:ann", "gone", skip=True))
+    facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], ["each-0"], 90_000_000)
+    fork = Transcript(each, request={"list": [1, 2, 3]})
+    started = e.RunStarted(90_000_000, Raw(values.encode(fork.request)), "", "")
+    assert fork.say(started, *facts) == ["call ann for each-0 #1"]
+    assert fork.reply("each-0") == ["succeeded"]
+    assert fork.states["each-1"] == "skipped"
