@@ -8,7 +8,7 @@ import msgspec
 from interlock.agents.secret import VAULT
 from interlock.core.decision import BODY_BYTES_MAX
 from interlock.engine import clock, decisions, tasks
-from interlock.engine.deliveries import event_request
+from interlock.engine.deliveries import event_id_in, event_request
 from interlock.errors import InputError, InterlockError
 from interlock.ports import Journal
 
@@ -66,7 +66,7 @@ async def _send(sending: Sending, how: How, team: str | None, *, no_resume: bool
         by, now_us = sending.by or user(), clock.now_us()
         request = event_request(row.run_id, sending.event, data, by, sending.id, now_us)
         row = await decisions.decide(journal, rules, request, secrets=VAULT, leave=no_resume)
-        kept = await _is_kept(journal, row.run_id, request.request_id)
+        kept = await _is_kept(journal, row.run_id, event_id_in(request))
         is_mine = row.status == "running" and not no_resume and bool(await journal.claim(row.run_id))
     told = f"run {row.run_id} has {sending.event}" + (", and keeps it until a step waits for it" if kept else "")
     if not is_mine:
@@ -85,7 +85,7 @@ async def _send(sending: Sending, how: How, team: str | None, *, no_resume: bool
         return exits.of_error(error)
 
 
-async def _is_kept(journal: Journal, run_id: str, request_id: str) -> bool:
+async def _is_kept(journal: Journal, run_id: str, event_id: str) -> bool:
     """Whether no step waits yet for an event that has been sent."""
     machine = (await record(journal, run_id)).folded()
-    return any(request_id.endswith(f"-{one.event_id}") for kept in machine.kept.values() for one in kept)
+    return any(one.event_id == event_id for kept in machine.kept.values() for one in kept)

@@ -23,12 +23,17 @@ def event_request(run_id: str, event: str, data: Any, by: str, event_id: str, no
     return Request(request_id, run_id, EVENT, sender(by), "", sent(event, event_id, data))
 
 
+def event_id_in(request: Request) -> str:
+    """The id of the event that is asked of a run."""
+    return request.request_id.split(BETWEEN, 2)[-1]
+
+
 def arrived(request: Request, machine: Machine, at_us: int) -> Arrival:
     """What becomes of an event in a run that is folded so far. One that can't be read is refused, too."""
     try:
         by, given = sender(request.by), opened(request.body)
     except InputError as error:
-        event_id = cut_short(request.request_id.split(BETWEEN, 2)[-1], REQUEST_CHARS_MAX)
+        event_id = cut_short(event_id_in(request), REQUEST_CHARS_MAX)
         return refused(Sent("unknown", event_id), NOBODY, "event", error.message, at_us)
     return arrival(machine, given, by, at_us)
 
