@@ -9,7 +9,7 @@ from typing import Any, Literal
 from interlock import errors
 from interlock.core import events as e
 from interlock.core import given
-from interlock.core.decision import Verb, person
+from interlock.core.decision import person
 from interlock.core.machine import Machine
 from interlock.core.plan import hint
 from interlock.core.redrive import dead_steps, obstacle, why_not_again
@@ -54,30 +54,13 @@ class Redriving:
     _room: asyncio.Semaphore
     _runs_max: int
     _drivers: dict[str, Driver]
+    decide: Callable[..., Awaitable[Run]]
     _now_us: Callable[[], int]
     _new_id: Callable[[int], str]
 
     async def _drive(
         self, run_id: str, machine: Machine, facts: list[e.AnyEvent], opening: Opening | None, row: int
     ) -> Run:
-        raise NotImplementedError
-
-    async def decide(  # noqa: PLR0913 - what a person may say, by name
-        self,
-        run_id: str,
-        step: str,
-        verb: Verb,
-        *,
-        by: str,
-        text: str = "",
-        writes: Mapping[str, Any] | None = None,
-        reason: str = "",
-        attempt: int = 0,
-        more: Mapping[str, float] | None = None,
-        effect: str = "",
-        asked_us: int = 0,
-    ) -> Run:
-        """See Engine.decide."""
         raise NotImplementedError
 
     async def _go_on(self, row: RunRow, machine: Machine) -> Run | None:
