@@ -489,9 +489,9 @@ def test_no_thread_is_left(path):
     before = set(threading.enumerate())
 
     async def main():
-        for _ in range(3):
+        for nth in range(3):
             async with opened(path) as journal:
-                await open_run(journal, f"r{id(journal)}")
+                await open_run(journal, f"r{nth}")
 
     asyncio.run(main())
     assert set(threading.enumerate()) == before
