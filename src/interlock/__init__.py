@@ -23,8 +23,9 @@ from typing import Any as _Any
 
 from interlock.agents.secret import provide as provide_secrets
 from interlock.core.job import DELETE, Effect, Job, Question, Reply, Request, Usage
-from interlock.core.plan import Condition, Phase, Plan, Step
+from interlock.core.plan import Phase, Plan
 from interlock.core.scope import Scope
+from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 from interlock.engine.run import Run
 from interlock.errors import AgentError, AgentRefused, InterlockError, NotPerformed

@@ -17,7 +17,8 @@ from interlock.cli.counting import Choice, Count
 from interlock.core import events as e
 from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Usage
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
+from interlock.core.step import Step
 from interlock.errors import InputError, JournalUnavailable
 from interlock.history import Figures
 from interlock.journal.memory import MemoryJournal

@@ -11,10 +11,11 @@ from interlock.cli.paint_run import steps_tree
 from interlock.core import events as e
 from interlock.core.effects import EffectRule
 from interlock.core.machine import Machine
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope
+from interlock.core.step import Step
 from interlock.history import Record
 from interlock.ports import RunRow
 

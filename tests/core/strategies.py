@@ -15,11 +15,12 @@ import interlock.core.events as e
 from interlock.core import paths
 from interlock.core.effects import EffectRule
 from interlock.core.job import DELETE, Effect, Job, Question, Reply, Usage
-from interlock.core.plan import Condition, Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
+from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 
 STEPS_MAX = 12

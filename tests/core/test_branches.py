@@ -6,12 +6,13 @@ import pytest
 import interlock.core.events as e
 from interlock.core.branches import REQUEST_CHARS_MAX, REQUESTERS_SHOWN
 from interlock.core.job import Question, Reply, Request
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.redrive import taken_over
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope
+from interlock.core.step import Step
 from interlock.errors import PlanError, TeamError
 
 from .transcripts import ONCE, Transcript, step

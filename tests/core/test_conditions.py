@@ -7,7 +7,8 @@ import pytest
 
 from interlock.core.conditions import holds, holds_in, same
 from interlock.core.context import Bank
-from interlock.core.plan import Condition, Operator, Plan, Step
+from interlock.core.plan import Plan
+from interlock.core.step import Condition, Operator, Step
 
 
 def holds_for(found, op, value=None):

@@ -5,8 +5,9 @@ from msgspec import Raw
 
 from interlock.core import values
 from interlock.core.context import EVERYTHING, Bank, Change, Origin, View
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.scope import Sight
+from interlock.core.step import Step
 from interlock.core.values import Limits
 from interlock.errors import BrokenPromise
 

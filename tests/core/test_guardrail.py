@@ -10,11 +10,12 @@ from interlock.core.context import View
 from interlock.core.events import Finding
 from interlock.core.guardrail import FINDINGS_MAX, FINE, Draft, Opinion, Panel, Seat
 from interlock.core.job import DELETE, Question, Reply
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope
+from interlock.core.step import Step
 from interlock.errors import PlanError, TeamError
 
 from .transcripts import ALL, Transcript, step

@@ -9,12 +9,13 @@ from interlock.core import values
 from interlock.core.context import Bank, Origin
 from interlock.core.job import Question, Reply, Usage
 from interlock.core.machine import Machine
-from interlock.core.plan import Condition, Phase
+from interlock.core.plan import Phase
 from interlock.core.policy import Policy
 from interlock.core.purse import Cost
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, TERMINAL
+from interlock.core.step import Condition
 from interlock.core.values import Limits
 
 from .transcripts import ALL, ONCE, Transcript, step

@@ -7,11 +7,12 @@ from interlock.core.breaker import BreakerPolicy
 from interlock.core.budget import BudgetPolicy
 from interlock.core.gate import GatePolicy
 from interlock.core.job import Reply, Usage
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.rate import Rate, RatePolicy
 from interlock.core.role import Role
 from interlock.core.rules import Rules
+from interlock.core.step import Step
 
 from .transcripts import ALL, ONCE, Transcript, step
 

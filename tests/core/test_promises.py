@@ -19,11 +19,12 @@ from interlock.core import values
 from interlock.core.context import Bank
 from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.policy import REISSUES_MAX
 from interlock.core.redrive import dead_steps, obstacle
 from interlock.core.scope import Sight
 from interlock.core.states import TERMINAL
+from interlock.core.step import Step
 from interlock.testing.simulation.account.naive import NaiveContext
 
 from .strategies import FAILURES, REDUCERS, Scenario, failure, json_objects, json_values, refused_answer, scenarios

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interlock.core import paths
-from interlock.core.plan import INDEX, Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.races import Race, Writers, races, unordered_reads
+from interlock.core.step import INDEX, Step
 
 ITEMS = 13  # so that item 11 of one pattern can meet item 1 of another
 

@@ -6,12 +6,12 @@ from msgspec import Raw
 import interlock.core.events as e
 from interlock.core import values
 from interlock.core.job import DELETE
-from interlock.core.plan import Condition
 from interlock.core.policy import Policy
 from interlock.core.redrive import change, dead_steps, obstacle, taken_over, why_not_again
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, REOPENED, TERMINAL
+from interlock.core.step import Condition
 from interlock.errors import InputError
 
 from .transcripts import ALL, ONCE, Transcript, step

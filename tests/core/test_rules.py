@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
-from interlock.core.plan import Condition, Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.role import Role, role_problems, stand_ins
 from interlock.core.rules import PROBLEMS_MAX, Rules
 from interlock.core.scope import Scope, Sharing
+from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 from interlock.errors import InputError, OwnershipError, PlanError, RaceError, TeamError
 

@@ -7,10 +7,10 @@ import interlock.core.events as e
 from interlock.core import values
 from interlock.core.effects import EffectRule
 from interlock.core.job import Effect, Reply, Request
-from interlock.core.plan import Condition
 from interlock.core.redrive import dead_steps, taken_over
 from interlock.core.role import Role
 from interlock.core.scope import Scope
+from interlock.core.step import Condition
 from interlock.core.takeover import PROBLEMS_SHOWN, adopted, coming_after
 from interlock.errors import InputError
 

@@ -7,12 +7,13 @@ import interlock.core.events as e
 from interlock.core.arrivals import EVENT_ID_CHARS_MAX, Sent, arrival, lapsed, opened, sender, sent
 from interlock.core.decision import BODY_BYTES_MAX
 from interlock.core.moments import time_us
-from interlock.core.plan import Condition, Phase, Plan, Step
+from interlock.core.plan import Phase, Plan
 from interlock.core.redrive import dead_steps, taken_over, why_not_again
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.settlement import expired, overdue
+from interlock.core.step import Condition, Step
 from interlock.core.takeover import adopted
 from interlock.core.values import Limits
 from interlock.core.waits import Wait

@@ -13,11 +13,12 @@ from interlock.core.gate import OPEN, GatePolicy
 from interlock.core.grown import decoded
 from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
-from interlock.core.plan import Phase, Plan, Step
+from interlock.core.plan import Phase, Plan
 from interlock.core.policy import Policy
 from interlock.core.role import Role
 from interlock.core.rules import Guard, Rules
 from interlock.core.scope import Scope, Sharing
+from interlock.core.step import Step
 from interlock.core.supervision import SupervisorPolicy
 from interlock.core.values import Limits
 from interlock.core.waits import awaited

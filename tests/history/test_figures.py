@@ -13,7 +13,8 @@ import interlock as il
 from interlock.core import events as e
 from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Question, Usage
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
+from interlock.core.step import Step
 from interlock.history import Figures, figures
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.ports import RunRow

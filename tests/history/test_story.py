@@ -8,10 +8,11 @@ from interlock.core import events as e
 from interlock.core.breaker import BreakerPolicy
 from interlock.core.gate import GatePolicy
 from interlock.core.job import Question, Usage
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope
+from interlock.core.step import Step
 from interlock.errors import BrokenPromise
 from interlock.ports import RunRow
 

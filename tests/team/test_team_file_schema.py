@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import yaml
 
-from interlock.core.plan import Condition, Step
+from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 from interlock.team import Agent, team_file_schema
 from interlock.team.tables import AGENT, CONDITION, LIMITS, SCOPE_KEYS, STEP, WAIT

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from interlock.core.gate import AtGate, Gate
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.engine import clock
 from interlock.engine.breakers import ByHand, gate_name, move_breaker, policy_of
 from interlock.errors import InputError, InterlockError

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.policy import duration_ms
 from interlock.engine import clock
 from interlock.errors import InputError, JournalError, PlanError

@@ -9,7 +9,8 @@ from typing import Any, Self
 import msgspec
 
 from interlock.core.events import AnyEvent
-from interlock.core.plan import Plan, hint
+from interlock.core.naming import hint
+from interlock.core.plan import Plan
 from interlock.errors import InputError, JournalError, JournalUnavailable, TeamError
 from interlock.history import Figures
 from interlock.ports import Journal, RunRow

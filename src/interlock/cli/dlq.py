@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from interlock import history
-from interlock.core.plan import hint, nearest
+from interlock.core.naming import hint, nearest
 from interlock.engine import clock
 from interlock.errors import InputError, InterlockError, UsageError
 from interlock.ports import Journal, LetterRow, Letters

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import InputError
 
 from .rows import Mapped, Row, parse_mapping, request_of

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from interlock.core import paths
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import InputError, PathError
 
 Mapped = Mapping[str, tuple[str, ...]]

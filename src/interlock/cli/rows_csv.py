@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import InputError
 
 from .rows import Mapped, Row, nested

@@ -14,7 +14,7 @@ from .assess import Submission, submitted
 from .decision import BODY_BYTES_MAX, NAME_CHARS_MAX
 from .events import NULL, EventReceived, EventRefused, WaitEnded
 from .fold import Fold
-from .plan import is_id, nearest
+from .naming import is_id, nearest
 from .states import TERMINAL
 from .values import DEFAULT_LIMITS, decode, encode
 from .waits import awaited

@@ -12,8 +12,9 @@ import msgspec
 from interlock.errors import OwnershipError
 
 from . import paths
-from .plan import Plan, Step
+from .plan import Plan
 from .scope import Sharing
+from .step import Step
 
 Writable = Callable[[Step, str], Sequence[str]]
 

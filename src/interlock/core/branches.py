@@ -11,9 +11,11 @@ from interlock.errors import PlanError, TeamError, ValueRefused, cut_short
 
 from .events import BranchRequested
 from .job import Request
+from .naming import hint
 from .paths import SHOWN_CHARS_MAX
-from .plan import Plan, Step, hint
+from .plan import Plan
 from .scope import Scope
+from .step import Step
 
 REQUESTERS_SHOWN = 3
 REQUEST_CHARS_MAX = 200

@@ -5,7 +5,7 @@ from typing import Any, assert_never
 
 from . import paths
 from .context import Bank
-from .plan import Condition
+from .step import Condition
 from .values import ABSENT, at
 
 _NUMBERS = frozenset({int, float})

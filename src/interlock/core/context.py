@@ -19,9 +19,10 @@ from interlock.errors import BrokenPromise, PathError
 
 from . import paths
 from .events import Finding
-from .plan import Plan, Step
+from .plan import Plan
 from .reducers import REDUCERS
 from .scope import ReducerKind, Sight
+from .step import Step
 from .values import ABSENT, DEFAULT_LIMITS, DIGEST_BYTES, Limits, at, content_hash, decode, encode_written, leaf_digest
 
 _MODULUS = 1 << 8 * DIGEST_BYTES

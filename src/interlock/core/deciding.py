@@ -19,10 +19,11 @@ from .context import Bank
 from .extended import ExtendedRules
 from .flaws import Flaws
 from .job import Reply
-from .plan import Plan, Step
+from .plan import Plan
 from .proposal import proposed_steps
 from .rules import Rules
 from .states import State
+from .step import Step
 from .supervision import DECISION_KEYS, SupervisorPolicy, is_decision
 from .values import decode, encode_written
 

@@ -11,10 +11,11 @@ from interlock.errors import TeamError
 
 from . import paths
 from .grown import NOBODYS, GrownPlan
-from .plan import Plan, Step
+from .plan import Plan
 from .role import NOBODY, Duty
 from .rules import Rules
 from .states import OnDead
+from .step import Step
 from .supervision import DECISION, is_decision
 from .values import encode
 

@@ -15,12 +15,12 @@ from .decision import Asked, told
 from .effects import GIVE_UP, PERFORMED
 from .job import Question, Usage
 from .judging import Drafted, Standing
-from .plan import Step
 from .purse import Purse
 from .revising import Revising
 from .role import Duty
 from .rules import Rules
 from .states import SHARED, TERMINAL, Status
+from .step import Step
 
 # Of why an attempt failed, where another reason follows.
 SETBACK_CHARS_MAX = 500

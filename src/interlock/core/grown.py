@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .plan import REQUEST, Plan, Step, checked, copies_of, in_order, needs_of, unique_ids
+from .plan import Plan, copies_of, in_order, needs_of, unique_ids
+from .step import REQUEST, Step, checked
 from .values import hash_of
 
 # What stands at the numbers of items.

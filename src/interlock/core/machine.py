@@ -27,11 +27,11 @@ from .fold import Fold
 from .job import Job, idempotency_key
 from .judging import Drafted
 from .moments import time_us
-from .plan import Step
 from .policy import due
 from .purse import Cost
 from .raises import question
 from .role import Duty
+from .step import Step
 from .supervision import DECIDE, DECISION_KEYS, SupervisorPolicy
 from .waits import Wait
 

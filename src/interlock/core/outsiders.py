@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from interlock.errors import OwnershipError, PathError, PlanError, TeamError, ValueRefused
 
 from . import paths
-from .plan import Plan, Step, wait_of
+from .plan import Plan
 from .policy import Policy
 from .role import Duty, Role
 from .schema import WritesSchema
 from .scope import Sharing, Sight
+from .step import Step, wait_of
 from .values import Limits, encode
 
 

@@ -7,9 +7,9 @@ the plan; for an item, that of its for_each step.
 from collections.abc import Mapping
 from typing import Any
 
-from .plan import Step
 from .rules import Rules
 from .states import BUSY, COUNTS_AS, DUE, LEGAL, REOPENED, State
+from .step import Step
 
 
 class Progress:

@@ -16,8 +16,9 @@ from interlock.errors import InterlockError, ValueRefused
 from . import paths
 from .bounds import DEFAULT_BOUNDS, Bounds
 from .flaws import Flaws, listed, shown, shown_length
-from .plan import SAMPLES_MAX, Condition, Operator, Step, is_id
+from .naming import is_id
 from .role import Role, stand_ins
+from .step import SAMPLES_MAX, Condition, Operator, Step
 from .values import Limits, encode
 
 Roles = Mapping[str, Role]

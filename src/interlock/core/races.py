@@ -17,7 +17,8 @@ import msgspec
 
 from . import paths
 from .paths import bits
-from .plan import INDEX, Plan
+from .plan import Plan
+from .step import INDEX
 
 _LAST_DIGITS = re.compile(r"\d+(?=\D*$)")
 _INDEX = re.compile(r"\d*\{index\}")

@@ -14,8 +14,8 @@ from .assess import submitted
 from .context import Bank
 from .job import DELETE
 from .machine import Machine
+from .naming import hint
 from .paths import bits
-from .plan import hint
 from .rules import deciding
 from .values import encode
 

@@ -7,9 +7,9 @@ from msgspec import Raw
 from . import events as e
 from .extended import ExtendedRules
 from .grown import decoded
-from .plan import Step
 from .rules import Rules
 from .states import TERMINAL
+from .step import Step
 from .waiting import Waiting
 
 

@@ -14,11 +14,12 @@ from .events import BranchRequested
 from .gate import OPEN, GatePolicy
 from .guardrail import Panel
 from .job import Request
-from .plan import INDEX, hint
+from .naming import hint
 from .policy import Escalation, Policy
 from .schema import WritesSchema
 from .scope import Scope, Sharing, Sight, overlaps
 from .states import OnDead
+from .step import INDEX
 
 PATTERNS_SHOWN = 5
 

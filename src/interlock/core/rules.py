@@ -22,9 +22,10 @@ from .gate import OPEN, GatePolicy
 from .guardrail import THRESHOLD_DEFAULT, Guardrail, Judge, Panel, Seat
 from .idle import blind, empty, looks_at, unread
 from .job import Request
+from .naming import hint
 from .outsiders import event_problems, waiting
 from .paths import bits
-from .plan import INDEX, Plan, Step, hint, wait_of
+from .plan import Plan
 from .policy import Escalation, duration_ms
 from .races import Race, Writers, races, unordered_reads
 from .reducers import REDUCERS
@@ -32,6 +33,7 @@ from .role import NOBODY, Duty, Role, role_problems, schema_problems, stand_ins
 from .schema import WritesSchema
 from .scope import Sharing, Sight
 from .states import OnDead
+from .step import INDEX, Step, wait_of
 from .supervision import SupervisorPolicy, supervisor_problems
 from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode
 from .waits import Wait

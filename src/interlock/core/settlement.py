@@ -19,9 +19,9 @@ from .effects import approval_question
 from .events import AnswerRefused, BudgetRaised, QuestionAnswered, QuestionAsked, QuestionExpired, WaitEnded
 from .job import DELETE, Effect, Usage
 from .machine import Machine
-from .plan import INDEX
 from .policy import due
 from .raises import more_of, why_not
+from .step import INDEX
 from .values import decode
 
 EVERYTHING_READ = ("*",)

@@ -8,7 +8,7 @@ import msgspec
 
 from interlock.errors import PlanError, TeamError
 
-from .plan import hint
+from .naming import hint
 from .scope import Scope
 
 Ask = Literal["start", "idle"]

@@ -17,11 +17,13 @@ from .branches import unrequested
 from .conditions import holds
 from .job import DELETE
 from .machine import Machine
+from .naming import hint
 from .paths import bits
-from .plan import Plan, Step, hint
+from .plan import Plan
 from .redrive import Facts
 from .rules import Rules
 from .states import TERMINAL
+from .step import Step
 
 PROBLEMS_SHOWN = 8
 

@@ -9,7 +9,7 @@ from interlock.agents.failure import classified
 from interlock.agents.llm import local
 from interlock.agents.llm.providers import Client, Place
 from interlock.agents.secret import secret
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import BadRequest, MissingExtra
 from interlock.team.tables import OPENAI
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping
 
 from interlock.agents import extras
 from interlock.agents.tools.mcp import McpServer
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import AgentRefused
 from interlock.team import Agent
 from interlock.team.tables import tools_of

@@ -10,7 +10,7 @@ from interlock import errors
 from interlock.core import given
 from interlock.core.breaker import Breaker, move
 from interlock.core.gate import AtGate, GatePolicy, tell
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.role import Role
 from interlock.errors import InputError
 from interlock.ports import Journal

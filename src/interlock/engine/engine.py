@@ -15,7 +15,7 @@ from interlock.core import events as e
 from interlock.core import given
 from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
-from interlock.core.plan import is_id
+from interlock.core.naming import is_id
 from interlock.core.settlement import overdue
 from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver
 from interlock.ids import new_id, row_run_id

@@ -8,7 +8,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.core import paths
 from interlock.core.machine import Machine
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.redrive import change, dead_steps, obstacle, taken_over
 from interlock.core.rules import Rules
 from interlock.core.takeover import adopted, coming_after

@@ -11,7 +11,7 @@ from interlock.core import events as e
 from interlock.core import given
 from interlock.core.decision import person
 from interlock.core.machine import Machine
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.redrive import dead_steps, obstacle, why_not_again
 from interlock.core.rules import Rules
 from interlock.errors import InputError, RunInterrupted, RunNotFound, StaleDriver, TeamChanged

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from interlock.core.guardrail import COST_MAX, Seat
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import InterlockError, TeamError
 
 from .function import COST, Function

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from interlock.core import events as e
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.purse import Cost
 from interlock.errors import InputError
 

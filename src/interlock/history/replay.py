@@ -15,7 +15,7 @@ from interlock.core import commands as c
 from interlock.core import events as e
 from interlock.core.job import Job
 from interlock.core.machine import Machine
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.redrive import obstacle
 from interlock.errors import BrokenPromise, InputError
 from interlock.ports import RunRow

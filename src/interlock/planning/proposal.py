@@ -6,7 +6,8 @@ from typing import Any
 from interlock.core import proposal
 from interlock.core.bounds import DEFAULT_BOUNDS, Bounds
 from interlock.core.flaws import Flaws
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
+from interlock.core.step import Step
 from interlock.errors import TeamError
 from interlock.team import Team
 

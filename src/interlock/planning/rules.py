@@ -7,7 +7,9 @@ import msgspec
 
 from interlock.core.bounds import DEFAULT_BOUNDS, Bounds
 from interlock.core.conditions import holds_in
-from interlock.core.plan import Condition, Plan, hint, is_id
+from interlock.core.naming import hint, is_id
+from interlock.core.plan import Plan
+from interlock.core.step import Condition
 from interlock.core.values import encode
 from interlock.errors import InputError, TeamError
 from interlock.team import Team

@@ -3,7 +3,7 @@
 from typing import Any, get_args
 
 from interlock.core.bounds import DEFAULT_BOUNDS, Bounds
-from interlock.core.plan import Operator
+from interlock.core.step import Operator
 from interlock.team import Team
 
 ID_PATTERN = "^[A-Za-z0-9_-]{1,80}$"

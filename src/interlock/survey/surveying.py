@@ -14,7 +14,7 @@ import msgspec
 from interlock.agents.crew import ENVIRONMENT
 from interlock.agents.extras import check
 from interlock.agents.secret import hidden
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import InputError, InterlockError, TeamError, describe
 from interlock.team import find
 

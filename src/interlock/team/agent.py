@@ -6,7 +6,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from interlock.core.effects import EffectRule
-from interlock.core.plan import hint, listed
+from interlock.core.naming import hint
 from interlock.core.policy import (
     RETRIES_DEFAULT,
     TIMEOUT_COMPLEX_MS,
@@ -18,6 +18,7 @@ from interlock.core.policy import (
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import OnDead
+from interlock.core.step import listed
 from interlock.core.values import described
 from interlock.errors import TeamError
 

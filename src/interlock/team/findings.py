@@ -11,11 +11,13 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.guardrail import Judge
-from interlock.core.plan import Plan, Step, nearest
+from interlock.core.naming import nearest
+from interlock.core.plan import Plan
 from interlock.core.policy import TIMEOUT_SIMPLE_MS
 from interlock.core.races import Writers, unordered_reads
 from interlock.core.role import stand_ins
 from interlock.core.rules import Rules, deciding
+from interlock.core.step import Step
 
 from .agent import Agent
 from .costs import uncertain

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from interlock.core import paths
-from interlock.core.plan import Condition, Phase, Plan, Step
+from interlock.core.plan import Phase, Plan
 from interlock.core.rules import PROBLEMS_MAX, Rules
 from interlock.core.scope import Sharing
+from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 from interlock.errors import InterlockError, TeamError
 

@@ -10,10 +10,12 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.gate import GatePolicy
-from interlock.core.plan import Plan, Step, hint
+from interlock.core.naming import hint
+from interlock.core.plan import Plan
 from interlock.core.role import role_problems, stand_ins
 from interlock.core.rules import PROBLEMS_MAX, Rules
 from interlock.core.scope import ReducerKind, Sharing
+from interlock.core.step import Step
 from interlock.core.supervision import supervisor_of
 from interlock.core.values import Limits, content_hash, decode
 from interlock.errors import TeamError

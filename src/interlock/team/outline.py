@@ -11,9 +11,10 @@ import msgspec
 
 from interlock.core.conditions import holds
 from interlock.core.context import Bank
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.races import Writers
 from interlock.core.rules import Rules
+from interlock.core.step import Step
 
 Runs = Literal["yes", "maybe", "no"]
 

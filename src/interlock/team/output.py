@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.schema import WritesSchema
 from interlock.errors import InterlockError, TeamError
 

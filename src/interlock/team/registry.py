@@ -16,7 +16,7 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.values import described
 from interlock.errors import TeamError
 

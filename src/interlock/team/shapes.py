@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.values import encode
 from interlock.errors import InterlockError, TeamError, ValueRefused
 

@@ -9,12 +9,14 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.effects import OnUnknown
-from interlock.core.plan import ROUNDS_MAX, SAMPLES_MAX, WIDTH_MAX, Operator, hint
+from interlock.core.naming import hint
+from interlock.core.plan import ROUNDS_MAX
 from interlock.core.policy import RETRIES_MAX, Escalation
 from interlock.core.reducers import REDUCERS
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope
 from interlock.core.states import OnDead
+from interlock.core.step import SAMPLES_MAX, WIDTH_MAX, Operator
 from interlock.core.supervision import Ask, Then
 from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from interlock.core.plan import is_id
+from interlock.core.naming import is_id
 from interlock.core.values import encode
 from interlock.core.waits import OnDeadline, Wait
 from interlock.errors import InterlockError, TeamError

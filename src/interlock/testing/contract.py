@@ -14,7 +14,7 @@ from interlock.agents.function import FunctionAdapter, ThreadAdapter
 from interlock.core.assess import excerpt
 from interlock.core.events import AttemptRefused, QuestionAsked
 from interlock.core.job import Job
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.rules import Rules
 from interlock.core.values import encode_written
 from interlock.engine.tasks import refuse_inside_a_loop, run_main, spawn

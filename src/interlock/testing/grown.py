@@ -2,8 +2,9 @@
 
 from interlock.core.extended import ExtendedRules
 from interlock.core.job import Job
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.rules import Rules
+from interlock.core.step import Step
 from interlock.core.supervision import is_decision
 
 

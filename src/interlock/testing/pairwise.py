@@ -20,8 +20,8 @@ from interlock.core import paths
 from interlock.core.assess import excerpt
 from interlock.core.commands import CallAgent
 from interlock.core.machine import Machine
+from interlock.core.naming import hint
 from interlock.core.paths import bits
-from interlock.core.plan import hint
 from interlock.core.rules import Rules
 from interlock.engine.tasks import refuse_inside_a_loop, run_main
 from interlock.errors import ReplyRefused, TeamError, UsageError

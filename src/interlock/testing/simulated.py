@@ -9,7 +9,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.context import View
 from interlock.core.machine import Machine
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.purse import Cost
 from interlock.core.states import Status
 from interlock.engine.run import Run

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.engine.tasks import refuse_inside_a_loop
 from interlock.errors import InputError, TeamError, UsageError
 from interlock.team import Team

@@ -17,10 +17,11 @@ import interlock.core.events as e
 from interlock.core import values
 from interlock.core.job import DELETE, Question, Reply, Usage
 from interlock.core.machine import Machine
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope
+from interlock.core.step import Step
 from interlock.core.values import Limits
 from interlock.errors import FaultsError
 from interlock.team import Team

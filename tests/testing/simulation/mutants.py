@@ -683,7 +683,7 @@ def _kept(raw):
         "last batch of items forgotten",
         [
             (
-                "core/plan.py",
+                "core/step.py",
                 "for first in range(0, len(items), self.batch)]",
                 "for first in range(0, len(items) - 1, self.batch)]",
             )

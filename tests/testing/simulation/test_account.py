@@ -15,11 +15,12 @@ import interlock.core.events as e
 from interlock.core import values
 from interlock.core.context import EVERYTHING, View
 from interlock.core.job import Job, Question, Usage, idempotency_key
-from interlock.core.plan import Condition, Phase, Plan, Step
+from interlock.core.plan import Phase, Plan
 from interlock.core.policy import Policy
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
+from interlock.core.step import Condition, Step
 from interlock.core.values import DEFAULT_LIMITS, Limits
 from interlock.guardrails.declared import seat_of
 from interlock.testing.simulation.account import Account, Broken

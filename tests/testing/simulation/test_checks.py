@@ -13,10 +13,11 @@ from interlock.core.assess import assess
 from interlock.core.context import View
 from interlock.core.job import DELETE, Question, Reply, Usage
 from interlock.core.machine import Machine
-from interlock.core.plan import Plan, Step
+from interlock.core.plan import Plan
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope
+from interlock.core.step import Step
 from interlock.errors import AgentCrashed, AgentError, AgentRefused
 from interlock.guardrails.declared import seat_of
 from interlock.testing.simulation.account import Account, Broken

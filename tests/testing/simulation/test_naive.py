@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from interlock.core import conditions
 from interlock.core.context import Bank
 from interlock.core.job import DELETE
-from interlock.core.plan import Condition, Operator, Plan, Step
+from interlock.core.plan import Plan
+from interlock.core.step import Condition, Operator, Step
 from interlock.core.values import ABSENT, encode
 from interlock.testing.simulation.account.naive import NaiveContext, depth_of, holds, leaves_in
 

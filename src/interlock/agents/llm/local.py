@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from interlock.agents.threads import in_thread
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import AgentError, MissingExtra, TeamError, describe
 
 # Name of the model -> the package that brings its weights.

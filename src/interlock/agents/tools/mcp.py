@@ -15,7 +15,7 @@ import msgspec
 from interlock.agents import extras
 from interlock.agents.secret import excerpt
 from interlock.core.job import Job
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.values import Limits, encode
 from interlock.errors import AgentRefused, NotPerformed, ReplyRefused, Unreachable, ValueRefused
 

@@ -7,7 +7,7 @@ from interlock.core import commands as c
 from interlock.core import events as e
 from interlock.core.arrivals import lapsed, taken_by
 from interlock.core.machine import Machine
-from interlock.core.plan import Step
+from interlock.core.step import Step
 
 from .from_schema import anything, maker
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from interlock.core import paths
 from interlock.core.job import Job
-from interlock.core.plan import Step
 from interlock.core.reducers import REDUCERS
 from interlock.core.role import Duty
 from interlock.core.rules import Rules
+from interlock.core.step import Step
 from interlock.errors import PlanError
 
 from .fitting import Fits, Part, fitting, makers, narrowed, shaped, swayed, with_parts

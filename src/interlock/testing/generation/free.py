@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, cast
 
 from interlock.core.conditions import holds
-from interlock.core.plan import Condition
+from interlock.core.step import Condition
 from interlock.core.values import encode
 from interlock.errors import ValueRefused
 

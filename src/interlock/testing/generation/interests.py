@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from interlock.core import paths
-from interlock.core.plan import Condition, Step
 from interlock.core.rules import Rules, deciding
+from interlock.core.step import Condition, Step
 
 
 class Interest:

@@ -9,8 +9,8 @@ from typing import Any
 
 from interlock.core import paths
 from interlock.core.job import Job
-from interlock.core.plan import Step
 from interlock.core.rules import Rules, deciding
+from interlock.core.step import Step
 from interlock.errors import TeamError
 
 from .fields import Fields

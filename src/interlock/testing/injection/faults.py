@@ -16,8 +16,9 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from interlock.core.plan import Step, hint
+from interlock.core.naming import hint
 from interlock.core.rules import PROBLEMS_MAX
+from interlock.core.step import Step
 from interlock.core.values import decode, encode_canonical
 from interlock.errors import FaultsError, TeamError
 from interlock.team import Team

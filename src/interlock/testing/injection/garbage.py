@@ -20,7 +20,7 @@ from interlock.core import paths
 from interlock.core.assess import excerpt
 from interlock.core.context import View
 from interlock.core.job import Job, Question, Reply, Request
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.core.role import Duty
 from interlock.core.values import Limits
 from interlock.errors import FaultsError, PathError

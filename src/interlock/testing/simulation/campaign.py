@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from interlock.core.plan import hint
+from interlock.core.naming import hint
 from interlock.errors import InputError, SimulationError, describe
 from interlock.team import Team, resolve_all
 from interlock.team.registry import resolve_guardrails

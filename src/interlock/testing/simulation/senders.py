@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from interlock.core.plan import Step
+from interlock.core.step import Step
 from interlock.engine import decisions
 from interlock.engine.deliveries import event_request
 from interlock.errors import EventNotTaken, InterlockError, JournalError, StaleDriver, describe

@@ -2,8 +2,8 @@
 
 from interlock.core.events import BranchRequested
 from interlock.core.job import Request
-from interlock.core.plan import Step
 from interlock.core.rules import Rules
+from interlock.core.step import Step
 
 from .broken import Require
 

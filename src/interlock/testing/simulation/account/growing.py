@@ -9,8 +9,8 @@ from interlock.core import events as e
 from interlock.core import paths
 from interlock.core.extended import ExtendedRules
 from interlock.core.grown import decoded
-from interlock.core.plan import Step
 from interlock.core.states import TERMINAL
+from interlock.core.step import Step
 
 from .known import Known, StepAccount
 from .progress import settle_new

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from interlock.core import events as e
-from interlock.core.plan import Step
 from interlock.core.purse import Cost
 from interlock.core.role import Duty
 from interlock.core.rules import Rules
+from interlock.core.step import Step
 from interlock.core.values import ABSENT
 
 from .arrivals import WaitsAccount

@@ -12,7 +12,7 @@ import msgspec
 
 from interlock.core import paths
 from interlock.core.job import DELETE
-from interlock.core.plan import Condition
+from interlock.core.step import Condition
 from interlock.core.values import ABSENT, at
 
 Leaf = tuple[str, ...]
