@@ -1,6 +1,7 @@
 """Tools of MCP servers, against real ones: over standard input and output, and over HTTP on this machine."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -51,7 +52,7 @@ class Scene:
 
 
 def play(story, keys, **options):
-    """A story of a scene, after which nothing is left."""
+    """A story of a scene, after which nothing is left, though nobody has collected garbage."""
 
     async def main():
         scene = Scene(keys, **options)
@@ -65,7 +66,11 @@ def play(story, keys, **options):
         await until(lambda: files() <= before)
 
     started = children()
-    asyncio.run(main())
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
     assert children() <= started
 
 

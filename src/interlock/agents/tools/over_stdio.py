@@ -55,17 +55,21 @@ async def stdio(command: Sequence[str], env: Mapping[str, str], folder: str) -> 
     requests = _Requests()
     incoming_end, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, outgoing_end = anyio.create_memory_object_stream[SessionMessage](0)
-    with incoming_end, incoming, outgoing, outgoing_end:
-        async with _guarded(process), anyio.create_task_group() as tasks:
-            tasks.start_soon(_keep_last, process.stderr, last_words)
-            tasks.start_soon(_read, process, incoming_end, last_words, requests)
-            tasks.start_soon(_write, process, outgoing_end, requests)
-            try:
-                yield incoming, outgoing
-            finally:
-                tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await _end(process)
+    try:
+        with incoming_end, incoming, outgoing, outgoing_end:
+            async with _guarded(process), anyio.create_task_group() as tasks:
+                tasks.start_soon(_keep_last, process.stderr, last_words)
+                tasks.start_soon(_read, process, incoming_end, last_words, requests)
+                tasks.start_soon(_write, process, outgoing_end, requests)
+                try:
+                    yield incoming, outgoing
+                finally:
+                    tasks.cancel_scope.cancel()
+                    with anyio.CancelScope(shield=True):
+                        await _end(process)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _close(process)
 
 
 @asynccontextmanager
@@ -163,6 +167,15 @@ async def _end(process: Process) -> None:
         with anyio.move_on_after(GRACE_SECONDS):
             await process.wait()
     _signal(process, signal.SIGKILL)
+
+
+async def _close(process: Process) -> None:
+    """Read what has ended to its end: a pipe with something left in it stays open until garbage is collected."""
+    for output in (process.stdout, process.stderr):
+        assert output is not None
+        with anyio.move_on_after(GRACE_SECONDS), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            while True:
+                await output.receive()
     await process.aclose()
 
 
