@@ -2,7 +2,7 @@
 
 A mutant is a change of the source: texts that are replaced by others. `python -m tests.testing.simulation.mutants`
 applies each to a copy, simulates a team with every feature under every kind of fault, and prints which invariant caught
-it, and after how many seeds.
+it, and after how many seeds. It keeps these in `caught.json`: tests try the seed first that found a bug the last time.
 """
 
 import json
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,7 @@ WAITS = TEAM.with_name("waits.yaml")
 JUDGED_EFFECTS = TEAM.with_name("effects_judged.yaml")
 NARROW = TEAM.with_name("narrow.yaml")
 SEEDS_MAX = 1_000
+CAUGHT = Path(__file__).with_name("caught.json")
 
 
 class Mutant(NamedTuple):
@@ -990,26 +991,31 @@ HUNT = """
 import json, sys
 from interlock.testing.simulation.campaign import Recipe, play
 from interlock.testing.injection.faults import Fault, Faults
-team, seeds, shares = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+team, seeds, shares = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 given = Faults(Fault(fault=kind, probability=share) for kind, share in shares.items())
 faults = given if shares else Faults.everything()
-report = play(Recipe(team=team, faults=faults.document).scenes(), range(seeds))
+report = play(Recipe(team=team, faults=faults.document).scenes(), seeds)
 seed = report.first_broken
 broken = report.broken[seed] if seed is not None else None
 print(json.dumps([broken.invariant, seed, broken.message] if broken else ["", report.seeds, ""]))
 """
 
 
-def hunt(mutant: Mutant | None, seeds_max: int = SEEDS_MAX) -> Catch:
+def hunt(mutant: Mutant | None, seeds: Iterable[int] = range(SEEDS_MAX)) -> Catch:
     """Simulate with the bug, or without any, until something breaks."""
     with tempfile.TemporaryDirectory() as folder:
         bug = mutant or Mutant("", [])
         mutated(bug, Path(folder))
         environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-c", HUNT, str(bug.team), str(seeds_max), json.dumps(dict(bug.faults))]
+        command = [sys.executable, "-c", HUNT, str(bug.team), json.dumps([*seeds]), json.dumps(dict(bug.faults))]
         done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{mutant}: {done.stderr[-2_000:]}"
     return Catch(*json.loads(done.stdout))
+
+
+def caught() -> dict[str, int]:
+    """Bug -> the seed that found it when the table was printed the last time."""
+    return json.loads(CAUGHT.read_text(encoding="utf-8"))
 
 
 def main() -> None:
@@ -1018,11 +1024,16 @@ def main() -> None:
     width = max(len(mutant.name) for mutant in chosen)
     say = sys.stdout.write
     say(f"{'bug':<{width}}  invariant      seeds  what it said\n")
+    known = {mutant.name for mutant in MUTANTS}
+    by_seed = {name: seed for name, seed in caught().items() if name in known}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for mutant, catch in zip(chosen, pool.map(hunt, chosen), strict=True):
+            if catch.invariant:
+                by_seed[mutant.name] = catch.seed
             found, seeds = catch.invariant or "NOT CAUGHT", catch.seed + bool(catch.invariant)
             say(f"{mutant.name:<{width}}  {found:<13}  {seeds:>5}  {catch.message[:90]}\n")
             sys.stdout.flush()
+    CAUGHT.write_text(json.dumps(by_seed, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .mutants import MUTANTS, SEEDS_MAX, hunt
+from .mutants import MUTANTS, SEEDS_MAX, caught, hunt
 
 # Some bugs make worlds that take long, and the machine may have other work.
 pytestmark = pytest.mark.timeout(300)
@@ -11,11 +11,11 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
 def test_a_deliberate_bug_is_caught(mutant):
-    catch = hunt(mutant)
+    catch = hunt(mutant, [*filter(None, [caught().get(mutant.name)]), *range(SEEDS_MAX)])
     assert catch.invariant, f"{SEEDS_MAX:,} seeds did not find this bug: {mutant.name}"
 
 
 @pytest.mark.slow
 def test_without_a_bug_nothing_is_caught():
-    catch = hunt(None, seeds_max=200)
+    catch = hunt(None, range(200))
     assert not catch.invariant, catch
