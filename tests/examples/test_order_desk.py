@@ -21,7 +21,7 @@ from .reading import Example
 EXAMPLE = Example("order_desk")
 ROOT = EXAMPLE.folder.parents[1]
 LINES = EXAMPLE.lines()
-WORLDS = 200
+WORLDS = 100
 
 
 def writes(run):
