@@ -1,5 +1,7 @@
 """Commands: what the run's state calls for, in the imperative. The shell carries them out and answers with events."""
 
+from typing import final
+
 import msgspec
 from msgspec import Raw
 
@@ -11,6 +13,7 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     """A request to the shell. `number` is the step's place in the machine's tables."""
 
 
+@final
 class CallAgent(Command, frozen=True, tag=True):
     """Call `agent` for a step; to be announced by AttemptStarted as soon as there is room for a call."""
 
@@ -21,6 +24,7 @@ class CallAgent(Command, frozen=True, tag=True):
     timeout_ms: int
 
 
+@final
 class StartTimer(Command, frozen=True, tag=True):
     """Report at due_us that a wait is over, but after wait_ms at the latest: a clock may be set back meanwhile."""
 
@@ -30,6 +34,7 @@ class StartTimer(Command, frozen=True, tag=True):
     wait_ms: int
 
 
+@final
 class PerformEffect(Command, frozen=True, tag=True):
     """Perform an effect of a step; to be announced by EffectStarted, at due_us or after wait_ms at the latest.
 
@@ -156,5 +161,3 @@ ForTheRecord = (
     | FinishRun
 )
 AnyCommand = ForTheShell | ForTheRecord
-
-FOR_THE_SHELL = (CallAgent, StartTimer, PerformEffect)

@@ -272,7 +272,7 @@ class Machine(Fold):
         to_do: list[c.ForTheShell] = []
         while decided := self.decide():
             for command in decided:
-                if isinstance(command, c.FOR_THE_SHELL):
+                if type(command) is c.CallAgent or type(command) is c.StartTimer or type(command) is c.PerformEffect:
                     to_do.append(command)
                 else:
                     fact = _record(command, at_us)
@@ -353,6 +353,10 @@ class Machine(Fold):
 
 def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, PLR0912 - one case per command
     match command:
+        case c.SkipStep():
+            return e.StepSkipped(at_us, command.step, command.reason)
+        case c.FinishRun():
+            return e.RunFinished(at_us, command.status, command.reason)
         case c.AskAboutEffect():
             told = (command.step, command.attempt, command.question)
             return e.QuestionAsked(at_us, *told, due_us=due(at_us, command.deadline_ms), effect=command.effect)
@@ -369,8 +373,6 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, P
             return e.DecisionCalled(at_us, command.step, command.needs)
         case c.RevisePlan():
             return e.PlanRevised(at_us, command.step, command.added, command.finished)
-        case c.SkipStep():
-            return e.StepSkipped(at_us, command.step, command.reason)
         case c.AskPerson():
             due_us = due(at_us, command.deadline_ms)
             return e.StepEscalated(at_us, command.step, command.attempt, command.reason, due_us, command.budget)
@@ -378,7 +380,5 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, P
             return e.StepBuried(at_us, command.step, command.reason, command.agent, command.attempts)
         case c.ParkRun():
             return e.RunParked(at_us, command.reason)
-        case c.FinishRun():
-            return e.RunFinished(at_us, command.status, command.reason)
         case _:
             assert_never(command)

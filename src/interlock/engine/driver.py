@@ -9,7 +9,7 @@ import contextvars
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
@@ -41,6 +41,7 @@ BILL_SECONDS = 0.1
 Commands = list[ForTheShell]
 
 
+@final
 class _Answer(msgspec.Struct, frozen=True):
     """What an agent answered; judged only when its turn to be folded has come."""
 
@@ -48,6 +49,7 @@ class _Answer(msgspec.Struct, frozen=True):
     answer: Any
 
 
+@final
 class _Awaiting(msgspec.Struct, frozen=True):
     """A call has ended since it waits for a person's approval; asked for when its turn to be folded has come."""
 
@@ -55,12 +57,14 @@ class _Awaiting(msgspec.Struct, frozen=True):
     usage: Usage | None
 
 
+@final
 class _Overdue(msgspec.Struct, frozen=True):
     """Nobody has answered in time, or a wait is over; looked at when its turn to be folded has come."""
 
     timer: StartTimer
 
 
+@final
 class _Decided(msgspec.Struct, frozen=True):
     """What a person has decided; settled only when its turn to be folded has come."""
 
@@ -183,9 +187,9 @@ class Driver:
             self._ended.set_result(None)
             return
         for command in commands:
-            if isinstance(command, StartTimer):
+            if type(command) is StartTimer:
                 self._start_timer(command)
-            elif isinstance(command, PerformEffect):
+            elif type(command) is PerformEffect:
                 self._perform(command)
             else:
                 self._call(command)
@@ -245,14 +249,14 @@ class Driver:
         for item in arrived:
             if machine.status != "running" and not isinstance(item, e.RunReopened):
                 continue
-            if isinstance(item, _Answer):
+            if type(item) is _Answer:
                 at_us = max(at_us, machine.at_us)
                 fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
-            elif isinstance(item, _Awaiting):
+            elif type(item) is _Awaiting:
                 fact = approval_asked(machine, item.call.command, item.call.approval, item.usage, at_us)
-            elif isinstance(item, _Decided):
+            elif type(item) is _Decided:
                 fact = verdict_on(item.request, machine, at_us)
-            elif isinstance(item, _Overdue):
+            elif type(item) is _Overdue:
                 asked = machine.questions.get(item.timer.number) or machine.waits.get(item.timer.number)
                 if asked is None or asked.due_us != item.timer.due_us:
                     continue  # somebody has answered, or the event has come
@@ -263,7 +267,7 @@ class Driver:
                 fact = without_secrets(fact, secrets)
             if gates:
                 self._tell_gates(fact)
-            if isinstance(item, _Decided):
+            if type(item) is _Decided:
                 self._settled.append((item.request.request_id, fact))
             machine.apply(fact)
             facts.append(fact)
@@ -276,7 +280,7 @@ class Driver:
         self._looked_seq = self.machine.seq
         ready = self._seated(commands, granted, at_us)
         for call in granted:
-            if isinstance(call, PerformEffect):
+            if type(call) is PerformEffect:
                 self._announce_effect(call, ready, facts, at_us)
             elif not shell.gates.guards(call.agent):
                 self._passed.append(call)
@@ -300,9 +304,9 @@ class Driver:
         shell = self._shell
         timers: Commands = []
         for command in commands:
-            if isinstance(command, StartTimer):
+            if type(command) is StartTimer:
                 timers.append(command)
-            elif isinstance(command, PerformEffect) and command.due_us > at_us:
+            elif type(command) is PerformEffect and command.due_us > at_us:
                 self._perform_later(command)
             elif (slot := _slot(command)) is None or shell.slots.take(slot):
                 granted.append(command)

@@ -79,7 +79,8 @@ def letters_in(events: Sequence[AnyEvent]) -> Sequence[Buried | Redriven]:
     """What these events change in the list of dead letters, in order."""
     if LETTER_EVENTS.isdisjoint(map(type, events)):
         return ()
-    return [change for event in events if (change := _change(event)) is not None]
+    telling = (event for event in events if type(event) in LETTER_EVENTS)
+    return [change for event in telling if (change := _change(event)) is not None]
 
 
 def _change(event: AnyEvent) -> Buried | Redriven | None:
