@@ -37,7 +37,7 @@ def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None
     machine = Machine(account.first_rules)
     for data in stored:
         event = e.decode(data)
-        if isinstance(event, e.AttemptStarted):
+        if type(event) is e.AttemptStarted:
             n = machine.number[event.step]
             sight = account.rules.duty(event.step, event.agent).sight
             same = machine.bank.view_hash(machine.label[n], sight) == event.view
@@ -54,17 +54,17 @@ def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None
 
 def check_outcome(account: Account, event: Outcome, call: Call) -> None:
     """That the journal says of a call what became of it, and what the agent did."""
-    if isinstance(event, e.AttemptCommitted | e.AttemptRefused) and (event.step, event.attempt) in account.drafted:
+    if (event.step, event.attempt) in account.drafted and isinstance(event, e.AttemptCommitted | e.AttemptRefused):
         return  # checked when it was drafted; what followed from its judges' words, the account knows
     match event:
+        case e.AttemptCommitted():
+            account.require("timeouts", call.in_time, "{} committed after its timeout", _attempt(event))
+            _check_commit(account, event, call)
         case e.ReplyDrafted():
             account.require("timeouts", call.in_time, f"{_attempt(event)} is drafted after its timeout")
             _check_commit(account, event, call)
         case e.ReplyJudged():
             _check_judgement(account, event, call)
-        case e.AttemptCommitted():
-            account.require("timeouts", call.in_time, "{} committed after its timeout", _attempt(event))
-            _check_commit(account, event, call)
         case e.AttemptRefused():
             _check_refusal(account, event, call)
         case e.QuestionAsked():

@@ -57,11 +57,11 @@ def became_of(account: Account, job: Job, lost: int) -> str:
     for event in account.events:
         if getattr(event, "step", "") != job.step:
             continue
-        if isinstance(event, e.AttemptInterrupted):
+        if type(event) is e.AttemptInterrupted:
             if not lost:
                 return "interrupted"
             lost -= 1
-        elif isinstance(event, e.ReplyDrafted):
+        elif type(event) is e.ReplyDrafted:
             pass  # its verdict follows
         elif getattr(event, "attempt", 0) == job.attempt and not lost and isinstance(event, Ending):
             return said_of(event)

@@ -66,7 +66,7 @@ class Traffic:
 
     def check_outcome(self, account: Account, event: Outcome) -> None:
         """That an outcome belongs to a call, and is what became of it."""
-        if isinstance(event, e.QuestionAsked) and event.effect:
+        if type(event) is e.QuestionAsked and event.effect:
             return  # it isn't an agent that asks
         call = self._calls.get((account.run_id, event.step, event.attempt))
         has_been = "attempt {} of {} has an outcome, but was never made"
@@ -97,12 +97,13 @@ class Traffic:
     def check_driver(self, account: Account, process: Process | None, events: Sequence[e.AnyEvent]) -> None:
         """That who goes on with a run has heard that it shall be cancelled, and drives no more runs than it may."""
         now = self._timeline.now
-        if any(isinstance(event, e.RunReopened) for event in events):
+        kinds = {*map(type, events)}
+        if e.RunReopened in kinds:
             self._asked.pop(account.run_id, None)  # whoever asked before, asked of a run that has ended
         asked = self._asked.get(account.run_id, now)
-        obeyed = now <= asked + CANCEL_SECONDS or any(isinstance(event, e.RunCancelled) for event in events)
+        obeyed = now <= asked + CANCEL_SECONDS or e.RunCancelled in kinds
         account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")
-        if _is_only_decided_by(events) and (account.status == "parked" or not isinstance(events[-1], _OUTSIDE)):
+        if _is_only_decided_by(events) and (account.status == "parked" or type(events[-1]) not in _OUTSIDE):
             return  # nobody drives it yet: who goes on with it needs room
         if process is not None:
             # Where there is room for few, it may have waited until another one was over; and who has just taken it
@@ -116,7 +117,7 @@ class Traffic:
             again_us = events[0].at_us if process.excused else 0
             account.driven_since_us = max(self._taken_us[account.run_id], freed_us, again_us)
             few = self._runs_max < len(self._accounts)
-            if few and isinstance(events[-1], e.RunParked | e.RunFinished | e.RunCancelled):
+            if few and type(events[-1]) in _STOPPED:
                 self._freed_us[process] = events[-1].at_us
             if is_new:
                 self._drivers[account.run_id] = process
@@ -131,10 +132,11 @@ class Traffic:
         account.require("limits", running <= self._runs_max, f"{running} runs at once, more than {self._runs_max}")
 
 
-_OUTSIDE = e.WaitEnded | e.EventReceived | e.EventRefused
-_DECIDED = e.QuestionAnswered | e.BudgetRaised | e.QuestionExpired | _OUTSIDE
+_OUTSIDE = frozenset({e.WaitEnded, e.EventReceived, e.EventRefused})
+_DECIDED = _OUTSIDE | {e.QuestionAnswered, e.BudgetRaised, e.QuestionExpired}
+_STOPPED = frozenset({e.RunParked, e.RunFinished, e.RunCancelled})
 
 
 def _is_only_decided_by(events: Sequence[e.AnyEvent]) -> bool:
     """Whether these end with a person's decision, or a missed deadline, and nobody has gone on with it."""
-    return bool(events) and isinstance(events[-1], _DECIDED)
+    return bool(events) and type(events[-1]) in _DECIDED

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -58,7 +58,8 @@ ATTEMPTS_MAX = 12
 # One durable append in so many is followed by a whole replay of its run.
 REPLAY_ONE_IN = 16
 
-_ENDED_EFFECT = e.EffectDone | e.EffectFailed
+_OUTCOMES: frozenset[Any] = frozenset(get_args(Outcome))
+_ENDED_EFFECT = frozenset({e.EffectDone, e.EffectFailed})
 
 Invariant = Callable[[Account, e.AnyEvent], str | None]
 
@@ -265,10 +266,11 @@ class World:
                 account.hear(event)
                 self._gates.hear(account, event)
                 self._digest.update(account.encoded[-1])
-                if isinstance(event, Outcome):
-                    self._traffic.check_outcome(account, event)
-                elif isinstance(event, _ENDED_EFFECT):
-                    self._traffic.check_effect(account, event)
+                kind = type(event)
+                if kind in _OUTCOMES:
+                    self._traffic.check_outcome(account, cast("Outcome", event))
+                elif kind in _ENDED_EFFECT:
+                    self._traffic.check_effect(account, cast("e.EffectDone", event))
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
@@ -392,7 +394,7 @@ class World:
     def label(self, run_id: str) -> str:
         """What a run is called in draws: by its request, whichever row that has become."""
         first = self.accounts[run_id].events[0] if run_id in self.accounts else None
-        if isinstance(first, e.RunStarted) and first.origin is not None:
+        if type(first) is e.RunStarted and first.origin is not None:
             return self.label(first.origin.run_id)
         return f"run-{self.scene.labels[int(run_id.rpartition('-')[2])]}"
 

@@ -33,7 +33,8 @@ def charged(run: Known, event: Any) -> StepAccount:
 
 def charge(run: Known, event: Any, *, is_late: bool = False) -> None:
     """Charge what a call has told that it used to its budgets and to the run."""
-    is_stopped = isinstance(event, e.AttemptFailed) or (isinstance(event, e.QuestionAsked) and bool(event.effect))
+    kind = type(event)
+    is_stopped = kind is e.AttemptFailed or (kind is e.QuestionAsked and bool(event.effect))
     told_nothing = is_stopped and event.usage is None
     pay(run, event, None if told_nothing else event.usage or Usage(), is_late=is_late)
     if event.usage is not None:
