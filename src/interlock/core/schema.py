@@ -44,7 +44,7 @@ SCHEMA_DEPTH_MAX = 16
 class WritesSchema:
     """Checks the writes of a reply against a JSON Schema whose properties are dotted paths."""
 
-    __slots__ = ("_closed", "_types", "required")
+    __slots__ = ("_closed", "_fields", "_types", "_whole", "required")
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Raises PlanError for a keyword or a shape that is not supported."""
@@ -53,6 +53,10 @@ class WritesSchema:
             raise PlanError("the schema of a reply's writes is an object schema", fix="use properties and required")
         properties = _mapping(schema.get("properties", {}), "properties")
         self._types = {paths.canonical(path): _type(inner, path, 1) for path, inner in properties.items()}
+        # One type for all values together: msgspec compiles it once, but that of a choice or a list at each use.
+        self._fields = [(f"field_{number}", path) for number, path in enumerate(self._types)]
+        fields = [(field, self._types[path], None) for field, path in self._fields]
+        self._whole = msgspec.defstruct("Writes", fields, kw_only=True)
         self.required = tuple(paths.canonical(path) for path in _names(schema.get("required", [])))
         self._closed = _is_closed(schema, "the writes")
         for path in self.required:
@@ -72,17 +76,27 @@ class WritesSchema:
             for path in self.required
             if path not in writes and _written(path, writes) is ABSENT
         ]
-        for path, kind in self._types.items():
+        given = {}
+        for field, path in self._fields:
             value = writes[path] if path in writes else _written(path, writes)
             if value is not ABSENT:
-                try:
-                    msgspec.convert(value, kind)
-                except msgspec.ValidationError as error:
-                    found.append((path, f"{path}: {error}"))
+                given[field] = value
+        try:
+            msgspec.convert(given, self._whole)
+        except msgspec.ValidationError:
+            found += self._wrong(given)
         for path in writes:
             if path not in self._types:
                 found += self._stray(path)
         return found
+
+    def _wrong(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for field, path in self._fields:
+            try:
+                if field in given:
+                    msgspec.convert(given[field], self._types[path])
+            except msgspec.ValidationError as error:
+                yield path, f"{path}: {error}"
 
     def _stray(self, path: str) -> Iterator[tuple[str, str]]:
         whole = next((prefix for prefix in paths.prefixes(path) if prefix in self._types), None)
