@@ -276,7 +276,7 @@ class Bank:
             n = self._plan.base[n]
         total, can_read = sums[n], sight.can_read
         for n in reversed(pending):
-            for ancestor in self._plan.extra[n]:
+            for ancestor in self._plan.beyond_base(n):
                 for path, delta in self._deltas[ancestor]:
                     if can_read(path):
                         total += delta

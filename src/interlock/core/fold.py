@@ -331,6 +331,7 @@ class Fold(Revising):
         items = msgspec.json.decode(event.items, type=list[Raw])
         self._move(group, "running")
         self._busy -= 1  # its items are busy, not the group
+        self._items_of[group] = range(len(self.state), len(self.state) + len(items))
         self._items_left[group] = len(items)
         if self.number is self.plan.number:
             self.number = dict(self.number)

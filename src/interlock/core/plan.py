@@ -1,8 +1,9 @@
 """The plan: a DAG of steps, validated and compiled once, shared by every run that follows it.
 
 Steps are numbered from 1 in plan order: the topological order that keeps to the order of declaration. Number 0 is the
-request, an ancestor of every step. `ancestors[n]` is a bitset over these numbers. `base[n]` and `extra[n]` let a sum
-over ancestors be extended from that of the nearest ancestor: ancestors(n) = ancestors(base) + extra.
+request, an ancestor of every step. `ancestors[n]` is a bitset over these numbers, made when it is asked for. `base[n]`
+and `beyond_base(n)` let a sum over ancestors be extended from that of the nearest ancestor:
+ancestors(n) = ancestors(base) + beyond_base(n).
 
 `samples` become steps of their own here; `for_each` is one step here and becomes one per item while a run goes on.
 Its items all bear its number: they see what it sees, and whoever needs it sees them all.
@@ -19,6 +20,7 @@ from interlock.errors import PlanError
 
 from .naming import hint
 from .paths import bits
+from .reach import Reach
 from .step import INDEX, REQUEST, Step, checked
 from .values import DEFAULT_LIMITS, hash_of
 
@@ -137,36 +139,39 @@ class Plan:
         return found
 
     @cached_property
-    def ancestors(self) -> list[int]:
+    def ancestors(self) -> Reach:
         """Per step the bitset of those that come before it, the request among them."""
-        found = [0] * len(self.steps)
-        for n in range(1, len(found)):
-            seen = 1
-            for need in self.needs[n]:
-                seen |= found[need] | 1 << need
-            found[n] = seen
-        return found
+        return Reach(self.needs, start=1)
 
     @cached_property
     def base(self) -> list[int]:
         """Per step that of its needs which has most ancestors; 0 where it needs none."""
-        sizes = [ancestors.bit_count() for ancestors in self.ancestors]
-        return [max(needs, key=sizes.__getitem__, default=0) for needs in self.needs]
-
-    @cached_property
-    def extra(self) -> list[tuple[int, ...]]:
-        """Per step the ancestors that its base doesn't have."""
-        bases = map(self.ancestors.__getitem__, self.base)
-        return [tuple(bits(mine & ~theirs)) for mine, theirs in zip(self.ancestors, bases, strict=True)]
-
-    @cached_property
-    def descendants(self) -> list[int]:
-        """Per step the bitset of those that come after it."""
-        found = [0] * len(self.steps)
-        for n in range(len(self.steps) - 1, 0, -1):
-            for need in self.needs[n]:
-                found[need] |= found[n] | 1 << n
+        first, found, sizes = self.ancestors.first, [0], [0]
+        for n, needs in enumerate(self.needs[1:], 1):
+            if len(needs) < 2:  # noqa: PLR2004 - nothing to choose from
+                found.append(needs[0] if needs else 0)
+                sizes.append(sizes[found[n]] + 1)
+            elif first[n] != n:
+                found.append(found[first[n]])
+                sizes.append(sizes[first[n]])
+            else:
+                found.append(max(needs, key=sizes.__getitem__))
+                sizes.append(self.ancestors[n].bit_count())
         return found
+
+    def beyond_base(self, n: int) -> Iterable[int]:
+        """The ancestors that the base of a step doesn't have."""
+        needs, first = self.needs[n], self.ancestors.first
+        if not needs:
+            return (0,)
+        if len(needs) == 1 or all(first[need] == first[needs[0]] for need in needs):
+            return needs
+        return bits(self.ancestors[n] ^ self.ancestors[self.base[n]])
+
+    @cached_property
+    def descendants(self) -> Reach:
+        """Per step the bitset of those that come after it."""
+        return Reach(self.dependents)
 
     def number_of(self, id_: str) -> int:
         """The number of a step; for an item, that of its for_each step. Raises KeyError."""

@@ -30,6 +30,7 @@ class Progress:
         self.reasons: dict[int, str] = {}
         self.items: dict[int, tuple[str, int, Any]] = {}
         self._lacking = [len(needs) for needs in plan.needs]
+        self._items_of: dict[int, range] = {}
         self._items_left: dict[int, int] = {}
         # Of a for_each with a width: how many more of its items may be under way, and the first that may wait for that.
         self._room: dict[int, int] = {}
@@ -89,7 +90,7 @@ class Progress:
             self._waiting_from[group] = n
 
     def _end_group(self, group: int) -> None:
-        items = [n for n in self.items if self.label[n] == group]
+        items = self._items_of[group]
         dead = [n for n in items if self.state[n] == "dead"]
         self._busy += 1
         del self._items_left[group]
