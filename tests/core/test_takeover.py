@@ -160,6 +160,26 @@ def test_what_was_skipped_is_decided_anew():
     assert fork(run, A, B, D)[1] == ["call ann for b #1"]
 
 
+def test_what_a_person_has_skipped_stays_so():
+    steps = (A, step("each", for_each="list", width=1, writes=["q.{index}"]), B, C, step("x", writes=["x"]))
+    run = Transcript(*steps, request={"list": [1, 2]})
+    run.begin()
+    run.reply("a", a=1)
+    run.refuse("x")
+    run.refuse("each-0")
+    run.reply("each-1")
+    run.say(e.RunReopened(run.tick(), ("x", "each-0"), "person:ann", "gone", skip=True))
+    run.refuse("b")
+    other, said = fork(run, *steps, step("y", needs=["x"], writes=["y"]), request={"list": [1, 2]})
+    assert said == ["call ann for b #1"]
+    told = {name: other.states[name] for name in ("x", "y", "each-0", "each-1", "b")}
+    assert told == {"x": "skipped", "y": "skipped", "each-0": "skipped", "each-1": "committed", "b": "ready"}
+    # So it is in a fork of the fork; and where the step is gone, nothing is left of it.
+    other.refuse("b")
+    third, said = fork(other, *steps[:4], request={"list": [1, 2]})
+    assert (said, "x" in third.states) == (["call ann for b #1"], False)
+
+
 def listed(path="q"):
     return step("e", for_each=path, writes=["e.{index}"], on_dead="skip")
 

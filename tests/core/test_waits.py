@@ -521,3 +521,95 @@ def test_who_would_skip_a_wait_is_told_what_ends_it():
         "it waits for payment, not for a person",
         "send its event: interlock event run payment, or end the run: interlock cancel run",
     )
+
+
+# --- in the place of a run ---
+
+
+def replaced(run, *steps, given=None, roles=ANN):
+    """What takes the place of a run that is cancelled for it, under another team, nine hours later; what it says."""
+    other = Transcript(*steps, roles=roles, request=run.request)
+    events = [e.decode(told) for told in run.journal]
+    run.say(e.RunCancelled(run.tick(), "eve"))
+    facts = taken_over(run.machine, "run", events, dead_steps(run.machine), 9 * HOUR, keep_waits=True)
+    facts, _ = adopted(other.rules, run.rules.plan, Raw(b"{}"), facts, dead_steps(run.machine), 9 * HOUR)
+    other.at_us = 9 * HOUR
+    return other, other.say(e.RunStarted(9 * HOUR, Raw(b"{}"), "team", "plan"), *facts)
+
+
+NEXT_DAY = {"until": "1970-01-02T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "due_us"),
+    [
+        (Step("w", wait="12h"), Step("w", wait="12h"), 12 * HOUR),
+        (Step("w", wait="12h"), Step("w", wait="13h"), 13 * HOUR),
+        (Step("w", wait="12h"), awaits("w", deadline="2h"), 11 * HOUR),
+        (awaits("w", deadline="3d"), awaits("w", deadline="1d", on_deadline="skip"), 24 * HOUR),
+        (awaits("w", deadline="3d"), awaits("w"), 0),
+        (awaits("w"), awaits("w", deadline="1d"), 24 * HOUR),
+        (awaits("w", deadline="3d"), awaits("w", deadline="1d", event="parcel"), 33 * HOUR),
+        (Step("w", wait="12h"), Step("w", wait="3650d"), 3650 * 24 * HOUR),
+        (Step("w", wait=NEXT_DAY), Step("w", wait=NEXT_DAY), 24 * HOUR),
+        (Step("w", wait=NEXT_DAY), Step("w", wait={"until": "1970-01-03T00:00:00Z"}), 48 * HOUR),
+        (Step("w", wait="12h"), Step("w", wait="12h", when=Condition("q", "exists")), None),
+        (Step("w", wait="12h"), step("w", writes=["a"]), None),
+        (Step("w", wait="12h"), step("v", writes=["a"]), None),
+    ],
+)  # fmt: skip
+def test_what_takes_the_place_of_a_run_goes_on_waiting_from_when_its_wait_began(old, new, due_us):
+    run = told(old)
+    run.begin()
+    other, _ = replaced(run, new, step("z", writes=["d"]))
+    other.at_us = 20 * HOUR
+    waits = {other.machine.step_id(n): begun.due_us for n, begun in other.machine.waits.items()}
+    assert waits == ({} if due_us is None else {"w": due_us})
+
+
+def test_a_wait_until_a_time_of_the_context_goes_on_in_its_place():
+    run = told(step("a", writes=["when"]), Step("w", wait={"until": "when"}, needs=["a"]))
+    run.begin()
+    run.reply("a", when="1970-01-02T00:00:00Z")
+    _, said = replaced(
+        run, step("a", writes=["when"]), Step("w", wait={"until": "when"}, needs=["a"]), step("z", writes=["d"])
+    )
+    assert said == ["call ann for z #1", f"wake w at {24 * HOUR:,}"]
+
+
+def test_what_was_overdue_ends_at_once_in_the_order_of_the_deadlines():
+    steps = (Step("v", wait="2h"), Step("w", wait="1h"))
+    run = told(*steps)
+    run.begin()
+    other, said = replaced(run, *steps, step("z", writes=["d"]))
+    assert said == ["call ann for z #1", f"wake v at {2 * HOUR:,}", f"wake w at {HOUR:,}"]
+    assert [other.machine.step_id(n) for n in overdue(other.machine, 9 * HOUR)] == ["w", "v"]
+
+
+def test_the_first_that_waited_has_the_event_in_its_place_too():
+    steps = (step("a", writes=["a"]), awaits("late", needs=["a"]), awaits("early"))
+    run = told(*steps)
+    run.begin()
+    run.reply("a")
+    other, _ = replaced(run, *steps, step("z", writes=["d"]))
+    verdict, _ = send(other)
+    assert verdict.step == "early"
+
+
+def test_what_no_event_has_ended_in_time_stays_so_under_another_team():
+    late = awaits("late", deadline="5s", on_deadline="skip")
+    steps = (
+        late,
+        step("a", needs=["late"], writes=["a"]),
+        step("b", writes=["b"]),
+        step("c", needs=["b"], writes=["c"]),
+    )
+    run = told(*steps)
+    run.begin()
+    wake(run, "late")
+    assert run.states["late"] == "skipped"
+    other, _ = replaced(run, *steps, step("z", writes=["d"]))
+    assert other.states["late"] == other.states["a"] == "skipped"
+    # Where that is no wait for an event any more, it is decided anew.
+    other, _ = replaced(run, step("late", writes=["when"]), *steps[1:])
+    assert other.states["late"] == "ready"

@@ -303,3 +303,26 @@ def test_a_run_that_has_its_id_by_chance_stands_in_the_way():
                 await running.migrate("run")
 
     virtual.run(main())
+
+
+def waiting(**given):
+    ann = il.Agent("ann", scope=il.Scope(["act"], ["*"], ["out"]), retries=0, **given)
+    pay = il.Step("pay", await_event="paid", deadline="3d", on_deadline="skip", writes=["payment"])
+    return il.Team([ann], il.Plan([il.Step("nap", wait="2h"), pay, step("s0", "nap", "pay", join="any_outcome")]))
+
+
+def test_a_wait_goes_on_where_the_run_is_migrated():
+    async def main():
+        store = MemoryStore()
+        async with engine(waiting(), journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+        await asyncio.sleep(3_600)
+        async with engine(waiting(timeout="9s"), journal=MemoryJournal(store)) as running:
+            run = await running.migrate("run", **EVE)
+            due = {one.step: (one.due_us - virtual.START_US) / 3_600e6 for one in await running.journal.waits()}
+            told = await record(running.journal, run.run_id)
+            wrong = [moment.mismatches for moment in replay(told) if moment.mismatches]
+            await asyncio.sleep(3_602)
+            return run.status, due, wrong, (await running.resume_run(run.run_id)).steps["nap"]
+
+    assert virtual.run(main()) == ("parked", {"nap": 2.0, "pay": 72.0}, [], "committed")

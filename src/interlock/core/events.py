@@ -428,10 +428,14 @@ class StepExpanded(Event, frozen=True, tag="step_expanded"):
 
 
 class StepSkipped(Event, frozen=True, tag="step_skipped"):
-    """A step will not run, because its condition did not hold, or because nobody has requested it."""
+    """A step will not run, because its condition did not hold, or because nobody has requested it.
+
+    by: who has decided so instead, in the run that this one is a fork of: a person, or the deadline of its event.
+    """
 
     step: str
     reason: str
+    by: str = ""
 
 
 class DecisionCalled(Event, frozen=True, tag="decision_called"):

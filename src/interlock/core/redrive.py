@@ -103,11 +103,13 @@ def taken_over(  # noqa: C901 - one case per event
     apart: Collection[str] = (),
     *,
     repeat_effects: bool = False,
+    keep_waits: bool = False,
 ) -> Facts:
     """What a fork shares with its origin: all that was done there, but for the steps tried again and what follows them.
 
     It shares the effects of all steps, lest they are performed again in it, or in a fork of it. machine, run_id: of the
     origin. apart: steps that it doesn't share either. repeat_effects: it forgets those of what is done again.
+    keep_waits: it goes on with waits that were open, as it takes the place of its origin.
     """
     plan, after = machine.plan, _grown(machine)
     for step in steps:
@@ -143,15 +145,18 @@ def taken_over(  # noqa: C901 - one case per event
     shared = {step for kind, step in facts if kind is e.StepShared}
     known = _effects(machine, run_id, at_us)
     kept = (one for one in known if not repeat_effects or one.step in shared)
-    return [*facts.values(), *kept, *_unused(machine, events, shared, at_us)]
+    waits = _still_open(events) if keep_waits else ()
+    open_ = [one for one in waits if not after >> plan.number_of(one.step) & 1]
+    return [*facts.values(), *kept, *open_, *_unused(machine, events, shared, at_us)]
 
 
 def _each_skipped(event: e.AnyEvent) -> Iterator[e.AnyEvent]:
     """An event; of one by which a person has skipped steps, that each of them was skipped."""
     if isinstance(event, e.RunReopened) and event.skip:
-        yield from (e.StepSkipped(event.at_us, step, e.skipped_by(event.by, event.reason)) for step in event.steps)
+        why = e.skipped_by(event.by, event.reason)
+        yield from (e.StepSkipped(event.at_us, step, why, event.by) for step in event.steps)
     elif isinstance(event, e.QuestionAnswered) and event.decision == "skip":
-        yield e.StepSkipped(event.at_us, event.step, e.skipped_by(event.by, event.reason))
+        yield e.StepSkipped(event.at_us, event.step, e.skipped_by(event.by, event.reason), event.by)
     else:
         yield event
 
@@ -160,9 +165,21 @@ def _waited(machine: Machine, event: e.WaitEnded, at_us: int) -> e.StepShared | 
     """What is shared of a wait that is over."""
     n = machine.number[event.step]
     if event.then == "skip":
-        return e.StepSkipped(at_us, event.step, machine.reasons[n]) if machine.state[n] == "skipped" else None
+        skipped = e.StepSkipped(at_us, event.step, machine.reasons[n], BY_DEADLINE)
+        return skipped if machine.state[n] == "skipped" else None
     shared = e.StepShared(at_us, event.step, 0, event.by or BY_DEADLINE, event.writes)
     return shared if machine.state[n] == "committed" else None
+
+
+def _still_open(events: Sequence[e.AnyEvent]) -> Collection[e.WaitBegun]:
+    """The waits that had not ended, the first to begin first."""
+    found: dict[str, e.WaitBegun] = {}
+    for event in events:
+        if isinstance(event, e.WaitBegun):
+            found[event.step] = event
+        elif isinstance(event, e.WaitEnded):
+            del found[event.step]
+    return found.values()
 
 
 def _unused(

@@ -20,10 +20,11 @@ from .machine import Machine
 from .naming import hint
 from .paths import bits
 from .plan import Plan
-from .redrive import Facts
+from .policy import due
+from .redrive import BY_DEADLINE, Facts
 from .rules import Rules
 from .states import TERMINAL
-from .step import Step
+from .step import Step, wait_of
 
 PROBLEMS_SHOWN = 8
 
@@ -58,10 +59,10 @@ def adopted(
     kept: Facts = []
     wrong: set[str] = set()
     for fact in sorted(facts, key=lambda fact: _place(plan, fact)):
-        if isinstance(fact, e.EventReceived):  # which are the last; those that nothing awaits here are left out
-            if len(machine.upcoming(fact.event)) > len(machine.kept.get(fact.event, ())):
-                machine.apply(fact)
-                kept.append(fact)
+        if isinstance(fact, e.WaitBegun | e.EventReceived):  # which are the last
+            if (fits := _awaited(machine, origin, fact, at_us)) is not None:
+                machine.apply(fits)
+                kept.append(fits)
             continue
         found = [*_misfits(machine, origin, fact, wrong)]
         if found:
@@ -98,15 +99,33 @@ def _declared(plan: Plan, step: str) -> str:
 
 
 def _place(plan: Plan, fact: e.AnyEvent) -> tuple[int, bool]:
-    """Steps in the order of the plan, each before its items; what it doesn't have comes last."""
+    """Steps in the order of the plan, each before its items; what it doesn't have comes last, and what still waits."""
     step = _step(fact)
-    return (plan.number_of(step), step not in plan.number) if _knows(plan, step) else (len(plan.steps), False)
+    if isinstance(fact, e.WaitBegun) or not _knows(plan, step):
+        return len(plan.steps), False
+    return plan.number_of(step), step not in plan.number
+
+
+def _awaited(
+    machine: Machine, origin: Plan, fact: e.WaitBegun | e.EventReceived, at_us: int
+) -> e.WaitBegun | e.EventReceived | None:
+    """An open wait or a kept event as it goes on here; None where it doesn't: then the step begins to wait anew."""
+    if isinstance(fact, e.EventReceived):
+        return fact if len(machine.upcoming(fact.event)) > len(machine.kept.get(fact.event, ())) else None
+    n = machine.number.get(fact.step, 0)
+    old, new = wait_of(origin.steps[origin.number[fact.step]]), machine.rules.waits.get(n)
+    if new is None or not old.is_kin(new) or machine.state[n] != "ready" or not _is_to_run(machine, n):
+        return None
+    began_us = fact.due_us - 1_000 * old.ms if old.ms else fact.at_us
+    due_us = min(due(began_us, new.ms), e.AT_US_MAX) or new.until_us or (fact.due_us if new.path else 0)
+    return msgspec.structs.replace(fact, at_us=at_us, due_us=due_us)
 
 
 def _misfits(machine: Machine, origin: Plan, fact: e.AnyEvent, wrong: set[str]) -> Iterator[str]:
     """Why a fact can't be taken over; "" for one that is left out, or that fails for what was told before.
 
-    A step that was skipped has written nothing: whether it is skipped now is decided anew.
+    A step that was skipped has written nothing: whether it is skipped now is decided anew, but where a person has done
+    without it, or the deadline of its event.
     """
     plan, step = machine.plan, _step(fact)
     n = machine.number.get(step)
@@ -122,19 +141,33 @@ def _misfits(machine: Machine, origin: Plan, fact: e.AnyEvent, wrong: set[str]) 
             yield "" if has_committed else f"there is no effect {fact.effect}, which step {step} has had performed"
         return
     if isinstance(fact, e.StepSkipped):
-        if n is None or n in machine.items or machine.state[n] != "ready" or _is_to_run(machine, n):
+        if n is None or not (_is_done_without(machine, n, fact) if fact.by else _is_to_skip(machine, n)):
             yield ""
         return
     if n is None:
         yield "" if _declared(origin, step) in wrong else f"there is no step {step}, which has committed"
     elif (n in machine.items) != (step not in origin.number) or not _is_same_list(machine, origin, n):
         yield f"step {step} has another for_each"
-    elif machine.state[n] != "ready" and not (n in machine.items and machine.state[n] == "waiting"):
+    elif not _is_due(machine, n):
         yield _not_due(machine, n, wrong)
     elif n not in machine.items and not _is_to_run(machine, n):
         yield f"step {step} has committed, and {_why_skipped(machine, n)}"
     elif isinstance(fact, e.StepShared):
         yield from _unlawful(machine, n, fact)
+
+
+def _is_to_skip(machine: Machine, n: int) -> bool:
+    return n not in machine.items and machine.state[n] == "ready" and not _is_to_run(machine, n)
+
+
+def _is_done_without(machine: Machine, n: int, fact: e.StepSkipped) -> bool:
+    wait = machine.rules.waits.get(n)
+    is_meant = fact.by != BY_DEADLINE or (wait is not None and bool(wait.event))
+    return is_meant and _is_due(machine, n)
+
+
+def _is_due(machine: Machine, n: int) -> bool:
+    return machine.state[n] == "ready" or (n in machine.items and machine.state[n] == "waiting")
 
 
 def _is_same_list(machine: Machine, origin: Plan, n: int) -> bool:

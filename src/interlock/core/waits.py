@@ -66,6 +66,10 @@ class Wait(msgspec.Struct, frozen=True):
         """How long it lasts at most, from when it begins; 0 where it has no such bound."""
         return self.deadline_ms or self.duration_ms
 
+    def is_kin(self, other: "Wait") -> bool:
+        """Whether a step that waits so may go on and wait as the other says, which may last longer or end otherwise."""
+        return (self.event, self.path, bool(self.duration_ms)) == (other.event, other.path, bool(other.duration_ms))
+
     @property
     def described(self) -> str:
         """What it waits for, in a few words."""

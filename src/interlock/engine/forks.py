@@ -75,7 +75,9 @@ async def forked(
     steps = [*dict.fromkeys((*((tried.step, *tried.more) if tried.at else ()), *dead_steps(machine)))]
     apart = coming_after(machine.plan, rules.plan, steps) if is_other else ()
     repeats = tried.repeat_effects
-    facts = taken_over(machine, row.run_id, events, steps, now_us, apart, repeat_effects=repeats)
+    facts = taken_over(
+        machine, row.run_id, events, steps, now_us, apart, repeat_effects=repeats, keep_waits=tried.replaces
+    )
     first = events[0]
     assert isinstance(first, e.RunStarted)
     request = first.request

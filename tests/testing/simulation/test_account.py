@@ -1152,3 +1152,13 @@ def test_a_step_that_asks_is_skipped_unless_an_effect_waits_to_be_settled():
     telling.account.steps["a"].about = "mail"
     with broken("people", "a is skipped, and its effect mail is not settled"):
         telling.decide("a", "skip", attempt=1)
+
+
+def test_a_fork_in_the_place_of_a_run_goes_on_with_its_waits_and_lets_none_begin_late():
+    wait = Step("w", wait="2h")
+    telling = fork(wait, step("a")).hear(e.WaitBegun, "w", 3_600_000_000)
+    assert telling.states["w"] == "awaiting"
+    with broken("waits", "what w waits for"):
+        fork(wait, step("a")).hear(e.WaitBegun, "w", 9_000_000_000)
+    with broken("waits", "what w waits for"):
+        fork(wait, step("a")).do("a").hear(e.WaitBegun, "w", 3_600_000_000)

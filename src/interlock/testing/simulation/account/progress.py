@@ -47,8 +47,7 @@ def step_skipped(run: Known, event: e.StepSkipped) -> None:
     is_item = one.item is not ABSENT
     run.require("plan", fate == "run" or (is_item and run.takes_over), f"{name} is skipped, but {fate}")
     # A fork takes over that an event has not come in time, and that a person has done without a step.
-    is_lapsed = run.takes_over and (run.declared(one).await_event or " has skipped it" in event.reason)
-    may_be = is_lapsed or repeats(run, name) or not _is_wanted(run, one)
+    may_be = (run.takes_over and event.by) or repeats(run, name) or not _is_wanted(run, one)
     run.require("plan", may_be, f"{name} is skipped, but its condition holds")
     if is_item:
         end(run, name, "skipped")

@@ -31,6 +31,8 @@ def wait_begun(run: Known, event: e.WaitBegun) -> None:
     run.require("waits", wait is not None, f"{name} begins to wait, and is no wait")
     assert wait is not None
     meant = (wait.event, _due_us(run, wait, one, event.at_us))
+    if run.takes_over:  # from the run whose place it takes, where it began earlier
+        meant = (wait.event, min(meant[1], event.due_us))
     run.require_same("waits", f"what {name} waits for", (event.event, event.due_us), meant)
     one.state, one.due_us, one.first_us = "awaiting", event.due_us, event.at_us
     run.waits.waiting.append(name)
