@@ -127,3 +127,14 @@ def test_an_event_may_be_left_to_somebody_else(desk):
     assert left.code == 0
     assert f"it is running; go on with it: interlock resume {run}" in left.out
     assert desk.run("resume", run).code == 3
+
+
+def test_an_event_reaches_the_run_that_goes_on_in_the_place_of_its_own(desk):
+    run = waiting(desk)
+    (desk.folder / "team.yaml").write_text(TEAM.replace("wait: 2h", "wait: 3h"))
+    heir = desk.run("resume", run, "--migrate", "--json").runs[0]["run_id"]
+    assert heir != run
+    sent = desk.run("event", run, "payment_received", "--data", "7")
+    assert sent.code == 3, sent.err
+    assert f"run {run} goes on as run {heir}" in sent.err
+    assert f"run {heir} has payment_received" in sent.err

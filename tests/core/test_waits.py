@@ -457,6 +457,10 @@ def test_a_fork_shares_the_waits_that_are_over():
         ("none", "default"),
     ]
     assert [fact.step for fact in facts if isinstance(fact, e.StepSkipped)] == ["late"]
+    # An event that has come is known in the fork, too.
+    fork = Transcript(*run.machine.plan.steps[1:], roles=ANN)
+    fork.say(e.RunStarted(9 * HOUR, Raw(b"{}"), "", ""), *facts)
+    assert send(fork, 7)[0].findings[0].message == "the event evt has come before"
     # Where a person has had them tried again, what their deadlines said before isn't shared.
     assert [type(fact).__name__ for fact in shared(run, "nap")] == ["EventReceived"]
 

@@ -2,13 +2,16 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 import interlock as il
 from interlock.core import events as e
+from interlock.engine.decisions import decide
+from interlock.engine.deliveries import event_request
 from interlock.engine.redriving import migrated_id
 from interlock.engine.versions import SHOWN_MAX, pinned, versions
-from interlock.errors import InputError, JournalError, JournalUnavailable, StaleDriver, TeamError
+from interlock.errors import EventNotTaken, InputError, JournalError, JournalUnavailable, StaleDriver, TeamError
 from interlock.history import replay
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.ports import Letters
@@ -326,3 +329,35 @@ def test_a_wait_goes_on_where_the_run_is_migrated():
             return run.status, due, wrong, (await running.resume_run(run.run_id)).steps["nap"]
 
     assert virtual.run(main()) == ("parked", {"nap": 2.0, "pay": 72.0}, [], "committed")
+
+
+def test_an_event_reaches_the_run_that_has_taken_the_place_of_its_own():
+    def of(**given):
+        ann = il.Agent("ann", scope=il.Scope(["act"], ["*"], ["out"]), retries=0, **given)
+        first, more = (il.Step(name, await_event="paid", writes=[name]) for name in ("pay", "more"))
+        return il.Team([ann], il.Plan([first, msgspec.structs.replace(more, needs=("pay",)), step("s0", "more")]))
+
+    async def main():
+        store = MemoryStore()
+        async with engine(of(), journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id="run")
+            await running.send_event("run", "paid", 1, event_id="evt_1")
+        async with engine(of(timeout="8s"), journal=MemoryJournal(store)) as running:
+            second = await running.migrate("run", **EVE)
+        async with engine(of(timeout="9s"), journal=MemoryJournal(store)) as running:
+            run = await running.migrate(second.run_id, **EVE)
+            await running.send_event("run", "paid", 1, event_id="evt_1")  # again: it has come before
+            before = (await running.journal.run(run.run_id)).status
+            seen = await running.send_event("run", "paid", 2, event_id="evt_2")
+            late = event_request("run", "paid", 3, "bank", "evt_3", virtual.now_us())
+            with pytest.raises(EventNotTaken, match="has ended: cancelled by person:eve: it goes on as run run-"):
+                await decide(running.journal, of().rules, late, now_us=virtual.now_us)
+            await virtual.settle()
+            return (
+                before,
+                seen.run_id == run.run_id,
+                seen.context["more"],
+                (await running.journal.run(run.run_id)).status,
+            )
+
+    assert virtual.run(main()) == ("parked", True, 2, "succeeded")

@@ -45,7 +45,7 @@ class Told:
         *,
         faults: str = "",
         origin: e.Origin | None = None,
-        shared: Sequence[e.StepShared] = (),
+        shared: Sequence[e.AnyEvent] = (),
     ) -> None:
         self.team, self.machine = team, Machine(team.rules)
         self.lines: list[bytes] = []
@@ -764,8 +764,32 @@ def awaited() -> Told:
     return told
 
 
+def migrated() -> Told:
+    """A run in the place of another, with what ended and what still waits there; and a third that replaces it."""
+    team = il.Team(
+        [agent("ann", writes=["a"])],
+        il.Plan([
+            il.Step("paid", await_event="payment", writes=["payment"]),
+            il.Step("pause", wait="2h"),
+            step("one", writes=["a.one"]),
+            step("two", writes=["a.two"], needs=["paid", "pause"]),
+        ]),
+        name="golden migrated",
+    )  # fmt: skip
+    at_us, by = START_US, "person:eve"
+    shared = (
+        e.StepShared(at_us, "paid", 0, "bank", {"payment": Raw(b"12")}, event_id="evt_1"),
+        e.StepSkipped(at_us, "one", f"{by} has skipped it", by),
+        e.WaitBegun(at_us, "pause", at_us + 3_600_000_000),
+    )
+    told = Told(team, {}, origin=e.Origin("run", (), by, team="f" * 64, replaces=True), shared=shared)
+    told.say(e.RunCancelled(told.tick(), by, "it goes on as run third", "third"))
+    return told
+
+
 RUNS = (
     judged,
+    migrated,
     skipped,
     chain,
     wide,

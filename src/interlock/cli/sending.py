@@ -8,7 +8,7 @@ import msgspec
 from interlock.agents.secret import VAULT
 from interlock.core.decision import BODY_BYTES_MAX
 from interlock.engine import clock, decisions, tasks
-from interlock.engine.deliveries import event_id_in, event_request
+from interlock.engine.deliveries import addressee, event_id_in, event_request
 from interlock.errors import InputError, InterlockError
 from interlock.ports import Journal
 
@@ -61,7 +61,10 @@ async def _send(sending: Sending, how: How, team: str | None, *, no_resume: bool
     data = sending.read()
     VAULT.refresh()
     async with reading(how.settings) as journal:
-        row = await find_run(journal, sending.run)
+        named = await find_run(journal, sending.run)
+        row = await addressee(journal, named)
+        if row is not named:
+            exits.say(f"run {named.run_id} goes on as run {row.run_id}")
         rules = (await record(journal, row.run_id)).rules
         by, now_us = sending.by or user(), clock.now_us()
         request = event_request(row.run_id, sending.event, data, by, sending.id, now_us)

@@ -79,7 +79,8 @@ def arrival(machine: Fold, given: Sent, by: str, at_us: int) -> Arrival:
     if given.id in machine.event_ids:
         return refused(given, by, AGAIN, f"the event {given.id} has come before", at_us)
     if machine.status not in {"running", "parked"}:
-        return refused(given, by, "unawaited", f"the run has ended: it has {machine.status}", at_us)
+        how = machine.reason if machine.status == "cancelled" else f"it has {machine.status}"
+        return refused(given, by, "unawaited", f"the run has ended: {how}", at_us)
     open_ = ((n, begun) for n, begun in machine.waits.items() if begun.event == given.event)
     # One whose deadline has passed is over, though nobody may have seen to it yet.
     waiting = next((n for n, begun in open_ if not 0 < begun.due_us < at_us), None)

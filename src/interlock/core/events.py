@@ -460,7 +460,7 @@ class StepShared(Event, frozen=True, tag="step_shared"):
     """A step's commit was taken over from the run that this one is a fork of.
 
     attempt, agent: what made it there. changed: the paths in it that were set by whoever made the fork. request: as in
-    AttemptCommitted.
+    AttemptCommitted. event_id: of the event that had ended its wait.
     """
 
     step: str
@@ -471,6 +471,7 @@ class StepShared(Event, frozen=True, tag="step_shared"):
     reads: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     request: BranchRequested | None = None
+    event_id: str = ""
 
 
 class EffectShared(Event, frozen=True, tag="effect_shared"):
@@ -505,10 +506,11 @@ class RunParked(Event, frozen=True, tag="run_parked"):
 
 
 class RunCancelled(Event, frozen=True, tag="run_cancelled"):
-    """A person or program cancelled the run. Final."""
+    """A person or program cancelled the run. Final. goes_on_as: the run that has taken its place, if one has."""
 
     by: str
     reason: str = ""
+    goes_on_as: str = ""
 
     @property
     def sentence(self) -> str:

@@ -205,6 +205,8 @@ class Fold(Revising):
     def _step_shared(self, event: e.StepShared) -> None:
         n = self.number[event.step]
         self._commit(n, event)
+        if event.event_id:
+            self.event_ids.add(event.event_id)
         if event.request is not None:
             self._requested.update(self.plan.groups[event.request.step])
         if n in self.items and self.state[n] == "waiting":

@@ -167,7 +167,7 @@ def _waited(machine: Machine, event: e.WaitEnded, at_us: int) -> e.StepShared | 
     if event.then == "skip":
         skipped = e.StepSkipped(at_us, event.step, machine.reasons[n], BY_DEADLINE)
         return skipped if machine.state[n] == "skipped" else None
-    shared = e.StepShared(at_us, event.step, 0, event.by or BY_DEADLINE, event.writes)
+    shared = e.StepShared(at_us, event.step, 0, event.by or BY_DEADLINE, event.writes, event_id=event.event_id)
     return shared if machine.state[n] == "committed" else None
 
 

@@ -7,11 +7,13 @@ from interlock.core.arrivals import AGAIN, Arrival, Sent, arrival, opened, refus
 from interlock.core.machine import Machine
 from interlock.errors import EventNotTaken, InputError, cut_short
 from interlock.ids import new_id
-from interlock.ports import REQUEST_CHARS_MAX, Request
+from interlock.ports import REQUEST_CHARS_MAX, Journal, Request, RunRow
 
 EVENT = "event"
 # Between the parts of a request's id: no run id holds it, so that no two events have one id.
 BETWEEN = "/"
+# So many times may one run take the place of another, and an event still reach the last of them.
+REPLACED_MAX = 1_000
 # Who has sent an event that can't be read.
 NOBODY = "unknown"
 
@@ -36,6 +38,19 @@ def arrived(request: Request, machine: Machine, at_us: int) -> Arrival:
         event_id = cut_short(event_id_in(request), REQUEST_CHARS_MAX)
         return refused(Sent("unknown", event_id), NOBODY, "event", error.message, at_us)
     return arrival(machine, given, by, at_us)
+
+
+async def addressee(journal: Journal, row: RunRow) -> RunRow:
+    """The run that an event reaches which is sent to this one: that which has taken its place, or the place of that."""
+    for _ in range(REPLACED_MAX):
+        if row.status != "cancelled":
+            break
+        events = reversed(await journal.load(row.run_id))
+        heir = next((event.goes_on_as for event in events if isinstance(event, e.RunCancelled)), "")
+        if not heir:
+            break
+        row = await journal.run(heir)
+    return row
 
 
 def came_before(verdict: e.AnyEvent | None) -> bool:

@@ -37,7 +37,7 @@ from . import clock, tasks
 from .breakers import move_breaker, policy_of
 from .cancelling import cancel
 from .decisions import DECIDED, accept, decide, expire, folded, refuse_secrets, request_of, settle
-from .deliveries import event_request
+from .deliveries import addressee, event_id_in, event_request
 from .driver import Driver
 from .gates import Gatekeeper
 from .lost import lost as _lost
@@ -425,7 +425,8 @@ class Engine(Redriving):
 
         data: what it brings, plain JSON; None for nothing. It is written at the path in the step's `writes`. by: who
         sends it. event_id: two with the same id are one event, however often it is sent. It is kept where no step waits
-        for it yet but one may. A parked run goes on beside.
+        for it yet but one may. A parked run goes on beside. Where another run has taken the place of this one, it is
+        sent to that.
 
         Raises EventNotTaken, and nothing has changed, where nothing will ever wait for it or its data don't fit;
         InputError, RunNotFound, TeamChanged.
@@ -440,6 +441,8 @@ class Engine(Redriving):
                 return await self._seen(run_id)
             await asyncio.sleep(0)
         row = await self.journal.run(run_id)
+        if (heir := await addressee(self.journal, row)) is not row:
+            return await self.send_event(heir.run_id, event, data, by=by, event_id=event_id_in(request))
         if row.team != self._team_hash:
             raise await self._changed(row)
         await decide(self.journal, self._rules, request, secrets=self._shell.secrets, now_us=self._now_us)

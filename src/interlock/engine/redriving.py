@@ -259,7 +259,8 @@ class Redriving:
             await self._claim(run_id, "migrate")
             machine = await folded(self.journal, await rules_of(self.journal, row), run_id)
             now, seq, other = max(self._now_us(), machine.at_us), machine.seq, migrated_id(run_id, self._team_hash)
-            cancelled = e.RunCancelled(now, by, f"it goes on as run {other}, under another version of its team")
+            why = f"it goes on as run {other}, under another version of its team"
+            cancelled = e.RunCancelled(now, by, why, other)
             end = [*lost(machine, now), cancelled]
             for fact in end:
                 machine.apply(fact)

@@ -130,7 +130,7 @@ class Replay:
         if isinstance(event, e.AttemptCommitted) and event.request is not None:
             yield from self._not_granted(step, event.request)
         kind = _DUE.get(type(event))
-        if kind is None:
+        if kind is None or (isinstance(event, e.StepSkipped) and event.by):  # which was decided before it was forked
             return
         command = self._due.pop((kind, _about(event)), None)
         if command is None:

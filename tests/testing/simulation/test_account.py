@@ -1162,3 +1162,10 @@ def test_a_fork_in_the_place_of_a_run_goes_on_with_its_waits_and_lets_none_begin
         fork(wait, step("a")).hear(e.WaitBegun, "w", 9_000_000_000)
     with broken("waits", "what w waits for"):
         fork(wait, step("a")).do("a").hear(e.WaitBegun, "w", 3_600_000_000)
+
+
+def test_one_event_ends_one_wait_in_a_fork_too():
+    steps = [Step(name, await_event="paid") for name in ("a", "b")]
+    telling = fork(*steps).hear(e.StepShared, "a", 0, "bank", {}, event_id="evt")
+    with broken("waits", "b takes over an event that another has had"):
+        telling.hear(e.StepShared, "b", 0, "bank", {}, event_id="evt")

@@ -66,6 +66,8 @@ def step_shared(run: Known, event: e.StepShared) -> None:
     writes = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
     run.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, event.deletes)
     run.written += (*writes, *event.deletes)
+    if event.event_id:
+        run.require("waits", run.waits.take(event.event_id), f"{event.step} takes over an event that another has had")
     if event.request is not None:
         run.branches.hear(run.declared(one), event.agent, event.request)
     end(run, event.step, "committed")
