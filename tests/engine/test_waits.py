@@ -7,6 +7,7 @@ import pytest
 
 import interlock as il
 import interlock.core.events as e
+from interlock.engine.cancelling import cancel
 from interlock.engine.decisions import decide
 from interlock.engine.deliveries import event_request
 from interlock.errors import EventNotTaken, InputError, JournalFull, RunInterrupted, RunNotFound, TeamChanged
@@ -20,8 +21,8 @@ from .stage import SlowJournal, chain, engine, step
 HOUR = 3_600.0
 
 
-def waits(*steps: il.Step) -> il.Team:
-    ann = il.Agent("ann", scope=il.Scope(["act"], ["*"], ["out"]), retries=0)
+def waits(*steps: il.Step, **given: str) -> il.Team:
+    ann = il.Agent("ann", scope=il.Scope(["act"], ["*"], ["out"]), retries=0, **given)
     return il.Team([ann], il.Plan(list(steps)))
 
 
@@ -282,6 +283,66 @@ async def slow_then_done(job):
     return {f"out.{job.step}": "done"}
 
 
+class Raced(MemoryJournal):
+    """A run is cancelled in the very moment in which it is gone on with."""
+
+    raced = False
+
+    def append(self, run_id, expected_seq, events, **rest):
+        if not self.raced:
+            self.raced = True
+            super().append(run_id, expected_seq, [e.RunCancelled(events[0].at_us, "eve")]).result()
+        return super().append(run_id, expected_seq, events, **rest)
+
+
+def test_a_run_that_is_cancelled_when_it_would_go_on_holds_up_no_other():
+    async def main():
+        store, of = MemoryStore(), waits(il.Step("w", wait="5s"), step("s0", "w"))
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            going = [asyncio.ensure_future(running.run({}, run_id=run)) for run in ("one", "two")]
+            await virtual.settle()
+            running.stop()
+        await asyncio.wait(going)
+        async with engine(of, journal=Raced(store)) as running:
+            return {run.run_id: run.status async for run in running.resume()}, store.rows["one"].status
+
+    assert virtual.run(main()) == ({"two": "succeeded"}, "cancelled")
+
+
 def test_no_two_events_have_one_id():
     one, other = (event_request(run, "paid", None, "bank", id_, 0) for run, id_ in (("a", "b-c"), ("a-b", "c")))
     assert one.request_id != other.request_id
+
+
+def test_a_run_that_waits_for_room_hears_events_and_that_it_is_cancelled():
+    """Its steps are few, but another run has the only room for a long time."""
+    more = il.Step("more", await_event="more", writes=["more"])
+    of = waits(PAID, more, step("s0", "pay", "more", writes=["out"]), timeout="60s")
+
+    async def slow(job):
+        await asyncio.sleep(25)
+        return {}
+
+    async def main():
+        store = MemoryStore()
+        async with engine(of, slow, journal=MemoryJournal(store), runs_max=1) as running:
+            other = MemoryJournal(store)
+            for run in ("one", "two", "slow"):
+                await running.run({}, run_id=run)
+            await running.send_event("slow", "paid")
+            await running.send_event("slow", "more")
+            await asyncio.sleep(1)
+            for run in ("one", "two"):
+                await sent(other, run, "paid", leave=True)
+                assert (await other.run(run)).status == "running"
+            began = virtual.seconds()
+            await sent(other, "one", "more")
+            row = await cancel(other, "two", by="eve", now_us=virtual.now_us)
+            took = virtual.seconds() - began
+            await asyncio.sleep(2000)
+            return took < 1, row.status, (await other.run("one")).status, await other.requests("two")
+
+    async def sent(journal, run, event, **given):
+        await decide(journal, of.rules, event_request(run, event, 1, "bank", "", 0), now_us=virtual.now_us, **given)
+
+    assert virtual.run(main()) == (True, "cancelled", "succeeded", [])

@@ -36,7 +36,7 @@ from interlock.team import Team
 from . import clock, tasks
 from .breakers import move_breaker, policy_of
 from .cancelling import cancel
-from .decisions import DECIDED, accept, decide, expire, folded, refuse_secrets, request_of, settle
+from .decisions import DECIDED, OPEN, accept, decide, expire, folded, refuse_secrets, request_of, settle
 from .deliveries import addressee, event_id_in, event_request
 from .driver import Driver
 from .gates import Gatekeeper
@@ -301,7 +301,7 @@ class Engine(Redriving):
                     return None  # another process has been quicker, and goes on with it
                 return await unless_stopped(self._go_on(row, machine))
         except StaleDriver:
-            if row.status != "parked":
+            if row.status != "parked" and (await self.journal.run(row.run_id)).status == "running":
                 raise
             return None  # a parked run is anybody's: an event or a decision has come by another process
         finally:
@@ -358,8 +358,7 @@ class Engine(Redriving):
         driver = self._drivers.get(request.run_id)
         if driver is not None and driver.deliver(request):
             return
-        if request.kind in DECIDED:
-            self._wake(request)
+        self._wake(request)
 
     # --- people ---
 
@@ -539,7 +538,7 @@ class Engine(Redriving):
                 log.exception("an observer failed")
 
     def _wake(self, request: Request) -> None:
-        """Somebody has decided about a run that is parked: go on with it beside all else."""
+        """Something is asked of a run that is parked, and goes on beside all else, or that waits here for room."""
         if request.request_id in self._deciding or self._shell.stopping:
             return
         self._deciding.add(request.request_id)
@@ -549,12 +548,16 @@ class Engine(Redriving):
         run_id, journal = request.run_id, self.journal
         try:
             row = await journal.run(run_id)
-            if row.team == self._team_hash and row.status == "parked" and await journal.claim(run_id):
+            if request.kind not in DECIDED:
+                await cancel(journal, run_id, by=request.by, reason=request.reason, now_us=self._now_us)
+            elif row.team == self._team_hash and row.status in OPEN and await journal.claim(run_id):
                 machine = await folded(journal, self._rules, run_id)
                 await settle(journal, machine, request, self._shell.secrets, self._now_us)
-                async with self._room:
-                    await self._go_on(row, machine)
+                if row.status == "parked":  # else somebody here goes on with it when there is room
+                    await self._go_on_beside(run_id)
         except (JournalError, DecisionRefused, RunInterrupted) as error:
+            if isinstance(error, DecisionRefused):  # what was refused may be sent again under its id
+                self._deciding.discard(request.request_id)
             self._left_by(run_id, error)
             log.warning("run %s, after %s has decided: %s", run_id, request.by, error)
 
