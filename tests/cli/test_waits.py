@@ -138,3 +138,23 @@ def test_an_event_reaches_the_run_that_goes_on_in_the_place_of_its_own(desk):
     assert sent.code == 3, sent.err
     assert f"run {run} goes on as run {heir}" in sent.err
     assert f"run {heir} has payment_received" in sent.err
+
+
+def test_what_would_mend_an_event_is_told_and_one_that_is_recorded_is_no_mistake(desk):
+    run = waiting(desk)
+    mends = {
+        ("payment_received",): f"interlock event {run} payment_received --data JSON",
+        ("payment_received", "--data", '"much"'): f"interlock event {run} payment_received --data JSON",
+        ("bell_rung", "--data", "1"): f"send it without: interlock event {run} bell_rung",
+        ("nobody",): f"see what the run waits for: interlock show {run}",
+    }
+    for words, mend in mends.items():
+        ended = desk.run("event", run, *words)
+        assert (ended.code, mend in ended.err) == (2, True), ended.err
+    (desk.folder / "team.yaml").write_text(TEAM.replace("wait: 2h", "wait: 3h"))
+    sent = desk.run("event", run, "payment_received", "--data", "7", "--json")
+    assert (sent.code, json.loads(sent.out)["status"]) == (0, "running")
+    assert "the event is recorded, but the run can't go on here" in sent.err
+    assert "was started under another version of this team" in sent.err
+    assert desk.run("cancel", run).code == 0
+    assert f"see how it has ended: interlock show {run}" in desk.run("event", run, "bell_rung").err

@@ -147,7 +147,7 @@ def test_an_event_ends_the_wait_and_writes_what_it_brings():
 
 
 def test_an_event_may_bring_nothing():
-    run = told(awaits(writes=["paid"]))
+    run = told(awaits())
     run.begin()
     assert send(run)[1] == ["succeeded"]
     assert run.context == {}
@@ -192,7 +192,7 @@ def test_of_two_that_wait_the_first_to_begin_has_the_event():
     assert send(run, event_id="evt2")[0].step == "late"
 
 
-def test_a_kept_event_that_does_not_fit_when_it_is_awaited_is_refused_then():
+def test_an_event_is_for_the_first_step_that_it_fits():
     whole = {"properties": {"one": {"type": "integer"}}}
     run = told(
         awaits("first", needs=["a"], writes=["one"], schema=whole, deadline="2h"),
@@ -205,11 +205,86 @@ def test_a_kept_event_that_does_not_fit_when_it_is_awaited_is_refused_then():
     assert run.reply("a") == [
         "first waits for payment until 1970-01-01T02:00:04Z",
         "other waits for payment",
-        "refused evt1: one: Expected `int`, got `str`",
-        "other waits no more, by evt2",
-        "parked: first waits for payment until 1970-01-01T02:00:04Z",
+        "first waits no more, by evt2",
+        "other waits no more, by evt1",
+        "succeeded",
     ]
-    assert run.context == {"two": 5}
+    assert run.context == {"one": 5, "two": "text"}
+
+
+def test_of_steps_that_wait_an_event_ends_the_wait_of_the_first_that_it_fits():
+    whole = {"properties": {"one": {"type": "integer"}}}
+    run = told(
+        awaits("first", writes=["one"], schema=whole), awaits("bare"), awaits("later", needs=["first"], writes=["two"])
+    )
+    run.begin()
+    assert send(run, event_id="evt1")[0].step == "bare"
+    assert send(run, "text", event_id="evt2")[0] == e.EventReceived(
+        run.at_us, "payment", "evt2", "bank", Raw(b'"text"')
+    )
+    refused, _ = send(run, "more", event_id="evt3")  # for the later there is one
+    assert [found.message for found in refused.findings] == ["one: Expected `int`, got `str`"]
+    assert send(run, 5, event_id="evt4")[1] == ["later waits for payment", "later waits no more, by evt2", "succeeded"]
+
+
+def test_a_kept_event_is_refused_when_nothing_is_left_that_it_fits():
+    one, two = ({"properties": {name: {"type": "integer"}}} for name in ("one", "two"))
+    steps = (
+        step("a", writes=["a"]),
+        awaits("any", needs=["a"], writes=["any"], when=Condition("a", "==", 2)),
+        awaits("first", needs=["a"], writes=["one"], schema=one),
+        awaits("second", needs=["first"], writes=["two"], schema=two),
+    )
+    run = told(*steps)
+    run.begin()
+    send(run, "text", event_id="evt1")
+    assert [type(send(run, n, event_id=f"evt{n}")[0]).__name__ for n in (2, 3)] == ["EventReceived"] * 2
+    assert run.reply("a", a=1) == [
+        "skipped any: its condition did not hold: a == 2",
+        "first waits for payment",
+        "first waits no more, by evt2",
+        "second waits for payment",
+        "second waits no more, by evt3",
+        "succeeded",
+    ]
+    assert [kept.event_id for kept in run.machine.kept["payment"]] == ["evt1"]
+    run = told(*steps[:3])
+    run.begin()
+    send(run, "text", event_id="evt1")
+    assert run.reply("a", a=1) == [
+        "skipped any: its condition did not hold: a == 2",
+        "first waits for payment",
+        "refused evt1: one: Expected `int`, got `str`",
+        "parked: first waits for payment",
+    ]
+    assert run.machine.kept["payment"] == []
+
+
+def test_an_early_event_that_fits_nothing_which_may_await_it_is_refused():
+    run = told(step("a", writes=["a"]), awaits(needs=["a"], writes=["paid"], schema=AMOUNT))
+    run.begin()
+    refused, then = send(run, "text")
+    assert ([found.message for found in refused.findings], then) == (["paid: Expected `int`, got `str`"], [])
+
+
+def test_a_run_of_old_in_which_each_event_was_for_the_next_step_is_read_as_it_was():
+    steps = (step("a", writes=["a"]), *(awaits(name, needs=["a"], writes=[name]) for name in ("one", "two")))
+    run = told(*steps)
+    run.begin()
+    for n in (1, 2):
+        send(run, n, event_id=f"evt{n}")
+    machine = run.fold()
+    for event in (
+        e.AttemptStarted(9, "a", 1, "ann", ""),
+        e.AttemptCommitted(9, "a", 1),
+        e.WaitBegun(9, "one", 0, "payment"),
+        e.WaitBegun(9, "two", 0, "payment"),
+        e.EventRefused(9, "payment", "evt1", "bank", (), "two"),
+        e.WaitEnded(9, "one", "evt2", "bank", {"one": Raw(b"2")}),
+    ):
+        machine.apply(event)
+    assert (machine.kept["payment"], [*machine.waits]) == ([], [3])
+    assert [type(command).__name__ for command in machine.decide()] == ["ParkRun"]
 
 
 def test_an_event_is_taken_once_however_often_it_is_sent():
@@ -257,7 +332,7 @@ def test_a_run_that_has_ended_takes_no_event():
     ("step_", "data", "message"),
     [
         (awaits(), 12, "step pay writes nothing, so its event brings no data"),
-        (awaits(writes=["paid"], schema=AMOUNT), None, "paid is missing; the schema requires it"),
+        (awaits(writes=["paid"], schema=AMOUNT), None, "step pay writes paid, and the event brings no data"),
         (awaits(writes=["paid"], schema=AMOUNT), 0, "paid: Expected `int` >= 1"),
         (awaits(writes=["paid"]), "x" * 200, "paid"),
         (awaits(writes=["paid"]), 2**70, "paid"),

@@ -329,8 +329,8 @@ def test_a_run_that_waits_for_room_hears_events_and_that_it_is_cancelled():
             other = MemoryJournal(store)
             for run in ("one", "two", "slow"):
                 await running.run({}, run_id=run)
-            await running.send_event("slow", "paid")
-            await running.send_event("slow", "more")
+            await running.send_event("slow", "paid", 1)
+            await running.send_event("slow", "more", 1)
             await asyncio.sleep(1)
             for run in ("one", "two"):
                 await sent(other, run, "paid", leave=True)

@@ -85,7 +85,10 @@ async def _send(sending: Sending, how: How, team: str | None, *, no_resume: bool
         fix = how.settings.command(f"resume {row.run_id}")
         exits.say(f"the event is recorded, but the run can't go on here; when it can: {fix}")
         exits.complain(error)
-        return exits.of_error(error)
+        if how.json:
+            print_json(row_document(row))
+        code = exits.of_error(error)
+        return exits.DONE if code == exits.USAGE else code  # whoever sends it has nothing to mend
 
 
 async def _is_kept(journal: Journal, run_id: str, event_id: str) -> bool:

@@ -4,6 +4,7 @@ Whoever sends an event is no agent and no person of the team: what it brings is 
 declares, within the sizes and the schema, or the event is refused and nothing has changed.
 """
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ EVENT_ID_CHARS_MAX = 200
 AWAITED_SHOWN = 5
 # The code of the finding against an event that has come before: whoever sends it again has nothing to mend.
 AGAIN = "again"
+# Those against one that nothing waits for, or that brings data where none belong, or none where they do.
+UNAWAITED, ENDED, UNWRITABLE, DATALESS = "unawaited", "ended", "unwritable", "dataless"
 
 Arrival = WaitEnded | EventReceived | EventRefused
 
@@ -80,21 +83,52 @@ def arrival(machine: Fold, given: Sent, by: str, at_us: int) -> Arrival:
         return refused(given, by, AGAIN, f"the event {given.id} has come before", at_us)
     if machine.status not in {"running", "parked"}:
         how = machine.reason if machine.status == "cancelled" else f"it has {machine.status}"
-        return refused(given, by, "unawaited", f"the run has ended: {how}", at_us)
+        return refused(given, by, ENDED, f"the run has ended: {how}", at_us)
     open_ = ((n, begun) for n, begun in machine.waits.items() if begun.event == given.event)
     # One whose deadline has passed is over, though nobody may have seen to it yet.
-    waiting = next((n for n, begun in open_ if not 0 < begun.due_us < at_us), None)
-    upcoming = [waiting] if waiting is not None else machine.upcoming(given.event)
-    if len(upcoming) <= len(machine.kept.get(given.event, ())):
-        return refused(given, by, "unawaited", _unawaited(machine, given.event, has_upcoming=bool(upcoming)), at_us)
-    found = [taken_by(machine, n, given.data) for n in upcoming]
-    fits = next((one for one in found if not one.findings), None)
-    if fits is None:
-        return EventRefused(at_us, given.event, given.id, by, tuple(found[0].findings))
-    if waiting is not None:
-        return WaitEnded(at_us, machine.step_id(waiting), given.id, by, fits.writes)
-    data = NULL if given.data is None else msgspec.Raw(encode(given.data))
-    return EventReceived(at_us, given.event, given.id, by, data)
+    waiting = [n for n, begun in open_ if not 0 < begun.due_us < at_us]
+    misfit: Submission | None = None
+    for n in waiting:
+        submission = taken_by(machine, n, given.data)
+        if not submission.findings:
+            return WaitEnded(at_us, machine.step_id(n), given.id, by, submission.writes)
+        misfit = misfit or submission
+    if may_come(machine, given.event, given.data):
+        data = NULL if given.data is None else msgspec.Raw(encode(given.data))
+        return EventReceived(at_us, given.event, given.id, by, data)
+    upcoming = machine.upcoming(given.event)
+    unfit = [taken_by(machine, n, given.data) for n in upcoming]
+    if misfit is None and unfit and all(submission.findings for submission in unfit):
+        misfit = unfit[0]
+    if misfit is not None:
+        return EventRefused(at_us, given.event, given.id, by, tuple(misfit.findings))
+    return refused(given, by, UNAWAITED, _unawaited(machine, given.event, has_upcoming=bool(upcoming)), at_us)
+
+
+def may_come(machine: Fold, event: str, data: Any) -> bool:
+    """Whether an event that nothing waits for is kept: a step may begin to await it that no kept one will do for."""
+    fits = _fitting(machine, machine.upcoming(event), data)
+    kept = machine.kept.get(event, ()) if fits else ()
+    return len(fits) > sum(bool(_fitting(machine, fits, decode(one.data))) for one in kept)
+
+
+def kept_for(machine: Fold, n: int, used: Collection[str]) -> EventReceived | None:
+    """The kept event for a step that begins to wait: the first that fits it, else the first that fits no step at all.
+
+    used: the ids of those that are for other steps already.
+    """
+    event = machine.waits[n].event
+    kept = [one for one in machine.kept[event] if one.event_id not in used]
+    fits = next((one for one in kept if _fitting(machine, [n], decode(one.data))), None)
+    if fits is not None:
+        return fits
+    upcoming = machine.upcoming(event)
+    return next((one for one in kept if not _fitting(machine, upcoming, decode(one.data))), None)
+
+
+def _fitting(machine: Fold, steps: Iterable[int], data: Any) -> list[int]:
+    """Of these steps, those that an event with such data fits."""
+    return [n for n in steps if not taken_by(machine, n, data).findings]
 
 
 def kept_arrival(machine: Fold, n: int, kept: EventReceived, at_us: int) -> WaitEnded | EventRefused:
@@ -111,7 +145,11 @@ def taken_by(machine: Fold, n: int, data: Any) -> Submission:
     patterns = machine.step(n).writes or ()
     if data is not None and not patterns:
         submission = Submission()
-        submission.refuse("unwritable", f"step {machine.step_id(n)} writes nothing, so its event brings no data")
+        submission.refuse(UNWRITABLE, f"step {machine.step_id(n)} writes nothing, so its event brings no data")
+        return submission
+    if data is None and patterns:
+        submission = Submission()
+        submission.refuse(DATALESS, f"step {machine.step_id(n)} writes {patterns[0]}, and the event brings no data")
         return submission
     writes = {} if data is None else {patterns[0]: data}
     return submitted(writes, bank=machine.bank, duty=machine.duty(n), index=0, limits=machine.rules.limits)

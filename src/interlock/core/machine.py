@@ -16,7 +16,7 @@ from interlock.errors import ValueRefused
 
 from . import commands as c
 from . import events as e
-from .arrivals import kept_arrival
+from .arrivals import kept_arrival, kept_for
 from .assess import assess
 from .branches import unrequested
 from .conditions import holds
@@ -108,6 +108,10 @@ class Machine(Fold):
             if stuck is not None:
                 return self._stuck(n, stuck)
         return self._call(n)
+
+    def _kept_for(self, n: int) -> e.EventReceived | None:
+        """The event that was kept for a step which begins to wait, or that is refused then, as it fits no step."""
+        return kept_for(self, n, {kept.event_id for kept in self._taken.values()})
 
     def _wait_command(self, n: int, wait: Wait) -> c.AnyCommand:
         """A step begins to wait; or a kept event ends its wait, or its time will."""

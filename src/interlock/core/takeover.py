@@ -12,6 +12,7 @@ from msgspec import Raw
 from interlock.errors import InputError
 
 from . import events as e
+from .arrivals import may_come
 from .assess import submitted
 from .branches import unrequested
 from .conditions import holds
@@ -25,6 +26,7 @@ from .redrive import BY_DEADLINE, Facts
 from .rules import Rules
 from .states import TERMINAL
 from .step import Step, wait_of
+from .values import decode
 
 PROBLEMS_SHOWN = 8
 
@@ -111,7 +113,7 @@ def _awaited(
 ) -> e.WaitBegun | e.EventReceived | None:
     """An open wait or a kept event as it goes on here; None where it doesn't: then the step begins to wait anew."""
     if isinstance(fact, e.EventReceived):
-        return fact if len(machine.upcoming(fact.event)) > len(machine.kept.get(fact.event, ())) else None
+        return fact if may_come(machine, fact.event, decode(fact.data)) else None
     n = machine.number.get(fact.step, 0)
     old, new = wait_of(origin.steps[origin.number[fact.step]]), machine.rules.waits.get(n)
     if new is None or not old.is_kin(new) or machine.state[n] != "ready" or not _is_to_run(machine, n):

@@ -1,8 +1,10 @@
 """What a run waits for: the steps whose time or event must come, and the events that came before a step awaited them.
 
-An event ends one wait: that of the step which began first, of those that await it. One that comes earlier is kept for
-the first that begins.
+An event ends one wait: that of the step which began first, of those that await it and that it fits. One that comes
+earlier is kept for the first of these that begins.
 """
+
+from collections.abc import Callable
 
 from . import events as e
 from .context import Bank
@@ -25,13 +27,14 @@ class Waiting(Performing):
     status: Status
     reason: str
     _given_up: set[int]
+    _kept_for: Callable[[int], e.EventReceived | None]
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
         self.waits: dict[int, e.WaitBegun] = {}
         self.kept: dict[str, list[e.EventReceived]] = {}
         self.event_ids: set[str] = set()
-        # Kept events that are about to end a wait; and the waits that keep their run going.
+        # Kept events that are about to end a wait, or to be refused; and the waits that keep their run going.
         self._taken: dict[int, e.EventReceived] = {}
         self._awake: set[int] = set()
 
@@ -55,18 +58,25 @@ class Waiting(Performing):
                 self.event_ids.add(event.event_id)
                 self.kept.setdefault(event.event, []).append(event)
             case e.EventRefused(step=step) if step:
+                self._taken.pop(self.number[step], None)
+                self._use(event.event, event.event_id)
                 self._take_kept(self.number[step])
 
     def _take_kept(self, n: int) -> None:
-        """The next event that was kept is about to end a wait; without one, its time may."""
+        """An event that was kept is about to end a wait, or to be refused; without one, its time may end it."""
         begun = self.waits[n]
-        kept = self.kept.get(begun.event)
         self._taken.pop(n, None)
-        if kept:
-            self._taken[n] = kept.pop(0)
+        if self.kept.get(begun.event) and (kept := self._kept_for(n)) is not None:
+            self._taken[n] = kept
         if n in self._taken or begun.due_us:
             self._due[n] = None
         self._keep_awake(n, awake=n in self._taken or 0 < begun.due_us <= begun.at_us + AWAKE_US_MAX)
+
+    def _use(self, event: str, event_id: str) -> None:
+        """An event is kept no longer; what was to have it has the next."""
+        self.kept[event] = [kept for kept in self.kept[event] if kept.event_id != event_id]
+        for n in [n for n, kept in self._taken.items() if kept.event_id == event_id]:
+            self._take_kept(n)
 
     def _keep_awake(self, n: int, *, awake: bool) -> None:
         if awake != (n in self._awake):
@@ -79,7 +89,9 @@ class Waiting(Performing):
         self._taken.pop(n, None)
         self._keep_awake(n, awake=False)
         self._unpark()
-        if event.event_id:
+        if event.event_id in self.event_ids:
+            self._use(begun.event, event.event_id)
+        elif event.event_id:
             self.event_ids.add(event.event_id)
         reason = event.reason or (f"{begun.event} has not come in time" if event.then else "")
         if event.then == "dead":

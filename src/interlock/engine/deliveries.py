@@ -3,13 +3,27 @@
 from typing import Any
 
 from interlock.core import events as e
-from interlock.core.arrivals import AGAIN, Arrival, Sent, arrival, opened, refused, sender, sent
+from interlock.core.arrivals import (
+    AGAIN,
+    DATALESS,
+    ENDED,
+    UNAWAITED,
+    UNWRITABLE,
+    Arrival,
+    Sent,
+    arrival,
+    opened,
+    refused,
+    sender,
+    sent,
+)
 from interlock.core.machine import Machine
 from interlock.errors import EventNotTaken, InputError, cut_short
 from interlock.ids import new_id
 from interlock.ports import REQUEST_CHARS_MAX, Journal, Request, RunRow
 
 EVENT = "event"
+UNREADABLE = "event"
 # Between the parts of a request's id: no run id holds it, so that no two events have one id.
 BETWEEN = "/"
 # So many times may one run take the place of another, and an event still reach the last of them.
@@ -36,7 +50,7 @@ def arrived(request: Request, machine: Machine, at_us: int) -> Arrival:
         by, given = sender(request.by), opened(request.body)
     except InputError as error:
         event_id = cut_short(event_id_in(request), REQUEST_CHARS_MAX)
-        return refused(Sent("unknown", event_id), NOBODY, "event", error.message, at_us)
+        return refused(Sent("unknown", event_id), NOBODY, UNREADABLE, error.message, at_us)
     return arrival(machine, given, by, at_us)
 
 
@@ -61,4 +75,13 @@ def came_before(verdict: e.AnyEvent | None) -> bool:
 def not_taken(run_id: str, verdict: e.EventRefused) -> EventNotTaken:
     """The error for whoever has sent it."""
     findings = "; ".join(finding.message for finding in verdict.findings)
-    return EventNotTaken(f"run {run_id}: {findings}", fix=f"see what the run waits for: interlock show {run_id}")
+    show, send = f"interlock show {run_id}", f"interlock event {run_id} {verdict.event}"
+    mends = {
+        UNAWAITED: f"see what the run waits for: {show}",
+        ENDED: f"see how it has ended: {show}",
+        UNREADABLE: f"see what the run waits for: {show}",
+        UNWRITABLE: f"send it without: {send}",
+        DATALESS: f"say what it brings: {send} --data JSON",
+    }
+    fix = mends.get(verdict.findings[0].code, f"send what fits: {send} --data JSON")
+    return EventNotTaken(f"run {run_id}: {findings}", fix=fix)

@@ -1169,3 +1169,27 @@ def test_one_event_ends_one_wait_in_a_fork_too():
     telling = fork(*steps).hear(e.StepShared, "a", 0, "bank", {}, event_id="evt")
     with broken("waits", "b takes over an event that another has had"):
         telling.hear(e.StepShared, "b", 0, "bank", {}, event_id="evt")
+
+
+def test_only_a_step_that_may_refuse_an_event_is_passed_over():
+    writes, strict = ({"await_event": "paid", "writes": [name]} for name in ("x", "y"))
+    strict["schema"] = {"properties": {"y": {"type": "integer"}}}
+    roles = {"ann": Role(Scope(["act"], ["*"], ["out"]), Policy(retries=0))}
+    both = [Step("one", **writes), Step("two", **writes | {"writes": ["z"]})]
+    telling = (
+        Telling(*both, roles=roles).begin().hear(e.WaitBegun, "one", 0, "paid").hear(e.WaitBegun, "two", 0, "paid")
+    )
+    with broken("waits", "two has an event that is for one"):
+        telling.hear(e.WaitEnded, "two", "evt", "bank", {"z": Raw(b"1")})
+    with broken("waits", "one has an event of another kind"):
+        Telling(*both, roles=roles).begin().hear(e.WaitBegun, "one", 0, "paid").hear(e.WaitEnded, "one", "evt", "bank")
+    both[0] = Step("one", **strict)
+    telling = (
+        Telling(*both, roles=roles).begin().hear(e.WaitBegun, "one", 0, "paid").hear(e.WaitBegun, "two", 0, "paid")
+    )
+    telling.hear(e.WaitEnded, "two", "evt", "bank", {"z": Raw(b"1")})
+    later = Step("late", needs=["one"], **writes)
+    early = Telling(Step("one", wait="1s"), later, roles=roles).begin()
+    early.hear(e.EventReceived, "paid", "evt", "bank", Raw(b"1"))
+    with broken("waits", "paid is kept, and nothing will ever wait for it"):
+        early.hear(e.EventReceived, "paid", "evt2", "bank", Raw(b"1"))

@@ -55,7 +55,7 @@ def test_two_worlds_of_one_seed_are_the_same():
         (lambda us: e.WaitBegun(us, "pause"), "begins to wait although it is committed"),
         (lambda us: e.EventReceived(us, "nobody", "x", "me"), "nothing will ever wait for it"),
         (lambda us: e.EventReceived(us, "payment_received", "payment_received-paid", "me"), "has come before"),
-        (lambda us: e.EventRefused(us, "nobody", "x", "me", (), "pause"), "is not the first that was kept"),
+        (lambda us: e.EventRefused(us, "nobody", "x", "me", (), "pause"), "is refused for pause, and was not kept"),
     ],
 )
 def test_the_account_tells_what_must_not_be(event, message):

@@ -70,12 +70,16 @@ def event_received(run: Known, event: e.EventReceived) -> None:
     """An event is kept, since nothing waits for it yet, and something may."""
     waits, name = run.waits, event.event
     run.require("waits", waits.take(event.event_id), f"the event {event.event_id} is kept, and has come before")
-    awaiting = _awaiting(run, name, event.at_us)
+    told = bytes(event.data) != b"null"
+    awaiting = [step for step in _awaiting(run, name, event.at_us) if not _may_refuse(run, step, told=told)]
     run.require("waits", not awaiting, f"{name} is kept although {awaiting[:1]} awaits it")
     states = {"waiting", "ready"}
-    coming = sum(one.state in states and _event_of(run, step) == name for step, one in run.steps.items())
+    coming = [step for step, one in run.steps.items() if one.state in states and _event_of(run, step) == name]
     kept = waits.kept.setdefault(name, [])
-    run.require("waits", len(kept) < coming, f"{name} is kept, and nothing will ever wait for it")
+    # Of those that were kept before, some may fit nothing any more.
+    picky = any(_may_refuse(run, step, told=told) for step in run.steps if _event_of(run, step) == name)
+    can_come = len(kept) < len(coming) or (coming and picky)
+    run.require("waits", can_come, f"{name} is kept, and nothing will ever wait for it")
     kept.append(event)
 
 
@@ -83,12 +87,10 @@ def event_refused(run: Known, event: e.EventRefused) -> None:
     """An event is refused; one that was kept is so no more."""
     if not event.step:
         return
-    kept = run.waits.kept.get(event.event, [])
-    first = bool(kept) and kept[0].event_id == event.event_id
-    run.require("waits", first, f"{event.event_id} is refused for {event.step}, and is not the first that was kept")
+    was_kept = _use(run, event.event, event.event_id)
+    run.require("waits", was_kept, f"{event.event_id} is refused for {event.step}, and was not kept")
     awaited = run.step(event.step).state == "awaiting"
     run.require("waits", awaited, f"{event.event_id} is refused for {event.step}, which does not wait")
-    del kept[0]
 
 
 def wait_ended(run: Known, event: e.WaitEnded) -> None:
@@ -116,20 +118,25 @@ def wait_ended(run: Known, event: e.WaitEnded) -> None:
 
 def _event_taken(run: Known, event: e.WaitEnded, wait: Wait) -> None:
     name, waits = event.step, run.waits
-    kept = waits.kept.get(wait.event, [])
-    was_kept = bool(kept) and kept[0].event_id == event.event_id
     run.require("waits", wait.event and not event.then, f"{name} has its event, and awaits none")
+    before = waits.kept.get(wait.event, [])[:1]
+    was_kept = _use(run, wait.event, event.event_id)
     is_one = was_kept or waits.take(event.event_id)
     run.require("waits", is_one, f"{name} has the event {event.event_id}, which has come before")
-    first = [*_awaiting(run, wait.event, event.at_us), ""][0]
+    told = bool(event.writes)
+    awaiting = _awaiting(run, wait.event, event.at_us)
+    others = [step for step in awaiting if step == name or not _may_refuse(run, step, told=told)]
+    first = [*others, ""][0] if name in awaiting else ""
     run.require("waits", first == name, f"{name} has an event that is for {first or 'nobody: it comes too late'}")
+    if before and before[0].event_id != event.event_id:
+        picky = _may_refuse(run, name, told=bytes(before[0].data) != b"null")
+        run.require("waits", picky, f"{name} has another event than the one that was kept for it")
     if was_kept:
-        data = msgspec.json.decode(kept.pop(0).data)
+        data = msgspec.json.decode(was_kept.data)
         brought = {} if data is None else dict.fromkeys(run.declared(run.step(name)).writes or (), data)
-        told = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
-        run.require_same("waits", f"what the event of {name} has brought", told, brought)
-    else:
-        run.require("waits", not kept, f"{name} has another event than the one that was kept for it")
+        written = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
+        run.require_same("waits", f"what the event of {name} has brought", written, brought)
+    run.require("waits", told == bool(run.declared(run.step(name)).writes), f"{name} has an event of another kind")
 
 
 def _time_over(run: Known, event: e.WaitEnded, wait: Wait, one: StepAccount) -> None:
@@ -146,6 +153,21 @@ def _time_over(run: Known, event: e.WaitEnded, wait: Wait, one: StepAccount) -> 
     if event.then != "dead":
         told = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
         run.require_same("waits", f"the default of {name}", told, dict(wait.default))
+
+
+def _use(run: Known, event: str, event_id: str) -> e.EventReceived | None:
+    """An event that was kept, and is so no more; None where it was not."""
+    kept = run.waits.kept.get(event, [])
+    found = next((one for one in kept if one.event_id == event_id), None)
+    if found is not None:
+        kept.remove(found)
+    return found
+
+
+def _may_refuse(run: Known, name: str, *, told: bool) -> bool:
+    """Whether a step can find something wrong with an event. told: it brings data."""
+    step = run.declared(run.steps[name])
+    return step.schema is not None or told != bool(step.writes) or bool(run.rules.sharing.reducers)
 
 
 def _awaiting(run: Known, event: str, at_us: int) -> list[str]:
