@@ -110,8 +110,16 @@ def notifier_of(team: Team, journal: str | Path | Journal) -> Notifier:
     )
 
 
-def run(team: Team, request: Mapping[str, Any], *, journal: str | Path | Journal = ":memory:") -> Run:
+def run(
+    team: Team,
+    request: Mapping[str, Any],
+    *,
+    journal: str | Path | Journal = ":memory:",
+    approve_plan: bool | str = False,
+) -> Run:
     """Run a team for one request, without writing async code. The journal is in memory unless you name one.
+
+    approve_plan: a person must approve the plan first; see Orchestrator.run.
 
     Raises UsageError where an event loop runs already: there, await Orchestrator.run.
     """
@@ -119,7 +127,7 @@ def run(team: Team, request: Mapping[str, Any], *, journal: str | Path | Journal
 
     async def main() -> Run:
         async with Orchestrator(team, journal) as orchestrator:
-            return await orchestrator.run(request)
+            return await orchestrator.run(request, approve_plan=approve_plan)
 
     return run_main(main())
 

@@ -14,6 +14,7 @@ from interlock.core.supervision import SupervisorPolicy, supervisor_of
 from interlock.core.values import Limits
 from interlock.errors import TeamError
 
+from .test_settlement import decide
 from .transcripts import ONCE, Transcript, step
 
 ANN = Scope(["act", "pay"], ["seed"], ["a.*", "b"])
@@ -155,7 +156,24 @@ def test_what_is_added_after_a_lost_step_is_skipped_with_the_reason():
     assert run.states["decide-1"] == "ready"
 
 
-def test_a_person_who_answers_for_the_agent_decides_nothing():
+def test_a_person_may_decide_in_the_place_of_the_agent():
+    run = supervised()
+    run.begin()
+    run.reply("decide-1", Reply(ask=Question("Which?")))
+    assert decide(run, "decide-1", "write", writes={"add": [new("x", agent="bob")]}) == [
+        "$.add[0].agent (step x): there is no agent bob; agents: ann, ben"
+    ]
+    lines = decide(run, "decide-1", "write", writes={"add": [new("x")]})
+    assert lines == ["committed decide-1 #1", "decide-1 adds x", "call ann for x #1"]
+    run.crash()
+    run.reply("x", {"a.x": 1})
+    run.ask("decide-2")
+    lines = decide(run, "decide-2", "write", writes={"finish": {"answer": "That is all."}})
+    assert lines == ["committed decide-2 #1", "decide-2 finishes", "succeeded"]
+    assert run.context["answer"] == "That is all."
+
+
+def test_a_journal_of_old_in_which_a_person_wrote_for_the_agent_is_read_as_it_was():
     run = supervised()
     run.begin()
     run.reply("decide-1", Reply(ask=Question("Which?")))

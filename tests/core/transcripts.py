@@ -60,8 +60,8 @@ class Transcript:
         self.jobs: dict[str, Job] = {}
         self.effects: dict[tuple[str, str], c.PerformEffect] = {}
 
-    def begin(self) -> list[str]:
-        return self.say(e.RunStarted(0, Raw(values.encode(self.request)), "team", "plan"))
+    def begin(self, approval: e.PlanApproval | None = None) -> list[str]:
+        return self.say(e.RunStarted(0, Raw(values.encode(self.request)), "team", "plan", approval=approval))
 
     def say(self, *facts: e.AnyEvent) -> list[str]:
         """Fold these; the facts that follow from them and then the commands, as lines."""
@@ -161,6 +161,8 @@ def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing
             return f"perform {thing.key} of {thing.step} #{thing.attempt}" + (
                 f" at {thing.due_us:,}" if thing.due_us else ""
             )
+        case e.QuestionAsked(effect=""):
+            return f"{thing.step} asks: {thing.question.text}"
         case e.QuestionAsked():
             return f"{thing.step} asks about {thing.effect}: {thing.question.text}"
         case e.AttemptCommitted():

@@ -27,7 +27,7 @@ from .golden_runs import FOLDER, MEND, NAMES, end, end_of, machine_of, read, sto
 KINDS = {kind.__struct_config__.tag: kind for kind in get_args(e.AnyEvent)}
 # What an event means that doesn't say otherwise. Never change one: it would change the meaning of what is stored.
 DEFAULTS = {
-    "run_started": {"version": 1, "faults": "", "origin": None},
+    "run_started": {"version": 1, "faults": "", "origin": None, "approval": None},
     "call_held": {"until_us": 0},
     "attempt_committed": {
         "writes": {},
@@ -60,7 +60,7 @@ DEFAULTS = {
     "reply_judged": {"findings": (), "usage": None, "reads": ()},
     "attempt_failed": {"retryable": True, "usage": None, "retry_after_ms": 0},
     "reply_arrived_late": {"usage": None},
-    "question_asked": {"usage": None, "reads": (), "due_us": 0, "effect": ""},
+    "question_asked": {"usage": None, "reads": (), "due_us": 0, "effect": "", "plan": b"null"},
     "step_escalated": {"due_us": 0, "budget": ""},
     "budget_raised": {"whose": "", "calls": 0, "tokens": 0, "usd": 0, "others": (), "reason": "", "asked_us": 0},
     "question_expired": {"writes": {}, "reason": ""},
@@ -76,6 +76,7 @@ DEFAULTS = {
         "reason": "",
         "effects": (),
         "effect": "",
+        "plan": b"null",
     },
     "effect_started": {"number": 1},
     "effect_done": {"result": b"null", "flaw": ""},

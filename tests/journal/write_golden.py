@@ -45,6 +45,7 @@ class Told:
         *,
         faults: str = "",
         origin: e.Origin | None = None,
+        approval: e.PlanApproval | None = None,
         shared: Sequence[e.AnyEvent] = (),
     ) -> None:
         self.team, self.machine = team, Machine(team.rules)
@@ -54,8 +55,8 @@ class Told:
         self.jobs: dict[str, il.Job] = {}
         self.effects: dict[tuple[str, str], c.PerformEffect] = {}
         raw = Raw(team.rules.encode_request(request))
-        started = e.RunStarted(self.at_us, raw, team.hash, team.rules.plan.hash, faults=faults, origin=origin)
-        self.say(started, *shared)
+        marks: Any = {"faults": faults, "origin": origin, "approval": approval}
+        self.say(e.RunStarted(self.at_us, raw, team.hash, team.rules.plan.hash, **marks), *shared)
 
     def tick(self) -> int:
         self.at_us += 10_000
@@ -787,6 +788,34 @@ def migrated() -> Told:
     return told
 
 
+def shown_first() -> Told:
+    """A plan that a person approves before anything of it runs."""
+    told = Told(
+        il.Team(
+            [agent("ann", writes=["out"])], il.Plan([step("one", writes=["out.one"]), step("two", writes=["out.two"])])
+        ),
+        {},
+        approval=e.PlanApproval(3_600_000),
+    )
+    told.decides("one", "approve", reason="as ever")
+    for name in ("one", "two"):
+        told.does(name, lambda job: {f"out.{job.step}": 1})
+    return told
+
+
+def proposed() -> Told:
+    """A plan that an agent proposes twice, since a person has advice; and that is approved then."""
+    team = il.Team([agent("ann", writes=["out"]), agent("lead", writes=[])], planner={"agent": "lead", "action": "act"})
+    told = Told(team, {}, approval=e.PlanApproval())
+    new = {"id": "one", "agent": "ann", "action": "act", "writes": ["out.one"]}
+    told.does("decide-1", lambda _: il.Reply(output={"add": [new, {**new, "id": "two", "needs": ["one"]}]}))
+    told.decides("decide-1", "retry", text="Do less.")
+    told.does("decide-1", lambda _: il.Reply(output={"add": [new]}, usage=il.Usage(input_tokens=10)))
+    told.decides("decide-1", "approve")
+    told.does("one", lambda _: {"out.one": 1})
+    return told
+
+
 RUNS = (
     judged,
     migrated,
@@ -818,6 +847,8 @@ RUNS = (
     awaited,
     grown,
     planned,
+    shown_first,
+    proposed,
 )
 
 

@@ -152,6 +152,15 @@ def run(  # noqa: PLR0913 - its options
             "--fault-seed", metavar="N", min=0, help="The same faults as in the run that named it.", show_default=False
         ),
     ] = None,
+    approve_plan: Annotated[
+        bool, typer.Option("--approve-plan", help="Nothing runs before a person has approved the plan.")
+    ] = False,
+    approve_within: Annotated[
+        str | None,
+        typer.Option(
+            "--approve-within", metavar="TIME", help="The same, and rejected after so long: 2h.", show_default=False
+        ),
+    ] = None,
     concurrency: ConcurrencyOption = None,
     grace: GraceOption = GRACE,
     journal: JournalOption = None,
@@ -166,13 +175,15 @@ def run(  # noqa: PLR0913 - its options
     loaded = LoadedTeam.load(team)
     given = inputs.read(input, map or ())
     chosen = inputs.Given(given.origin, given.rows[:limit])
+    approve = approve_within if approve_within is not None else approve_plan
     if faults is None:
         if fault_seed is not None:
             raise InputError("--fault-seed is the seed of faults, and there are none", fix="add --faults FILE")
-        return running.start(loaded, chosen, how)
+        return running.start(loaded, chosen, how, approve=approve)
     from .injecting import orchestrator
 
-    return running.start(loaded, chosen, how, orchestrator(loaded, faults, fault_seed, how.settings))
+    make = orchestrator(loaded, faults, fault_seed, how.settings)
+    return running.start(loaded, chosen, how, make, approve=approve)
 
 
 @command

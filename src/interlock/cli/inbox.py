@@ -22,6 +22,7 @@ from interlock.history import Handed, Record, Shortage
 from interlock.ports import Journal, RunRow, WaitingQuestion, WaitingStep
 
 from . import config, exits
+from .approving import steps_of
 from .config import Settings
 from .journals import LAST, find_run, reading, record
 from .looking import row_document, user
@@ -104,7 +105,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Open(msgspec.Struct, frozen=True):
     """A question with all that is known about it. name: the shortest. asked: what the machine waits with.
 
-    effect: the one that it is about, if it is about one. shortage: of the budget that it needs more of.
+    effect: the one that it is about, if it is about one. shortage: of the budget that it needs more of. steps: those of
+    the plan that is to be approved.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Open(msgspec.Struct, frozen=True):
     verbs: Sequence[Verb]
     effect: Entry | None = None
     shortage: Shortage | None = None
+    steps: Sequence[dict[str, Any]] = ()
 
 
 # --- looking ---
@@ -168,7 +171,23 @@ def _opened(name: str, waiting: WaitingQuestion, run: Record, gates: Mapping[str
     call = history.handed(run, step, attempt) if attempt else history.to_be_handed(run, step)
     at = gates.get(gate_name(team, asked.whose.removeprefix("agent ")))
     short = history.shortage(machine, step, history.attempts(run.events), at, clock.now_us())
-    return Open(name, waiting, run, asked, call, asked.verbs, machine.ledger.find(n, asked.effect), short)
+    effect, steps = machine.ledger.find(n, asked.effect), steps_of(asked, machine.plan)
+    return Open(name, waiting, run, asked, call, asked.verbs, effect, short, steps)
+
+
+def about_plan(settings: Settings, run_id: str) -> Sequence[dict[str, Any]] | None:
+    """The steps of the plan that a run waits for approval of; None where it waits for something else."""
+
+    async def look() -> Open | None:
+        async with reading(settings) as journal:
+            waiting = list(await journal.questions(run_id))
+            if len(waiting) != 1:
+                return None
+            run = await record(journal, run_id)
+            return _opened(run_id, waiting[0], run, {}, "")
+
+    found = asyncio.run(look())
+    return None if found is None or not found.asked.about_plan else found.steps
 
 
 async def _find(journal: Journal, name: str, *, to_decide: bool = False) -> WaitingQuestion:
@@ -265,7 +284,8 @@ def _document(found: Open) -> dict[str, Any]:
     }
     short = {"budget": found.shortage.to_dict()} if found.shortage else {}
     asked = {"attempt": found.call.attempt.attempt}  # of a judged reply, not that of its judge
-    return _row(found.waiting) | asked | more | short | {"call": call}
+    plan = {"plan": {"steps": found.steps}} if found.asked.about_plan else {}
+    return _row(found.waiting) | asked | more | short | plan | {"call": call}
 
 
 def _effect(one: EffectWanted | Entry) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from interlock.ports import WaitingQuestion, WaitingStep
 
 from .config import Settings
 from .paint import MARKS, WIDE_COLUMNS, console, next_commands
+from .paint_approval import drawn
 from .paint_call import facts, reply_part, verdict_part, view_part
 from .paint_lists import show_table
 from .paint_run import INDENT, indented_json
@@ -87,6 +88,7 @@ def show_question(found: "Open", now_us: int, settings: Settings) -> None:
         *_question(found),
         *_budget(found),
         *_effect(found, out),
+        *drawn(found.steps),
         *view_part(found.call, out),
         *_refused(found, out),
         *_may(found),
@@ -109,6 +111,7 @@ def _head(found: "Open", now_us: int) -> Iterator[Text]:
 def _question(found: "Open") -> Iterator[RenderableType]:
     mark, style = MARKS["escalated"]
     short = "more of a budget is needed" if found.shortage else "why a person is needed"
+    short = "a plan waits for approval" if found.asked.about_plan else short
     yield Text(f"\n{mark} {'question' if found.asked.by_agent else short}", f"bold {style}")
     yield Padding(Text(plain(found.asked.question.text)), (0, 0, 0, INDENT), expand=False)
     if found.asked.question.choices:
@@ -127,7 +130,7 @@ def _effect(found: "Open", out: Console) -> Iterator[RenderableType]:
 
 def _refused(found: "Open", out: Console) -> Iterator[RenderableType]:
     """The reply that was refused, and why; an agent that asked has replied nothing else."""
-    if not found.asked.by_agent and found.shortage is None:
+    if not found.asked.by_agent and found.shortage is None and not found.asked.about_plan:
         yield from reply_part(found.call.attempt, out)
         yield from verdict_part(found.call.attempt)
 

@@ -42,10 +42,23 @@ class How(msgspec.Struct, frozen=True):
         return cls(config.settings(journal, concurrency), config.seconds(grace), json)
 
 
-def start(team: Team, given: Given, how: How, make: Make = Orchestrator) -> int:
-    """Run a team for all that was given, with the engine that `make` makes; returns the exit code."""
-    single = len(given.rows) == 1
-    return tasks.run_main(_one(team, given.rows[0], how, make) if single else _batch(team, given, how, make))
+def start(team: Team, given: Given, how: How, make: Make = Orchestrator, *, approve: bool | str = False) -> int:
+    """Run a team for all that was given, with the engine that `make` makes; returns the exit code.
+
+    approve: a person must approve the plan first, or within so long.
+    """
+    if len(given.rows) != 1:
+        if approve is not False:
+            message = f"a person approves the plan of one run, and there are {len(given.rows):,} requests"
+            raise InputError(message, fix="add --limit 1, or look at it before: interlock plan")
+        return tasks.run_main(_batch(team, given, how, make))
+    told = tasks.run_main(_one(team, given.rows[0], how, make, approve))
+    code = show_one(told, how)
+    if approve is False:
+        return code
+    from .approving import ask
+
+    return ask(told, how, team.source, code)
 
 
 def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:
@@ -82,14 +95,14 @@ def quiet_agents(shown: Screen) -> Iterator[None]:
 # --- one ---
 
 
-async def _one(team: Team, row: Row, how: How, make: Make) -> int:
+async def _one(team: Team, row: Row, how: How, make: Make, approve: bool | str) -> Story:  # noqa: FBT001 - as given
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(team, how.settings, shown, make) as engine:
             _checked(engine, row)
             run_id = new_id(clock.now_us())
-            told = await drive_one(engine, engine.run(row.request, run_id=run_id), run_id, how, shown)
-    return show_one(told, how)
+            work = engine.run(row.request, run_id=run_id, approve_plan=approve)
+            return await drive_one(engine, work, run_id, how, shown)
 
 
 async def drive_one(engine: Engine, work: Coroutine[Any, Any, Run], run_id: str, how: How, shown: Screen) -> Story:

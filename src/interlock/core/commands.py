@@ -62,8 +62,17 @@ class AskAboutEffect(Command, frozen=True, tag=True):
     deadline_ms: int = 0
 
 
+class AskAboutPlan(Command, frozen=True, tag=True):
+    """Record that a person is asked whether a plan may run. step: its first one. plan: its hash."""
+
+    step: str
+    question: Question
+    deadline_ms: int
+    plan: Raw
+
+
 class ConcludeDraft(Command, frozen=True, tag=True):
-    """Record what becomes of a reply that has waited for its judges."""
+    """Record what becomes of a reply that has waited for its judges, or of a decision that a person has approved."""
 
     verdict: AttemptCommitted | AttemptRefused
 
@@ -148,6 +157,7 @@ class FinishRun(Command, frozen=True, tag=True):
 ForTheShell = CallAgent | StartTimer | PerformEffect
 ForTheRecord = (
     AskAboutEffect
+    | AskAboutPlan
     | AskPerson
     | BeginWait
     | TakeEvent

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
+from msgspec import Raw
 
 from interlock.errors import InputError, PathError, ValueRefused
 
 from . import given, paths
-from .events import EffectWanted
+from .events import NULL, EffectWanted, says
 from .job import ADVICE, ADVISED, ANSWERED, DELETE, Question
 from .values import DEFAULT_LIMITS, encode
 
@@ -50,7 +51,8 @@ class Asked(msgspec.Struct, frozen=True):
     by_agent: the agent has asked; else its attempts are used up, and `question` says why. effect: the key of the effect
     that it is about, whose outcome nobody knows; then its agent hasn't asked, nor are its attempts used up. budget: the
     gate of the budget that it needs more of, and whose. asked_us: since when it waits. approval: it is about whether
-    that effect may be performed. effects: those of the reply, which are approved with it.
+    that effect may be performed. effects: those of the reply, which are approved with it. plan: that which a person is
+    asked to approve, as in QuestionAsked.
     """
 
     attempt: int
@@ -65,15 +67,23 @@ class Asked(msgspec.Struct, frozen=True):
     asked_us: int = 0
     approval: bool = False
     effects: tuple[EffectWanted, ...] = ()
+    plan: Raw = NULL
+
+    @property
+    def about_plan(self) -> bool:
+        """Whether it is about a plan, which nothing of may run before it is approved."""
+        return says(self.plan)
 
     @property
     def may_be_skipped(self) -> bool:
-        """Whether its step may be skipped instead: not where an effect waits to be settled."""
-        return not self.effect
+        """Whether its step may be skipped instead: not where an effect waits to be settled, or a plan for approval."""
+        return not self.effect and not self.about_plan
 
     @property
     def verbs(self) -> tuple[Verb, ...]:
         """What a person may do about it."""
+        if self.about_plan:
+            return ("approve", "retry", "reject") if self.attempt else ("approve", "reject")
         if self.approval:
             return ("approve", "reject")
         if self.effect:

@@ -44,6 +44,11 @@ class BranchRequested(msgspec.Struct, frozen=True):
     step: str
 
 
+def says(raw: Raw) -> bool:
+    """Whether a part of an event that may be left out is there."""
+    return bytes(raw) != b"null"
+
+
 def skipped_by(by: str, reason: str) -> str:
     """Why a step was skipped that a person did without, for people."""
     return f"{by} has skipped it" + (f": {reason}" if reason else "")
@@ -75,10 +80,17 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     replaces: bool = False
 
 
+class PlanApproval(msgspec.Struct, frozen=True, omit_defaults=True):
+    """That a person is asked before a plan runs. deadline_ms: how long for; 0 for ever."""
+
+    deadline_ms: int = 0
+
+
 class RunStarted(Event, frozen=True, tag="run_started"):
     """A run began: its request, and the hashes of the team and plan it is pinned to.
 
     faults: the hash of the faults that are injected into it on purpose; empty for an ordinary run. origin: of a fork.
+    approval: a person must approve its plan first; None where nobody must.
     """
 
     request: Raw
@@ -87,6 +99,7 @@ class RunStarted(Event, frozen=True, tag="run_started"):
     version: int = 1
     faults: str = ""
     origin: Origin | None = None
+    approval: PlanApproval | None = None
 
 
 class AttemptStarted(Event, frozen=True, tag="attempt_started"):
@@ -229,7 +242,8 @@ class QuestionAsked(Event, frozen=True, tag="question_asked"):
     """An agent asks, and its step waits for a person; due_us: until when, 0 for ever.
 
     effect: the key of the effect that it is about, where it isn't its agent that asks: what became of it, or whether it
-    may be performed. Where an attempt waits for that effect, it ends with the question.
+    may be performed. Where an attempt waits for that effect, it ends with the question. plan: what a person is asked to
+    approve: what the attempt has decided about the plan; or the hash of the run's own plan, before anything of it runs.
     """
 
     step: str
@@ -239,6 +253,7 @@ class QuestionAsked(Event, frozen=True, tag="question_asked"):
     reads: tuple[str, ...] = ()
     due_us: int = 0
     effect: str = ""
+    plan: Raw = NULL
 
 
 class StepEscalated(Event, frozen=True, tag="step_escalated"):
@@ -319,7 +334,8 @@ class QuestionAnswered(Event, frozen=True, tag="question_answered"):
     decision: answer or retry (`text` goes to the next attempt), approve, edit or write (`writes` and `deletes` are
     committed, written by the person), reject, or skip (the step has ended, and wrote nothing). by: who decided, as
     `person:ID`. effects: of an approved reply; they are approved with it, and performed as those of a commit. effect:
-    the key of the effect that is approved, where that was the question; then nothing is committed.
+    the key of the effect that is approved, where that was the question; then nothing is committed. plan: that which is
+    approved, as in QuestionAsked, or what the person has decided about it; a decision is committed next.
     """
 
     step: str
@@ -333,11 +349,12 @@ class QuestionAnswered(Event, frozen=True, tag="question_answered"):
     reason: str = ""
     effects: tuple[EffectWanted, ...] = ()
     effect: str = ""
+    plan: Raw = NULL
 
     @property
     def commits(self) -> bool:
         """Whether it commits its writes in the place of the agent."""
-        return AFTER_DECISION.get(self.decision) == "committed" and not self.effect
+        return AFTER_DECISION.get(self.decision) == "committed" and not self.effect and not says(self.plan)
 
 
 class BudgetRaised(Event, frozen=True, tag="budget_raised"):

@@ -9,6 +9,7 @@ from msgspec import Raw
 from interlock.errors import cut_short
 
 from . import events as e
+from .approving import Approving, is_own
 from .budget import NOTHING_USED, Amounts
 from .context import Bank
 from .decision import Asked, told
@@ -16,7 +17,6 @@ from .effects import GIVE_UP, PERFORMED
 from .job import Question, Usage
 from .judging import Drafted, Standing
 from .purse import Purse
-from .revising import Revising
 from .role import Duty
 from .rules import Rules
 from .states import SHARED, TERMINAL, Status
@@ -26,7 +26,7 @@ from .step import Step
 SETBACK_CHARS_MAX = 500
 
 
-class Fold(Revising):
+class Fold(Approving):
     """The state of a run as its events tell it.
 
     bank: what was committed. purse: what was consumed. ledger: of its effects. questions: of the steps that wait for a
@@ -165,9 +165,7 @@ class Fold(Revising):
     def _run_started(self, event: e.RunStarted) -> None:
         self.started, self.started_us, self.faults = True, event.at_us, event.faults
         self.bank.commit_request(event.request)
-        for n in range(1, len(self.state)):
-            if not self._lacking[n]:
-                self._move(n, "ready")
+        self._begin(event.approval)
 
     def _attempt_started(self, event: e.AttemptStarted) -> None:
         n = self.number[event.step]
@@ -401,6 +399,10 @@ class Fold(Revising):
 
     def _conclude(self, n: int, event: e.AttemptCommitted | e.AttemptRefused) -> bool:
         """Whether this is the verdict on a reply that has waited; then its step stands as it did before."""
+        if n in self._agreed:
+            del self._agreed[n]
+            self._move(n, "running")
+            return True
         draft = self._drafts.get(n)
         if draft is None or draft.reply.attempt != event.attempt:
             return False
@@ -422,8 +424,9 @@ class Fold(Revising):
         if self.state[n] == "running":
             self._settle(n, event.usage if event.effect else event.usage or NOTHING_USED)
             self._forget_effects(n)
-        told_with = (event.reads, event.due_us, event.effect, "", "", event.at_us)
-        self._ask(n, Asked(event.attempt, event.question, not event.effect, None, *told_with, approval=approval))
+        told_with = (event.reads, event.due_us, event.effect, "", "", event.at_us, approval)
+        by_agent = not event.effect and not e.says(event.plan)
+        self._ask(n, Asked(event.attempt, event.question, by_agent, None, *told_with, plan=event.plan))
 
     def _step_escalated(self, event: e.StepEscalated) -> None:
         n = self.number[event.step]
@@ -468,6 +471,12 @@ class Fold(Revising):
         if asked.effect:
             self._effect_decided(n, asked, event)
             return
+        if e.says(event.plan):
+            self._plan_agreed(n, event)
+            return
+        if is_own(asked):
+            self._plan_rejected(f"rejected by {event.by}" + (f": {event.reason}" if event.reason else ""))
+            return
         if event.commits:
             self._commit(n, event)
             for wanted in event.effects:
@@ -510,6 +519,9 @@ class Fold(Revising):
         if event.then == "default":
             self._commit(n, event)
             self._end_with_effects(n)
+            return
+        if is_own(asked):
+            self._plan_rejected("nobody has answered in time")
             return
         self.reasons[n] = event.reason or f"nobody has answered in time: {asked.question.text}"
         if event.then != "fallback" or not self._fall_back(n):

@@ -16,6 +16,7 @@ from interlock.errors import ValueRefused
 
 from . import commands as c
 from . import events as e
+from .approving import about_plan, asked_first
 from .arrivals import kept_arrival, kept_for
 from .assess import assess
 from .branches import unrequested
@@ -24,6 +25,7 @@ from .context import EVERYTHING, View
 from .deciding import Situation, added_by, decided, progress, stated
 from .effects import Entry, approval_question
 from .fold import Fold
+from .grown import decoded
 from .job import Job, idempotency_key
 from .judging import Drafted
 from .moments import time_us
@@ -33,6 +35,7 @@ from .raises import question
 from .role import Duty
 from .step import Step
 from .supervision import DECIDE, DECISION_KEYS, SupervisorPolicy
+from .values import encode_written
 from .waits import Wait
 
 
@@ -89,8 +92,8 @@ class Machine(Fold):
             due_us = self.questions[n].due_us
             return c.StartTimer(n, self.step_id(n), due_us, -(-max(0, due_us - self.at_us) // 1_000))
         label = self.label[n]
-        if n in self._to_escalate:
-            return self._appeal(n)
+        if n in self._agreed or n in self._to_escalate:
+            return self._approval(n) if n in self._agreed else self._appeal(n)
         if n in self._given_up:
             return self._burial(n, self.reasons[n])
         if n in self._drafts:
@@ -221,6 +224,8 @@ class Machine(Fold):
         fails, label = self.rules.on_dead, self.label
         lost = (n for n, state in enumerate(self.state) if state == "dead" and fails[label[n]] == "fail_run")
         dead = next(lost, None)
+        if self.rejected:
+            return c.FinishRun("failed", self.rejected)
         if dead is None:
             return c.FinishRun("succeeded", "")
         return c.FinishRun("failed", f"{self.step_id(dead)}: {self.reasons[dead]}")
@@ -251,6 +256,8 @@ class Machine(Fold):
             first = min(self.waits, key=lambda n: self.waits[n].due_us or e.AT_US_MAX)
             more = f", and {len(self.waits) - 1:,} more wait" if len(self.waits) > 1 else ""
             return f"{self.step_id(first)} {self.reasons[first]}{more}"
+        if self.questions[asking].about_plan:
+            return self.reasons[asking]
         verb = "asks" if self.questions[asking].by_agent else "needs a person"
         return f"{self.step_id(asking)} {verb}: {self.reasons[asking]}"
 
@@ -351,8 +358,24 @@ class Machine(Fold):
         if isinstance(verdict, e.QuestionAsked):
             return msgspec.structs.replace(verdict, due_us=due(at_us, self.deadline_ms(n)))
         if decides and isinstance(verdict, e.AttemptCommitted):
-            return decided(verdict, self._situation(n), command.agent)
+            return self._on_decision(n, decided(verdict, self._situation(n), command.agent))
         return verdict
+
+    def _on_decision(
+        self, n: int, verdict: e.AttemptCommitted | e.AttemptRefused
+    ) -> e.AttemptCommitted | e.AttemptRefused | e.QuestionAsked:
+        """The verdict on a decision; where a person must approve it, it waits."""
+        policy = self.rules.supervisor
+        if isinstance(verdict, e.AttemptRefused) or self.approval is None or policy is None or policy.ask != "start":
+            return verdict
+        if not (steps := decoded(added_by(verdict.output, self._situation(n))[0])):
+            return verdict
+        return asked_first(verdict, about_plan(steps), due(verdict.at_us, self.approval.deadline_ms))
+
+    def decided_by_person(self, n: int, writes: dict[str, Any], at_us: int) -> e.AttemptCommitted | e.AttemptRefused:
+        """The verdict on what a person has decided about the plan, in the place of the agent that does."""
+        given = e.AttemptCommitted(at_us, self.step_id(n), self.attempts[n], output=Raw(encode_written(writes)))
+        return decided(given, self._situation(n), self.duty(n).agent)
 
 
 def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, PLR0912 - one case per command
@@ -364,6 +387,9 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, P
         case c.AskAboutEffect():
             told = (command.step, command.attempt, command.question)
             return e.QuestionAsked(at_us, *told, due_us=due(at_us, command.deadline_ms), effect=command.effect)
+        case c.AskAboutPlan():
+            due_us = due(at_us, command.deadline_ms)
+            return e.QuestionAsked(at_us, command.step, 0, command.question, due_us=due_us, plan=command.plan)
         case c.ConcludeDraft():
             return msgspec.structs.replace(command.verdict, at_us=at_us)
         case c.BeginWait():

@@ -4,7 +4,6 @@ People may do what an agent in their place may do, and nothing else: what they w
 scope, size and schema, and their place in the plan is the step's. The first decision wins.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from interlock.errors import InputError
@@ -16,7 +15,15 @@ from .budget import DAY_US, Ledger
 from .commands import CallAgent
 from .decision import REASON_CHARS_MAX, TEXT_CHARS_MAX, Asked, Decision, laid_over
 from .effects import approval_question
-from .events import AnswerRefused, BudgetRaised, QuestionAnswered, QuestionAsked, QuestionExpired, WaitEnded
+from .events import (
+    AnswerRefused,
+    AttemptRefused,
+    BudgetRaised,
+    QuestionAnswered,
+    QuestionAsked,
+    QuestionExpired,
+    WaitEnded,
+)
 from .job import DELETE, Effect, Usage
 from .machine import Machine
 from .policy import due
@@ -45,12 +52,16 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     problem = _problem(decision, asked, reason)
     if problem:
         return refused(decision, by, "decision", problem, at_us)
+    if asked.about_plan and verb == "approve":
+        return QuestionAnswered(at_us, step, asked.attempt, by, verb, reason=reason, plan=asked.plan)
     if asked.approval and verb == "approve":
         return QuestionAnswered(at_us, step, asked.attempt, by, verb, reason=reason, effect=asked.effect)
     if verb in {"answer", "retry", "reject", "skip"}:
         return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, reason=reason)
     if asked.budget and verb == "approve":
         return _raised(machine, n, decision, by, reason, at_us)
+    if n in machine.decisions:
+        return _decided(machine, n, decision, by, reason, at_us)
     index = machine.items[n][1] if n in machine.items else 0
     given, limits = _writes(decision, asked), machine.rules.limits
     submission = submitted(given, bank=machine.bank, duty=machine.duty(n), index=index, limits=limits)
@@ -72,6 +83,17 @@ def approval_asked(machine: Machine, command: CallAgent, key: str, usage: Usage 
     question = approval_question(machine.ledger.entry(n, key).effect, key)
     due_us = due(at_us, machine.deadline_ms(n))
     return QuestionAsked(at_us, command.step, command.attempt, question, usage, (), due_us, key)
+
+
+def _decided(
+    machine: Machine, n: int, decision: Decision, by: str, reason: str, at_us: int
+) -> QuestionAnswered | AnswerRefused:
+    """A person decides about the plan, as the agent would that is asked to."""
+    taken = machine.decided_by_person(n, _writes(decision, machine.questions[n]), at_us)
+    if isinstance(taken, AttemptRefused):
+        return AnswerRefused(at_us, decision.step, by, decision.verb, taken.findings)
+    told = (decision.text, taken.writes, (), EVERYTHING_READ, reason)
+    return QuestionAnswered(at_us, decision.step, taken.attempt, by, decision.verb, *told, plan=taken.output)
 
 
 def _raised(
@@ -115,6 +137,8 @@ def expired(machine: Machine, n: int, at_us: int) -> QuestionExpired | WaitEnded
     if n in machine.waits:
         return lapsed(machine, n, at_us)
     step, asked, escalation = machine.step_id(n), machine.questions[n], machine.rules.escalations[machine.label[n]]
+    if asked.about_plan:
+        return QuestionExpired(at_us, step, asked.attempt, "dead")
     assert escalation is not None
     if asked.effect and machine.has_committed(n):
         return QuestionExpired(at_us, step, asked.attempt, "dead")  # nothing can be done in place of what is committed
@@ -147,8 +171,9 @@ def _problem(decision: Decision, asked: Asked, reason: str) -> str:
         return f"the question of {decision.step} is about {other}, not about {decision.effect!r:.100}"
     if decision.verb not in asked.verbs and not (decision.verb == "skip" and asked.may_be_skipped):
         about = "whether its effect may be performed" if asked.approval else "what became of its effect"
-        why = f"the question is {about}" if asked.effect else _WHY_NOT[decision.verb]
+        why = f"the question is {about}" if asked.effect else _WHY_NOT.get(decision.verb, "")
         why = "it needs more of a budget" if asked.budget else why
+        why = "the question is whether a plan may run" if asked.about_plan else why
         return f"{decision.step} can't be dealt with by {decision.verb}: {why}"
     if len(text) > TEXT_CHARS_MAX or len(reason) > REASON_CHARS_MAX:
         return f"a text has at most {TEXT_CHARS_MAX:,} characters, and a reason {REASON_CHARS_MAX:,}"
@@ -170,9 +195,9 @@ _WHY_NOT = {
 }
 
 
-def _writes(decision: Decision, asked: Asked) -> Mapping[str, Any]:
+def _writes(decision: Decision, asked: Asked) -> dict[str, Any]:
     given: dict[str, Any] = decision.writes | dict.fromkeys(decision.deletes, DELETE)
     if decision.verb == "write":
         return given
     reply = asked.reply or {}
-    return laid_over(reply, given) if decision.verb == "edit" else reply
+    return laid_over(reply, given) if decision.verb == "edit" else dict(reply)

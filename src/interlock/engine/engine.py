@@ -34,6 +34,7 @@ from interlock.ports import (
 from interlock.team import Team
 
 from . import clock, tasks
+from .approval import approval_of
 from .breakers import move_breaker, policy_of
 from .cancelling import cancel
 from .decisions import DECIDED, OPEN, accept, decide, expire, folded, refuse_secrets, request_of, settle
@@ -159,18 +160,22 @@ class Engine(Redriving):
 
     # --- runs ---
 
-    async def run(self, request: Mapping[str, Any], *, run_id: str | None = None) -> Run:
+    async def run(
+        self, request: Mapping[str, Any], *, run_id: str | None = None, approve_plan: bool | str = False
+    ) -> Run:
         """Run the team for one request, to its end or until only a person can move it.
 
-        request: the initial context, plain JSON. Raises InputError where it isn't, RunInterrupted when the engine stops
+        request: the initial context, plain JSON. approve_plan: a person must approve the plan first, or what a planner
+        proposes; or must within so long, such as `2h`. Raises InputError, and RunInterrupted when the engine stops
         first.
         """
-        raw = self.request(request)
+        raw, approval = self.request(request), approval_of(self._rules, approve_plan)
         if run_id is not None and not is_id(run_id):
             raise InputError(f"{run_id!r:.100} is not a run id", fix="use letters, digits, _ and -, at most 80")
         async with self._room:
             run_id = run_id or self._new_id(self._now_us())
-            return await self._start(run_id, raw, Opening(self._team_hash, self._rules.plan.hash, self._source))
+            opening = Opening(self._team_hash, self._rules.plan.hash, self._source)
+            return await self._start(run_id, raw, opening, approval)
 
     def request(self, request: Any) -> bytes:
         """A request as the JSON it is stored as, for `open_batch`. Raises InputError."""
@@ -180,12 +185,13 @@ class Engine(Redriving):
             raise InputError(message, fix="leave it out")
         return raw
 
-    async def _start(self, run_id: str, raw: bytes, opening: Opening) -> Run:
+    async def _start(self, run_id: str, raw: bytes, opening: Opening, approval: e.PlanApproval | None = None) -> Run:
         if self._shell.stopping:
             raise RunInterrupted(f"run {run_id} was not started: the engine is stopping", fix="start it again")
-        started = e.RunStarted(
-            self._now_us(), msgspec.Raw(raw), opening.team, opening.plan, e.FORMAT_VERSION, self._faults_hash
-        )
+        pinned = (opening.team, opening.plan, e.FORMAT_VERSION, self._faults_hash)
+        started = e.RunStarted(self._now_us(), msgspec.Raw(raw), *pinned, approval=approval)
+        if approval is not None and approval.deadline_ms:
+            self._watch = self._watch or tasks.spawn(self._watch_deadlines())
         return await self._drive(run_id, Machine(self._rules), [started], opening, opening.row)
 
     async def _drive(

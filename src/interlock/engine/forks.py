@@ -89,7 +89,10 @@ async def forked(
     other = row.team if is_other else ""
     told = (tried.by, tried.reason, changed, other, tried.at, repeats, tried.replaces)
     origin = e.Origin(row.run_id, tuple(steps), *told)
-    return [e.RunStarted(now_us, request, team, rules.plan.hash, e.FORMAT_VERSION, faults, origin), *facts]
+    # What nobody has approved is asked about again, and so is what is decided anew.
+    decides = rules.supervisor is not None and rules.supervisor.ask == "start"
+    approval = first.approval if machine.rejected or machine.waits_for_approval or decides else None
+    return [e.RunStarted(now_us, request, team, rules.plan.hash, e.FORMAT_VERSION, faults, origin, approval), *facts]
 
 
 def refuse_secrets(facts: Iterable[e.AnyEvent], secrets: Secrets | None) -> None:

@@ -78,7 +78,7 @@ def _of_question(run_id: str, machine: Machine, fact: e.QuestionAsked | e.StepEs
     if asked.effect:
         effect = machine.ledger.entry(n, asked.effect).effect
         text, reason = f"its effect {effect} waits for a person", asked.question.text
-    elif asked.by_agent or asked.budget:  # what is said of a budget is the run's own
+    elif asked.by_agent or asked.budget or asked.about_plan:  # what is said of a budget or a plan is the run's own
         text = asked.question.text
     else:
         text, reason = "all its attempts have failed", asked.question.text
@@ -96,5 +96,5 @@ def _of_question(run_id: str, machine: Machine, fact: e.QuestionAsked | e.StepEs
         asked.verbs,
         tuple(cut_short(choice, CHOICE_CHARS_MAX) for choice in choices),
         asked.due_us,
-        escalation.then if escalation is not None and asked.due_us else "",
+        "dead" if asked.about_plan else escalation.then if escalation is not None and asked.due_us else "",
     )

@@ -110,7 +110,7 @@ def _started(event: e.RunStarted) -> str:
     origin = event.origin
     faults = ", with faults injected on purpose" if event.faults else ""
     if origin is None:
-        return f"started{faults}"
+        return f"started{faults}" + (", once its plan is approved" if event.approval is not None else "")
     return f"started as {fork_of(origin)}{faults}" + (f": {origin.reason}" if origin.reason else "")
 
 
@@ -140,7 +140,7 @@ _DECISIONS = {
 
 
 def _answered(event: e.QuestionAnswered) -> str:
-    what = f" the effect {event.effect}" if event.effect else ""
+    what = f" the effect {event.effect}" if event.effect else " the plan" if e.says(event.plan) else ""
     wrote = f"; committed: {_written(event)}{_asked_for(event.effects)}" if event.commits else ""
     said = f": {event.text}" if event.text else ""
     why = f" ({event.reason})" if event.reason else ""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import msgspec
 import pytest
 
 import interlock as il
@@ -12,6 +13,7 @@ from interlock.testing.simulation.world import World
 from .scenes_of import TEAMS, every_fault, scene, scenes
 
 GROWN = TEAMS / "grown.yaml"
+PLANNED = TEAMS / "planned.yaml"
 
 
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
@@ -35,6 +37,24 @@ def test_nothing_breaks_and_every_bound_is_kept(faults):
                 elif isinstance(event, e.RunFinished):
                     seen["nothing"] += event.reason.endswith("come to nothing")
     assert {"finished", "revised", "repeats", "refused", "nothing"} <= (+seen).keys()
+
+
+@pytest.mark.parametrize("team", [GROWN, PLANNED], ids=["static", "planned"])
+@pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
+def test_nothing_runs_that_a_person_has_not_approved(team, faults):
+    made, seen = scenes(team, faults=faults), Counter()
+    for seed in range(40):
+        episode = World(msgspec.structs.replace(made.of(seed), approve=True), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            for event in account.events:
+                if isinstance(event, e.QuestionAnswered) and event.step in {"decide-1", "read"}:
+                    seen[event.decision] += 1
+                elif isinstance(event, e.QuestionExpired):
+                    seen["expired"] += 1
+                elif isinstance(event, e.RunFinished):
+                    seen[event.status] += 1
+    assert {"approve", "reject", "succeeded", "failed"} <= (+seen).keys()
 
 
 def test_a_crash_at_any_write_comes_to_the_same_end():

@@ -67,6 +67,11 @@ def check_outcome(account: Account, event: Outcome, call: Call) -> None:
             _check_judgement(account, event, call)
         case e.AttemptRefused():
             _check_refusal(account, event, call)
+        case e.QuestionAsked() if e.says(event.plan):
+            asked = e.AttemptCommitted(event.at_us, event.step, event.attempt, output=event.plan)
+            decided = msgspec.json.decode(event.plan)
+            account.require("approval", not decided.get("finish"), f"{_attempt(event)} asks whether to finish")
+            _check_decision(account, asked, _reply(call.answer))
         case e.QuestionAsked():
             ask = cast("Question", call.answer.ask)
             told = (event.question.text, *event.question.choices, event.usage)

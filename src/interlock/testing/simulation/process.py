@@ -5,10 +5,12 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from interlock.core.events import PlanApproval
 from interlock.core.job import Job
 from interlock.engine.engine import Engine
+from interlock.engine.run import Run
 from interlock.errors import InputError, StaleDriver
-from interlock.ports import Adapter, Began, Letters
+from interlock.ports import Adapter, Began, Letters, Opening
 from interlock.testing.injection.journals import FaultyJournal
 
 from .loop import VirtualLoop
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .world import World  # they know each other: a process tells its world all that happens in it
 
 BATCH = "sim"
+APPROVED_WITHIN_MS = 86_400_000
 
 
 class Process:
@@ -49,7 +52,7 @@ class Process:
     async def _work(self) -> None:
         world = self.world
         adapters = {name: Watched(self, world.adapter(name)) for name in world.scene.team.agents}
-        engine = Engine(
+        engine = (ApprovingEngine if world.scene.approve else Engine)(
             world.scene.team,
             adapters,
             self.journal,
@@ -115,6 +118,13 @@ class Process:
             self.fenced = True
             self.disk.lose()
             self.world.start_process_later()
+
+
+class ApprovingEngine(Engine):
+    """One all of whose runs have a plan that somebody must approve."""
+
+    async def _start(self, run_id: str, raw: bytes, opening: Opening, approval: PlanApproval | None = None) -> Run:
+        return await super()._start(run_id, raw, opening, approval or PlanApproval(APPROVED_WITHIN_MS))
 
 
 class Watched:

@@ -7,6 +7,7 @@ from interlock.core.job import Job
 from interlock.team import Team
 
 from .account import Account
+from .account.approvals import is_about_own_plan
 from .checks import Outcome, check_outcome
 from .loop import Timeline
 from .process import Call, Process
@@ -66,7 +67,7 @@ class Traffic:
 
     def check_outcome(self, account: Account, event: Outcome) -> None:
         """That an outcome belongs to a call, and is what became of it."""
-        if type(event) is e.QuestionAsked and event.effect:
+        if type(event) is e.QuestionAsked and (event.effect or is_about_own_plan(account, event)):
             return  # it isn't an agent that asks
         call = self._calls.get((account.run_id, event.step, event.attempt))
         has_been = "attempt {} of {} has an outcome, but was never made"

@@ -73,6 +73,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     where not all. invariants: beside the built-in ones, called after each event. calm: no delays but those of faults,
     and nobody who decides anything. sqlite: the journal is a real file, and not in memory. people: somebody answers
     what waits for a person. meddling: somebody has single steps tried again or skipped, and forks runs that are over.
+    approve: somebody must approve each plan, within a day.
     """
 
     team: Team
@@ -85,6 +86,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     sqlite: bool = False
     people: bool = True
     meddling: bool = False
+    approve: bool = False
 
     @property
     def labels(self) -> Sequence[int]:

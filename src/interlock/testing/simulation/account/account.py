@@ -150,6 +150,8 @@ class Account(Known):
         request = msgspec.json.decode(event.request)
         self.naive = NaiveContext(request, self.rules.sharing.reducers)
         self.written += map(paths.segment, request)
+        self.approval = event.approval
+        self.unapproved = event.approval is not None and len(self.steps) > 0
 
     def _run_parked(self, event: e.RunParked) -> None:
         states = set(self.states.values())
@@ -174,7 +176,7 @@ class Account(Known):
         dead = [name for name, state in self.states.items() if state == "dead"]
         size, most = self.naive.size, self.rules.limits.context_bytes_max
         self.require("limits", size <= most, f"the context has {size:,} bytes, more than {most:,}")
-        fails = any(on_dead(self, name) == "fail_run" for name in dead) or gave_up(self)
+        fails = any(on_dead(self, name) == "fail_run" for name in dead) or gave_up(self) or self.rejected
         self.require("ends", event.status == ("failed" if fails else "succeeded"), f"{event.status} with dead: {dead}")
         self.status, self.reason = event.status, event.reason
 

@@ -8,6 +8,7 @@ from interlock.core.rate import RatePolicy
 from interlock.core.states import TERMINAL
 from interlock.core.values import ABSENT
 
+from .approvals import agreed
 from .budgets import BudgetAccount
 from .calls import repeats, seen_by
 from .commits import commit, require_score
@@ -27,6 +28,7 @@ def attempt_started(run: Known, event: e.AttemptStarted) -> None:
     one, name = run.step(event.step), event.step
     idle = one.state not in TERMINAL and one.state not in {"escalated", "performing"}
     run.require("once", idle, "{} is called again although it is {}", name, one.state)
+    run.require("approval", not run.unapproved, "{} is called before a person has approved the plan", name)
     run.require("once", not one.open, "{} is called while a call of it is in flight", name)
     if not one.attempt and one.item is ABSENT:
         require_turn(run, name, "called")
@@ -66,7 +68,7 @@ def attempt_started(run: Known, event: e.AttemptStarted) -> None:
 
 def attempt_committed(run: Known, event: e.AttemptCommitted) -> None:
     """A reply is committed, with a request and effects if it has them."""
-    one = concluded(run, event) or charged(run, event)
+    one = agreed(run, event) or concluded(run, event) or charged(run, event)
     commit(run, one, event, bytes(event.output))
     require_score(run, one.duty, event)
     if event.request is not None:

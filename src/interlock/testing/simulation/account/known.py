@@ -73,6 +73,12 @@ class Known:
         # The steps that each decision about the plan has added; whether one has said that nothing more is to be done.
         self.added: dict[str, list[str]] = {}
         self.finished = False
+        # Whether a person must approve plans; has not approved that of the run; has not, and nothing of it may run.
+        self.approval: e.PlanApproval | None = None
+        self.unapproved = self.rejected = False
+        # Decisions that wait for a person; and what a person has said of them.
+        self.proposed: dict[str, msgspec.Raw] = {}
+        self.agreed: dict[str, e.QuestionAnswered] = {}
         # Who was called to do what, as it was told, where somebody decides about the plan: the steps.
         self.tasks: dict[tuple[str, str, str], list[str]] = {}
         self.hashes, self.views = hashes or ViewHashes(), dict[tuple[int, str], Seen]()

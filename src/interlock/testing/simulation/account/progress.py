@@ -155,7 +155,7 @@ def _is_wanted(run: Known, one: StepAccount) -> bool:
 def can_go_on(run: Known, name: str, one: StepAccount) -> bool:
     """Whether something is left to do for a step that no person must do."""
     if one.state == "waiting":
-        return _fate(run, name) == "run" and has_room(run, one)
+        return not run.unapproved and _fate(run, name) == "run" and has_room(run, one)
     if one.state == "awaiting" and one.due_us:
         return one.due_us <= one.first_us + AWAKE_US_MAX
     return one.state in {"ready", "backing_off", "performing"} or one.open

@@ -5,6 +5,7 @@ from interlock.core.effects import GIVE_UP, PAYLOAD_CHARS_TOLD
 from interlock.core.states import TERMINAL
 from interlock.errors import cut_short
 
+from .approvals import plan_answered, plan_asked, plan_refused
 from .budgets import wrong_with
 from .commits import commit
 from .known import Known, StepAccount
@@ -19,6 +20,9 @@ _ADVISED = "not answered your question, but advises you"
 def question_asked(run: Known, event: e.QuestionAsked) -> None:
     """An agent asks a person, or a person is asked about an effect."""
     one, name = run.step(event.step), event.step
+    if e.says(event.plan):
+        plan_asked(run, event)
+        return
     known = run.effects.known.get((name, event.effect))
     if not event.effect or one.open:
         waits = known is not None and run.effects.lacks_approval(known) and known.key in run.waited.get(name, ())
@@ -70,8 +74,14 @@ def question_answered(run: Known, event: e.QuestionAnswered) -> None:
     run.require("people", event.by.startswith("person:"), f"{event.by} decides about {name}, and is no person")
     run.status, run.reason = "running", ""
     is_short, one.short = bool(one.short), ""
+    if e.says(event.plan):
+        plan_answered(run, event, one)
+        return
+    run.proposed.pop(name, None)
     if event.effect:
         _effect_approved(run, event, one)
+        return
+    if event.decision == "reject" and plan_refused(run, one):
         return
     if event.decision in {"approve", "edit", "write"}:
         _reply_taken(run, event, one, is_short=is_short)
@@ -146,7 +156,15 @@ def question_expired(run: Known, event: e.QuestionExpired) -> None:
     run.require("people", waits, f"the question of {name} expires, but it does not wait: it is {one.state}")
     late = one.due_us and (event.at_us >= one.due_us or not run.clock_is_steady)
     run.require("people", late, f"the question of {name} expires before its deadline")
+    if plan_refused(run, one):
+        run.status, run.reason = "running", ""
+        return
     declared = run.rules.escalations[one.number]
+    if run.proposed.pop(name, None) is not None:
+        run.require("people", event.then == "dead", f"what {name} has decided is approved by nobody")
+        run.status, run.reason = "running", ""
+        one.state, one.given_up, one.buried = "ready", True, True
+        return
     ways = {"dead"} if one.about and name in run.outbox else {declared.then if declared else "", "dead"}
     fits = declared is not None and event.then in ways
     run.require("people", fits, f"the question of {name} expires, then {event.then}, which it doesn't declare")
