@@ -126,10 +126,19 @@ def run(
     refuse_inside_a_loop(fix="await Orchestrator(team).run(request)")
 
     async def main() -> Run:
-        async with Orchestrator(team, journal) as orchestrator:
+        async with Orchestrator(_under_its_plan(team, request), journal) as orchestrator:
             return await orchestrator.run(request, approve_plan=approve_plan)
 
     return run_main(main())
+
+
+def _under_its_plan(team: Team, request: Mapping[str, Any]) -> Team:
+    """The team under that of its plans which a request has."""
+    if not isinstance(team, Team) or not team.plans:
+        return team
+    from interlock.planning import choose
+
+    return choose(team, request).team
 
 
 def open_journal(name: str | Path) -> Journal:

@@ -27,7 +27,7 @@ from .golden_runs import FOLDER, MEND, NAMES, end, end_of, machine_of, read, sto
 KINDS = {kind.__struct_config__.tag: kind for kind in get_args(e.AnyEvent)}
 # What an event means that doesn't say otherwise. Never change one: it would change the meaning of what is stored.
 DEFAULTS = {
-    "run_started": {"version": 1, "faults": "", "origin": None, "approval": None},
+    "run_started": {"version": 1, "faults": "", "origin": None, "approval": None, "chosen": None},
     "call_held": {"until_us": 0},
     "attempt_committed": {
         "writes": {},

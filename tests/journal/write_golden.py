@@ -46,6 +46,7 @@ class Told:
         faults: str = "",
         origin: e.Origin | None = None,
         approval: e.PlanApproval | None = None,
+        chosen: e.PlanChosen | None = None,
         shared: Sequence[e.AnyEvent] = (),
     ) -> None:
         self.team, self.machine = team, Machine(team.rules)
@@ -55,7 +56,7 @@ class Told:
         self.jobs: dict[str, il.Job] = {}
         self.effects: dict[tuple[str, str], c.PerformEffect] = {}
         raw = Raw(team.rules.encode_request(request))
-        marks: Any = {"faults": faults, "origin": origin, "approval": approval}
+        marks: Any = {"faults": faults, "origin": origin, "approval": approval, "chosen": chosen}
         self.say(e.RunStarted(self.at_us, raw, team.hash, team.rules.plan.hash, **marks), *shared)
 
     def tick(self) -> int:
@@ -816,6 +817,14 @@ def proposed() -> Told:
     return told
 
 
+def chosen() -> Told:
+    """A run whose plan is one of several."""
+    team = il.Team([agent("ann", writes=["out"])], il.Plan([step("one")]))
+    told = Told(team, {"size": 7}, chosen=e.PlanChosen("short", "rule 1: size < 10"))
+    told.does("one", lambda _: {"out.one": 1})
+    return told
+
+
 RUNS = (
     judged,
     migrated,
@@ -849,6 +858,7 @@ RUNS = (
     planned,
     shown_first,
     proposed,
+    chosen,
 )
 
 

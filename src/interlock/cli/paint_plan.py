@@ -32,6 +32,8 @@ def show_plan(picture: Picture) -> None:
     out.print(Text.assemble(head, ("  " + " · ".join(facts), "dim")))
     if picture.origin:
         out.print(Text(f"for the request of {line(picture.origin)}", "dim"))
+    if picture.chosen:
+        out.print(Text.assemble(("chosen: ", "dim"), (picture.chosen, "bold"), (f" by {line(picture.why)}", "dim")))
     out.print(_tree(picture))
     out.print(Text("\nat most", "bold"))
     out.print(Padding(_estimates(picture), (0, 0, 0, INDENT), expand=False))

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 
 from interlock.errors import InputError, TeamError
+from interlock.planning import Choice, choose
 from interlock.team import Team
 from interlock.team.drawing import dot, mermaid
 from interlock.team.estimates import Cap, Estimates, calls_of, estimated, most_ms_of
 from interlock.team.outline import Outline
+from interlock.team.plans import chooses
 
 from . import exits, inputs
 from .looking import print_json
@@ -21,12 +23,17 @@ FORMATS = (TREE, *_GRAPHS)
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """What is shown. origin: where the request was read that it is for; "" where there is none."""
+    """What is shown. origin: where the request was read that it is for; "" where there is none.
+
+    chosen, why: which of several plans that has.
+    """
 
     team: Team
     outline: Outline
     estimates: Estimates
     origin: str = ""
+    chosen: str = ""
+    why: str = ""
 
 
 def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, *, json: bool) -> int:
@@ -36,14 +43,20 @@ def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, *
     if json and form != TREE:
         raise InputError(f"--json is a format of its own, and so is {form}", fix="give one of them")
     team = Team.load(name)
-    if team.plan is None:
+    if team.plans and chooses(team.planner) and input_name is None:
+        fix = f"name one: --input FILE; its plans: {', '.join(team.plans)}"
+        raise InputError("which plan there is hangs on the request", fix=fix)
+    if team.plan is None and not team.plans:
         raise TeamError("the team has no plan", fix="give it a plan", place=("plan",), file=str(team.path or ""))
     row = inputs.read(input_name, mapping).rows[0] if input_name is not None else None
+    choice = choose(team, row.request) if row is not None else Choice(team, "", "")
+    team = choice.team
     outline = Outline.of(team.rules, row.request if row else None)
     if form in _GRAPHS:
         sys.stdout.write(_GRAPHS[form](outline))
         return exits.DONE
-    picture = Picture(team, outline, estimated(outline, team.rules, team.agents), row.place if row else "")
+    estimates = estimated(outline, team.rules, team.agents)
+    picture = Picture(team, outline, estimates, row.place if row else "", choice.plan, choice.why)
     if json:
         return print_json(_document(picture))
     from .paint_plan import show_plan
@@ -67,6 +80,7 @@ def _document(picture: Picture) -> dict[str, Any]:
         "team": picture.team.hash,
         "plan": rules.plan.hash,
         "request": picture.origin or None,
+        **({"chosen": picture.chosen, "why": picture.why} if picture.chosen else {}),
         "steps": steps,
         "calls": {
             "least": found.calls_least,

@@ -13,12 +13,14 @@ from interlock.engine import clock, tasks
 from interlock.errors import InputError, InterlockError
 from interlock.history import letter
 from interlock.ports import LetterRow, Letters
+from interlock.team import Team
+from interlock.team.plans import chooses
 
 from . import exits
 from .dlq import chosen, found, none_meant
 from .journals import reading
 from .looking import user
-from .resuming import load
+from .resuming import load, under_its_plan
 from .running import How, drive_many, drive_one, open_engine, quiet_agents, screen, show_many, show_one
 from .tally import Tally
 from .text import plural, shown_path
@@ -110,7 +112,7 @@ def _by_source(rows: Sequence[LetterRow], team: str | None) -> dict[str, dict[st
 
 async def _redrive_one(source: str, steps: Steps, trial: Trial, how: How) -> int:
     [(run_id, mine)] = steps.items()
-    loaded = load(source, trial.team)
+    [(loaded, _)] = await _by_plan(load(source, trial.team), steps, how)
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:
@@ -120,6 +122,19 @@ async def _redrive_one(source: str, steps: Steps, trial: Trial, how: How) -> int
     if told.row.run_id != run_id:
         exits.say(f"run {run_id} was forked: the steps are tried again in run {told.row.run_id}")
     return show_one(told, how)
+
+
+async def _by_plan(loaded: Team, steps: Steps, how: How) -> list[tuple[Team, dict[str, Sequence[str]]]]:
+    """The runs by the plan that they have, where the team has several."""
+    if not chooses(loaded.planner):
+        return [(loaded, dict(steps))]
+    groups: dict[str, tuple[Team, dict[str, Sequence[str]]]] = {}
+    for run_id, mine in steps.items():
+        async with reading(how.settings) as journal:
+            row = await journal.run(run_id)
+        under = await under_its_plan(loaded, row, how)
+        groups.setdefault(under.hash, (under, {}))[1][run_id] = mine
+    return [*groups.values()]
 
 
 async def _redrive_all(by_source: Mapping[str, Steps], trial: Trial, how: How) -> int:
@@ -135,12 +150,13 @@ async def _redrive_all(by_source: Mapping[str, Steps], trial: Trial, how: How) -
     with quiet_agents(shown), shown:
         for source, steps in by_source.items():
             try:
-                loaded = load(source, trial.team)
-                async with open_engine(loaded, how.settings, shown) as engine:
-                    tally.total += len(steps)
-                    by, why, other = f"person:{user()}", trial.reason, trial.team is not None
-                    runs = engine.redrive_many(steps, by=by, reason=why, under_this_team=other, refused=refused)
-                    stopped = await drive_many(engine, runs, how, shown, tally)
+                stopped = False
+                for under, mine in await _by_plan(load(source, trial.team), steps, how):
+                    async with open_engine(under, how.settings, shown) as engine:
+                        tally.total += len(mine)
+                        by, why, other = f"person:{user()}", trial.reason, trial.team is not None
+                        runs = engine.redrive_many(mine, by=by, reason=why, under_this_team=other, refused=refused)
+                        stopped = stopped or await drive_many(engine, runs, how, shown, tally)
             except InterlockError as error:
                 shown.say(f"{plural(len(steps), 'run')} of {shown_path(source)} can't be redriven: {error}")
                 codes.append(exits.of_error(error))

@@ -6,12 +6,15 @@ from typing import Literal
 
 import msgspec
 
+from interlock.core.events import PlanChosen, RunStarted
 from interlock.engine import clock, tasks
 from interlock.engine.decisions import OPEN
 from interlock.engine.versions import pinned, versions
 from interlock.errors import InputError, InterlockError, JournalError, RunNotFound, TeamChanged
+from interlock.planning import planner_of
 from interlock.ports import Batch, Journal, RunRow
 from interlock.team import Team, difference
+from interlock.team.plans import chooses
 
 from . import exits
 from .journals import find_run, reading
@@ -108,7 +111,7 @@ async def resume_one(row: RunRow, team: str | None, how: How, choice: Choice = L
     """Go on with one run; returns the exit code."""
     if row.status != "running" and choice.way != "migrate" and not await _is_late(row, how):
         exits.say(f"run {row.run_id} is not waiting for a driver: {_is(row)}")
-    loaded = load(row.source, team)
+    loaded = await under_its_plan(load(row.source, team), row, how, choice)
     if loaded.hash != row.team and choice.way != "migrate":
         loaded = await _as_it_was(row, loaded, choice, how)
     shown = screen(Tally(1), json=how.json, single=True)
@@ -123,6 +126,30 @@ async def resume_one(row: RunRow, team: str | None, how: How, choice: Choice = L
     if told.row.run_id != row.run_id:
         exits.say(f"run {row.run_id} goes on as run {told.row.run_id}")
     return show_one(told, how)
+
+
+async def under_its_plan(loaded: Team, row: RunRow, how: How, choice: Choice = LEAVE) -> Team:
+    """The team under the plan that a run has, of several; under that of its name, where it has changed since.
+
+    Raises TeamChanged where there is none of that name any more.
+    """
+    if not chooses(loaded.planner):
+        return loaded
+    async with reading(how.settings) as journal:
+        first = next(iter(await journal.load(row.run_id)), None)
+    return _under(loaded, row.team, first.chosen if isinstance(first, RunStarted) else None, row.run_id, choice)
+
+
+def _under(loaded: Team, team: str, chosen: PlanChosen | None, name: str, choice: Choice) -> Team:
+    planner = planner_of(loaded)
+    assert planner is not None
+    same = next((under for under in planner.teams.values() if under.hash == team), None)
+    if same is None and chosen is not None:
+        same = planner.teams.get(chosen.plan)
+    if same is None and choice.way != "pinned":
+        what = f"was started under the plan {chosen.plan}, which is" if chosen else "was started under a plan that is"
+        raise TeamChanged(f"run {name} {what} not there any more", fix=f"{CHOICES}: interlock cancel {name}")
+    return same or loaded
 
 
 async def _as_it_was(row: RunRow, now: Team, choice: Choice, how: How) -> Team:
@@ -204,9 +231,11 @@ async def _resume_all(found: Found, names: Sequence[str], team: str | None, choi
         for source, items in _by_source(found.waiting, team).items():
             try:
                 loaded = load(source, team)
-                split = await _split(items, loaded, choice, how)
-                codes.append(await _tell_changed(split.left, loaded, how, shown))
-                stopped = await _resume_split(split, loaded, choice, how, shown, tally, codes)
+                stopped = False
+                for under, mine in await _by_plan(loaded, items, how, choice):
+                    split = await _split(mine, under, choice, how)
+                    codes.append(await _tell_changed(split.left, under, how, shown))
+                    stopped = stopped or await _resume_split(split, under, choice, how, shown, tally, codes)
             except InterlockError as error:
                 shown.say(f"{shown_path(source) or plural(len(items), 'run')} can't be resumed: {error}")
                 codes.append(exits.of_error(error))
@@ -216,6 +245,20 @@ async def _resume_all(found: Found, names: Sequence[str], team: str | None, choi
     if tally.total:
         codes.append(show_many(tally, clock.monotonic() - began, names[0] if len(names) == 1 else "", how))
     return exits.worst(codes)
+
+
+async def _by_plan(
+    loaded: Team, items: Sequence[Waiting], how: How, choice: Choice
+) -> list[tuple[Team, list[Waiting]]]:
+    """The runs and batches by the plan that they have, of several."""
+    found: dict[str, tuple[Team, list[Waiting]]] = {}
+    for item in items:
+        if item.row is not None:
+            under = await under_its_plan(loaded, item.row, how, choice)
+        else:
+            under = _under(loaded, item.team, None, item.id, choice) if chooses(loaded.planner) else loaded
+        found.setdefault(under.hash, (under, []))[1].append(item)
+    return [*found.values()]
 
 
 class Split(msgspec.Struct):

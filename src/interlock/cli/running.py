@@ -47,18 +47,39 @@ def start(team: Team, given: Given, how: How, make: Make = Orchestrator, *, appr
 
     approve: a person must approve the plan first, or within so long.
     """
+    under = [*_by_plan(team, given)]
     if len(given.rows) != 1:
         if approve is not False:
             message = f"a person approves the plan of one run, and there are {len(given.rows):,} requests"
             raise InputError(message, fix="add --limit 1, or look at it before: interlock plan")
-        return tasks.run_main(_batch(team, given, how, make))
-    told = tasks.run_main(_one(team, given.rows[0], how, make, approve))
+        return exits.worst([tasks.run_main(_batch(chosen, rows, how, make)) for chosen, rows in under])
+    [(chosen, _)] = under
+    told = tasks.run_main(_one(chosen, given.rows[0], how, make, approve))
     code = show_one(told, how)
     if approve is False:
         return code
     from .approving import ask
 
     return ask(told, how, team.source, code)
+
+
+def _by_plan(team: Team, given: Given) -> Iterator[tuple[Team, Given]]:
+    """The requests by the plans that they have, where the team has several: a batch has one. Raises InputError."""
+    if not team.plans:
+        yield team, given
+        return
+    from interlock.planning import Choice, planner_of
+
+    planner = planner_of(team)
+    found: dict[str, tuple[Team, list[Row]]] = {}
+    for row in given.rows:
+        try:
+            choice = planner.choose(row.request) if planner is not None else Choice(team, "", "")
+        except InputError as error:
+            raise InputError(f"{row.place}: {error.message}", fix=error.fix) from error
+        found.setdefault(choice.plan, (choice.team, []))[1].append(row)
+    for chosen, rows in found.values():
+        yield chosen, Given(given.origin, rows)
 
 
 def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:

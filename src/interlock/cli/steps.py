@@ -12,7 +12,7 @@ from interlock.ports import RunRow
 from . import exits
 from .journals import find_run, reading
 from .looking import user
-from .resuming import load
+from .resuming import load, under_its_plan
 from .running import How, drive_one, open_engine, quiet_agents, screen, show_one
 from .tally import Tally
 
@@ -35,7 +35,7 @@ def fork(name: str, asked: Fork, how: How) -> int:
 
 async def _fork(name: str, asked: Fork, how: How) -> int:
     by, row = person(asked.by or user()), await run_named(name, how)
-    loaded = load(row.source, asked.team)
+    loaded = await under_its_plan(load(row.source, asked.team), row, how)
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:
@@ -70,7 +70,7 @@ def settle(name: str, asked: Settled, how: How) -> int:
 
 async def _settle(name: str, asked: Settled, how: How) -> int:
     by, row = person(asked.by or user()), await run_named(name, how)
-    loaded = load(row.source, asked.team)
+    loaded = await under_its_plan(load(row.source, asked.team), row, how)
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:

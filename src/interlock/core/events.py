@@ -86,11 +86,19 @@ class PlanApproval(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_ms: int = 0
 
 
+class PlanChosen(msgspec.Struct, frozen=True):
+    """Which of several plans the request of a run has, and why, in words."""
+
+    plan: str
+    why: str
+
+
 class RunStarted(Event, frozen=True, tag="run_started"):
     """A run began: its request, and the hashes of the team and plan it is pinned to.
 
     faults: the hash of the faults that are injected into it on purpose; empty for an ordinary run. origin: of a fork.
-    approval: a person must approve its plan first; None where nobody must.
+    approval: a person must approve its plan first; None where nobody must. chosen: which of several plans it has; None
+    where the team has one.
     """
 
     request: Raw
@@ -100,6 +108,7 @@ class RunStarted(Event, frozen=True, tag="run_started"):
     faults: str = ""
     origin: Origin | None = None
     approval: PlanApproval | None = None
+    chosen: PlanChosen | None = None
 
 
 class AttemptStarted(Event, frozen=True, tag="attempt_started"):

@@ -85,6 +85,8 @@ def supervisor_of(
     supervisor: Mapping[str, Any] | None, planner: Mapping[str, Any] | None = None
 ) -> SupervisorPolicy | None:
     """What a team declares: a planner is asked once, before anything else. Raises TeamError."""
+    if planner is not None and "agent" not in planner:
+        planner = None  # rules, which have chosen before there is a run
     if supervisor is not None and planner is not None:
         raise TeamError("the team has a planner and a supervisor", fix="keep one", place=("planner",))
     place, declared = "supervisor", supervisor

@@ -189,10 +189,15 @@ class Engine(Redriving):
         if self._shell.stopping:
             raise RunInterrupted(f"run {run_id} was not started: the engine is stopping", fix="start it again")
         pinned = (opening.team, opening.plan, e.FORMAT_VERSION, self._faults_hash)
-        started = e.RunStarted(self._now_us(), msgspec.Raw(raw), *pinned, approval=approval)
+        started = e.RunStarted(self._now_us(), msgspec.Raw(raw), *pinned, approval=approval, chosen=self._chosen(raw))
         if approval is not None and approval.deadline_ms:
             self._watch = self._watch or tasks.spawn(self._watch_deadlines())
         return await self._drive(run_id, Machine(self._rules), [started], opening, opening.row)
+
+    def _chosen(self, raw: bytes) -> e.PlanChosen | None:
+        """Why a request has the plan of this team, where it has several."""
+        chosen = self.team.chosen
+        return None if chosen is None else e.PlanChosen(chosen.plan, chosen.why(msgspec.json.decode(raw)))
 
     async def _drive(
         self, run_id: str, machine: Machine, facts: list[e.AnyEvent], opening: Opening | None, row: int

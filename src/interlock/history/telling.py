@@ -110,7 +110,8 @@ def _started(event: e.RunStarted) -> str:
     origin = event.origin
     faults = ", with faults injected on purpose" if event.faults else ""
     if origin is None:
-        return f"started{faults}" + (", once its plan is approved" if event.approval is not None else "")
+        chosen = f" under the plan {event.chosen.plan} ({event.chosen.why})" if event.chosen is not None else ""
+        return f"started{chosen}{faults}" + (", once its plan is approved" if event.approval is not None else "")
     return f"started as {fork_of(origin)}{faults}" + (f": {origin.reason}" if origin.reason else "")
 
 

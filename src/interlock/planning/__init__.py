@@ -7,9 +7,10 @@ What is wrong with it are `Flaw`s, each with its place and what is allowed there
 
 from interlock.core.bounds import Bounds
 from interlock.core.flaws import Flaw
+from interlock.team.plans import Rule
 
 from .proposal import planned, proposed_steps, proved, validated
-from .rules import Choice, FunctionPlanner, Rule, RulesPlanner
+from .rules import Choice, FunctionPlanner, RulesPlanner, choose, planner_of
 from .schema import proposal_schema
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "FunctionPlanner",
     "Rule",
     "RulesPlanner",
+    "choose",
     "planned",
+    "planner_of",
     "proposal_schema",
     "proposed_steps",
     "proved",

@@ -7,28 +7,15 @@ import msgspec
 
 from interlock.core.bounds import DEFAULT_BOUNDS, Bounds
 from interlock.core.conditions import holds_in
-from interlock.core.naming import hint, is_id
 from interlock.core.plan import Plan
-from interlock.core.step import Condition
 from interlock.core.values import encode
 from interlock.errors import InputError, TeamError
 from interlock.team import Team
+from interlock.team.plans import Chosen, Rule, chooses, of_plan, problems_of, rules_of
 
 from .proposal import planned, proved
 
-RULES_MAX = 1_000
-
 Function = Callable[[Mapping[str, Any]], Any]
-
-
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which plan a request has that fulfils all of these conditions."""
-
-    plan: str
-    when: Sequence[Condition] = ()
-
-    def __str__(self) -> str:
-        return " and ".join(map(str, self.when)) or "any request"
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -49,54 +36,53 @@ class RulesPlanner:
     def __init__(
         self, team: Team, plans: Mapping[str, Plan], rules: Sequence[Rule], default: str | None = None
     ) -> None:
-        problems = [*_problems(plans, rules, default)]
+        problems = [*problems_of(plans, rules, default)]
         self.rules, self.default, self.teams = tuple(rules), default, dict[str, Team]()
         for name, plan in plans.items():
-            under = self.teams[name] = team.with_plan(plan)
+            under = self.teams[name] = team.with_plan(plan, Chosen(name, self.why))
             try:
                 assert under.rules.plan is plan
             except TeamError as error:
-                problems += [_of_plan(name, problem) for problem in error.problems]
+                problems += [of_plan(name, problem, _in(name, problem.place)) for problem in error.problems]
         if problems:
             raise TeamError.of(problems)
 
     def choose(self, request: Mapping[str, Any]) -> Choice:
         """The plan of a request. Raises InputError where no rule fits, and there is no default."""
+        plan, why = self._chosen(request)
+        return Choice(self.teams[plan], plan, why)
+
+    def why(self, request: Mapping[str, Any]) -> str:
+        """Why a request has its plan, in words."""
+        return self._chosen(request)[1]
+
+    def _chosen(self, request: Mapping[str, Any]) -> tuple[str, str]:
         for number, rule in enumerate(self.rules, 1):
             if all(holds_in(condition, request) for condition in rule.when):
-                return Choice(self.teams[rule.plan], rule.plan, f"rule {number}: {rule}")
+                return rule.plan, f"rule {number}: {rule}"
         if self.default is None:
             tried = "; ".join(map(str, self.rules[:5]))
             fix = f"its rules ask for: {tried}" if tried else "give it rules, or a default"
             raise InputError("no rule chooses a plan for this request, and there is no default", fix=fix)
-        return Choice(self.teams[self.default], self.default, "no rule fits: the default")
+        return self.default, "no rule fits: the default"
 
 
-def _problems(plans: Mapping[str, Plan], rules: Sequence[Rule], default: str | None) -> list[TeamError]:
-    found = [
-        TeamError(f"{name!r:.100} is no name of a plan", fix="use letters, digits, _ and -", place=("plans",))
-        for name in plans
-        if not is_id(name)
-    ]
-    if len(rules) > RULES_MAX:
-        found.append(TeamError(f"there are {len(rules):,} rules, more than {RULES_MAX:,}", place=("planner", "rules")))
-    named: list[tuple[tuple[str, ...], str]] = []
-    for number, rule in enumerate(rules[:RULES_MAX]):
-        named.append((("planner", "rules", str(number), "plan"), rule.plan))
-    if default is not None:
-        named.append((("planner", "default"), default))
-    for place, name in named:
-        if name not in plans:
-            message = f"there is no plan {name!r:.100}{hint(name, plans)}"
-            found.append(TeamError(message, fix=f"the plans: {', '.join(plans)}", place=place))
-    return found
+def _in(plan: str, place: tuple[str, ...]) -> tuple[str, ...]:
+    return ("plans", plan, *place[1:]) if place[:1] == ("plan",) else place
 
 
-def _of_plan(name: str, problem: TeamError) -> TeamError:
-    place = ("plans", name, *problem.place[1:]) if problem.place[:1] == ("plan",) else problem.place
-    return type(problem)(
-        f"plan {name}: {problem.sentence}", fix=problem.fix, place=place, agents=problem.agents, paths=problem.paths
-    )
+def planner_of(team: Team) -> RulesPlanner | None:
+    """The rules that choose among the plans of a team, as it declares them; None where it declares none."""
+    declared = team.planner
+    if declared is None or not chooses(declared):
+        return None
+    return RulesPlanner(team, team.plans, rules_of(declared), declared.get("default"))
+
+
+def choose(team: Team, request: Mapping[str, Any]) -> Choice:
+    """The team under the plan that a request has: the team itself, where it has no rules. Raises InputError."""
+    planner = planner_of(team)
+    return Choice(team, "", "") if planner is None else planner.choose(request)
 
 
 class FunctionPlanner:

@@ -37,7 +37,8 @@ def audit(team: Team | str | Path) -> Audit:
 
 
 def _of_team(team: Team) -> tuple[Subject, tuple[TeamError, ...]]:
-    subject = Subject(team.agents, team.plan, team.plan is None, None, team.line)
+    unplanned = team.plan is None and not team.plans
+    subject = Subject(team.agents, team.plan, unplanned, None, team.line, team.plans, team.planner)
     try:
         subject.rules = team.rules if team.plan is not None else None
     except TeamError as error:
@@ -51,7 +52,8 @@ def _of_file(path: Path) -> tuple[Subject, tuple[TeamError, ...]]:
     draft = draft_of(path)
     if draft.team is not None and not draft.problems:
         return _of_team(draft.team)
-    unplanned = draft.source is not None and isinstance(draft.source.data, dict) and "plan" not in draft.source.data
+    data = draft.source.data if draft.source is not None else None
+    unplanned = isinstance(data, dict) and data.keys().isdisjoint({"plan", "plans"})
     source = draft.source
     line = (lambda place: source.line(source.in_file(place))) if source is not None else (lambda _: 0)
     return Subject(draft.agents, draft.plan, unplanned, None, line), tuple(draft.problems)

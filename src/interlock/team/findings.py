@@ -3,9 +3,9 @@
 What concerns many agents in the same way is one finding, so that the list stays worth reading.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,6 +21,7 @@ from interlock.core.step import Step
 
 from .agent import Agent
 from .costs import uncertain
+from .plans import idle_rules, rules_of, unchosen
 from .shapes import Place
 
 TIMEOUT_LONG_MS = 600_000
@@ -55,6 +56,24 @@ class Subject(msgspec.Struct):
     unplanned: bool
     rules: Rules | None
     line: Callable[[Place], int]
+    plans: Mapping[str, Plan] = {}
+    planner: Mapping[str, Any] | None = None
+
+
+def chosen(subject: Subject) -> Iterator[AuditFinding]:
+    """Can every rule choose, and is every plan chosen?"""
+    planner = subject.planner
+    if planner is None:
+        return
+    rules = rules_of(planner)
+    for number, why in idle_rules(rules):
+        message = f"rule {number + 1} ({rules[number]}) never chooses: {why}"
+        at = subject.line(("planner", "rules", str(number)))
+        yield AuditFinding("idle_rule", "warning", (), (), message, "put it before that one, or remove it", at)
+    named = [name for key in ("default", "otherwise") if (name := planner.get(key))]
+    for name in unchosen(subject.plans, rules, named):
+        at = subject.line(("plans", name))
+        yield AuditFinding("idle_plan", "warning", (), (), f"nothing chooses the plan {name}", "name it in a rule", at)
 
 
 def scopes(subject: Subject) -> Iterator[AuditFinding]:
@@ -332,6 +351,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     waits,
     costs,
     runnable,
+    chosen,
     unused,
     judges,
     fields,

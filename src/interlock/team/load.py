@@ -25,6 +25,7 @@ from .costs import unpriced
 from .guarding import guard
 from .instructions import inlined
 from .model import Team
+from .plans import of_plan
 from .shapes import Place, placed
 from .source import Source, read
 from .tables import AGENT, LIMITS, SCOPE_KEYS, STEP, TEAM
@@ -164,6 +165,7 @@ def _build(draft: Draft, sections: _Sections) -> list[TeamError]:
         draft.team = _built(lambda: _team(draft, sections, limits), found)
     if draft.team is not None:
         draft.plan = draft.team.plan
+        found += _plans_proved(draft.team, draft.source)
     if draft.plan is not None:
         rules = _built(lambda: draft.team.rules if draft.team else _rules(draft, sections), found)
         if draft.team and rules:
@@ -188,9 +190,45 @@ def _agent(name: str, declared: Mapping[str, Any], folder: Path) -> Agent:
 def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
     shared = {name: sections.section(name) for name in ("reducers", "succession", "mcp_servers", "effects")}
     shared |= {name: sections.section(name) or None for name in ("rate", "budget", "notify", "supervisor", "planner")}
+    declared = sections.section("plans") if sections.has("plans") else {}
+    plans = {name: _plan_called(name, steps, limits, draft) for name, steps in (declared or {}).items()}
+    shared["plans"] = plans
     team = Team([*draft.agents.values()], draft.plan, limits=limits, name=sections.section("name") or "", **shared)
     assert draft.source is not None
     return team.located(draft.source)
+
+
+def _plan_called(name: str, items: list[Any], limits: Limits, draft: Draft) -> Plan:
+    """One of several plans. Raises TeamError, whose places are those of the file."""
+    try:
+        return _plan(items, limits)
+    except TeamError as error:
+        raise _of_plan(name, error, draft.source) from error
+
+
+def _plans_proved(team: Team, source: Source) -> list[TeamError]:
+    """What is wrong with plans that requests choose."""
+    found: list[TeamError] = []
+    for name, plan in team.plans.items():
+        try:
+            assert team.with_plan(plan).rules.plan is plan
+        except TeamError as error:
+            found += _of_plan(name, error, source).problems
+    return found
+
+
+def _of_plan(name: str, error: TeamError, source: Source | None) -> TeamError:
+    """The same problems where they stand in the file."""
+    assert source is not None
+    places = {step["id"]: place for place, step in _steps_in(("plans", name), source.data)}
+    problems = []
+    for problem in error.problems:
+        place = problem.place
+        if place[:1] == ("plan",):
+            step = place[1] if len(place) > 1 else ""
+            place = (*places.get(step, places.get(step.rpartition("-")[0], ("plans", name))), *place[2:])
+        problems.append(of_plan(name, problem, place))
+    return TeamError.of(problems)
 
 
 def _rules(draft: Draft, sections: _Sections) -> Rules:
@@ -230,14 +268,21 @@ def _step(declared: Mapping[str, Any]) -> Step:
 
 def _steps(data: Any) -> Iterator[tuple[Place, Any]]:
     """Every entry of the plan that has an id, with its place, in whatever state the file is."""
-    plan = data.get("plan") if isinstance(data, dict) else None
+    yield from _steps_in(("plan",), data)
+
+
+def _steps_in(of: Place, data: Any) -> Iterator[tuple[Place, Any]]:
+    """The same of a plan that stands there."""
+    plan = data
+    for key in of:
+        plan = plan.get(key) if isinstance(plan, dict) else None
     for number, item in enumerate(plan if isinstance(plan, list) else []):
         inner = item.get("steps") if isinstance(item, dict) else None
         for at, step in enumerate(inner if isinstance(inner, list) else []):
             if isinstance(step, dict) and isinstance(step.get("id"), str):
-                yield ("plan", str(number), "steps", str(at)), step
+                yield (*of, str(number), "steps", str(at)), step
         if isinstance(item, dict) and isinstance(item.get("id"), str):
-            yield ("plan", str(number)), item
+            yield (*of, str(number)), item
 
 
 def _doubled_ids(source: Source) -> Iterator[TeamError]:

@@ -26,6 +26,7 @@ from .agent import Agent, declared_agent
 from .document import document
 from .gates import gate_of, run_budget_of
 from .guarding import guard
+from .plans import Chosen, chooses, problems_of, rules_of
 from .shapes import placed
 from .tables import TEAM, USE, tools_of
 
@@ -45,6 +46,7 @@ class Team:
     path -> `append`, `add` or `merge`, for fields with several writers at a time. succession: path -> its owners, one
     after another. limits: bounds on what a run may hold. rate, budget: of all agents together, declared as in a team
     file. supervisor, planner: who decides about the plan, declared as in a team file; then the plan may be left out.
+    plans: by name, those that a planner of rules chooses among. chosen: which of them this team was put under.
     effects: name -> the function that performs it, or a mapping with the keys of a team file. notify: who is told
     when a run waits for a person: addresses that apprise knows, functions, or mappings with the keys of a team file. It
     is no part of what a run is pinned to.
@@ -70,6 +72,7 @@ class Team:
         notify: Sequence[Any] | None = None,
         supervisor: Mapping[str, Any] | None = None,
         planner: Mapping[str, Any] | None = None,
+        plans: Mapping[str, Plan] | None = None,
         name: str = "",
     ) -> None:
         if plan is not None and not isinstance(plan, Plan):
@@ -99,13 +102,15 @@ class Team:
         self.reducers = {paths.canonical(path): kind for path, kind in (reducers or {}).items()}
         self.mcp_servers = dict(mcp_servers or {})
         self.rate, self.budget = rate, budget
-        self.supervisor, self.planner = supervisor, planner
-        if plan is None and (supervisor is not None or planner is not None):
+        self.supervisor, self.planner, self.plans = supervisor, planner, dict(plans or {})
+        self.chosen: Chosen | None = None
+        if plan is None and (supervisor is not None or (planner is not None and not chooses(planner))):
             self.plan = Plan((), may_be_empty=True)
         self.effects = declared_effects.whole(effects)
         self.notify = declared_notify.recipients(notify)
         self.succession = {paths.canonical(path): tuple(owners) for path, owners in (succession or {}).items()}
         problems = [*islice(role_problems(self.roles, self.sharing), PROBLEMS_MAX), *_server_problems(self)]
+        problems += _plans_problems(self)
         if problems:
             raise TeamError.of(problems)
 
@@ -124,15 +129,22 @@ class Team:
         agents = [Agent.of(name, _importable(agent)) for name, agent in declared["agents"].items()]
         steps = msgspec.convert(declared.get("plan", []), list[Step])
         plan = Plan(steps, steps_max=limits.steps_max) if steps else None
+        plans = {
+            name: Plan(msgspec.convert(steps, list[Step]), steps_max=limits.steps_max)
+            for name, steps in declared.get("plans", {}).items()
+        }
         rest = {key: declared[key] for key in ("name", *_SHARED) if key in declared}
         effects = declared_effects.of_document(declared.get("effects", {}))
-        return cls(agents, plan, limits=limits, effects=effects, **rest)
+        return cls(agents, plan, plans=plans, limits=limits, effects=effects, **rest)
 
-    def with_plan(self, plan: Plan) -> "Team":
-        """The same agents under another plan, which `rules` proves."""
+    def with_plan(self, plan: Plan, chosen: Chosen | None = None) -> "Team":
+        """The same agents under another plan, which `rules` proves; of several plans, what is left is this one."""
         team = object.__new__(type(self))
         team.__dict__.update({name: value for name, value in vars(self).items() if name not in _OF_THE_PLAN})
         team.plan = plan
+        team.chosen = chosen
+        if chooses(self.planner):
+            team.planner, team.plans = None, {}
         return team
 
     def located(self, source: "Source") -> "Team":
@@ -164,6 +176,9 @@ class Team:
     @cached_property
     def rules(self) -> Rules:
         """What every run is held to, compiled and proved once. Raises TeamError: no plan, or one with a problem."""
+        if self.plan is None and self.plans:
+            message = f"this team has {len(self.plans):,} plans, and a request chooses one"
+            raise TeamError(message, fix="take interlock.planning.choose(team, request).team", file=self.source)
         if self.plan is None:
             raise TeamError("this team has no plan: it can be audited, not run", fix="give it a plan", file=self.source)
         budget = run_budget_of(self.budget)
@@ -179,7 +194,8 @@ class Team:
             agents=self.agents,
             plan=self.plan,
             limits=self.limits,
-            shared={key: getattr(self, key) for key in _SHARED},
+            shared={key: getattr(self, key) for key in _SHARED}
+            | {"plans": {name: plan.declared for name, plan in self.plans.items()}},
             effects=declared_effects.documented(self.effects),
         )
 
@@ -230,6 +246,21 @@ def _server_problems(team: Team) -> Iterator[TeamError]:
                 message = f"{whose} is on {server}, and there is no such MCP server{hint(server, team.mcp_servers)}"
                 fix = f"its mcp_servers: {known}" if known else f"declare {server} in mcp_servers"
                 yield TeamError(message, fix=fix, place=("agents", name, "llm", "tools", action, "mcp"), agents=(name,))
+
+
+def _plans_problems(team: Team) -> Iterator[TeamError]:
+    """Rules that name no plan, and plans without rules."""
+    planner = team.planner
+    if team.plans and planner is None:
+        fix = "give it a planner with rules, or one plan"
+        yield TeamError("the team has several plans, and nothing chooses one", fix=fix, place=("plans",))
+    if planner is not None and chooses(planner):
+        yield from problems_of(team.plans, rules_of(planner), planner.get("default"))
+        if team.plan is not None:
+            message = "the team has a plan, and rules that choose another"
+            yield TeamError(message, fix="put it into plans, and name it as the default", place=("plan",))
+        if team.supervisor is not None:
+            yield TeamError("the team has a planner and a supervisor", fix="keep one", place=("planner",))
 
 
 def _by_name(agents: Sequence[Agent | Callable[..., Any]]) -> dict[str, Agent]:

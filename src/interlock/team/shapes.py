@@ -242,6 +242,21 @@ class Many(msgspec.Struct, frozen=True):
         return {"type": "array", "items": self.item.schema(), **least}
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """One value of a shape, or a list of them."""
+
+    item: Shape
+
+    def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
+        """What is wrong with the one, or with its items."""
+        is_list = isinstance(value, list | tuple)
+        yield from (Many(self.item).problems(value, place) if is_list else self.item.problems(value, place))
+
+    def schema(self) -> dict[str, Any]:
+        """Either."""
+        return {"anyOf": [self.item.schema(), Many(self.item).schema()]}
+
+
 class Named(msgspec.Struct, frozen=True):
     """A mapping from keys of one shape to values of one shape."""
 

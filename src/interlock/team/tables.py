@@ -26,6 +26,7 @@ from .gates import BREAKER, BUDGET, DURATION, RATE, STEP_BUDGET
 from .guarding import Guarding
 from .notify import shape as notify_shape
 from .output import Output
+from .plans import PLANS_MAX
 from .secret_names import names_a_secret
 from .shapes import (
     Brief,
@@ -35,6 +36,7 @@ from .shapes import (
     Field,
     Flag,
     Json,
+    Listed,
     Many,
     Named,
     Number,
@@ -503,6 +505,20 @@ _DECIDES = {
     "calls_max": Field(Whole(1, DECIDED_MAX), "How many of them one agent may be given (50).", lone=True),
 }
 PLANNER = Record("a planner", _DECIDES)
+RULE = Record(
+    "a rule",
+    {
+        "plan": Field(NAME, "The plan of a request that fulfils it; one of the plans.", required=True),
+        "when": Field(Listed(CONDITION), "A condition over the request, or a list of them; without, any request does."),
+    },
+)
+RULES_PLANNER = Record(
+    "a planner of rules",
+    {
+        "rules": Field(Many(RULE), "The first of them that a request fulfils chooses its plan.", required=True),
+        "default": Field(NAME, "The plan of requests that fulfil none; without one they are refused."),
+    },
+)
 SUPERVISOR = Record(
     "a supervisor",
     {
@@ -531,7 +547,13 @@ TEAM = Record(
         ),
         "plan": Field(Many(PLAN_ITEM, least=1), "Phases, one after another, or steps with needs."),
         "supervisor": Field(SUPERVISOR, "The agent that decides, while a run goes on, which steps come next."),
-        "planner": Field(PLANNER, "The agent that decides, before anything else, which steps there are."),
+        "plans": Field(
+            Named(NAME, Many(PLAN_ITEM, least=1), most=PLANS_MAX), "Plans by name, of which the planner's rules choose."
+        ),
+        "planner": Field(
+            Either(("rules", "default"), RULES_PLANNER, PLANNER),
+            "The agent that decides, before anything else, which steps there are; or rules that choose a plan.",
+        ),
         "mcp_servers": Field(
             Named(NAME, MCP_SERVER, most=MCP_SERVERS_MAX), "MCP servers by name, for the tools of LLM agents."
         ),

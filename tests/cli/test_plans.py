@@ -1,0 +1,122 @@
+"""Several plans in a team file: which a request has, why, and how its run goes on."""
+
+import pytest
+
+TEAM = """\
+agents:
+  worker:
+    allowed_actions: [work]
+    context_access: [text]
+    write_permissions: [first]
+    use: agents:work
+    retries: 0
+  closer:
+    allowed_actions: [close]
+    context_access: [text, first]
+    write_permissions: [second]
+    use: agents:close
+plans:
+  short: [{id: work, agent: worker, action: work}]
+  careful:
+    - {id: work, agent: worker, action: work}
+    - {id: close, agent: closer, action: close, needs: [work]}
+planner:
+  rules:
+    - {plan: careful, when: {path: text, op: ==, value: ask}}
+    - {plan: careful, when: [{path: text, op: exists}, {path: text, op: ==, value: fail}]}
+  default: short
+"""
+
+
+@pytest.fixture
+def planned(desk):
+    desk.write_team = (desk.folder / "team.yaml").write_text
+    desk.write_team(TEAM)
+    return desk
+
+
+def test_a_request_chooses_its_plan_and_the_journal_says_why(planned):
+    ended = planned.run("run", ".", "--input", planned.write("in.jsonl", "x"), "--json")
+    assert (ended.code, ended.runs[0]["steps"]) == (0, {"committed": 1})
+    told = planned.run("replay", "last").out
+    assert "started under the plan short (no rule fits: the default)" in told
+    assert planned.run("replay", "last").code == 0
+
+
+def test_the_plan_is_shown_with_the_rule_that_chooses_it(planned):
+    name = planned.write("in.jsonl", "ask")
+    out = planned.run("plan", ".", "--input", name).out
+    assert 'chosen: careful by rule 1: text == "ask"' in out
+    document = planned.json("plan", ".", "--input", name)
+    assert (document["chosen"], len(document["steps"])) == ("careful", 2)
+    ended = planned.run("plan", ".")
+    assert (ended.code, "its plans: short, careful" in ended.err) == (2, True)
+
+
+def test_many_requests_run_under_the_plans_that_they_have(planned):
+    ended = planned.run("run", ".", "--input", planned.write("in.jsonl", "x", "ask", "y"), "--json")
+    assert ended.code == 3
+    assert sorted(run["status"] for run in ended.runs) == ["parked", "succeeded", "succeeded"]
+
+
+def test_a_run_goes_on_under_the_plan_that_it_has(planned):
+    parked = planned.run("run", ".", "--input", planned.write("in.jsonl", "ask"), "--json").runs[0]["run_id"]
+    # Another plan is of no concern to it.
+    planned.write_team(TEAM.replace("  short: [{id: work", "  short: [{id: other"))
+    ended = planned.run("inbox", "answer", parked, "--set", "first=yes", "--json")
+    assert (ended.code, ended.runs[0]["steps"]) == (0, {"committed": 2})
+
+
+def test_a_plan_that_is_gone_or_changed_is_a_difference_of_versions(planned):
+    parked = planned.run("run", ".", "--input", planned.write("in.jsonl", "ask"), "--json").runs[0]["run_id"]
+    changed = TEAM.replace("id: close", "id: end")
+    planned.write_team(changed.replace("careful", "thorough"))
+    planned.run("inbox", "answer", parked, "--set", "first=yes", "--no-resume")
+    ended = planned.run("resume", parked)
+    assert (ended.code, "was started under the plan careful, which is not there any more" in ended.err) == (2, True)
+    planned.write_team(changed)
+    ended = planned.run("resume", parked)
+    assert (ended.code, "was started under another version" in ended.err) == (2, True)
+    # Another name changes nothing.
+    planned.write_team(TEAM.replace("careful", "thorough"))
+    assert planned.run("resume", parked).code == 0
+
+
+def test_what_has_changed_goes_on_as_it_was_where_somebody_says_so(planned):
+    parked = planned.run("run", ".", "--input", planned.write("in.jsonl", "ask"), "--json").runs[0]["run_id"]
+    planned.write_team(TEAM.replace("careful", "thorough").replace("id: close", "id: end"))
+    planned.run("inbox", "answer", parked, "--set", "first=yes", "--no-resume")
+    assert planned.run("resume", "--as-pinned").code == 0
+    assert planned.json("show", parked)["status"] == "succeeded"
+
+
+def test_a_dead_letter_is_redriven_under_its_plan(planned):
+    failed = planned.run("run", ".", "--input", planned.write("in.jsonl", "fail"), "--json").runs[0]["run_id"]
+    ended = planned.run("dlq", "redrive", failed, "--set", "text=x", "--json")
+    assert (ended.code, ended.runs[0]["steps"]) == (0, {"committed": 2})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{plan: careful, when: {", "{plan: carefull, when: {", "there is no plan 'carefull'; did you mean careful?"),
+        ("default: short", "default: long", "there is no plan 'long'"),
+        ("needs: [work]", "needs: [wrok]", "plan careful: step close needs wrok, which is no step"),
+        ("agent: closer", "agent: worker", "plan careful: step close: worker may not do close"),
+        ("planner:", "plan: [{id: w, agent: worker, action: work}]\nplanner:", "the team has a plan, and rules"),
+        ("  rules:", "  rulez:", "planner.rulez: a planner of rules has no key rulez"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(planned, old, new, message):
+    planned.write_team(TEAM.replace(old, new, 1))
+    ended = planned.run("run", ".", "--input", planned.write("in.jsonl", "x"))
+    assert (ended.code, message in ended.err) == (2, True), ended.err
+    assert "team.yaml" in ended.err
+
+
+def test_rules_that_never_choose_and_plans_that_nothing_chooses_are_found(planned):
+    text = TEAM.replace("default: short", "default: careful")
+    planned.write_team(text.replace("op: ==, value: ask}}", "op: exists}}"))
+    found = {one["code"]: one for one in planned.json("audit", ".")["findings"]}
+    assert found["idle_rule"]["message"].startswith('rule 2 (text exists and text == "fail") never chooses: rule 1')
+    assert (found["idle_rule"]["line"], found["idle_plan"]["message"]) == (21, "nothing chooses the plan short")
