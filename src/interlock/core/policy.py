@@ -31,10 +31,11 @@ _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)")
 class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     """How one agent is tried for one step.
 
-    timeout_ms bounds one attempt. `retries` further attempts follow a refused or failed one; before attempt n after an
-    error or a timeout (never after a refusal, which carries feedback) the run waits backoff_ms * 2 ** (n - 1), at most
-    backoff_ms_max, or as long as a failed server asks for, at most an hour. None of them is due later than retry_for_ms
-    after the first began; 0 for no such bound. A call lost in a crash is issued again at most reissues_max times.
+    timeout_ms bounds one attempt; 0 for no bound, as a nested team has by default. `retries` further attempts follow a
+    refused or failed one; before attempt n after an error or a timeout (never after a refusal, which carries feedback)
+    the run waits backoff_ms * 2 ** (n - 1), at most backoff_ms_max, or as long as a failed server asks for, at most an
+    hour. None of them is due later than retry_for_ms after the first began; 0 for no such bound. A call lost in a crash
+    is issued again at most reissues_max times.
     """
 
     timeout_ms: int = TIMEOUT_SIMPLE_MS

@@ -15,6 +15,7 @@ from .gate import OPEN, GatePolicy
 from .guardrail import Panel
 from .job import Request
 from .naming import hint
+from .nested import Nested, nested_problems
 from .policy import Escalation, Policy
 from .schema import WritesSchema
 from .scope import Scope, Sharing, Sight, overlaps
@@ -28,7 +29,8 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent as declared, without its code. `version` changes the team's hash when the code changes its meaning.
 
     on_dead: what a step of it that is given up means for the run, where the step doesn't say. immediate: it may have
-    effects performed while it works, and wait for their results. tools: those that are effects.
+    effects performed while it works, and wait for their results. tools: those that are effects. nested: the team that
+    it is.
     """
 
     scope: Scope
@@ -44,6 +46,7 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
     escalation: Escalation | None = None
     immediate: bool = False
     tools: Mapping[str, EffectRule] = {}
+    nested: Nested | None = None
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -107,6 +110,8 @@ def role_problems(roles: Mapping[str, Role], sharing: Sharing) -> Iterator[TeamE
                 fix = "grant all that the steps may write, such as options.*, and narrow it in the steps"
                 yield TeamError(message, fix=fix, place=("agents", name, "write_permissions"), agents=(name,))
         yield from schema_problems(role.schema, {name: role}, ("agents", name, "schema"))
+        if role.nested is not None:
+            yield from nested_problems(name, role.nested, role.scope)
     for found in overlaps({name: role.scope for name, role in roles.items()}, sharing):
         place = ("agents", found.agents[1], "write_permissions")
         yield OwnershipError(found.message, fix=found.fix, place=place, agents=found.agents, paths=(found.shared,))

@@ -23,6 +23,7 @@ from .guardrail import THRESHOLD_DEFAULT, Guardrail, Judge, Panel, Seat
 from .idle import blind, empty, looks_at, unread
 from .job import Request
 from .naming import hint
+from .nested import nested_step_problems
 from .outsiders import event_problems, waiting
 from .paths import bits
 from .plan import Plan
@@ -333,7 +334,9 @@ class Rules:
                 yield PlanError(f"step {step.id}: its default for {path!r:.100}: {error.message}", place=place)
 
     def _agent_problems(self, step: Step, agent: str) -> Iterator[TeamError]:
-        scope, place = self.roles[agent].scope, ("plan", step.id)
+        scope, place, nested = self.roles[agent].scope, ("plan", step.id), self.roles[agent].nested
+        if nested is not None:
+            yield from nested_step_problems(step, agent, nested)
         role = "" if agent == step.agent else f" (fallback of {step.agent})"
         if step.action not in scope.allowed_actions:
             allowed = ", ".join(scope.allowed_actions) or "nothing"
