@@ -23,7 +23,7 @@ class Opening(msgspec.Struct, frozen=True):
 
     team, plan: the hashes it is pinned to; the team's is that of its document, which is kept as a blob. source: the
     team file it was started from, so that it can be resumed by name alone. batch, row: where its request came from (row
-    from 0).
+    from 0). parent: the run a step of which it does; "" where it was asked for by itself.
     """
 
     team: str
@@ -31,13 +31,15 @@ class Opening(msgspec.Struct, frozen=True):
     source: str = ""
     batch: str = ""
     row: int = 0
+    parent: str = ""
 
 
 class RunRow(msgspec.Struct, frozen=True):
     """A run as lists show it: a projection of its events.
 
-    ended_us is 0 while it goes on. faults: the hash of those injected on purpose; empty for an ordinary run. damage:
-    what is wrong with a row of a list that is damaged; what could not be read is empty or 0 then.
+    ended_us is 0 while it goes on. faults: the hash of those injected on purpose; empty for an ordinary run. parent:
+    the run a step of which it does; "" where it was asked for by itself. damage: what is wrong with a row of a list
+    that is damaged; what could not be read is empty or 0 then.
     """
 
     run_id: str
@@ -51,6 +53,7 @@ class RunRow(msgspec.Struct, frozen=True):
     started_us: int
     ended_us: int
     faults: str = ""
+    parent: str = ""
     damage: str = ""
 
 
@@ -114,7 +117,10 @@ REQUEST_CHARS_MAX = 4_000
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What another process asks of the driver of a run: `cancel`, or with JSON in `body`: `decide`, `event`."""
+    """What is asked of the driver of a run: `cancel`, or with JSON in `body`: `decide`, `event`.
+
+    `child`: that it looks at the run `by`, which does one of its steps, and has ended or is parked.
+    """
 
     request_id: str
     run_id: str
@@ -192,7 +198,7 @@ class Journal(Protocol):
     the runs it opens and claims until it is closed or its process dies.
     """
 
-    def append(
+    def append(  # noqa: PLR0913 - what is durable together, by name
         self,
         run_id: str,
         expected_seq: int,
@@ -200,6 +206,7 @@ class Journal(Protocol):
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        asks: Sequence[Request] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
@@ -207,7 +214,9 @@ class Journal(Protocol):
         """Add events to a run; the future is done when they are durable, all or none. It may be done already.
 
         expected_seq: how many events the run has; `opening` comes with the first. settles: ids of requests that these
-        events answer. told: what these events say to gates, by the gate's name. posting: what people are told of them.
+        events answer. asks: requests of other runs that follow from these events; those of runs that are over, or
+        aren't there, are dropped. told: what these events say to gates, by the gate's name. posting: what people are
+        told of them.
         also: given how to have a turn at gates once they were told, returns events that are added to these; only a
         journal that can do all of that at once calls it, within the append. Raises StaleDriver if the run has other
         events or another owner, or a letter that these events redrive was redriven by somebody else; JournalFull if the
@@ -290,6 +299,9 @@ class Journal(Protocol):
 
     async def requests(self, run_id: str) -> list[Request]:
         """The unanswered requests for a run."""
+
+    async def asked(self) -> list[str]:
+        """The parked runs of which something is asked that nobody has answered."""
 
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """What waits for a person, in one run or in all, the oldest first."""

@@ -529,7 +529,8 @@ class JournalContract:
         await open_batch(journal, 8)
         await journal.append("r", 0, [STARTED], opening=Opening(TEAM, PLAN, "x/team.yaml", "b", 7))
         row = await journal.run("r")
-        assert msgspec.structs.astuple(row) == ("r", "running", "", TEAM, PLAN, "x/team.yaml", "b", 7, 1_000, 0, "", "")
+        shown = ("r", "running", "", TEAM, PLAN, "x/team.yaml", "b", 7, 1_000, 0, "", "", "")
+        assert msgspec.structs.astuple(row) == shown
 
     @pytest.mark.parametrize(
         ("event", "status", "reason", "ended_us"),
@@ -833,6 +834,67 @@ class JournalContract:
         request = Request("decide-1", "r", "decide", "person:eve", "why", b'{"step":"s","verb":"retry"}')
         await journal.ask(request)
         assert await journal.requests("r") == [request]
+
+    # --- runs that do a step of another ---
+
+    @in_loop
+    async def test_a_run_says_whose_step_it_does(self, opened):
+        journal = opened.open()
+        await open_run(journal, "p")
+        await open_run(journal, "c", opening=msgspec.structs.replace(OPENING, parent="p"))
+        assert [row.parent for row in await opened.open().runs()] == ["p", ""]
+        assert (await journal.run("c")).parent == "p"
+
+    @in_loop
+    async def test_an_append_asks_something_of_another_run_once(self, opened):
+        journal, other = opened.open(), opened.open()
+        await open_run(journal)
+        await open_run(other, "p")
+        asked = Request("child/r/2", "p", "child", "r", "why", b"{}")
+        await journal.append("r", 1, [PARKED], asks=[asked])
+        assert await opened.open().requests("p") == [asked]
+        await journal.append("r", 2, [attempt(1)], asks=[msgspec.structs.replace(asked, reason="again")])
+        assert await opened.open().requests("p") == [asked]
+
+    @in_loop
+    async def test_an_append_that_is_refused_asks_nothing(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await open_run(journal, "p")
+        await refused(StaleDriver, journal, "r", 5, [PARKED], asks=[Request("child/r/2", "p", "child", "r")])
+        assert await journal.requests("p") == []
+
+    @in_loop
+    async def test_of_a_run_that_is_over_or_not_there_an_append_asks_nothing(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await open_run(journal, "p", ENDED)
+        asks = [Request("1", "p", "child", "r"), Request("2", "unheard-of", "child", "r")]
+        await journal.append("r", 1, [PARKED], asks=asks)
+        assert [await journal.requests(run_id) for run_id in ("p", "unheard-of")] == [[], []]
+
+    @in_loop
+    async def test_the_owner_hears_what_an_append_of_another_asks(self, opened):
+        driver, other = opened.open(), opened.open()
+        await open_run(driver, "p")
+        await open_run(other)
+        heard: asyncio.Queue[Request] = asyncio.Queue()
+        driver.listen(heard.put_nowait)
+        asked = Request("child/r/2", "p", "child", "r")
+        await other.append("r", 1, [PARKED], asks=[asked])
+        assert await heard.get() == asked
+
+    @in_loop
+    async def test_parked_runs_of_which_something_is_asked_are_known(self, opened):
+        journal = opened.open()
+        for name in ("r", "q", "p"):
+            await open_run(journal, name, *([PARKED] if name != "r" else []))
+        assert await journal.asked() == []
+        for name in ("r", "q"):
+            await journal.ask(Request(f"cancel-{name}", name, "cancel", "ann"))
+        assert await journal.asked() == ["q"]
+        await journal.append("q", 2, [attempt(1)], settles=["cancel-q"])
+        assert await opened.open().asked() == []
 
     # --- what waits for a person ---
 

@@ -55,6 +55,7 @@ VERSIONS = [
     "801c8f340c7482a3",
     "ee37409b923875dc",
     "2cac593529114666",
+    "0ef4f0df4ddf40c0",
 ]
 
 
@@ -788,6 +789,40 @@ def write_requests(path):
                 "INSERT INTO request (request_id, run_id, kind, by, reason, body) VALUES (?, 'r', ?, ?, ?, ?)",
                 (request_id, kind, by, reason, body),
             )
+
+
+# --- runs that do a step of another ---
+
+
+@in_loop
+async def test_the_runs_of_a_journal_of_format_6_do_no_step_of_another(path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(store, "MIGRATIONS", store.MIGRATIONS[:6])
+        store.SqliteStore(path).close()
+    run = "'r', 'running', '', 't', 'p', '', '', 0, 0, 1000, 0"
+    sql(path, f"INSERT INTO run VALUES (1, {run})")
+    sql(path, "INSERT INTO event (run, seq, data) VALUES (1, 0, ?)", e.encode(STARTED))
+    async with opened(path) as journal:
+        assert (await journal.run("r")).parent == ""
+        await open_run(journal, "c", opening=Opening(TEAM, PLAN, parent="r"))
+        assert [row.parent for row in await journal.runs()] == ["r", ""]
+    assert sql(path, "PRAGMA user_version") == [(FORMAT,)]
+
+
+@pytest.mark.parametrize("broken", ["append", "ask_beside"])
+@in_loop
+async def test_a_fact_and_what_it_asks_of_another_run_become_durable_together(path, broken):
+    async with opened(path) as journal:
+        await open_run(journal)
+        await open_run(journal, "p")
+        queries = journal._store._sql
+        kept, queries[broken] = queries[broken], "INSERT INTO nowhere VALUES (1)"
+        with pytest.raises(JournalError):
+            await journal.append("r", 1, [attempt(1)], asks=[Request("child/r/1", "p", "child", "r")])
+        queries[broken] = kept
+    async with opened(path) as journal:
+        assert await journal.load("r") == [STARTED]
+        assert await journal.requests("p") == []
 
 
 # --- notices ---

@@ -77,7 +77,7 @@ class MemoryJournal:
         self.alive = True
         self.tell: Callable[[Request], Any] | None = None
 
-    def append(
+    def append(  # noqa: PLR0913 - what is durable together, by name
         self,
         run_id: str,
         expected_seq: int,
@@ -85,6 +85,7 @@ class MemoryJournal:
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        asks: Sequence[Request] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
@@ -92,20 +93,21 @@ class MemoryJournal:
         """See ports.Journal. What it returns is done already."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self._append(run_id, expected_seq, events, opening, settles, told, posting, also)
+            self._append(run_id, expected_seq, events, opening, settles, asks, told, posting, also)
         except JournalError as error:
             done.set_exception(error)
         else:
             done.set_result(None)
         return done
 
-    def _append(
+    def _append(  # noqa: PLR0913, PLR0917 - what is durable together
         self,
         run_id: str,
         expected_seq: int,
         events: Sequence[AnyEvent],
         opening: Opening | None,
         settles: Sequence[str],
+        asks: Sequence[Request],
         told: Told,
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
@@ -132,6 +134,8 @@ class MemoryJournal:
         self._ask_people(run_id, events)
         for request_id in settles:
             store.requests.pop(request_id, None)
+        for request in asks:
+            self._ask_beside(request)
         for name, outcome in told:
             store.told.setdefault(name, []).append(outcome)
         self._post(posting)
@@ -140,6 +144,16 @@ class MemoryJournal:
         added = also(self._at_gates)
         stored += map(encode, added)
         return added
+
+    def _ask_beside(self, request: Request) -> None:
+        """Ask something of another run, unless it is over; its owner hears of it, whoever asks knows."""
+        row = self.store.rows.get(request.run_id)
+        if row is None or row.status not in _OPEN:
+            return
+        owner, is_new = self.store.owners[request.run_id], request.request_id not in self.store.requests
+        self.store.requests.setdefault(request.request_id, request)
+        if is_new and owner is not self and owner.tell is not None:
+            owner.tell(request)
 
     def _post(self, posting: Posting) -> None:
         store = self.store
@@ -205,6 +219,7 @@ class MemoryJournal:
             started_us=first.at_us,
             ended_us=0,
             faults=first.faults if isinstance(first, RunStarted) else "",
+            parent=opening.parent,
         )
         store.owners[run_id] = self
         if opening.batch:
@@ -411,6 +426,12 @@ class MemoryJournal:
         """See ports.Journal."""
         self._check_open()
         return [request for request in self.store.requests.values() if request.run_id == run_id]
+
+    async def asked(self) -> list[str]:
+        """See ports.Journal."""
+        self._check_open()
+        named = {request.run_id for request in self.store.requests.values()}
+        return sorted(run_id for run_id in named if self.store.rows[run_id].status == "parked")
 
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""

@@ -8,6 +8,9 @@ SELECT number, owner, (SELECT max(seq) FROM event WHERE run = number) FROM run W
 INSERT INTO run (run_id, status, reason, team, plan, source, batch, batch_row, owner, started_us, ended_us)
 VALUES (?, 'running', '', ?, ?, ?, ?, ?, ?, ?, 0);
 
+-- name: set_parent
+UPDATE run SET parent = ? WHERE number = ?;
+
 -- name: take_batch_row
 -- Only from the owner's own batch, and only once: what is taken is returned.
 DELETE FROM batch_row
@@ -22,12 +25,12 @@ SELECT seq, CAST(data AS BLOB) FROM event WHERE run = (SELECT number FROM run WH
 
 -- name: run
 SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
-    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), '')
+    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), ''), parent
 FROM run WHERE run_id = ?;
 
 -- name: runs
 SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
-    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), '')
+    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), ''), parent
 FROM run WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR batch = ?2)
     AND number < iif(?4 = '', 9223372036854775807, (SELECT number FROM run WHERE run_id = ?4))
 ORDER BY number DESC LIMIT ?3;
@@ -47,7 +50,7 @@ UPDATE run SET owner = ?2 WHERE owner = ?1 AND status = 'running' AND (?3 = '' O
 
 -- name: owned
 SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us, ended_us,
-    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), '')
+    coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), ''), parent
 FROM run WHERE owner = ?1 AND status = 'running' AND (?2 = '' OR team = ?2) AND (?3 IS NULL OR source = ?3);
 
 -- name: take_run
@@ -81,6 +84,13 @@ SELECT batch_row, CAST(request AS BLOB) FROM batch_row WHERE batch = ? AND batch
 -- name: ask
 INSERT OR IGNORE INTO request (request_id, run_id, kind, by, reason, body)
 SELECT ?1, run_id, ?3, ?4, ?5, ?6 FROM run WHERE run_id = ?2;
+
+-- name: ask_beside: in an append of another run; of a run that is over, nothing is asked
+INSERT OR IGNORE INTO request (request_id, run_id, kind, by, reason, body)
+SELECT ?1, run_id, ?3, ?4, ?5, ?6 FROM run WHERE run_id = ?2 AND status IN ('running', 'parked');
+
+-- name: asked: parked runs of which something is asked
+SELECT run_id FROM run WHERE status = 'parked' AND run_id IN (SELECT run_id FROM request) ORDER BY run_id;
 
 -- name: requests_for: anybody may have written them, and of any size
 SELECT request_id, run_id, substr(kind, 1, 20), substr(by, 1, ?2), substr(reason, 1, ?2), coalesce(CAST(substr(body, 1, ?3) AS BLOB), x'')

@@ -72,7 +72,7 @@ class SqliteJournal:
 
     # --- the journal, called in event loops ---
 
-    def append(
+    def append(  # noqa: PLR0913 - what is durable together, by name
         self,
         run_id: str,
         expected_seq: int,
@@ -80,6 +80,7 @@ class SqliteJournal:
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        asks: Sequence[Request] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
@@ -87,7 +88,9 @@ class SqliteJournal:
         """See ports.Journal."""
         assert events, "an append has events"
         data, shown = [encode(event) for event in events], Projection.of(run_id, events)
-        return self._submit(Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, told, posting))
+        return self._submit(
+            Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, asks, told, posting)
+        )
 
     def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
         """See ports.Journal."""
@@ -169,6 +172,10 @@ class SqliteJournal:
     async def requests(self, run_id: str) -> list[Request]:
         """See ports.Journal."""
         return await self._read(lambda: self._store.requests(run_id))
+
+    async def asked(self) -> list[str]:
+        """See ports.Journal."""
+        return await self._read(self._store.asked)
 
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""

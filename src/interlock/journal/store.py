@@ -58,7 +58,9 @@ from .rows import BATCH, GATE_FIX, LETTER, QUESTION, REQUEST, RUN, Warnings, rea
 # Of a request so many characters of a text, and bytes of its body, are read: one more than is taken of each.
 REQUEST_BOUNDS = (REQUEST_CHARS_MAX + 1, BODY_BYTES_MAX + 1)
 # What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
-MIGRATIONS = tuple(map(script, ("schema.sql", "questions.sql", "gates.sql", "letters.sql", "notices.sql", "waits.sql")))
+MIGRATIONS = tuple(
+    script(f"{name}.sql") for name in ("schema", "questions", "gates", "letters", "notices", "waits", "parents")
+)
 APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
 # A small write-ahead log keeps a live journal near the size of its payload.
 CHECKPOINT_PAGES = 100
@@ -77,6 +79,7 @@ class Append(msgspec.Struct, gc=False):
     opening: Opening | None
     at_us: int
     settles: Sequence[str]
+    asks: Sequence[Request] = ()
     told: Told = ()
     posting: Posting = NOTHING_POSTED
 
@@ -238,6 +241,8 @@ class SqliteStore:
             self._ask_people(place.number, item.shown.questions)
             for request_id in item.settles:
                 self._run_query("settle", request_id)
+            for request in item.asks:
+                self._run_query("ask_beside", *msgspec.structs.astuple(request))
             for name, outcome in item.told:
                 self._run_query("tell", name, encode(outcome))
             if item.posting.notices:
@@ -321,6 +326,8 @@ class SqliteStore:
             item.at_us,
         )
         place = self._places[item.run_id] = _Place(self.db.last_insert_rowid(), self.epoch, 0)
+        if opening.parent:
+            self._run_query("set_parent", opening.parent, place.number)
         return place
 
     # --- gates ---
@@ -515,6 +522,10 @@ class SqliteStore:
     def requests(self, run_id: str) -> list[Request]:
         """The unanswered requests for a run."""
         return [*self._warnings.listed(REQUEST, self._run_query("requests_for", run_id, *REQUEST_BOUNDS))]
+
+    def asked(self) -> list[str]:
+        """The parked runs of which something is asked."""
+        return [run_id for (run_id,) in self._run_query("asked")]
 
     def questions(self, run_id: str) -> list[WaitingQuestion]:
         """What waits for a person."""

@@ -48,7 +48,7 @@ class SlowJournal(MemoryJournal):
         self._random, self._durable = random, durable
         self._waiting: list[tuple[asyncio.Future[None], tuple[Any, ...]]] = []
 
-    def append(
+    def append(  # noqa: PLR0913 - what is durable together, by name
         self,
         run_id: str,
         expected_seq: int,
@@ -56,6 +56,7 @@ class SlowJournal(MemoryJournal):
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        asks: Sequence[Request] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
@@ -64,12 +65,20 @@ class SlowJournal(MemoryJournal):
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if not delay and not self._waiting:
             return super().append(
-                run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting, also=also
+                run_id,
+                expected_seq,
+                events,
+                opening=opening,
+                settles=settles,
+                asks=asks,
+                told=told,
+                posting=posting,
+                also=also,
             )
         self._check_open()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((done, (run_id, expected_seq, list(events), opening, settles, told, posting)))
+        self._waiting.append((done, (run_id, expected_seq, list(events), opening, settles, asks, told, posting)))
         if len(self._waiting) == 1:
             loop.call_later(delay, self._write)
         return done
@@ -86,19 +95,20 @@ class SlowJournal(MemoryJournal):
                 if not done.done():
                     done.set_result(None)
 
-    def _append(
+    def _append(  # noqa: PLR0913, PLR0917 - what is durable together
         self,
         run_id: str,
         expected_seq: int,
         events: Sequence[AnyEvent],
         opening: Opening | None,
         settles: Sequence[str],
+        asks: Sequence[Request],
         told: Told,
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
     ) -> Sequence[AnyEvent]:
         events = list(events)  # whoever adds to them may do so in place, too
-        added = super()._append(run_id, expected_seq, events, opening, settles, told, posting, also)
+        added = super()._append(run_id, expected_seq, events, opening, settles, asks, told, posting, also)
         self._durable(run_id, [*events, *added], opening)
         return added
 
@@ -151,7 +161,7 @@ class FaultyJournal:
 
     # --- writes ---
 
-    def append(
+    def append(  # noqa: PLR0913 - what is durable together, by name
         self,
         run_id: str,
         expected_seq: int,
@@ -159,6 +169,7 @@ class FaultyJournal:
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        asks: Sequence[Request] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
@@ -167,7 +178,15 @@ class FaultyJournal:
         fate = self._fate()
         if not fate or self._before(fate):
             written = self.inner.append(
-                run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting, also=also
+                run_id,
+                expected_seq,
+                events,
+                opening=opening,
+                settles=settles,
+                asks=asks,
+                told=told,
+                posting=posting,
+                also=also,
             )
             return self._after(written) if fate == "crash_after_write" else written
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -302,6 +321,10 @@ class FaultyJournal:
     async def requests(self, run_id: str) -> list[Request]:
         """See ports.Journal."""
         return await self.inner.requests(run_id)
+
+    async def asked(self) -> list[str]:
+        """See ports.Journal."""
+        return await self.inner.asked()
 
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""

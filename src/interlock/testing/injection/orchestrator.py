@@ -201,7 +201,7 @@ class _MarkedJournal(FaultyJournal):
         super().__init__(inner, faults, chance, name=PROCESS, die=die, lose=lambda: None, note=note)
         self._opened = opened
 
-    def append(
+    def append(  # noqa: PLR0913 - what is durable together, by name
         self,
         run_id: str,
         expected_seq: int,
@@ -209,6 +209,7 @@ class _MarkedJournal(FaultyJournal):
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        asks: Sequence[Request] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
@@ -217,7 +218,15 @@ class _MarkedJournal(FaultyJournal):
         if opening is not None:
             self._opened(run_id, opening)
         return super().append(
-            run_id, expected_seq, events, opening=opening, settles=settles, told=told, posting=posting, also=also
+            run_id,
+            expected_seq,
+            events,
+            opening=opening,
+            settles=settles,
+            asks=asks,
+            told=told,
+            posting=posting,
+            also=also,
         )
 
     async def put_blob(self, data: bytes) -> str:

@@ -181,7 +181,7 @@ class SlowSqliteJournal:
 
     # --- the journal ---
 
-    def append(
+    def append(  # noqa: PLR0913 - what is durable together, by name
         self,
         run_id: str,
         expected_seq: int,
@@ -189,6 +189,7 @@ class SlowSqliteJournal:
         *,
         opening: Opening | None = None,
         settles: Sequence[str] = (),
+        asks: Sequence[Request] = (),
         told: Told = (),
         posting: Posting = NOTHING_POSTED,
         also: Also | None = None,
@@ -199,7 +200,7 @@ class SlowSqliteJournal:
         done: asyncio.Future[None] = loop.create_future()
         data = [encode(event) for event in events]
         shown = Projection.of(run_id, events)
-        item = Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, told, posting)
+        item = Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, asks, told, posting)
         self._waiting.append((done, item, list(events)))
         delay = self._random.choice(DELAYS) if self._random is not None else 0.0
         if len(self._waiting) > 1:
@@ -322,6 +323,11 @@ class SlowSqliteJournal:
     async def requests(self, run_id: str) -> list[Request]:
         """See ports.Journal."""
         found: list[Request] = self._read(lambda: self._store.requests(run_id))
+        return found
+
+    async def asked(self) -> list[str]:
+        """See ports.Journal."""
+        found: list[str] = self._read(self._store.asked)
         return found
 
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
