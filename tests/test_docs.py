@@ -35,6 +35,7 @@ PAGES = [
     "docs/notifications.md",
     "docs/people.md",
     "docs/requests.md",
+    "docs/nested-teams.md",
     "docs/planning.md",
     "docs/waits.md",
     "docs/dynamic-plans.md",

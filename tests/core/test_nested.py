@@ -2,7 +2,10 @@
 
 import pytest
 
+from interlock.core.budget import BudgetPolicy
 from interlock.core.context import View
+from interlock.core.gate import GatePolicy
+from interlock.core.guardrail import Judge, Seat
 from interlock.core.nested import MAPPINGS_MAX, Nested
 from interlock.core.paths import Patterns
 from interlock.core.plan import Plan
@@ -10,6 +13,7 @@ from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope
 from interlock.core.step import Step
+from interlock.core.supervision import SupervisorPolicy
 from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError
 
@@ -185,3 +189,49 @@ def test_a_fallback_that_is_a_team_is_held_to_the_same():
     }
     with pytest.raises(TeamError, match="step s is no for_each, and an input of the team nested in b"):
         Rules(Plan([Step("s", "a", "act")]), roles)
+
+
+def test_a_team_requests_no_other_step():
+    branch = Step("b", "p", "act", needs=["s"])
+    asking = Step("s", "a", "act", on_request={"act": "b"})
+    roles = {"a": Role(Scope(["act"], [], ["x"]), nested=nested()), "p": Role(Scope(["act"]))}
+    with pytest.raises(TeamError, match="a is a team, which requests nothing"):
+        Rules(Plan([asking, branch]), roles)
+
+
+# --- what bounds it ----------------------------------------------------------------------------------------------
+
+
+def bounded(own, **over):
+    roles = {"a": Role(Scope(["act"], [], ["x"]), nested=nested(), budget=own)}
+    return Rules(Plan([Step("s", "a", "act")]), roles, **over)
+
+
+def test_a_budget_over_a_nested_team_needs_one_of_its_own_which_is_set_aside():
+    run = BudgetPolicy(usd=500_000, calls=10)
+    with pytest.raises(TeamError) as refused:
+        bounded(None, budget=run)
+    assert [problem.message for problem in refused.value.problems] == [
+        "the budget of the run bounds calls, and no budget says how much of that the team a may have",
+        "the budget of the run bounds usd, and no budget says how much of that the team a may have",
+    ]
+    with pytest.raises(TeamError, match="the budget of the run bounds usd"):
+        bounded(BudgetPolicy(calls=3), budget=run)
+    with pytest.raises(TeamError, match="the team's daily budget bounds tokens"):
+        bounded(None, gate=GatePolicy(budget=BudgetPolicy(tokens=9, daily=True)))
+    assert bounded(BudgetPolicy(calls=3, usd=100), budget=run)
+    assert bounded(None)
+
+
+def test_a_team_neither_decides_about_the_plan_nor_judges():
+    with pytest.raises(TeamError, match="the supervisor is a, and a team can't be asked") as refused:
+        bounded(None, supervisor=SupervisorPolicy("a", "act"))
+    assert refused.value.place == ("supervisor", "agent")
+    roles = {
+        "a": Role(Scope(["act"], [], ["x"]), guardrails=["judged"]),
+        "j": Role(Scope(["act"]), fallback="t"),
+        "t": Role(Scope(["act"]), nested=nested()),
+    }
+    with pytest.raises(TeamError, match="the judge of a is t, and a team can't be asked") as refused:
+        Rules(Plan([Step("s", "a", "act")]), roles, guard=lambda _: Seat(Judge(agent="j", action="act")))
+    assert refused.value.place == ("agents", "a", "guardrails", "0", "judge")

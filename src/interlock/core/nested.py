@@ -4,7 +4,7 @@ The nested team's run has a context of its own. Only what is mapped crosses the 
 can see or write what the other didn't mean it to.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from interlock.errors import InputError, PathError, PlanError, TeamError, ValueRefused
 
 from . import paths
+from .budget import BudgetPolicy
 from .scope import Scope
 from .step import INDEX, Step
 from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode, encode_canonical
@@ -123,6 +124,9 @@ def nested_step_problems(step: Step, name: str, nested: Nested) -> Iterator[Team
         if source != ITEM and not paths.Patterns(tuple(step.reads or ())).reach(source):
             message = f"step {step.id} does not read {source}, which is an input of the team nested in {name}"
             yield PlanError(message, fix=f"add {source} to its reads", place=(*place, "reads"), agents=(name,))
+    if step.on_request and name == step.agent:
+        message = f"step {step.id} has branches that are requested, and {name} is a team, which requests nothing"
+        yield PlanError(message, fix="give the other steps a when", place=(*place, "on_request"), agents=(name,))
     if has_copies and nested.outputs is None:
         message = f"step {step.id} has copies, and the team nested in {name} has no outputs that tell them apart"
         fix = f'give {name} outputs such as "results.{INDEX}": answer'
@@ -134,6 +138,36 @@ def nested_step_problems(step: Step, name: str, nested: Nested) -> Iterator[Team
         message = f"step {step.id} runs the team nested in {name} for each item, and none of its inputs is the item"
         fix = f'give {name} an input such as item: "{ITEM}"'
         yield PlanError(message, fix=fix, place=(*place, "for_each"), agents=(name,))
+
+
+def unbounded_problems(
+    nested: Mapping[str, BudgetPolicy | None], budgets: Iterable[tuple[str, BudgetPolicy | None]]
+) -> Iterator[TeamError]:
+    """Nested teams that could spend more than the budgets over them, because nothing is set aside for their runs.
+
+    nested: the budget of each agent that is a team. budgets: those over all agents, by what they are called.
+    """
+    for words, budget in budgets:
+        for amount, _, _ in () if budget is None else budget.bounds:
+            for name, own in nested.items():
+                if own is None or getattr(own, amount) is None:
+                    message = f"{words} bounds {amount}, and no budget says how much of that the team {name} may have"
+                    fix = f"give {name} a budget with {amount}: it is set aside when the team's run begins"
+                    yield TeamError(message, fix=fix, place=("agents", name), agents=(name,))
+
+
+def unheard_problems(
+    nested: Collection[str], asked: Iterable[tuple[tuple[str, ...], str, Sequence[str]]]
+) -> Iterator[TeamError]:
+    """Nested teams that are to give an answer of a kind that no team gives.
+
+    asked: where that is declared, what for, and who is asked, with those that stand in.
+    """
+    for place, what, agents in asked:
+        for name in agents:
+            if name in nested:
+                message = f"{what} is {name}, and a team can't be asked: it has a run"
+                yield TeamError(message, fix="name an agent that is no team", place=place, agents=(name,))
 
 
 def _mapping(declared: Any, name: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from .guardrail import THRESHOLD_DEFAULT, Guardrail, Judge, Panel, Seat
 from .idle import blind, empty, looks_at, unread
 from .job import Request
 from .naming import hint
-from .nested import nested_step_problems
+from .nested import nested_step_problems, unbounded_problems, unheard_problems
 from .outsiders import event_problems, waiting
 from .paths import bits
 from .plan import Plan
@@ -407,6 +407,9 @@ class Rules:
                 yield from self._unmet_schemas(step)
         yield from self._judge_problems()
         yield from self._guardrail_problems()
+        nested = {name: role.budget for name, role in self.roles.items() if role.nested is not None}
+        if nested:
+            yield from self._nested_problems(nested)
 
     def _guardrail_problems(self) -> Iterator[TeamError]:
         for name, role in self.roles.items():
@@ -427,6 +430,19 @@ class Rules:
                 yield from self._idle_guardrails(step)
             if self.escalation(step) is not None:
                 yield from self._unfit_defaults(step)
+
+    def _nested_problems(self, nested: Mapping[str, BudgetPolicy | None]) -> Iterator[TeamError]:
+        """Teams among the agents that nothing bounds, or that are to do what a team can't."""
+        budgets = (("the budget of the run", self.budget), ("the team's daily budget", self.gate.budget))
+        yield from unbounded_problems(nested, budgets)
+        asked: list[tuple[tuple[str, ...], str, tuple[str, ...]]] = [
+            ((*place, "guardrails", str(number), "judge"), f"the judge of {place[1]}", self.chain(judge.agent))
+            for place, number, judge in self.judges()
+        ]
+        if self.supervisor is not None:
+            called = self.supervisor.called
+            asked.append(((called, "agent"), f"the {called}", self.chain(self.supervisor.agent)))
+        yield from unheard_problems(nested, asked)
 
     def _unmade_guardrails(self) -> Iterator[TeamError]:
         """Make all guardrails, each once; what can't be made."""

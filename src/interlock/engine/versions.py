@@ -117,7 +117,7 @@ async def pinned(journal: Journal, team_hash: str, path: Path | None, like: Team
         raise JournalError(message, fix="restore it from a copy") from error
     team.path = path
     if like is not None:
-        team.notify = like.notify
+        team.placed_like(like).notify = like.notify
     if team.hash != team_hash:
         raise TeamError("the journal does not hold all of the team as it was", fix="resume with that team itself")
     return team

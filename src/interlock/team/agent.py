@@ -7,6 +7,7 @@ import msgspec
 
 from interlock.core.effects import EffectRule
 from interlock.core.naming import hint
+from interlock.core.nested import Nested
 from interlock.core.policy import (
     RETRIES_DEFAULT,
     TIMEOUT_COMPLEX_MS,
@@ -23,6 +24,8 @@ from interlock.core.values import described
 from interlock.errors import TeamError
 
 from .gates import gate_of, run_budget_of
+from .nesting import AnyTeam, is_team
+from .shapes import Place
 from .tables import AGENT, KINDS, NAME, SCOPE_KEYS, Effects, Effort, Isolation, tools_of
 
 Work = TypeVar("Work", bound=Callable[..., Any])
@@ -39,23 +42,25 @@ class _Who(msgspec.Struct, frozen=True):
 class Agent(_Who, frozen=True, kw_only=True):
     """A named worker and its declaration.
 
-    use: the code, as a callable (what `il.from_...` makes is one) or "module:function"; without any, the team can be
-    audited, not run. llm, langgraph, crewai, autogen, openai_agents, swarm, http, command, choose: an agent of that
-    kind instead, declared as in a team file. scope: what it may do, see and write. effort: `simple` gives an attempt
-    5 s (the default), `complex` 30 s; timeout: a duration such as `2s` instead. retries: further attempts. backoff: the
-    first wait after a failure (200 ms). retry_for: how long after the first attempt began another one may. fallback:
-    the agent that takes over. breaker, rate, budget: when it is not called, declared as in a team file. schema: a
-    JSON Schema over the writes. guardrails: checks on its replies, as in a team file, or functions of a draft.
-    threshold: the score that a reply must reach (1). escalate: ask a person when all attempts have failed: true, or
-    {deadline, then, default}. isolation: `task`, `process` or `thread`. concurrency: how many of its calls may be
+    use: the code, as a callable (what `il.from_...` makes is one) or "module:function", or a Team, which is then nested
+    in this one; without any, the team can be audited, not run. llm, langgraph, crewai, autogen, openai_agents, swarm,
+    http, command, choose: an agent of that kind instead, declared as in a team file. inputs, outputs: what crosses the
+    border of a nested team: path there -> path that the agent may read, path that it may write -> path there. scope:
+    what it may do, see and write. effort: `simple` gives an attempt 5 s (the default), `complex` 30 s; timeout: a
+    duration such as `2s` instead; of a team there is none by default. retries: further attempts (2; 0 of a team).
+    backoff: the first wait after a failure (200 ms). retry_for: how long after the first attempt began another one may.
+    fallback: the agent that takes over. breaker, rate, budget: when it is not called, declared as in a team file.
+    schema: a JSON Schema over the writes. guardrails: checks on its replies, as in a team file, or functions of a
+    draft. threshold: the score that a reply must reach (1). escalate: ask a person when all attempts have failed: true,
+    or {deadline, then, default}. isolation: `task`, `process` or `thread`. concurrency: how many of its calls may be
     open at a time. effects: `immediate` lets it wait for effects while it works. version: change it when the code
-    changes meaning. on_dead: what it means for the run that a step of it is given up: `fail_run` (the default),
-    `skip` or `continue`.
+    changes meaning. on_dead: what it means for the run that a step of it is given up: `fail_run` (the default), `skip`
+    or `continue`.
 
     Raises TeamError, with every problem found.
     """
 
-    use: Callable[..., Any] | str | None = None
+    use: Callable[..., Any] | str | AnyTeam | None = None
     llm: Mapping[str, Any] | None = None
     langgraph: str | Mapping[str, Any] | None = None
     crewai: str | Mapping[str, Any] | None = None
@@ -65,10 +70,13 @@ class Agent(_Who, frozen=True, kw_only=True):
     http: str | Mapping[str, Any] | None = None
     command: Sequence[str] | Mapping[str, Any] | None = None
     choose: Mapping[str, Any] | None = None
+    team: AnyTeam | None = None
+    inputs: Mapping[str, str] | None = None
+    outputs: Mapping[str, str] | None = None
     scope: Scope = Scope()
     effort: Effort | None = None
     timeout: str | None = None
-    retries: int = RETRIES_DEFAULT
+    retries: int | None = None
     backoff: str | None = None
     retry_for: str | None = None
     fallback: str | None = None
@@ -86,10 +94,16 @@ class Agent(_Who, frozen=True, kw_only=True):
     on_dead: OnDead | None = None
 
     def __post_init__(self) -> None:
+        set_field = msgspec.structs.force_setattr
+        if is_team(self.use):
+            set_field(self, "team", self.use)
+            set_field(self, "use", None)
+        if self.retries is None:
+            set_field(self, "retries", RETRIES_DEFAULT if self.team is None else 0)
         problems = [*NAME.problems(self.name, ("name",))] or [*_problems(self)]
         if problems:
             raise TeamError.of(problems)
-        msgspec.structs.force_setattr(self, "guardrails", listed(self.guardrails))
+        set_field(self, "guardrails", listed(self.guardrails))
 
     @classmethod
     def of(cls, name: str, declared: Mapping[str, Any]) -> Self:
@@ -106,11 +120,19 @@ class Agent(_Who, frozen=True, kw_only=True):
     def policy(self) -> Policy:
         """How it is tried, for the core."""
         timeout_ms = TIMEOUT_COMPLEX_MS if self.effort == "complex" else TIMEOUT_SIMPLE_MS
+        if self.team is not None:
+            timeout_ms = 0
         if self.timeout is not None:
             timeout_ms = duration_ms(self.timeout)
         given = {"backoff_ms": self.backoff, "retry_for_ms": self.retry_for}
         durations = {name: duration_ms(text) for name, text in given.items() if text is not None}
-        return Policy(timeout_ms=timeout_ms, retries=self.retries, **durations)
+        return Policy(timeout_ms=timeout_ms, retries=self.retries or 0, **durations)
+
+    @property
+    def nested(self) -> Nested | None:
+        """The team behind it, for the core."""
+        team = self.team
+        return None if team is None else Nested(team.name or self.name, team.hash, self.inputs, self.outputs)
 
     @property
     def role(self) -> Role:
@@ -130,6 +152,7 @@ class Agent(_Who, frozen=True, kw_only=True):
             budget=run_budget_of(self.budget),
             immediate=self.effects == "immediate",
             tools=tools,
+            nested=self.nested,
         )
 
 
@@ -218,7 +241,22 @@ def _problems(agent: Agent) -> Iterator[TeamError]:
     if callable(agent.use):
         del given["use"]
         yield from _code_problems(agent, agent.use)
-    yield from AGENT.problems(given, place)
+    declared = [*AGENT.problems(given, place)]
+    yield from declared or _border_problems(agent, place)
+
+
+def _border_problems(agent: Agent, place: Place) -> Iterator[TeamError]:
+    if not (agent.team is None or is_team(agent.team)):
+        message = f"the team of agent {agent.name} is the path of a file"
+        yield TeamError(message, fix="load it: use=Team.load(...)", place=(*place, "team"))
+        return
+    if agent.team is not None and agent.team.plan is None:
+        message = f"the team nested in {agent.name} has no plan: it can't be run"
+        yield TeamError(message, fix="give it a plan", place=(*place, "team"))
+    try:
+        _ = agent.nested
+    except TeamError as error:
+        yield TeamError(f"agent {agent.name}: {error.sentence}", fix=error.fix, place=(*place, *error.place))
 
 
 def _is_given(agent: Agent, key: str) -> bool:

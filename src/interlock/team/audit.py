@@ -1,7 +1,7 @@
 """The audit: what a person should know about a team before it runs. It never imports the team's code."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -10,6 +10,9 @@ from interlock.errors import TeamError
 from .costs import unpriced
 from .findings import CHECKS, AuditFinding, Severity, Subject
 from .model import Team
+
+if TYPE_CHECKING:
+    from .source import Source
 
 _SEVERITIES = get_args(Severity)
 
@@ -55,8 +58,16 @@ def _of_file(path: Path) -> tuple[Subject, tuple[TeamError, ...]]:
     data = draft.source.data if draft.source is not None else None
     unplanned = isinstance(data, dict) and data.keys().isdisjoint({"plan", "plans"})
     source = draft.source
+    problems = tuple(_told_here(problem, source) for problem in draft.problems)
     line = (lambda place: source.line(source.in_file(place))) if source is not None else (lambda _: 0)
-    return Subject(draft.agents, draft.plan, unplanned, None, line), tuple(draft.problems)
+    return Subject(draft.agents, draft.plan, unplanned, None, line), problems
+
+
+def _told_here(problem: TeamError, source: "Source | None") -> TeamError:
+    """What is wrong in the file of a nested team, as a problem of this one: it has that file's place in its words."""
+    if source is None or problem.file == source.file:
+        return problem
+    return type(problem)(problem.message, fix=problem.fix, agents=problem.agents, paths=problem.paths)
 
 
 def _problem(error: TeamError) -> AuditFinding:

@@ -57,7 +57,7 @@ def uncertain(agents: Mapping[str, Agent], rules: Rules) -> dict[str, str]:
         declared = getattr(agent, agent.kind or "use")
         has_price = isinstance(declared, Mapping) and "price" in declared
         loose = [words for words, budget in budgets.items() if not budget.call_usd]
-        if agent.kind not in {"llm", "choose"} and not has_price and loose:
+        if agent.kind not in {"llm", "choose", "team"} and not has_price and loose:
             found[name] = loose[0]
     return found
 

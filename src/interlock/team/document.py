@@ -45,7 +45,10 @@ def document(
 
 def _agent(agent: Agent) -> dict[str, Any]:
     declared = {key: getattr(agent.scope if key in SCOPE_KEYS else agent, key) for key in AGENT.fields}
-    declared["effort"] = agent.effort or "simple"
+    if agent.team is not None:
+        declared["team"] = decode(agent.team.document)
+    else:
+        declared["effort"] = agent.effort or "simple"
     if callable(agent.use):
         declared["use"] = described(agent.use)
     return {key: value for key, value in declared.items() if value not in (None, "", (), [])}
@@ -63,13 +66,17 @@ def changes(old: bytes, new: bytes) -> list[tuple[Place, str]]:
 
 def _comparable(document: dict[str, Any]) -> dict[str, Any]:
     """Steps by their ids and guardrails by their names, so that one more isn't a change of all those after it."""
-    agents = {name: _by_guardrail(agent) for name, agent in document["agents"].items()}
+    agents = {name: _by_guardrail(_with_inner(agent)) for name, agent in document["agents"].items()}
     document = {**document, "agents": agents}
     steps = document.get("plan")
     if steps is None:
         return document
     named = {step["id"]: _by_guardrail(step) for step in steps}
     return {**document, "plan": named, "order of steps": [step["id"] for step in steps]}
+
+
+def _with_inner(agent: dict[str, Any]) -> dict[str, Any]:
+    return {**agent, "team": _comparable(agent["team"])} if "team" in agent else agent
 
 
 def _by_guardrail(holder: dict[str, Any]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def timeouts(subject: Subject) -> Iterator[AuditFinding]:
     defaulted = tuple(
         name
         for name, agent in agents.items()
-        if agent.choose is None and agent.timeout is None and agent.effort is None
+        if agent.choose is None and agent.team is None and agent.timeout is None and agent.effort is None
     )
     if defaulted:
         message = f"no timeout is declared for {_listed(defaulted)}: an attempt gets {TIMEOUT_SIMPLE_MS // 1_000} s"
@@ -152,7 +152,9 @@ def failures(subject: Subject) -> Iterator[AuditFinding]:
     """What happens when an agent fails for good?"""
     standing_in = {agent.fallback for agent in subject.agents.values()}
     alone = [n for n, agent in subject.agents.items() if agent.fallback is None and n not in standing_in]
-    fragile = [name for name in alone if subject.agents[name].retries == 0 and subject.agents[name].choose is None]
+    # The agents of a nested team have retries, or else their own audit tells so.
+    asked_once = {n for n, agent in subject.agents.items() if agent.choose is not None or agent.team is not None}
+    fragile = [name for name in alone if subject.agents[name].retries == 0 and name not in asked_once]
     for name in fragile:
         message = f"agent {name} has neither retries nor a fallback: its first failure ends the step"
         line = subject.line(("agents", name))

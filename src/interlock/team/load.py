@@ -25,6 +25,7 @@ from .costs import unpriced
 from .guarding import guard
 from .instructions import inlined
 from .model import Team
+from .nesting import Nesting, opened
 from .plans import of_plan
 from .shapes import Place, placed
 from .source import Source, read
@@ -45,26 +46,30 @@ class Draft(msgspec.Struct):
     problems: list[TeamError] = []
 
 
-def load(path: str | Path) -> Team:
-    """The team of a file, or of the `team.yaml` in a folder. Raises TeamError with every problem found."""
-    draft = draft_of(path)
+def load(path: str | Path, nesting: Nesting | None = None) -> Team:
+    """The team of a file, or of the `team.yaml` in a folder. Raises TeamError with every problem found.
+
+    nesting: the teams that it is nested in.
+    """
+    draft = draft_of(path, nesting)
     if draft.problems:
         raise TeamError.of(draft.problems)
     assert draft.team is not None
     return draft.team
 
 
-def draft_of(path: str | Path) -> Draft:
-    """Make what can be made of a team file; never raises for what is in it."""
+def draft_of(path: str | Path, nesting: Nesting | None = None) -> Draft:
+    """Make what can be made of a team file; never raises for what is in it. nesting: the teams that it is nested in."""
     try:
-        source = _with_agents_on_top(read(_file(path)))
+        found = _file(path)
+        source = _with_agents_on_top(read(found))
         source = msgspec.structs.replace(source, steps={step["id"]: place for place, step in _steps(source.data)})
     except TeamError as error:
         return Draft(problems=[error])
     draft = Draft(source=source)
     problems = [*islice(TEAM.problems(source.data, ()), PROBLEMS_MAX), *_doubled_ids(source)]
-    later = _build(draft, _Sections(source.data, problems))
-    draft.problems = _located([*problems, *(placed(p, source.in_file(p.place)) for p in later)], source)
+    later = _build(draft, _Sections(source.data, problems), nesting or Nesting((found.resolve(),)))
+    draft.problems = _located([*problems, *(_in_file(p, source) for p in later)], source)
     return draft
 
 
@@ -149,7 +154,7 @@ def _without(data: Any, place: Place) -> Any:
     return {name: value for name, value in data.items() if name != key}
 
 
-def _build(draft: Draft, sections: _Sections) -> list[TeamError]:
+def _build(draft: Draft, sections: _Sections, nesting: Nesting) -> list[TeamError]:
     """Fill the draft; what goes wrong."""
     found: list[TeamError] = []
     limits = Limits(**sections.section("limits")) if sections.has("limits") else Limits()
@@ -159,10 +164,12 @@ def _build(draft: Draft, sections: _Sections) -> list[TeamError]:
         return found
     assert draft.source is not None
     folder = Path(draft.source.file).parent
-    built = [_built(partial(_agent, n, declared, folder), found) for n, declared in sections.section("agents").items()]
+    agents = sections.section("agents").items()
+    built = [_built(partial(_agent, n, declared, folder, nesting), found) for n, declared in agents]
     draft.agents = {agent.name: agent for agent in built if agent is not None}
-    if None not in built:
-        draft.team = _built(lambda: _team(draft, sections, limits), found)
+    if None in built:
+        return found  # the steps of such an agent would be found to have none
+    draft.team = _built(lambda: _team(draft, sections, limits), found)
     if draft.team is not None:
         draft.plan = draft.team.plan
         found += _plans_proved(draft.team, draft.source)
@@ -183,8 +190,8 @@ def _built(build: Callable[[], Built], found: list[TeamError]) -> Built | None:
     return None
 
 
-def _agent(name: str, declared: Mapping[str, Any], folder: Path) -> Agent:
-    return Agent.of(name, inlined(name, declared, folder))
+def _agent(name: str, declared: Mapping[str, Any], folder: Path, nesting: Nesting) -> Agent:
+    return Agent.of(name, opened(name, inlined(name, declared, folder), folder, nesting, load))
 
 
 def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
@@ -294,10 +301,18 @@ def _doubled_ids(source: Source) -> Iterator[TeamError]:
             yield TeamError(message, fix="rename one of them", place=(*place, "id"))
 
 
+def _in_file(problem: TeamError, source: Source) -> TeamError:
+    """A problem with its place in the file, unless it lies in another one."""
+    return problem if problem.file else placed(problem, source.in_file(problem.place))
+
+
 def _located(problems: list[TeamError], source: Source) -> list[TeamError]:
-    """The same problems with file and line, each once, in the order of their lines."""
-    found: dict[tuple[Place, str], TeamError] = {}
+    """The same problems with file and line, each once, in the order of their lines; those of other files come last."""
+    found: dict[tuple[str, Place, str], TeamError] = {}
     for problem in problems:
+        if problem.file and problem.file != source.file:
+            found.setdefault((problem.file, problem.place, problem.sentence), problem)
+            continue
         where = placed(problem, problem.place, file=source.file, line=source.line(problem.place))
-        found.setdefault((problem.place, problem.sentence), where)
-    return sorted(found.values(), key=lambda problem: problem.line)
+        found.setdefault(("", problem.place, problem.sentence), where)
+    return sorted(found.values(), key=lambda problem: (problem.file != source.file, problem.file, problem.line))

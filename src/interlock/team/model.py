@@ -17,7 +17,7 @@ from interlock.core.rules import PROBLEMS_MAX, Rules
 from interlock.core.scope import ReducerKind, Sharing
 from interlock.core.step import Step
 from interlock.core.supervision import supervisor_of
-from interlock.core.values import Limits, content_hash, decode
+from interlock.core.values import Limits, content_hash, decode, encode_canonical
 from interlock.errors import TeamError
 
 from . import effects as declared_effects
@@ -26,6 +26,7 @@ from .agent import Agent, declared_agent
 from .document import document
 from .gates import gate_of, run_budget_of
 from .guarding import guard
+from .nesting import Family
 from .plans import Chosen, chooses, problems_of, rules_of
 from .shapes import placed
 from .tables import TEAM, USE, tools_of
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 # What all agents of a team share, as it is declared.
 _SHARED = ("reducers", "succession", "mcp_servers", "rate", "budget", "supervisor", "planner")
 # What is computed once of a team and its plan.
-_OF_THE_PLAN = frozenset({"rules", "document", "hash"})
+_OF_THE_PLAN = frozenset({"rules", "document", "hash", "teams"})
 
 
 class Team:
@@ -81,6 +82,7 @@ class Team:
             )
         self.plan, self.limits, self.name = plan, limits or Limits(), name
         self.agents = _by_name(agents)
+        Family.of(self.agents)  # before any of them is looked into
         self._source: Source | None = None
         self.path: Path | None = None
         given = {
@@ -126,7 +128,7 @@ class Team:
         """The team that `document` describes, without the code that no "module:function" can name."""
         declared = decode(data)
         limits = Limits(**declared.get("limits", {}))
-        agents = [Agent.of(name, _importable(agent)) for name, agent in declared["agents"].items()]
+        agents = [Agent.of(name, _importable(_with_team(agent))) for name, agent in declared["agents"].items()]
         steps = msgspec.convert(declared.get("plan", []), list[Step])
         plan = Plan(steps, steps_max=limits.steps_max) if steps else None
         plans = {
@@ -147,6 +149,14 @@ class Team:
             team.planner, team.plans = None, {}
         return team
 
+    def placed_like(self, other: "Team") -> "Team":
+        """The same team, whose code is where that of another version of it is."""
+        self.path = other.path
+        for name, inner in self.nested.items():
+            if name in other.nested:
+                inner.placed_like(other.nested[name])
+        return self
+
     def located(self, source: "Source") -> "Team":
         """The same team, knowing where it was declared."""
         self._source, self.path = source, Path(source.file).resolve()
@@ -157,6 +167,24 @@ class Team:
         return f"<Team {self.name or 'without a name'}{where}: {', '.join(self.agents)}>"
 
     # --- what the runtime needs ---
+
+    @property
+    def nested(self) -> dict[str, "Team"]:
+        """The teams that agents of this one are, by the agent's name."""
+        return {name: agent.team for name, agent in self.agents.items() if isinstance(agent.team, Team)}
+
+    @cached_property
+    def family(self) -> Family:
+        """How many teams there are in this one, and how deep. Raises TeamError for too many."""
+        return Family.of(self.agents)
+
+    @cached_property
+    def teams(self) -> "dict[str, Team]":
+        """This team and all that are nested in it, at any depth, by hash."""
+        found = {self.hash: self}
+        for inner in self.nested.values():
+            found |= inner.teams
+        return found
 
     @cached_property
     def roles(self) -> dict[str, Any]:
@@ -233,6 +261,13 @@ def _importable(declared: Mapping[str, Any]) -> Mapping[str, Any]:
     """An agent of a document without a `use` that names what can't be imported, such as a nested function."""
     named = not any(USE.problems(declared.get("use"), ()))
     return declared if named else {key: value for key, value in declared.items() if key != "use"}
+
+
+def _with_team(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An agent of a document, with the team nested in it."""
+    if "team" not in declared:
+        return declared
+    return {**declared, "team": Team.of_document(encode_canonical(declared["team"]))}
 
 
 def _server_problems(team: Team) -> Iterator[TeamError]:

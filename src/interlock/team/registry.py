@@ -114,6 +114,7 @@ def code_of(agent: Agent, folder: Path | None = None) -> Callable[..., Any]:
     if agent.use is None:
         raise TeamError(f"agent {agent.name} has no use", fix="name its code: use: module:function", place=place[:2])
     if not isinstance(agent.use, str):
+        assert callable(agent.use), agent.use  # a team is kept as one
         return agent.use
     try:
         found = resolve(agent.use, folder)

@@ -10,6 +10,7 @@ import msgspec
 from interlock.core import paths
 from interlock.core.effects import OnUnknown
 from interlock.core.naming import hint
+from interlock.core.nested import MAPPINGS_MAX
 from interlock.core.plan import ROUNDS_MAX
 from interlock.core.policy import RETRIES_MAX, Escalation
 from interlock.core.reducers import REDUCERS
@@ -24,6 +25,7 @@ from interlock.errors import InputError, TeamError
 from . import choosing
 from .gates import BREAKER, BUDGET, DURATION, RATE, STEP_BUDGET
 from .guarding import Guarding
+from .nesting import TeamFile, border_problems
 from .notify import shape as notify_shape
 from .output import Output
 from .plans import PLANS_MAX
@@ -89,6 +91,7 @@ ON_DEAD = Choice(get_args(OnDead))
 ESCALATE = Switch(Compiled(Escalation.of, "true, or what comes after a deadline: {deadline, then, default}"))
 SCHEMA = Compiled(WritesSchema, "a JSON Schema over what is written")
 GUARDRAILS = Many(Guarding())
+MAPPING = Named(PATH, PATH, most=MAPPINGS_MAX)
 THRESHOLD = Number(THRESHOLD_LEAST, 1)
 
 _ADAPTERS_LATER = frozenset({"a2a", "agent_framework", "pydantic_ai"})
@@ -279,6 +282,7 @@ KINDS: dict[str, Field] = {
     "http": Field(HTTP, "An HTTP endpoint that takes a job and returns a reply.", lone=True),
     "choose": Field(choosing.shape(PATH), "One of several candidates, by vote or by score; no model.", lone=True),
     "command": Field(COMMAND, "A program that reads a job from standard input and writes a reply.", lone=True),
+    "team": Field(TeamFile(), "Another team, by the path of its file, relative to this one.", lone=True),
 }
 
 
@@ -292,6 +296,7 @@ def _agent_problems(value: Mapping[str, Any], place: Place) -> Iterator[TeamErro
         message = f"{dotted(at)} says nothing of an agent that is declared by {kinds[0]}"
         yield TeamError(message, fix="remove it, or name a function of your own by use", place=at)
     yield from choosing.out_of_scope(value.get("choose"), value, (*place, "choose"))
+    yield from border_problems(value, place)
     allowed = value.get("allowed_actions", ())
     for name in tools_of(value.get("llm")) if isinstance(allowed, list | tuple) else ():
         if name not in allowed:
@@ -339,9 +344,23 @@ AGENT = Record(
             Many(PATTERN), "What it may write, as patterns of the same kind. It may read this as well."
         ),
         **KINDS,
+        "inputs": Field(
+            MAPPING,
+            'Of a team: path in its request: path that the agent may read, or "{item}", the item of a for_each. '
+            "Without it, all that the agent is shown.",
+            lone=True,
+        ),
+        "outputs": Field(
+            MAPPING,
+            "Of a team: path that the agent may write: path in what the team's run has come to. Without it, all fields "
+            "that the agent may write and the team has changed.",
+            lone=True,
+        ),
         "effort": Field(Choice(get_args(Effort)), "simple: a timeout of 5 s (the default). complex: 30 s.", lone=True),
         "timeout": Field(DURATION, "How long one attempt may take, such as 2s.", lone=True),
-        "retries": Field(Whole(0, RETRIES_MAX), "Further attempts after a refused or failed one (2).", lone=True),
+        "retries": Field(
+            Whole(0, RETRIES_MAX), "Further attempts after a refused or failed one (2; 0 of a team).", lone=True
+        ),
         "backoff": Field(
             DURATION, "The wait after a first failure (200ms); each further failure doubles it.", lone=True
         ),
