@@ -257,6 +257,39 @@ def test_the_audit_of_a_nested_team_doesn_t_speak_of_calls(write):
     assert not {"default_timeout", "single_try", "no_code", "unknown_cost"} & found.keys()
 
 
+def border_findings(path):
+    codes = {"unfed_input", "unwritten_output"}
+    return [(one.code, one.severity, one.line, one.message) for one in audit(path).findings if one.code in codes]
+
+
+def test_a_border_that_nothing_is_wrong_with_has_no_findings(write):
+    assert border_findings(write(team=PARENT, research__team=CHILD)) == []
+    as_it_is = PARENT.replace("    inputs: {question: ticket.text}\n", "").replace("[ticket]", "[question]")
+    assert border_findings(write(team=as_it_is)) == []
+
+
+def test_what_a_nested_team_reads_and_nobody_gives_it_is_found(write):
+    path = write(team=PARENT.replace("question:", "questoin:"), research__team=CHILD)
+    message = "the team nested in research reads question, which nobody there writes and no input is"
+    assert border_findings(path) == [("unfed_input", "warning", 7, message)]
+    path = write(team=PARENT.replace("    inputs: {question: ticket.text}\n", ""))
+    assert [finding[0] for finding in border_findings(path)] == ["unfed_input"]
+    deciding = CHILD.replace("action: find}", "action: find, when: {path: urgent, op: exists}}")
+    [finding] = border_findings(write(team=PARENT, research__team=deciding))
+    assert "reads urgent" in finding[3]
+
+
+def test_what_nobody_in_a_nested_team_writes_and_is_to_come_out_is_found(write):
+    path = write(team=PARENT.replace(": answer}", ": anwser}"), research__team=CHILD)
+    message = "anwser is to come out of the team nested in research, and nobody there writes it"
+    assert border_findings(path) == [("unwritten_output", "warning", 8, message)]
+    same_paths = PARENT.replace("    outputs: {ticket.answer: answer}\n", "")
+    [finding] = border_findings(write(team=same_paths))
+    assert "writes nothing that research may write: nothing comes out" in finding[3]
+    awaited = CHILD + "  - {id: hear, await_event: call, deadline: 1d, writes: [anwser]}\n"
+    assert border_findings(write(team=PARENT.replace(": answer}", ": anwser}"), research__team=awaited)) == []
+
+
 def test_editors_know_the_keys():
     agent = team_file_schema()["properties"]["agents"]["additionalProperties"]
     assert agent["properties"]["team"]["type"] == "string"

@@ -7,6 +7,7 @@ import msgspec
 
 from interlock.errors import TeamError
 
+from .borders import borders
 from .costs import unpriced
 from .findings import CHECKS, AuditFinding, Severity, Subject
 from .model import Team
@@ -35,7 +36,7 @@ class Audit(msgspec.Struct, frozen=True):
 def audit(team: Team | str | Path) -> Audit:
     """Audit a team, or a team file or folder, valid or not. Never raises for what is in the file."""
     subject, problems = _of_team(team) if isinstance(team, Team) else _of_file(Path(team))
-    found = [*map(_problem, problems), *(finding for check in CHECKS for finding in check(subject))]
+    found = [*map(_problem, problems), *(finding for check in (*CHECKS, borders) for finding in check(subject))]
     return Audit(tuple(sorted(found, key=lambda finding: (_SEVERITIES.index(finding.severity), finding.line))))
 
 

@@ -280,11 +280,11 @@ def fields(subject: Subject) -> Iterator[AuditFinding]:
     writes = {pattern for agent in subject.agents.values() for pattern in agent.scope.write_permissions} - {_ALL}
     writes |= {pattern for step in _waits(subject) for pattern in step.writes or ()}
     looked_at = {path for step in (subject.plan.declared if subject.plan else ()) for path in deciding(step)}
-    brought = tuple(sorted(_apart(reads | looked_at, writes)))
+    brought = tuple(sorted(apart(reads | looked_at, writes)))
     if brought:
         message = f"no agent writes {_listed(brought)}: the request has to bring it"
         yield AuditFinding("from_request", "info", (), brought, message)
-    left = tuple(sorted(_apart(writes, reads | looked_at)))
+    left = tuple(sorted(apart(writes, reads | looked_at)))
     if left:
         yield AuditFinding("never_read", "info", (), left, f"no agent reads {_listed(left)}: a result, or forgotten")
 
@@ -294,7 +294,7 @@ def mistyped(subject: Subject) -> Iterator[AuditFinding]:
     written = [paths.base(pattern) for agent in subject.agents.values() for pattern in agent.scope.write_permissions]
     written += [pattern for step in _waits(subject) for pattern in step.writes or ()]
     for step in subject.plan.declared if subject.plan else ():
-        for path in _apart(deciding(step), written):
+        for path in apart(deciding(step), written):
             near = nearest(path, filter(None, written))
             if near is not None:
                 message = f"step {step.id} depends on {path}, which no agent writes; did you mean {near}?"
@@ -304,7 +304,7 @@ def mistyped(subject: Subject) -> Iterator[AuditFinding]:
                 yield AuditFinding("mistyped", "warning", agents, (path,), message, fix, subject.line(place))
 
 
-def _apart(patterns: Iterable[str], others: Iterable[str]) -> Iterator[str]:
+def apart(patterns: Iterable[str], others: Iterable[str]) -> Iterator[str]:
     """The patterns that share no field with any of the others."""
     others = list(others)
     return (pattern for pattern in patterns if all(paths.intersection(pattern, other) is None for other in others))
