@@ -114,6 +114,39 @@ def test_waits_have_no_calls_and_take_as_long_as_they_declare(branching):
     assert '{{"paid<br/>awaits payment"}}' in branching.run("plan", "waiting.yaml", "--format", "mermaid").out
 
 
+NESTING = """\
+agents:
+  inner:
+    team: branching.yaml
+    outputs: {found: sorted.last}
+    allowed_actions: [nest]
+    context_access: [docs, kind]
+    write_permissions: [found]
+plan:
+  - {id: nest, agent: inner, action: nest}
+"""
+
+
+def test_the_plan_of_a_nested_team_stands_in_its_step(branching):
+    (branching.folder / "nesting.yaml").write_text(NESTING)
+    ended = branching.run("plan", "nesting.yaml", env={"COLUMNS": "80"})
+    assert max(map(len, ended.out.splitlines())) <= 80
+    told = words(ended.out)
+    for part in (
+        "nest inner.nest writes found nobody knows how many calls, 3.0 s team 5 steps each sorter.sort",
+        "last sorter.sort after each, done",
+        "calls unknown: 0, and what nest takes (at least 2)",
+        "A person may take any time.",
+    ):
+        assert part in told, told
+    [step] = branching.json("plan", "nesting.yaml")["steps"]
+    assert (step["calls_most"], step["ms_most"]) == (None, 3000)
+    inner = step["nested"]["inner"]
+    assert [one["id"] for one in inner["steps"]] == ["each", "left", "right", "done", "last"]
+    assert "nested" not in inner["steps"][0]
+    assert 'subgraph s1["nest<br/>inner"]' in branching.run("plan", "nesting.yaml", "--format", "mermaid").out
+
+
 @pytest.mark.parametrize(("form", "first"), [("mermaid", "flowchart TD"), ("dot", "digraph plan {")])
 def test_as_a_graph(branching, form, first):
     assert branching.run("plan", "branching.yaml", "--format", form).out.splitlines()[0] == first

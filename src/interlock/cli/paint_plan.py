@@ -9,8 +9,9 @@ from rich.tree import Tree
 
 from interlock.core.supervision import SupervisorPolicy
 from interlock.errors import cut_short
-from interlock.team.estimates import Cap, calls_of, most_ms_of
+from interlock.team.estimates import Cap
 from interlock.team.outline import Outline, StepOutline
+from interlock.team.prospect import Prospect
 
 from .paint import console
 from .picturing import Picture
@@ -25,38 +26,49 @@ _STYLES = {"yes": "", "maybe": "yellow", "no": "dim"}
 
 def show_plan(picture: Picture) -> None:
     """The plan as a tree, and its estimates."""
-    out, steps = console(), picture.outline.steps
+    out, prospect = console(), picture.prospect
+    steps = prospect.outline.steps
     agents = {agent for step in steps for agent in step.agents}
-    facts = [plural(len(steps), "step"), plural(len(picture.outline.levels), "level"), plural(len(agents), "agent")]
-    head = Text.assemble(("plan of ", "dim"), (shown_team(str(picture.team.path or "")), "bold"))
+    facts = [plural(len(steps), "step"), plural(len(prospect.outline.levels), "level"), plural(len(agents), "agent")]
+    head = Text.assemble(("plan of ", "dim"), (shown_team(str(prospect.team.path or "")), "bold"))
     out.print(Text.assemble(head, ("  " + " · ".join(facts), "dim")))
     if picture.origin:
         out.print(Text(f"for the request of {line(picture.origin)}", "dim"))
     if picture.chosen:
         out.print(Text.assemble(("chosen: ", "dim"), (picture.chosen, "bold"), (f" by {line(picture.why)}", "dim")))
-    out.print(_tree(picture))
+    out.print(_tree(prospect))
     out.print(Text("\nat most", "bold"))
-    out.print(Padding(_estimates(picture), (0, 0, 0, INDENT), expand=False))
-    out.print(Text("\n" + " ".join(_uncounted(picture.outline, picture.team.rules.supervisor)), "dim"))
+    out.print(Padding(_estimates(prospect), (0, 0, 0, INDENT), expand=False))
+    out.print(Text("\n" + " ".join(_uncounted(prospect.outline, prospect.team.rules.supervisor)), "dim"))
 
 
-def _tree(picture: Picture) -> Tree:
-    """Steps that can't be in each other's way stand under one branch."""
+def _tree(prospect: Prospect) -> Tree:
+    """Steps that can't be in each other's way stand under one branch; the plan of a nested team under its step."""
     tree = Tree(Text("steps", "bold"), guide_style="dim", highlight=False)
-    left, before = STEPS_SHOWN_MAX, set[str]()
-    for members in picture.outline.levels:
-        shown = members[:left]
-        left -= len(shown)
-        branch = tree.add(Text(f"{len(members):,} side by side", "dim")) if len(members) > 1 and shown else tree
-        for step in shown:
-            node = branch.add(_head(step))
-            for detail in _details(step, before, picture):
-                node.add(Text(detail, "dim"))
-        before = {step.id for step in members}
-    hidden = len(picture.outline.steps) - STEPS_SHOWN_MAX
+    hidden = -_grow(tree, prospect, STEPS_SHOWN_MAX)
     if hidden > 0:
         tree.add(Text(f"and {plural(hidden, 'more step')}: --json shows all", "dim"))
     return tree
+
+
+def _grow(tree: Tree, prospect: Prospect, left: int) -> int:
+    """Add the steps of a plan, as far as there is room left; how much is then, below 0 where there was too little."""
+    before = set[str]()
+    for members in prospect.outline.levels:
+        shown = members[: max(0, left)]
+        left -= len(members)
+        branch = tree.add(Text(f"{len(members):,} side by side", "dim")) if len(members) > 1 and shown else tree
+        for step in shown:
+            node = branch.add(_head(step))
+            for detail in _details(step, before, prospect):
+                node.add(Text(detail, "dim"))
+            for agent in step.nested:
+                inner = prospect.nested[agent]
+                name = f" {_shown(inner.team.name)}" if inner.team.name else ""
+                size = plural(len(inner.outline.steps), "step")
+                left = _grow(node.add(Text.assemble((f"team{name}", "bold"), (f"  {size}", "dim"))), inner, left)
+        before = {step.id for step in members}
+    return left
 
 
 def _head(step: StepOutline) -> Text:
@@ -83,7 +95,7 @@ def _each(step: StepOutline) -> str:
     return f"{of} {_shown(step.for_each or '')}{known}{width}"
 
 
-def _details(step: StepOutline, before: set[str], picture: Picture) -> Iterator[str]:
+def _details(step: StepOutline, before: set[str], prospect: Prospect) -> Iterator[str]:
     if step.runs == "maybe":
         yield f"only if {_shown(step.why)}"
     if step.needs and set(step.needs) != before:
@@ -97,20 +109,25 @@ def _details(step: StepOutline, before: set[str], picture: Picture) -> Iterator[
         yield "runs although one that it needs has died"
     if step.on_dead != "fail_run":
         yield {"skip": "given up, it counts as skipped", "continue": "given up, it counts as done"}[step.on_dead]
-    calls, most_ms = calls_of(step, picture.team.rules), most_ms_of(step, picture.team.rules)
+    calls, most_ms, is_open = prospect.calls_of(step), prospect.most_ms_of(step), prospect.is_open(step)
     if step.waits:
-        yield f"at most {duration(most_ms / 1_000)}" if most_ms else "nobody knows how long"
+        yield "nobody knows how long" if is_open else f"at most {duration(most_ms / 1_000)}"
         return
     each = " each" if step.samples or step.for_each is not None else ""
-    yield f"at most {plural(calls, 'call')}{each}, {duration(most_ms / 1_000)}{' each' if each else ''}"
+    time = "nobody knows how long" if is_open else f"{duration(most_ms / 1_000)}{each}"
+    yield (
+        f"at most {plural(calls, 'call')}{each}, {time}"
+        if calls is not None
+        else f"nobody knows how many calls, {time}"
+    )
 
 
-def _estimates(picture: Picture) -> Table:
-    found = picture.estimates
+def _estimates(prospect: Prospect) -> Table:
+    found = prospect.estimates
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    table.add_row("calls", _calls(picture))
+    table.add_row("calls", _calls(prospect))
     way = " > ".join(found.way.steps[:LISTED_MAX]) + (" > ..." if len(found.way.steps) > LISTED_MAX else "")
     grows = f"; longer with more items than the width of {_listed(found.way.grows)}" if found.way.grows else ""
     waits = f"; nobody knows how long {_listed(found.way.open)} waits" if found.way.open else ""
@@ -124,21 +141,27 @@ def _estimates(picture: Picture) -> Table:
     return table
 
 
-def _calls(picture: Picture) -> Text:
-    found = picture.estimates
+def _calls(prospect: Prospect) -> Text:
+    found = prospect.estimates
     text = Text(f"{count(int(found.calls.most))}" if found.calls.most is not None else "unknown")
     if found.calls.most is not None and found.calls.by:
         text.append(f", {found.calls.by}")
-    if found.calls_per_copy:
-        text.append(f": {found.calls_besides:,}, and {_listed(_per_copy(picture))}")
+    more = [*_per_copy(prospect), *(f"what {name} takes" for name in _unknown(prospect))]
+    if more:
+        text.append(f": {found.calls_besides:,}, and {_listed(more)}")
     text.append(f" (at least {found.calls_least:,})", "dim")
     return text
 
 
-def _per_copy(picture: Picture) -> Iterator[str]:
-    found = picture.estimates.calls_per_copy
-    for step in picture.outline.steps:
-        if step.id in found:
+def _unknown(prospect: Prospect) -> Iterator[str]:
+    """The steps of nested teams of which nobody knows how many calls they take."""
+    return (step.id for step in prospect.outline.steps if step.nested and prospect.calls_of(step) is None)
+
+
+def _per_copy(prospect: Prospect) -> Iterator[str]:
+    found = prospect.estimates.calls_per_copy
+    for step in prospect.outline.steps:
+        if step.id in found and prospect.calls_of(step) is not None:
             yield f"{found[step.id]:,} for each {'batch' if step.batch else 'item'} in {step.id}"
 
 
@@ -154,8 +177,12 @@ def _uncounted(outline: Outline, supervisor: SupervisorPolicy | None) -> Iterato
         asked, added = supervisor.asked_at_most, supervisor.steps_max
         yield f"Not counted: {_shown(supervisor.agent)} decides up to {asked:,} times, and adds up to {added:,} steps."
     yield "Not counted: calls that a crash makes necessary again, and waiting for room and at gates."
-    if any(step.asks for step in outline.steps):
+    if _asks(outline):
         yield "A person may take any time."
+
+
+def _asks(outline: Outline) -> bool:
+    return any(step.asks or any(map(_asks, step.nested.values())) for step in outline.steps)
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -10,9 +10,10 @@ from interlock.errors import InputError, TeamError
 from interlock.planning import Choice, choose
 from interlock.team import Team
 from interlock.team.drawing import dot, mermaid
-from interlock.team.estimates import Cap, Estimates, calls_of, estimated, most_ms_of
-from interlock.team.outline import Outline
+from interlock.team.estimates import Cap
+from interlock.team.outline import StepOutline
 from interlock.team.plans import chooses
+from interlock.team.prospect import Prospect
 
 from . import exits, inputs
 from .looking import print_json
@@ -28,9 +29,7 @@ class Picture(msgspec.Struct, frozen=True):
     chosen, why: which of several plans that has.
     """
 
-    team: Team
-    outline: Outline
-    estimates: Estimates
+    prospect: Prospect
     origin: str = ""
     chosen: str = ""
     why: str = ""
@@ -50,13 +49,11 @@ def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, *
         raise TeamError("the team has no plan", fix="give it a plan", place=("plan",), file=str(team.path or ""))
     row = inputs.read(input_name, mapping).rows[0] if input_name is not None else None
     choice = choose(team, row.request) if row is not None else Choice(team, "", "")
-    team = choice.team
-    outline = Outline.of(team.rules, row.request if row else None)
+    prospect = Prospect.of(choice.team, row.request if row else None)
+    picture = Picture(prospect, row.place if row else "", choice.plan, choice.why)
     if form in _GRAPHS:
-        sys.stdout.write(_GRAPHS[form](outline))
+        sys.stdout.write(_GRAPHS[form](picture.prospect.outline))
         return exits.DONE
-    estimates = estimated(outline, team.rules, team.agents)
-    picture = Picture(team, outline, estimates, row.place if row else "", choice.plan, choice.why)
     if json:
         return print_json(_document(picture))
     from .paint_plan import show_plan
@@ -66,22 +63,17 @@ def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, *
 
 
 def _document(picture: Picture) -> dict[str, Any]:
-    rules, found = picture.team.rules, picture.estimates
-    steps = [
-        {
-            **msgspec.to_builtins(step),
-            "requested_by": [{"step": name, "action": action} for name, action in step.requested_by],
-            "calls_most": calls_of(step, rules),
-            "ms_most": None if step.id in found.way.open else most_ms_of(step, rules),
-        }
-        for step in picture.outline.steps
-    ]
+    chosen = {"chosen": picture.chosen, "why": picture.why} if picture.chosen else {}
+    return {**_described(picture.prospect, picture.origin or None), **chosen}
+
+
+def _described(prospect: Prospect, origin: str | None) -> dict[str, Any]:
+    rules, found = prospect.team.rules, prospect.estimates
     return {
-        "team": picture.team.hash,
+        "team": prospect.team.hash,
         "plan": rules.plan.hash,
-        "request": picture.origin or None,
-        **({"chosen": picture.chosen, "why": picture.why} if picture.chosen else {}),
-        "steps": steps,
+        "request": origin,
+        "steps": [_step(step, prospect) for step in prospect.outline.steps],
         "calls": {
             "least": found.calls_least,
             **_cap(found.calls),
@@ -99,6 +91,19 @@ def _document(picture: Picture) -> dict[str, Any]:
         "usd": _cap(found.usd),
         **({"supervisor": msgspec.to_builtins(rules.supervisor)} if rules.supervisor else {}),
     }
+
+
+def _step(step: StepOutline, prospect: Prospect) -> dict[str, Any]:
+    """A step; with the plans of those of its agents that are teams."""
+    told = {
+        **msgspec.to_builtins(msgspec.structs.replace(step, nested={})),
+        "requested_by": [{"step": name, "action": action} for name, action in step.requested_by],
+        "calls_most": prospect.calls_of(step),
+        "ms_most": None if step.id in prospect.estimates.way.open else prospect.most_ms_of(step),
+    }
+    del told["nested"]
+    nested = {agent: _described(prospect.nested[agent], None) for agent in step.nested}
+    return told | ({"nested": nested} if nested else {})
 
 
 def _cap(cap: Cap) -> dict[str, Any]:

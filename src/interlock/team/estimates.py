@@ -6,6 +6,7 @@ and as long as a failed server asks for. A step that waits takes as long as it d
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -47,7 +48,7 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class Estimates(msgspec.Struct, frozen=True):
-    """What a plan takes.
+    """What a plan takes; a step of a nested team, what that team's plan takes.
 
     calls_least: if nothing is refused or fails. calls: the most. calls_per_copy: of the for_each steps whose items
     nobody knows, how many calls each copy takes, by the step's id; calls_besides: of all others. copies_max: how many
@@ -64,26 +65,32 @@ class Estimates(msgspec.Struct, frozen=True):
     usd: Cap
 
 
-def estimated(outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> Estimates:
-    """The estimates of a plan, for what is known of its request."""
+def estimated(outline: Outline, rules: Rules, agents: Mapping[str, Agent], nested: "Nested | None" = None) -> Estimates:
+    """The estimates of a plan, for what is known of its request. nested: those of the agents that are teams."""
     per_copy: dict[str, int] = {}
     besides = 0
+    nested = nested or {}
     for step in outline.steps:
-        most = calls_of(step, rules)
+        most = calls_of(step, rules, nested) or 0
         if step.copies is not None:
             besides += most * step.copies * (step.runs != "no")
         else:
             per_copy[step.id] = most
     return Estimates(
-        calls_least=sum(step.copies or 0 for step in outline.steps if step.runs == "yes" and not step.waits),
-        calls=_cap("calls", outline, rules, agents),
+        calls_least=sum(map(partial(_least_calls, nested=nested), outline.steps)),
+        calls=_cap("calls", outline, rules, agents, nested),
         calls_besides=besides,
         calls_per_copy=per_copy,
         copies_max=rules.limits.for_each_width_max,
-        way=_longest(outline, rules),
-        tokens=_cap("tokens", outline, rules, agents),
-        usd=_cap("usd", outline, rules, agents),
+        way=_longest(outline, rules, nested),
+        tokens=_cap("tokens", outline, rules, agents, nested),
+        usd=_cap("usd", outline, rules, agents, nested),
     )
+
+
+# By agent: what the plan of the team takes that it is.
+Nested = Mapping[str, Estimates]
+_NO_TEAMS: Nested = {}
 
 
 # --- calls and time ---
@@ -94,13 +101,26 @@ def duties_of(step: StepOutline, rules: Rules) -> tuple[Duty, ...]:
     return () if step.waits else rules.duties[rules.plan.groups[step.id][0]]
 
 
-def calls_of(step: StepOutline, rules: Rules) -> int:
-    """How many calls one copy of a step takes at most, those of judges included."""
-    return sum(_calls(duty) for duty in duties_of(step, rules))
+def calls_of(step: StepOutline, rules: Rules, nested: Nested = _NO_TEAMS) -> int | None:
+    """How many calls one copy of a step takes at most, those of judges included; None where nothing bounds a team's."""
+    calls = [_calls(duty, rules, nested) for duty in duties_of(step, rules)]
+    return None if None in calls else sum(filter(None, calls))
 
 
-def _calls(duty: Duty) -> int:
-    return _tries(duty) * (1 + sum(map(_tries, _judges(duty))))
+def _calls(duty: Duty, rules: Rules, nested: Nested) -> int | None:
+    once: float | None = 1
+    if duty.agent in nested:
+        budget = rules.roles[duty.agent].budget
+        bounds = (nested[duty.agent].calls.most, None if budget is None else budget.calls)
+        once = min((bound for bound in bounds if bound is not None), default=None)
+    return None if once is None else _tries(duty) * (int(once) + sum(map(_tries, _judges(duty))))
+
+
+def _least_calls(step: StepOutline, nested: Nested) -> int:
+    if step.runs != "yes" or step.waits:
+        return 0
+    first = step.agents[0]
+    return (step.copies or 0) * (nested[first].calls_least if first in nested else 1)
 
 
 def _judges(duty: Duty) -> Iterator[Duty]:
@@ -111,28 +131,44 @@ def _tries(duty: Duty) -> int:
     return 1 + duty.policy.retries
 
 
-def most_ms_of(step: StepOutline, rules: Rules) -> int:
+def most_ms_of(step: StepOutline, rules: Rules, nested: Nested = _NO_TEAMS) -> int:
     """How long one copy of a step takes at most, from its first call on; what waits without a bound, no time."""
     if step.waits:
         return rules.waits[rules.plan.groups[step.id][0]].ms
-    return sum(map(_most_ms, duties_of(step, rules)))
+    return sum(_most_ms(duty, nested) for duty in duties_of(step, rules))
 
 
-def _most_ms(duty: Duty) -> int:
+def is_open(step: StepOutline, rules: Rules, nested: Nested = _NO_TEAMS) -> bool:
+    """Whether nobody knows how long a step takes, since it waits, or a nested team does."""
+    if step.waits:
+        return not most_ms_of(step, rules)
+    duties = duties_of(step, rules) if nested else ()
+    return any(nested[d.agent].way.open and not d.policy.timeout_ms for d in duties if d.agent in nested)
+
+
+def _once_ms(duty: Duty, nested: Nested) -> int:
+    if duty.agent not in nested:
+        return duty.policy.timeout_ms
+    way, timeout_ms = nested[duty.agent].way, duty.policy.timeout_ms
+    bounded = timeout_ms and (way.open or timeout_ms < way.most_ms)
+    return timeout_ms if bounded else way.most_ms
+
+
+def _most_ms(duty: Duty, nested: Nested) -> int:
     policy = duty.policy
-    once = policy.timeout_ms + sum(map(_most_ms, _judges(duty)))
+    once = _once_ms(duty, nested) + sum(_most_ms(judge, nested) for judge in _judges(duty))
     whole = _tries(duty) * once + sum(map(policy.wait_after, range(1, _tries(duty))))
     return min(whole, policy.retry_for_ms + once) if policy.retry_for_ms else whole
 
 
-def _longest(outline: Outline, rules: Rules) -> Way:
+def _longest(outline: Outline, rules: Rules, nested: Nested) -> Way:
     """The way through the plan that takes longest."""
     took: dict[str, int] = {}
     before: dict[str, str] = {}
     for step in outline.steps:
         latest = max(step.needs, key=took.__getitem__, default="")
         before[step.id] = latest
-        took[step.id] = took.get(latest, 0) + _rounds(step) * most_ms_of(step, rules)
+        took[step.id] = took.get(latest, 0) + _rounds(step) * most_ms_of(step, rules, nested)
     last = max(took, key=took.__getitem__, default="")
     most_ms, way = took.get(last, 0), list[str]()
     while last:
@@ -141,7 +177,7 @@ def _longest(outline: Outline, rules: Rules) -> Way:
     skipped = {step.id for step in outline.steps if step.runs == "no"}
     grows = {step.id for step in outline.steps if step.copies is None and step.width}
     steps = tuple(name for name in reversed(way) if name not in skipped)
-    open_ = tuple(step.id for step in outline.steps if step.waits and step.runs != "no" and not most_ms_of(step, rules))
+    open_ = tuple(step.id for step in outline.steps if step.runs != "no" and is_open(step, rules, nested))
     return Way(steps, most_ms, tuple(name for name in steps if name in grows), open_)
 
 
@@ -155,11 +191,11 @@ def _rounds(step: StepOutline) -> int:
 # --- what is consumed ---
 
 
-def _cap(what: str, outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> Cap:
+def _cap(what: str, outline: Outline, rules: Rules, agents: Mapping[str, Agent], nested: Nested) -> Cap:
     """The most calls, tokens or dollars that a run may consume."""
     scale = USD_MICROS if what == "usd" else 1
     bounds = _budgets(what, (("the budget of the run", rules.budget), ("the team's daily budget", rules.gate.budget)))
-    summed, unbounded = _of_agents(what, outline, rules, agents)
+    summed, unbounded = _of_agents(what, outline, rules, agents, nested)
     if not unbounded:
         bounds.append((summed, "", True))
     if not bounds:
@@ -177,13 +213,20 @@ def _budgets(what: str, named: Iterable[tuple[str, BudgetPolicy | None]]) -> lis
     ]
 
 
-def _of_agents(what: str, outline: Outline, rules: Rules, agents: Mapping[str, Agent]) -> tuple[int, tuple[str, ...]]:
+def _of_agents(
+    what: str, outline: Outline, rules: Rules, agents: Mapping[str, Agent], nested: Nested
+) -> tuple[int, tuple[str, ...]]:
     """What all agents may consume together, and those of which nobody knows."""
     total: dict[str, int | None] = {}
     for step in outline.steps:
         for duty in duties_of(step, rules) if step.runs != "no" else ():
             for one, calls in _callers(duty):
-                call = _of_call(what, one, rules, agents[one.agent])
+                inner = nested.get(one.agent)
+                call = (
+                    _of_call(what, one, rules, agents[one.agent])
+                    if inner is None
+                    else _of_team(what, one, rules, inner)
+                )
                 amount = None if call is None or step.copies is None else call * calls * step.copies
                 amount = _least(amount, what, (budget for kind, _, budget in one.budgets if kind == "step_budget"))
                 so_far = total.get(one.agent, 0)
@@ -218,6 +261,14 @@ def _of_call(what: str, duty: Duty, rules: Rules, agent: Agent) -> int | None:
     if declared:
         return min(declared)
     return _by_price(budgets, agent) if what == "usd" else None
+
+
+def _of_team(what: str, duty: Duty, rules: Rules, inner: Estimates) -> int | None:
+    """What one run of a nested team may consume: as its plan takes, or its budget here lets it."""
+    most, budget = getattr(inner, what).most, rules.roles[duty.agent].budget
+    planned = None if most is None else round(most * (USD_MICROS if what == "usd" else 1))
+    bounds = (planned, None if budget is None else getattr(budget, what))
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _by_price(budgets: Iterable[BudgetPolicy], agent: Agent) -> int | None:

@@ -26,7 +26,8 @@ class StepOutline(msgspec.Struct, frozen=True, kw_only=True):
     level: how many steps follow one another up to it, itself included. copies: how many of it there are; None for as
     many as a list has items that nobody knows yet.
     requested_by: as (step, action), where it is a branch. runs: whether it does, if no step is given up; why: what that
-    hangs on, or what keeps it from running. asks: whether a person is asked before it is given up.
+    hangs on, or what keeps it from running. asks: whether a person is asked before it is given up. nested: the plans of
+    those of its agents that are teams, by agent.
     """
 
     id: str
@@ -48,6 +49,7 @@ class StepOutline(msgspec.Struct, frozen=True, kw_only=True):
     asks: bool
     runs: Runs
     why: str
+    nested: Mapping[str, "Outline"] = {}
 
 
 class Outline(msgspec.Struct, frozen=True):
@@ -56,13 +58,20 @@ class Outline(msgspec.Struct, frozen=True):
     steps: tuple[StepOutline, ...]
 
     @classmethod
-    def of(cls, rules: Rules, request: Mapping[str, Any] | None = None) -> "Outline":
-        """The outline of a plan. Raises InputError for a request that the rules refuse."""
+    def of(
+        cls,
+        rules: Rules,
+        request: Mapping[str, Any] | None = None,
+        nested: Mapping[str, "Outline"] | None = None,
+    ) -> "Outline":
+        """The outline of a plan. nested: those of the agents that are teams. Raises InputError for a wrong request."""
         drawn: dict[str, StepOutline] = {}
         foresight = _Foresight(rules, request)
         requesters = _requesters(rules.plan)
         for step in _in_plan_order(rules.plan):
-            drawn[step.id] = _outlined(step, rules, drawn, foresight, requesters.get(step.id, ()))
+            one = _outlined(step, rules, drawn, foresight, requesters.get(step.id, ()))
+            teams = {agent: nested[agent] for agent in one.agents if agent in nested} if nested else {}
+            drawn[step.id] = msgspec.structs.replace(one, nested=teams) if teams else one
         return cls(tuple(drawn.values()))
 
     @property
