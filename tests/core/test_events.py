@@ -11,6 +11,7 @@ from msgspec import Raw
 
 import interlock.core.commands as c
 import interlock.core.events as e
+from interlock.core.budget import BudgetPolicy
 from interlock.core.job import Question, Usage
 
 GOLDEN = [
@@ -335,6 +336,53 @@ GOLDEN = [
     (
         e.RunCancelled(14, "person:eve", "too dear"),
         b'{"t":"run_cancelled","at_us":14,"by":"person:eve","reason":"too dear"}',
+    ),
+    (
+        e.RunStarted(1, Raw(b"{}"), "t", "p", parent=e.Parent("r", "a", 1)),
+        (
+            b'{"t":"run_started","at_us":1,"request":{},"team":"t","plan":"p",'
+            b'"parent":{"run_id":"r","step":"a","attempt":1}}'
+        ),
+    ),
+    (
+        e.RunStarted(1, Raw(b"{}"), "t", "p", parent=e.Parent("r", "a", 2, 3, BudgetPolicy(calls=5, usd=7))),
+        (
+            b'{"t":"run_started","at_us":1,"request":{},"team":"t","plan":"p",'
+            b'"parent":{"run_id":"r","step":"a","attempt":2,"depth":3,"budget":{"calls":5,"usd":7}}}'
+        ),
+    ),
+    (
+        e.ChildStarted(2, "a", 1, "lab", "view-hash", "c"),
+        b'{"t":"child_started","at_us":2,"step":"a","attempt":1,"agent":"lab","view":"view-hash","run_id":"c"}',
+    ),
+    (
+        e.ChildStarted(2, "a", 1, "lab", "v", "c", 20, 7),
+        (
+            b'{"t":"child_started","at_us":2,"step":"a","attempt":1,"agent":"lab","view":"v","run_id":"c",'
+            b'"due_us":20,"seq":7}'
+        ),
+    ),
+    (
+        e.ChildParked(3, "a", 1, "c", "b asks: May I?", 7),
+        b'{"t":"child_parked","at_us":3,"step":"a","attempt":1,"run_id":"c","reason":"b asks: May I?","seq":7}',
+    ),
+    (
+        e.ChildEnded(4, "a", 1, "c", "succeeded", usage=Usage(1, 2, 0.5), calls=3, writes="hash"),
+        (
+            b'{"t":"child_ended","at_us":4,"step":"a","attempt":1,"run_id":"c","status":"succeeded",'
+            b'"usage":{"input_tokens":1,"output_tokens":2,"usd":0.5},"calls":3,"writes":"hash"}'
+        ),
+    ),
+    (
+        e.ChildEnded(4, "a", 1, "c", "failed", "b: no", late=True),
+        (
+            b'{"t":"child_ended","at_us":4,"step":"a","attempt":1,"run_id":"c","status":"failed","reason":"b: no",'
+            b'"late":true}'
+        ),
+    ),
+    (
+        e.ChildAbandoned(4, "a", 1, "c"),
+        b'{"t":"child_abandoned","at_us":4,"step":"a","attempt":1,"run_id":"c"}',
     ),
     (
         e.RunFinished(15, "succeeded"),

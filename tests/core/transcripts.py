@@ -155,6 +155,8 @@ def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing
     match thing:
         case c.CallAgent():
             return f"call {thing.agent} for {thing.step} #{thing.attempt}"
+        case c.StartChild():
+            return f"have {thing.agent} do {thing.step} #{thing.attempt}"
         case c.StartTimer():
             return f"wake {thing.step} at {thing.due_us:,}"
         case c.PerformEffect():
@@ -188,6 +190,9 @@ def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing
             return f"{thing.step} waits no more" + (f", by {thing.event_id}" if thing.event_id else "")
         case e.EventRefused():
             return f"refused {thing.event_id}: {'; '.join(found.message for found in thing.findings)}"
+        case e.AttemptFailed():
+            again = "" if thing.retryable else ", for good"
+            return f"failed {thing.step} #{thing.attempt}{again}: {thing.kind}: {thing.error}"
         case e.RunParked():
             return f"parked: {thing.reason}"
         case e.RunFinished():

@@ -8,15 +8,15 @@ from msgspec import Raw
 from . import commands as c
 from . import events as e
 from .decision import Asked
+from .delegating import Delegating
 from .job import Question
-from .revising import Revising
 from .rules import Rules
 from .step import Step
 
 STEPS_TOLD_MAX = 8
 
 
-class Approving(Revising):
+class Approving(Delegating):
     """The steps of a run whose plan a person may have to approve.
 
     approval: that this is so. rejected: why nothing of its plan may run.

@@ -49,7 +49,8 @@ class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     daily: anew on each day in UTC. call_tokens, call_usd: what one call may consume at most, which is reserved for it;
     without them a call is let through as long as anything is left, and may exceed it. when_spent: a person is asked for
-    more, or else what becomes of a step whose agent has no fallback; waiting is for the next day.
+    more, or else what becomes of a step whose agent has no fallback; waiting is for the next day. call_calls: how many
+    calls are reserved for what is done in one go: more than one for a run that does a step.
     """
 
     calls: int | None = None
@@ -59,6 +60,7 @@ class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     call_tokens: int = 0
     call_usd: int = 0
     when_spent: WhenSpent = "fail"
+    call_calls: int = 1
 
     @property
     def waits(self) -> bool:
@@ -73,13 +75,21 @@ class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     @cached_property
     def call(self) -> Amounts:
         """What one call may consume."""
-        return Amounts(1, self.call_tokens, self.call_usd)
+        return Amounts(self.call_calls, self.call_tokens, self.call_usd)
 
     @cached_property
     def bounds(self) -> tuple[tuple[str, int, int], ...]:
         """What it bounds: how much of it there is, and how much one call may consume."""
         amounts = ((name, getattr(self, name), getattr(self.call, name)) for name in ("calls", "tokens", "usd"))
         return tuple((name, most, need) for name, most, need in amounts if most is not None)
+
+
+def for_run(budget: BudgetPolicy, share: BudgetPolicy | None) -> BudgetPolicy:
+    """A budget as a whole run draws on it: what that may consume, which is `share`, is reserved for it at once."""
+    share = share or BudgetPolicy()
+    reserved = (share.calls or 1, share.tokens or 0, share.usd or 0)
+    calls, tokens, usd = reserved
+    return msgspec.structs.replace(budget, call_calls=calls, call_tokens=tokens, call_usd=usd)
 
 
 def budget_of(declared: Mapping[str, Any], *, daily: bool = False) -> BudgetPolicy:
@@ -152,19 +162,22 @@ def is_only_reserved(ledger: Ledger, policy: BudgetPolicy) -> bool:
 def reserve(ledger: Ledger, policy: BudgetPolicy) -> None:
     """Set aside what a call may consume."""
     reserved = ledger.reserved
-    reserved.calls += 1
+    reserved.calls += policy.call_calls
     if policy.call_tokens or policy.call_usd:
         reserved.tokens += policy.call_tokens
         reserved.usd += policy.call_usd
 
 
-def settle(ledger: Ledger, policy: BudgetPolicy, usage: Usage | None, at_us: int) -> None:
-    """A call has ended: what it consumed is spent. usage: None where that is unknown, so that all of it counts."""
+def settle(ledger: Ledger, policy: BudgetPolicy, usage: Usage | None, at_us: int, calls: int | None = None) -> None:
+    """A call has ended: what it consumed is spent. usage: None where that is unknown, so that all of it counts.
+
+    calls: how many there were, of a run that has done a step; None for those that were reserved.
+    """
     if policy.daily and at_us // DAY_US != ledger.day:
         _turn_the_day(ledger, at_us)
     release(ledger, policy)
     spent = ledger.spent
-    spent.calls += 1
+    spent.calls += policy.call_calls if calls is None else calls
     if usage is NOTHING_USED:
         return
     tokens, usd = (policy.call_tokens, policy.call_usd) if usage is None else _consumed(usage, policy)
@@ -175,17 +188,18 @@ def settle(ledger: Ledger, policy: BudgetPolicy, usage: Usage | None, at_us: int
 def release(ledger: Ledger, policy: BudgetPolicy) -> None:
     """What was set aside for a call is free again."""
     reserved = ledger.reserved
-    reserved.calls -= 1
+    reserved.calls -= policy.call_calls
     if policy.call_tokens or policy.call_usd:
         reserved.tokens -= policy.call_tokens
         reserved.usd -= policy.call_usd
 
 
-def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage, at_us: int) -> None:
+def settle_late(ledger: Ledger, policy: BudgetPolicy, usage: Usage, at_us: int, calls: int = 0) -> None:
     """A call that was taken for lost has told what it consumed; what was reserved for it was spent then."""
     if policy.daily and at_us // DAY_US != ledger.day:
         _turn_the_day(ledger, at_us)
     tokens, usd = _consumed(usage, policy)
+    ledger.spent.calls += max(0, calls - policy.call_calls)
     ledger.spent.tokens += max(0, tokens - policy.call_tokens)
     ledger.spent.usd += max(0, usd - policy.call_usd)
 

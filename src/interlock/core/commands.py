@@ -25,6 +25,17 @@ class CallAgent(Command, frozen=True, tag=True):
 
 
 @final
+class StartChild(Command, frozen=True, tag=True):
+    """Have a run of the team behind `agent` do a step; to be announced by ChildStarted. timeout_ms: 0 for no bound."""
+
+    number: int
+    step: str
+    agent: str
+    attempt: int
+    timeout_ms: int
+
+
+@final
 class StartTimer(Command, frozen=True, tag=True):
     """Report at due_us that a wait is over, but after wait_ms at the latest: a clock may be set back meanwhile."""
 
@@ -131,6 +142,16 @@ class AskPerson(Command, frozen=True, tag=True):
     budget: str = ""
 
 
+class FailAttempt(Command, frozen=True, tag=True):
+    """Record that the run which did a step has not done it."""
+
+    step: str
+    attempt: int
+    kind: str
+    error: str
+    retryable: bool
+
+
 class BuryStep(Command, frozen=True, tag=True):
     """Record that a step is given up. agent: whose step it is; attempts: how many it had."""
 
@@ -154,7 +175,7 @@ class FinishRun(Command, frozen=True, tag=True):
 
 
 # What takes time or room and so is the shell's to do; the rest is recorded at once.
-ForTheShell = CallAgent | StartTimer | PerformEffect
+ForTheShell = CallAgent | StartChild | StartTimer | PerformEffect
 ForTheRecord = (
     AskAboutEffect
     | AskAboutPlan
@@ -166,6 +187,7 @@ ForTheRecord = (
     | ExpandStep
     | SkipStep
     | BuryStep
+    | FailAttempt
     | ParkRun
     | RevisePlan
     | FinishRun

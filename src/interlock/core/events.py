@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Raw
 
+from .budget import BudgetPolicy
 from .job import Question, Usage
 from .states import AFTER_DECISION
 
@@ -93,12 +94,26 @@ class PlanChosen(msgspec.Struct, frozen=True):
     why: str
 
 
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The run a step of which another one does. depth: how many runs are above that one.
+
+    budget: what the whole run may consume, beside what its own team declares; its calls draw on that, too.
+    """
+
+    run_id: str
+    step: str
+    attempt: int
+    depth: int = 1
+    budget: BudgetPolicy | None = None
+
+
 class RunStarted(Event, frozen=True, tag="run_started"):
     """A run began: its request, and the hashes of the team and plan it is pinned to.
 
     faults: the hash of the faults that are injected into it on purpose; empty for an ordinary run. origin: of a fork.
     approval: a person must approve its plan first; None where nobody must. chosen: which of several plans it has; None
     where the team has one.
+    parent: of a run that does a step of another.
     """
 
     request: Raw
@@ -109,6 +124,7 @@ class RunStarted(Event, frozen=True, tag="run_started"):
     origin: Origin | None = None
     approval: PlanApproval | None = None
     chosen: PlanChosen | None = None
+    parent: Parent | None = None
 
 
 class AttemptStarted(Event, frozen=True, tag="attempt_started"):
@@ -516,6 +532,58 @@ class EffectShared(Event, frozen=True, tag="effect_shared"):
     reason: str = ""
 
 
+class ChildStarted(Event, frozen=True, tag="child_started"):
+    """A run of the team behind an agent is to do a step. `view` is the hash of exactly what the step may see.
+
+    run_id: of that run. due_us: until when it must have ended; 0 for no such bound. seq: how many events it has, where
+    it was there already, and goes on.
+    """
+
+    step: str
+    attempt: int
+    agent: str
+    view: str
+    run_id: str
+    due_us: int = 0
+    seq: int = 0
+
+
+class ChildParked(Event, frozen=True, tag="child_parked"):
+    """The run that does a step can be moved by a person, a time or an event alone. seq: how many events it has."""
+
+    step: str
+    attempt: int
+    run_id: str
+    reason: str
+    seq: int
+
+
+class ChildEnded(Event, frozen=True, tag="child_ended"):
+    """The run that did a step has ended; the verdict on what it has come to, or a failure, follows in the same append.
+
+    usage, calls: what all of it has consumed. writes: the hash of what it has come to that the step would write. late:
+    the step has not waited for it any more.
+    """
+
+    step: str
+    attempt: int
+    run_id: str
+    status: str
+    reason: str = ""
+    usage: Usage = Usage()
+    calls: int = 0
+    writes: str = ""
+    late: bool = False
+
+
+class ChildAbandoned(Event, frozen=True, tag="child_abandoned"):
+    """A step waits no longer for the run that does it, whose time is over; that run is asked to cancel itself."""
+
+    step: str
+    attempt: int
+    run_id: str
+
+
 class StepBuried(Event, frozen=True, tag="step_buried"):
     """A step was given up: it is a dead letter. agent: whose step it is; attempts: how many it had."""
 
@@ -597,6 +665,10 @@ AnyEvent = (
     | PlanRevised
     | StepShared
     | EffectShared
+    | ChildStarted
+    | ChildParked
+    | ChildEnded
+    | ChildAbandoned
     | StepBuried
     | RunParked
     | RunCancelled

@@ -13,6 +13,7 @@ from .approving import Approving, is_own
 from .budget import NOTHING_USED, Amounts
 from .context import Bank
 from .decision import Asked, told
+from .delegating import share_of
 from .effects import GIVE_UP, PERFORMED
 from .job import Question, Usage
 from .judging import Drafted, Standing
@@ -117,6 +118,11 @@ class Fold(Approving):
                 self._attempt_failed(event)
             case e.WaitBegun() | e.WaitEnded() | e.EventReceived() | e.EventRefused():
                 self._wait_told(event)
+            case e.ChildStarted():
+                self._attempt_started(event)
+                self._delegate(self.number[event.step], event)
+            case e.ChildParked() | e.ChildEnded() | e.ChildAbandoned():
+                self._child_told(event)
             case e.BackoffEnded():
                 self._move(self.number[event.step], "ready")
             case e.StepExpanded():
@@ -165,14 +171,17 @@ class Fold(Approving):
     def _run_started(self, event: e.RunStarted) -> None:
         self.started, self.started_us, self.faults = True, event.at_us, event.faults
         self.bank.commit_request(event.request)
+        self.parent = event.parent
+        if event.parent is not None and event.parent.budget is not None:
+            self.share = share_of(event.parent.budget, self.rules.budget)
         self._begin(event.approval)
 
-    def _attempt_started(self, event: e.AttemptStarted) -> None:
+    def _attempt_started(self, event: e.AttemptStarted | e.ChildStarted) -> None:
         n = self.number[event.step]
         self._move(n, "running")
         self.attempts[n] = event.attempt
         self._first_us.setdefault(n, event.at_us)
-        self.purse.draw(n, event.attempt, self._duty[n].budgets)
+        self.purse.draw(n, event.attempt, self.budgets(n), 1 if isinstance(event, e.AttemptStarted) else 0)
         if n in self._reissue:
             self._reissue.remove(n)
         else:
@@ -324,7 +333,8 @@ class Fold(Approving):
         self.purse.settle_late(self.number[event.step], event.attempt, event.usage, self.at_us)
 
     def _settle(self, n: int, usage: Usage | None) -> None:
-        self.purse.settle(self._duty[n].budgets, usage, self.at_us)
+        if not (self.children and self._is_settled(n)):
+            self.purse.settle(self.budgets(n), usage, self.at_us)
 
     def _step_expanded(self, event: e.StepExpanded) -> None:
         group = self.number[event.step]

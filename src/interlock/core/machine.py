@@ -57,12 +57,13 @@ class Machine(Fold):
         return [
             (self.step_id(n), self._next_attempt(n) - (state == "running"), self.duty(n).agent, state == "running")
             for n, state in enumerate(self.state)
-            if state in {"ready", "backing_off", "running"} and n not in self._items_left
+            if state in {"ready", "backing_off", "running"} and n not in self._items_left and n not in self.children
         ]
 
     def running(self) -> list[int]:
         """The steps whose call is in flight; after a crash, those whose call was lost."""
-        return [n for n, state in enumerate(self.state) if state == "running" and n not in self._items_left]
+        not_called = self._items_left.keys() | self.children.keys()
+        return [n for n, state in enumerate(self.state) if state == "running" and n not in not_called]
 
     # --- decide ---
 
@@ -85,12 +86,14 @@ class Machine(Fold):
             return [c.ParkRun(self._question())]
         return []
 
-    def _command(self, n: int) -> c.AnyCommand:
+    def _command(self, n: int) -> c.AnyCommand:  # noqa: C901 - one case for each thing that may be due
         if self.state[n] == "backing_off":
             return c.StartTimer(n, self.step_id(n), *self._waits[n])
         if self.state[n] == "escalated":
             due_us = self.questions[n].due_us
             return c.StartTimer(n, self.step_id(n), due_us, -(-max(0, due_us - self.at_us) // 1_000))
+        if self.state[n] == "running":
+            return self._child_command(n)
         label = self.label[n]
         if n in self._agreed or n in self._to_escalate:
             return self._approval(n) if n in self._agreed else self._appeal(n)
@@ -142,9 +145,10 @@ class Machine(Fold):
             return f"it repeats {other}: {step.agent} would be shown and asked the same" if other else ""
         return ""
 
-    def _call(self, n: int) -> c.CallAgent:
+    def _call(self, n: int) -> c.CallAgent | c.StartChild:
         duty = self._duty[n]
-        return c.CallAgent(n, self.step_id(n), duty.agent, self._next_attempt(n), duty.policy.timeout_ms)
+        made = c.CallAgent if duty.nested is None else c.StartChild
+        return made(n, self.step_id(n), duty.agent, self._next_attempt(n), duty.policy.timeout_ms)
 
     def _appeal(self, n: int) -> c.AskPerson:
         """A person is asked what to do, or for more of a budget."""
@@ -155,7 +159,7 @@ class Machine(Fold):
             reason = question(reason, budget, spent, is_shared=gate == "team_budget")
         return c.AskPerson(self.step_id(n), self.attempts[n], reason, self.deadline_ms(n), gate)
 
-    def _judging_command(self, n: int, draft: Drafted) -> c.CallAgent | c.ConcludeDraft:
+    def _judging_command(self, n: int, draft: Drafted) -> c.CallAgent | c.StartChild | c.ConcludeDraft:
         """A reply waits for a judge, or has a verdict."""
         return self._call(n) if draft.judge else c.ConcludeDraft(draft.verdict(self.rules.limits))
 
@@ -252,6 +256,8 @@ class Machine(Fold):
 
     def _question(self) -> str:
         asking = next((n for n, state in enumerate(self.state) if state == "escalated"), 0)
+        if not asking and (parked := self._parked_child()):
+            return parked
         if not asking:
             first = min(self.waits, key=lambda n: self.waits[n].due_us or e.AT_US_MAX)
             more = f", and {len(self.waits) - 1:,} more wait" if len(self.waits) > 1 else ""
@@ -283,7 +289,7 @@ class Machine(Fold):
         to_do: list[c.ForTheShell] = []
         while decided := self.decide():
             for command in decided:
-                if type(command) is c.CallAgent or type(command) is c.StartTimer or type(command) is c.PerformEffect:
+                if type(command) is c.CallAgent or type(command) is c.StartTimer or type(command) is c.PerformEffect or type(command) is c.StartChild:
                     to_do.append(command)
                 else:
                     fact = _record(command, at_us)
@@ -298,12 +304,24 @@ class Machine(Fold):
         self.apply(fact)
         return fact
 
+    def start_child(self, command: c.StartChild, run_id: str, at_us: int, seq: int = 0) -> e.ChildStarted:
+        """Announce the run that is to do a step, which has `seq` events by now. Folds it, too.
+
+        Whoever does so sees to its time; a machine that is folded anew asks for that.
+        """
+        n, due_us = command.number, due(at_us, command.timeout_ms)
+        told = (command.step, command.attempt, command.agent, self._view_hash(n))
+        fact = e.ChildStarted(at_us, *told, run_id, due_us, seq)
+        self.apply(fact)
+        self._due.pop(n, None)
+        return fact
+
     def _view_hash(self, n: int) -> str:
         return self.bank.view_hash(self.label[n], self.duty(n).sight)
 
-    def held(self, command: c.CallAgent, at_us: int) -> e.CallHeld | None:
+    def held(self, command: c.CallAgent | c.StartChild, at_us: int) -> e.CallHeld | None:
         """Why a call may not be announced: one of the run's budgets has too little left for it."""
-        lacking = self.purse.lacking(self.duty(command.number).budgets, at_us)
+        lacking = self.purse.lacking(self.budgets(command.number), at_us)
         return e.CallHeld(at_us, command.step, command.agent, *lacking) if lacking else None
 
     def start_effect(self, command: c.PerformEffect, at_us: int) -> e.EffectStarted:
@@ -408,6 +426,9 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, P
             return e.StepEscalated(at_us, command.step, command.attempt, command.reason, due_us, command.budget)
         case c.BuryStep():
             return e.StepBuried(at_us, command.step, command.reason, command.agent, command.attempts)
+        case c.FailAttempt():
+            failed = (command.step, command.attempt, command.kind, command.error)
+            return e.AttemptFailed(at_us, *failed, retryable=command.retryable)
         case c.ParkRun():
             return e.RunParked(at_us, command.reason)
         case _:

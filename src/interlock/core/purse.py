@@ -38,7 +38,7 @@ class Purse:
 
     def __init__(self) -> None:
         self.ledgers: defaultdict[str, Ledger] = defaultdict(Ledger)
-        self._calls = self._tokens = 0
+        self._calls = self._input_tokens = self._output_tokens = self._requests = 0
         self._usd = 0.0
         self._price_unknown = False
         self._drawn: dict[tuple[int, int], Budgets] = {}
@@ -46,7 +46,14 @@ class Purse:
     @property
     def cost(self) -> Cost:
         """What the run has consumed so far."""
-        return Cost(None if self._price_unknown else self._usd, self._tokens, self._calls)
+        tokens = self._input_tokens + self._output_tokens
+        return Cost(None if self._price_unknown else self._usd, tokens, self._calls)
+
+    @property
+    def usage(self) -> Usage:
+        """The same, as that of one call."""
+        usd = None if self._price_unknown else self._usd
+        return Usage(self._input_tokens, self._output_tokens, usd, requests=self._requests)
 
     def lacking(self, budgets: Budgets, at_us: int) -> tuple[Any, ...]:
         """What keeps a call away: the gate, why, and until when if that is known; empty where nothing does."""
@@ -67,9 +74,9 @@ class Purse:
         """A person has approved more of a budget."""
         raise_by(self.ledgers.setdefault(whose, Ledger()), budget, more, at_us)
 
-    def draw(self, n: int, attempt: int, budgets: Budgets) -> None:
-        """A call begins: what it may consume is set aside."""
-        self._calls += 1
+    def draw(self, n: int, attempt: int, budgets: Budgets, calls: int = 1) -> None:
+        """A call begins: what it may consume is set aside. calls: 0 for a run, which tells its own at its end."""
+        self._calls += calls
         if budgets:
             self._drawn[n, attempt] = budgets
         for _, whose, budget in budgets:
@@ -82,6 +89,13 @@ class Purse:
         for _, whose, budget in budgets:
             settle(self.ledgers[whose], budget, usage, at_us)
 
+    def settle_run(self, budgets: Budgets, usage: Usage, calls: int, at_us: int) -> None:
+        """A run that has done a step has ended."""
+        self._calls += calls
+        self._charge(usage)
+        for _, whose, budget in budgets:
+            settle(self.ledgers[whose], budget, usage, at_us, calls)
+
     def settle_late(self, n: int, attempt: int, usage: Usage | None, at_us: int) -> None:
         """A call has told what it consumed after it was given up. By now another agent may do its step."""
         if usage is not None:
@@ -89,10 +103,18 @@ class Purse:
         for _, whose, budget in self._drawn.get((n, attempt), ()):
             settle_late(self.ledgers[whose], budget, usage or NOTHING_USED, at_us)
 
+    def settle_late_run(self, n: int, attempt: int, usage: Usage, calls: int, at_us: int) -> None:
+        """A run has ended for which its step has not waited any more."""
+        self._calls += calls
+        self._charge(usage)
+        for _, whose, budget in self._drawn.get((n, attempt), ()):
+            settle_late(self.ledgers[whose], budget, usage, at_us, calls)
+
     def _charge(self, usage: Usage) -> None:
-        tokens = usage.input_tokens + usage.output_tokens
-        self._tokens += tokens
+        self._input_tokens += usage.input_tokens
+        self._output_tokens += usage.output_tokens
+        self._requests += usage.requests
         if usage.usd is not None:
             self._usd += usage.usd
-        elif tokens or usage.requests:
+        elif usage.input_tokens or usage.output_tokens or usage.requests:
             self._price_unknown = True

@@ -48,7 +48,7 @@ class Revising(Waiting):
         self._open += len(grown)
         return grown
 
-    def _note_task(self, n: int, event: e.AttemptStarted) -> None:
+    def _note_task(self, n: int, event: e.AttemptStarted | e.ChildStarted) -> None:
         step = self.plan.steps[n]
         self._tasks.setdefault((event.agent, step.action, step.instructions, event.view), []).append(n)
 

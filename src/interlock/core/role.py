@@ -56,7 +56,7 @@ class Duty(msgspec.Struct, frozen=True):
     as they were declared, as JSON. panel: its guardrails; None where there are none. budgets: of the run, the agent and
     the step, as (what it is, whose it is, how much). effects: those it may ask for; immediate: and wait for. tools: the
     effects that its tools are. branches: what it may request. requests: the same, as it is told. judges: of the panel,
-    by their names there: each with its fallbacks.
+    by their names there: each with its fallbacks. nested: the team that does it.
     """
 
     agent: str
@@ -75,6 +75,7 @@ class Duty(msgspec.Struct, frozen=True):
     branches: tuple[BranchRequested, ...] = ()
     requests: tuple[Request, ...] = ()
     judges: "Mapping[str, tuple[Duty, ...]]" = {}
+    nested: Nested | None = None
 
     def writable_by(self, index: int) -> paths.Patterns:
         """What the agent may write in the copy of the step with this index; any where the step has no copies."""

@@ -16,7 +16,7 @@ from interlock.errors import InputError, PathError, PlanError, RaceError, TeamEr
 from . import paths
 from .authority import usurped
 from .branches import branch_problems, branches_of
-from .budget import BudgetPolicy, budget_of
+from .budget import BudgetPolicy, budget_of, for_run
 from .effects import EffectRule, effect_of
 from .gate import OPEN, GatePolicy
 from .guardrail import THRESHOLD_DEFAULT, Guardrail, Judge, Panel, Seat
@@ -221,6 +221,7 @@ class Rules:
             branches,
             tuple(Request(branch.action, branch.to) for branch in branches),
             {} if panel is None else {name: self._bench(judge, step) for name, judge in panel.judges.items()},
+            role.nested,
         )
 
     def _bench(self, judge: Judge, step: Step) -> tuple[Duty, ...]:
@@ -242,14 +243,14 @@ class Rules:
 
     def _budgets(self, step: Step, agent: str) -> Iterator[tuple[str, str, BudgetPolicy]]:
         """The budgets of one run that a call draws on."""
-        of_step = None if step.budget is None else budget_of(step.budget)
+        of_step, role = None if step.budget is None else budget_of(step.budget), self.roles[agent]
         for kind, whose, budget in (
             ("run_budget", "", self.budget),
-            ("agent_budget", f"agent {agent}", self.roles[agent].budget),
+            ("agent_budget", f"agent {agent}", role.budget if role.nested is None else None),
             ("step_budget", f"step {self.plan.declared_id[step.id]}", of_step),
         ):
             if budget is not None:
-                yield kind, whose, budget
+                yield kind, whose, budget if role.nested is None else for_run(budget, role.budget)
 
     def _panel(self, step: Step, agent: str) -> Panel | None:
         """The agent's guardrails that have something to look at in this step, and the step's own."""

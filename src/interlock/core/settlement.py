@@ -19,6 +19,7 @@ from .events import (
     AnswerRefused,
     AttemptRefused,
     BudgetRaised,
+    ChildAbandoned,
     QuestionAnswered,
     QuestionAsked,
     QuestionExpired,
@@ -126,16 +127,20 @@ def overdue(machine: Machine, now_us: int) -> list[int]:
     """The steps whose question nobody has answered in time, or whose wait is over, in the order of their deadlines."""
     due = {n: asked.due_us for n, asked in machine.questions.items()}
     due |= {n: begun.due_us for n, begun in machine.waits.items()}
+    due |= {n: child.started.due_us for n, child in machine.children.items()}
     return sorted((n for n, due_us in due.items() if 0 < due_us <= now_us), key=lambda n: (due[n], n))
 
 
-def expired(machine: Machine, n: int, at_us: int) -> QuestionExpired | WaitEnded:
+def expired(machine: Machine, n: int, at_us: int) -> QuestionExpired | WaitEnded | ChildAbandoned:
     """What becomes of a question that nobody has answered in time: the declared way, or death where it is barred.
 
-    Or of a wait whose time has come.
+    Or of a wait whose time has come, or of a run that has not done its step in time.
     """
     if n in machine.waits:
         return lapsed(machine, n, at_us)
+    if n in machine.children:
+        started = machine.children[n].started
+        return ChildAbandoned(at_us, started.step, started.attempt, started.run_id)
     step, asked, escalation = machine.step_id(n), machine.questions[n], machine.rules.escalations[machine.label[n]]
     if asked.about_plan:
         return QuestionExpired(at_us, step, asked.attempt, "dead")

@@ -9,6 +9,7 @@ from interlock.core import events as e
 from interlock.core.budget import Amounts
 from interlock.core.effects import effect_name
 from interlock.core.grown import decoded
+from interlock.core.moments import time_text
 from interlock.core.raises import told
 from interlock.core.waits import awaited
 
@@ -91,6 +92,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return _taken_over(event)
         case e.StepShared():
             return _shared(event)
+        case e.ChildStarted() | e.ChildParked() | e.ChildEnded() | e.ChildAbandoned():
+            return _of_child(event)
         case e.StepBuried():
             return f"given up: {event.reason}"
         case e.RunParked():
@@ -106,9 +109,25 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             assert_never(event)
 
 
+def _of_child(event: e.ChildStarted | e.ChildParked | e.ChildEnded | e.ChildAbandoned) -> str:
+    match event:
+        case e.ChildStarted():
+            until = f", until {time_text(event.due_us)}" if event.due_us else ""
+            return f"attempt {event.attempt}: {event.agent} does it in run {event.run_id}{until}"
+        case e.ChildParked():
+            return f"run {event.run_id} waits: {event.reason}"
+        case e.ChildEnded():
+            late = ", too late" if event.late else ""
+            return f"run {event.run_id} has {event.status}{late}" + (f": {event.reason}" if event.reason else "")
+        case e.ChildAbandoned():
+            return f"run {event.run_id} has not ended in time, and is cancelled"
+
+
 def _started(event: e.RunStarted) -> str:
-    origin = event.origin
+    origin, parent = event.origin, event.parent
     faults = ", with faults injected on purpose" if event.faults else ""
+    if parent is not None:
+        faults = f" for step {parent.step} of run {parent.run_id}{faults}"
     if origin is None:
         chosen = f" under the plan {event.chosen.plan} ({event.chosen.why})" if event.chosen is not None else ""
         return f"started{chosen}{faults}" + (", once its plan is approved" if event.approval is not None else "")

@@ -7,6 +7,10 @@ import msgspec
 from interlock.core.events import (
     AnyEvent,
     BudgetRaised,
+    ChildAbandoned,
+    ChildEnded,
+    ChildParked,
+    ChildStarted,
     QuestionAnswered,
     QuestionAsked,
     QuestionExpired,
@@ -26,10 +30,12 @@ from interlock.ports import WaitingQuestion, WaitingStep
 LETTER_REASON_CHARS_MAX = 1_000
 STATUS_EVENTS = frozenset(
     {RunFinished, RunParked, RunCancelled, RunReopened, QuestionAnswered, QuestionExpired, BudgetRaised, WaitEnded}
+    | {ChildParked, ChildEnded, ChildAbandoned}
 )
 LETTER_EVENTS = frozenset({StepBuried, RunReopened, RunStarted})
 QUESTION_EVENTS = frozenset(
     {QuestionAsked, StepEscalated, QuestionAnswered, QuestionExpired, BudgetRaised, WaitBegun, WaitEnded, RunCancelled}
+    | {ChildStarted, ChildEnded, ChildAbandoned}
 )
 EVERY_STEP = ""
 
@@ -47,6 +53,8 @@ def status_after(events: Sequence[AnyEvent]) -> tuple[str, str, int] | None:
             case RunCancelled():
                 return "cancelled", event.sentence, event.at_us
             case QuestionAnswered() | QuestionExpired() | BudgetRaised() | WaitEnded() | RunReopened():
+                return "running", "", 0
+            case ChildParked() | ChildEnded(late=False) | ChildAbandoned():
                 return "running", "", 0
     return None
 
@@ -112,7 +120,9 @@ def questions_after(run_id: str, events: Sequence[AnyEvent]) -> list[Change]:
                 changes.append((event.step, asked))
             case WaitBegun():
                 changes.append((event.step, WaitingStep(run_id, event.step, event.event, event.at_us, event.due_us)))
-            case QuestionAnswered() | QuestionExpired() | WaitEnded():
+            case ChildStarted() if event.due_us:
+                changes.append((event.step, WaitingStep(run_id, event.step, "", event.at_us, event.due_us)))
+            case QuestionAnswered() | QuestionExpired() | WaitEnded() | ChildEnded(late=False) | ChildAbandoned():
                 changes.append((event.step, None))
             case BudgetRaised():
                 changes += [(step, None) for step in (event.step, *event.others)]

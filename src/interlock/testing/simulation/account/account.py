@@ -22,6 +22,7 @@ from .attempts import (
     step_buried,
 )
 from .calls import check_call
+from .children import child_told
 from .growing import decision_called, gave_up, plan_revised
 from .known import Known
 from .naive import NaiveContext
@@ -42,6 +43,9 @@ _WAKES = frozenset(
         e.WaitEnded,
         e.EventReceived,
         e.EventRefused,
+        e.ChildParked,
+        e.ChildEnded,
+        e.ChildAbandoned,
     }
 )
 
@@ -124,6 +128,8 @@ class Account(Known):
                 effect_shared(self, event)
             case e.StepShared():
                 step_shared(self, event)
+            case e.ChildStarted() | e.ChildParked() | e.ChildEnded() | e.ChildAbandoned():
+                child_told(self, event)
             case e.StepBuried():
                 step_buried(self, event)
             case e.RunParked():
@@ -152,10 +158,11 @@ class Account(Known):
         self.written += map(paths.segment, request)
         self.approval = event.approval
         self.unapproved = event.approval is not None and len(self.steps) > 0
+        self.takes_share(event.parent)
 
     def _run_parked(self, event: e.RunParked) -> None:
         states = set(self.states.values())
-        waits = states & {"escalated", "awaiting"}
+        waits = states & {"escalated", "awaiting"} or any(child.is_parked for child in self.children.values())
         self.require("parked", waits, "the run is parked, and no step asks anything or waits")
         moving = [name for name, one in self.steps.items() if can_go_on(self, name, one)]
         self.require("parked", not moving, f"the run is parked, but {moving[:1]} could go on")

@@ -23,7 +23,7 @@ from .waits import is_timeless
 BACKOFF_LATE_US_MAX = 1_000_000
 
 
-def attempt_started(run: Known, event: e.AttemptStarted) -> None:
+def attempt_started(run: Known, event: e.AttemptStarted | e.ChildStarted) -> None:
     """A step is called: it is its turn, its wait is over, and its budgets have enough left."""
     one, name = run.step(event.step), event.step
     idle = one.state not in TERMINAL and one.state not in {"escalated", "performing"}
@@ -53,16 +53,18 @@ def attempt_started(run: Known, event: e.AttemptStarted) -> None:
     run.require("backoff", waited and one.state != "backing_off", "{} is called before its wait is over", name)
     fits = run.hashes.fit(event.view, seen_by(run, one))
     run.require("views", fits, "the hash of the view of {} is that of another view", name)
-    for _, whose, budget in duty.budgets:
+    is_called = isinstance(event, e.AttemptStarted)
+    run.require("children", (duty.nested is None) == is_called, "{} is done by what {} is not", name, event.agent)
+    for _, whose, budget in run.budgets_of(duty):
         lacking = run.budgets.setdefault(whose, BudgetAccount()).lacks(budget)
         run.require("gates", not lacking, f"{name} is called, but {whose or 'the run'} has no {lacking} left")
-        run.budgets[whose].in_flight += 1
+        run.budgets[whose].hold(budget)
     run.drew[event.step, event.attempt] = duty
     if not one.reissue:
         one.tries += 1
     if one.first_us < 0:
         one.first_us = event.at_us
-    run.calls += 1
+    run.calls += is_called
     one.attempt, one.open, one.reissue, one.state = event.attempt, True, False, "running"
 
 
@@ -137,7 +139,7 @@ def call_held(run: Known, event: e.CallHeld) -> None:
     declared = _holding(run, event.gate, one)
     run.require("gates", declared is not None, f"{name} is held by a {event.gate} that nobody declared")
     assert declared is not None
-    for kind, whose, budget in one.duty.budgets:
+    for kind, whose, budget in run.budgets_of(one.duty):
         if kind == event.gate:
             lacking = run.budgets.setdefault(whose, BudgetAccount()).lacks(budget)
             run.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
@@ -175,8 +177,9 @@ def _holding(run: Known, kind: str, one: StepAccount) -> BreakerPolicy | RatePol
     declared |= {"team_rate": all_.rate, "team_budget": all_.budget}
     declared |= {"reservation": own.budget, "team_reservation": all_.budget}
     if kind == "run_reservation":
-        return one.duty.budgets[0][2] if one.duty.budgets else None
-    return declared.get(kind) or next((budget for name, _, budget in one.duty.budgets if name == kind), None)
+        return next((budget for _, _, budget in run.budgets_of(one.duty)), None)
+    budgets = run.budgets_of(one.duty)
+    return declared.get(kind) or next((budget for name, _, budget in budgets if name == kind), None)
 
 
 def step_buried(run: Known, event: e.StepBuried) -> None:

@@ -8,22 +8,30 @@ class BudgetAccount:
     """What calls have drawn on one budget of a run. usd: in millionths of a dollar."""
 
     def __init__(self) -> None:
-        self.calls = self.tokens = self.usd = self.in_flight = 0
+        self.calls = self.tokens = self.usd = 0
+        # What is set aside for calls in flight, and for runs that do a step.
+        self.held_calls = self.held_tokens = self.held_usd = 0
         # What people have approved beside what is declared.
         self.more_calls = self.more_tokens = self.more_usd = 0
 
     def lacks(self, budget: BudgetPolicy) -> str:
         """What there is too little of for another call; "" where there is enough."""
-        begun = self.in_flight + 1
-        if budget.calls is not None and self.calls + begun > budget.calls + self.more_calls:
+        calls = self.calls + self.held_calls + budget.call_calls
+        if budget.calls is not None and calls > budget.calls + self.more_calls:
             return "calls"
-        for name, spent, most, more, call in (
-            ("tokens", self.tokens, budget.tokens, self.more_tokens, budget.call_tokens),
-            ("dollars", self.usd, budget.usd, self.more_usd, budget.call_usd),
+        for name, spent, held, most, more, call in (
+            ("tokens", self.tokens, self.held_tokens, budget.tokens, self.more_tokens, budget.call_tokens),
+            ("dollars", self.usd, self.held_usd, budget.usd, self.more_usd, budget.call_usd),
         ):
-            if most is not None and (spent + begun * call > most + more or (not call and spent >= most + more)):
+            if most is not None and (spent + held + call > most + more or (not call and spent >= most + more)):
                 return name
         return ""
+
+    def hold(self, budget: BudgetPolicy, times: int = 1) -> None:
+        """What a call may consume is set aside; or it is no more, where `times` is -1."""
+        self.held_calls += times * budget.call_calls
+        self.held_tokens += times * budget.call_tokens
+        self.held_usd += times * budget.call_usd
 
     def raised(self, event: BudgetRaised) -> None:
         """A person has approved more."""

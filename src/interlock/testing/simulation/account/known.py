@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from interlock.core import events as e
+from interlock.core.budget import BudgetPolicy
 from interlock.core.purse import Cost
 from interlock.core.role import Duty
 from interlock.core.rules import Rules
@@ -22,6 +23,8 @@ from .naive import NaiveContext
 from .views import Seen, ViewHashes
 
 _json = msgspec.json.encode
+# Whose budget it is that the run above sets aside.
+SHARE = "the run above"
 
 
 class StepAccount:
@@ -102,6 +105,11 @@ class Known:
         self.effects = EffectsAccount(run_id, rules.effects, self.require)
         self.branches = BranchesAccount(rules, self.require)
         self.waits = WaitsAccount()
+        # The runs that do steps, by step; and those that a step waits for no more: the attempt that they were.
+        self.children: dict[str, Any] = {}
+        self.abandoned: dict[str, int] = {}
+        # What the run above it has set aside for it, of which its calls draw, too.
+        self.share: tuple[tuple[str, str, BudgetPolicy], ...] = ()
         # Step -> the keys of the effects in its reply; and of those that its attempt waits for.
         self.outbox: dict[str, list[str]] = {}
         self.waited: dict[str, dict[str, None]] = {}
@@ -115,6 +123,29 @@ class Known:
         self.forks = 0
         # After a jump of the clock the times of events say nothing about how long somebody waited.
         self.clock_is_steady = True
+
+    def takes_share(self, parent: e.Parent | None) -> None:
+        """What the run above it has set aside is a budget as if all of its steps declared it."""
+        if parent is None or parent.budget is None:
+            return
+        most = self.rules.budget
+        call = (most.call_tokens, most.call_usd) if most is not None else (0, 0)
+        share = BudgetPolicy(parent.budget.calls, parent.budget.tokens, parent.budget.usd, False, *call)
+        self.share = (("share", SHARE, share),)
+
+    def budgets_of(self, duty: Duty) -> tuple[tuple[str, str, BudgetPolicy], ...]:
+        """What a call of this duty draws on, or a run; a run has all set aside that its agent declares."""
+        if duty.nested is None and not self.share:
+            return duty.budgets
+        own = self.rules.roles[duty.agent].budget or BudgetPolicy() if duty.nested is not None else None
+        found = []
+        for kind, whose, budget in (*duty.budgets, *self.share):
+            call = (budget.call_calls, budget.call_tokens, budget.call_usd)
+            if own is not None:
+                call = (own.calls or 1, own.tokens or 0, own.usd or 0)
+            held = dict(zip(("call_calls", "call_tokens", "call_usd"), call, strict=True))
+            found.append((kind, whose, msgspec.structs.replace(budget, **held)))
+        return tuple(found)
 
     @property
     def request(self) -> dict[str, Any]:

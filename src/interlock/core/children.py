@@ -1,0 +1,99 @@
+"""What a run that does a step of another has come to, as the one that waits for it takes it: facts of that one.
+
+Its mapped output is assessed as the reply of an agent would be. Whoever tells that it has ended tells nothing else:
+what counts is what its own events say.
+"""
+
+import msgspec
+from msgspec import Raw
+
+from interlock.errors import InputError, cut_short
+
+from . import events as e
+from .commands import CallAgent
+from .delegating import REASON_CHARS_MAX
+from .job import Job, Reply
+from .machine import Machine
+from .nested import DEPTH_MAX
+from .rules import Rules
+from .values import ABSENT, content_hash, decode, encode_canonical
+
+OVER = frozenset({"succeeded", "failed", "cancelled"})
+
+
+def request_of(machine: Machine, run_id: str, started: e.ChildStarted, child: Rules) -> bytes:
+    """The request of the run that is to do a step. child: the rules it will be held to. Raises InputError."""
+    return _request(machine, _job(machine, run_id, started), child)
+
+
+def _job(machine: Machine, run_id: str, started: e.ChildStarted) -> Job:
+    n = machine.number[started.step]
+    return machine.job(run_id, CallAgent(n, started.step, started.agent, started.attempt, 0))
+
+
+def _request(machine: Machine, job: Job, child: Rules) -> bytes:
+    nested, item = machine.rules.roles[job.agent].nested, job.item
+    assert nested is not None, f"{job.agent} is no team"
+    if machine.number[job.step] not in machine.items:
+        item = ABSENT
+    return nested.request_of(job.view, child.limits, item)
+
+
+def parent_of(machine: Machine, run_id: str, started: e.ChildStarted) -> e.Parent:
+    """What that run is told of the one whose step it does. Raises InputError where it would be nested too deeply."""
+    depth = machine.parent.depth + 1 if machine.parent is not None else 1
+    if depth > DEPTH_MAX:
+        raise InputError(f"teams are nested more than {DEPTH_MAX} deep", fix="have fewer of them between")
+    role = machine.rules.roles[started.agent]
+    return e.Parent(run_id, started.step, started.attempt, depth, role.budget)
+
+
+def told_by(machine: Machine, run_id: str, child_id: str, child: Machine, at_us: int) -> list[e.AnyEvent]:
+    """What follows in a run from how the one stands that does a step of it, or has done; nothing where it goes on.
+
+    Nothing follows, either, from what was told before, and from a run that does no step of this one.
+    """
+    parent = child.parent
+    if parent is None or parent.run_id != run_id or parent.step not in machine.number:
+        return []
+    n = machine.number[parent.step]
+    mine = machine.children.get(n)
+    if mine is None or mine.started.run_id != child_id or mine.is_over:
+        abandoned = machine.abandoned.get(child_id)
+        if abandoned is None or child.status not in OVER:
+            return []
+        return [msgspec.structs.replace(_ended(abandoned, child, at_us), late=True)]
+    started = mine.started
+    if child.status == "parked" and child.seq != mine.parked_seq:
+        return [e.ChildParked(at_us, started.step, started.attempt, child_id, child.reason, child.seq)]
+    if child.status not in OVER or child.seq <= started.seq:
+        return []
+    ended = _ended(started, child, at_us)
+    if child.status != "succeeded":
+        return [ended]
+    verdict = _verdict(machine, run_id, started, child, at_us)
+    return [msgspec.structs.replace(ended, writes=hash_of(verdict)), verdict]
+
+
+def _ended(told: e.ChildStarted | e.ChildAbandoned, child: Machine, at_us: int) -> e.ChildEnded:
+    reason = "" if child.status == "succeeded" else cut_short(child.reason, REASON_CHARS_MAX)
+    spent = child.purse.usage, child.cost.calls
+    return e.ChildEnded(at_us, told.step, told.attempt, told.run_id, child.status, reason, *spent)
+
+
+def _verdict(machine: Machine, run_id: str, started: e.ChildStarted, child: Machine, at_us: int) -> e.Verdict:
+    """The verdict on what a run has come to, as on the reply of an agent that was shown the same."""
+    n, job = machine.number[started.step], _job(machine, run_id, started)
+    nested, duty = machine.rules.roles[started.agent].nested, machine.duty(n)
+    assert nested is not None, f"{started.agent} is no team"
+    index = 0 if job.index is None else job.index
+    request = decode(_request(machine, job, child.rules))
+    writes = nested.writes_of(child.context, request, duty.writable_by(index), started.step, index)
+    command = CallAgent(n, started.step, started.agent, started.attempt, 0)
+    return machine.judge(command, job, Reply(writes=writes), at_us)
+
+
+def hash_of(verdict: e.AnyEvent) -> str:
+    """The hash of what a verdict has a step write; "" where it writes nothing."""
+    writes: dict[str, Raw] = getattr(verdict, "writes", {})
+    return content_hash(encode_canonical({path: decode(raw) for path, raw in writes.items()})) if writes else ""

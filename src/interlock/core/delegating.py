@@ -1,0 +1,130 @@
+"""Steps that are done by runs of their own, those of nested teams: which are under way, and which of them are parked.
+
+A step whose run is parked keeps nothing going: its own run is parked, too, where nothing else is left to do.
+"""
+
+import msgspec
+
+from interlock.errors import cut_short
+
+from . import commands as c
+from . import events as e
+from .budget import BudgetPolicy, for_run
+from .purse import Budgets, Purse
+from .revising import Revising
+from .role import Duty
+from .rules import Rules
+
+CANCELLED = "child_cancelled"
+# What the end of a run that does a step is for the step, where that is no commit.
+FAILURES = {"failed": "child_failed", "cancelled": CANCELLED}
+# Of why a run that does a step was parked or has ended, what it does for.
+REASON_CHARS_MAX = 1_000
+
+ChildEvent = e.ChildParked | e.ChildEnded | e.ChildAbandoned
+
+
+# Whose budget it is that the run above has set aside.
+SHARE = "its share of what the run above may consume"
+
+
+def share_of(budget: BudgetPolicy, own: BudgetPolicy | None) -> BudgetPolicy:
+    """What the run above has set aside for this one, of whose calls its own team says what one may consume."""
+    call = own or BudgetPolicy()
+    return BudgetPolicy(budget.calls, budget.tokens, budget.usd, False, call.call_tokens, call.call_usd)
+
+
+class Child(msgspec.Struct):
+    """A run that does a step. parked_seq: how many events it had when it was parked; 0 while it goes on.
+
+    failure: the kind of the failure that its end is; "" where it has succeeded, and what it has come to is assessed.
+    """
+
+    started: e.ChildStarted
+    parked_seq: int = 0
+    reason: str = ""
+    is_over: bool = False
+    failure: str = ""
+
+
+class Delegating(Revising):
+    """The steps of a run that other runs do.
+
+    children: the runs that do a step now, by its number. abandoned: those that a step waits for no more, and whose end
+    isn't known yet. parent: the run a step of which this one does; share: what that has set aside for it.
+    """
+
+    purse: Purse
+    at_us: int
+    share: BudgetPolicy | None = None
+    _duty: list[Duty]
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules)
+        self.children: dict[int, Child] = {}
+        self.abandoned: dict[str, e.ChildAbandoned] = {}
+        self.parent: e.Parent | None = None
+
+    def budgets(self, n: int) -> Budgets:
+        """What a call for a step draws on, or the run that does it."""
+        duty, share = self._duty[n], self.share
+        if share is None:
+            return duty.budgets
+        if duty.nested is not None:
+            share = for_run(share, self.rules.roles[duty.agent].budget)
+        return (*duty.budgets, ("share", SHARE, share))
+
+    def _delegate(self, n: int, event: e.ChildStarted) -> None:
+        self.children[n] = Child(event)
+        if event.due_us:
+            self._due[n] = None  # its timer
+
+    def _child_told(self, event: ChildEvent) -> None:
+        n = self.number[event.step]
+        if isinstance(event, e.ChildEnded) and event.late:
+            del self.abandoned[event.run_id]
+            self.purse.settle_late_run(n, event.attempt, event.usage, event.calls, event.at_us)
+            return
+        child = self.children[n]
+        assert child.started.run_id == event.run_id, f"{event.step}: run {event.run_id} is not the one that does it"
+        self._unpark()
+        if isinstance(event, e.ChildParked):
+            self._busy -= not child.parked_seq
+            child.parked_seq, child.reason = event.seq, event.reason
+            self.reasons[n] = f"run {event.run_id} waits: {cut_short(event.reason, REASON_CHARS_MAX)}"
+            return
+        self._busy += child.parked_seq > 0
+        child.parked_seq, child.is_over = 0, True
+        self._due.pop(n, None)
+        if isinstance(event, e.ChildEnded):
+            child.failure = FAILURES.get(event.status, "")
+            child.reason = f"run {event.run_id} has {event.status}: {cut_short(event.reason, REASON_CHARS_MAX)}"
+            self.purse.settle_run(self.budgets(n), event.usage, event.calls, event.at_us)
+        else:
+            child.failure, child.reason = "timeout", f"run {event.run_id} has not ended in time, and is cancelled"
+            self.purse.settle(self.budgets(n), None, event.at_us)
+            self.abandoned[event.run_id] = event
+        if child.failure:
+            self._due[n] = None
+
+    def _child_command(self, n: int) -> c.StartTimer | c.FailAttempt:
+        """The time of a run that does a step is bounded, or it has not done it."""
+        child = self.children[n]
+        started, due_us = child.started, child.started.due_us
+        if child.failure:
+            again = child.failure != CANCELLED
+            return c.FailAttempt(started.step, started.attempt, child.failure, child.reason, again)
+        return c.StartTimer(n, started.step, due_us, -(-max(0, due_us - self.at_us) // 1_000))
+
+    def _is_settled(self, n: int) -> bool:
+        """Whether a run has done this step, whose end has told what was consumed; nobody waits for it any more."""
+        child = self.children.pop(n, None)
+        return child is not None and child.is_over
+
+    def _parked_child(self) -> str:
+        """What the first of the runs waits for that are parked; "" where none is."""
+        parked = [n for n, child in self.children.items() if child.parked_seq]
+        if not parked:
+            return ""
+        more = f", and {len(parked) - 1:,} more wait" if len(parked) > 1 else ""
+        return f"{self.step_id(parked[0])}: {self.reasons[parked[0]]}{more}"

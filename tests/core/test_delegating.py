@@ -1,0 +1,348 @@
+"""Steps that runs of nested teams do: what a run makes of how those stand, and what they take of its budgets."""
+
+import pytest
+from msgspec import Raw
+
+import interlock.core.commands as c
+import interlock.core.events as e
+from interlock.core.budget import BudgetPolicy
+from interlock.core.children import hash_of, parent_of, request_of, told_by
+from interlock.core.guardrail import Judge, Seat
+from interlock.core.job import Reply, Usage
+from interlock.core.nested import DEPTH_MAX, Nested
+from interlock.core.policy import Escalation, Policy
+from interlock.core.role import Role
+from interlock.core.scope import Scope
+from interlock.core.settlement import expired, overdue
+from interlock.errors import InputError
+
+from .transcripts import ALL, ONCE, Transcript, line, step
+
+HOUR = 3_600_000_000
+SCOPE = Scope(["act"], ["topic"], ["found", "found_by.*"])
+UNBOUNDED = Policy(retries=0, timeout_ms=0)
+
+
+def lab(policy=UNBOUNDED, inputs=None, outputs=None, **given):
+    nested = Nested("inner", "hash", inputs or {"q": "topic"}, outputs or {"found": "result"})
+    return Role(given.pop("scope", SCOPE), policy, nested=nested, **given)
+
+
+class Above(Transcript):
+    """A run with steps that the team `lab` does."""
+
+    def __init__(self, *steps, role=None, parent=None, **given):
+        ann = Role(Scope(["act"], ["*"], ["told"]), ONCE)
+        roles = {"lab": role or lab(), "ann": ann, **given.pop("roles", {})}
+        super().__init__(*steps, roles=roles, request={"topic": "bees", "secret": 1}, **given)
+        self.parent = parent
+        self.children = {}
+
+    def begin(self):
+        first = e.RunStarted(0, Raw(b'{"topic":"bees","secret":1}'), "team", "plan", parent=self.parent)
+        return self.say(first)
+
+    def say(self, *facts):
+        known = list(facts)
+        commands = self.machine.advance(known, self.at_us)
+        self.journal += map(e.encode, known)
+        self.children |= {one.step: one for one in commands if isinstance(one, c.StartChild)}
+        self.calls |= {one.step: one for one in commands if isinstance(one, c.CallAgent)}
+        return [line(thing) for thing in (*known[len(facts) :], *commands)]
+
+    def have(self, step_id, run_id="c", seq=0):
+        """Begin the run that does a step; the run itself, as its own events tell it."""
+        fact = self.machine.start_child(self.children[step_id], run_id, self.tick(), seq)
+        self.journal.append(e.encode(fact))
+        below = Below(fact, self)
+        return fact, below
+
+    def hear(self, below, run_id="c"):
+        """Look at the run below."""
+        facts = told_by(self.machine, "r", run_id, below.machine, self.tick())
+        lines = self.say(*facts)
+        return [type(fact).__name__ for fact in facts], lines
+
+    def again(self):
+        """As after a crash."""
+        self.machine = self.fold()
+        return self.say()
+
+
+class Below(Transcript):
+    """The run that does a step."""
+
+    def __init__(self, started, above, **given):
+        super().__init__(step("draft"), roles={"ann": Role(ALL, ONCE)}, **given)
+        raw = request_of(above.machine, "r", started, self.rules)
+        parent = parent_of(above.machine, "r", started)
+        self.say(e.RunStarted(above.at_us, Raw(raw), "inner", "plan", parent=parent))
+
+
+def test_a_step_of_a_team_is_done_by_a_run_and_not_called():
+    run = Above(step("research", agent="lab"))
+    assert run.begin() == ["have lab do research #1"]
+    started, below = run.have("research")
+    assert (started.agent, started.run_id, started.due_us) == ("lab", "c", 0)
+    assert run.states["research"] == "running"
+    assert (run.machine.running(), run.machine.wanted()) == ([], [])
+    assert below.context == {"q": "bees"}
+    assert run.hear(below) == ([], [])
+    below.reply("draft", result={"a": 1})
+    assert run.hear(below) == (["ChildEnded", "AttemptCommitted"], ["succeeded"])
+    assert run.context == {"topic": "bees", "secret": 1, "found": {"a": 1}}
+    assert run.fold().context.to_dict() == run.context
+    # Its end was told, and is told no more.
+    assert run.hear(below) == ([], [])
+
+
+def test_what_it_has_read_is_known():
+    run = Above(step("research", agent="lab"))
+    run.begin()
+    _, below = run.have("research")
+    below.reply("draft", result=1)
+    _, committed = told_by(run.machine, "r", "c", below.machine, run.tick())
+    assert committed.reads == ("topic",)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_run_that_is_parked_parks_the_one_above_which_loses_nothing(crash):
+    run = Above(step("research", agent="lab"), step("tell", needs=["research"]))
+    run.begin()
+    _, below = run.have("research")
+    below.ask("draft", "May I?")
+    if crash:
+        assert run.again() == []
+    assert run.hear(below) == (["ChildParked"], ["parked: research: run c waits: draft asks: May I?"])
+    assert run.hear(below) == ([], [])
+    if crash:
+        assert run.again() == []
+    assert (run.machine.status, run.states["research"]) == ("parked", "running")
+    below.say(e.QuestionAnswered(below.tick(), "draft", 1, "person:ann", "answer", "yes"))
+    assert run.hear(below) == ([], [])
+    below.ask("draft", "Really?")
+    assert run.hear(below) == (["ChildParked"], ["parked: research: run c waits: draft asks: Really?"])
+    below.say(e.QuestionAnswered(below.tick(), "draft", 2, "person:ann", "answer", "yes"))
+    below.reply("draft", result=1)
+    assert run.hear(below) == (["ChildEnded", "AttemptCommitted"], ["call ann for tell #1"])
+    run.reply("tell", {"told": 1})
+    assert run.machine.status == "succeeded"
+
+
+def test_a_run_that_waits_for_several_says_so_and_one_that_can_go_on_does():
+    some = [step(name, agent="lab", writes=[f"found_by.{name}"]) for name in ("one", "two")]
+    run = Above(*some, step("tell"), role=lab(outputs={"found_by.{step}": "result"}))
+    run.begin()
+    below = [run.have(name, name)[1] for name in ("one", "two")]
+    for one, name in zip(below, ("one", "two"), strict=True):
+        one.ask("draft")
+        assert run.hear(one, name) == (["ChildParked"], [])
+    run.reply("tell", {"told": 1})
+    assert run.machine.reason == "one: run one waits: draft asks: Really?, and 1 more wait"
+
+
+def test_a_run_that_fails_is_a_failure_and_one_that_was_cancelled_is_one_for_good():
+    run = Above(step("research", agent="lab"), role=lab(Policy(retries=2, timeout_ms=0, backoff_ms=0)))
+    run.begin()
+    _, below = run.have("research")
+    below.fail("draft")
+    kinds, lines = run.hear(below)
+    assert kinds == ["ChildEnded"]
+    assert lines == [
+        "failed research #1: child_failed: run c has failed: draft: it broke",
+        "have lab do research #2",
+    ]
+    _, below = run.have("research", "d")
+    below.say(e.RunCancelled(below.tick(), "person:ann", "no"))
+    _, lines = run.hear(below, "d")
+    why = "run d has cancelled: cancelled by person:ann: no"
+    assert lines[0] == f"failed research #2, for good: child_cancelled: {why}"
+    assert lines[1:] == [f"buried research: {why}", f"failed: research: {why}"]
+    assert run.fold().status == "failed"
+
+
+def test_a_failure_that_its_driver_did_not_live_to_tell_is_told_by_the_next_one():
+    run = Above(step("research", agent="lab"))
+    run.begin()
+    _, below = run.have("research")
+    below.fail("draft")
+    [ended] = told_by(run.machine, "r", "c", below.machine, run.tick())
+    run.machine.apply(ended)
+    run.journal.append(e.encode(ended))
+    assert run.again()[0].startswith("failed research #1: child_failed")
+
+
+def test_what_it_has_come_to_may_be_refused():
+    run = Above(step("research", agent="lab", schema={"properties": {"found": {"type": "integer"}}}))
+    run.begin()
+    _, below = run.have("research")
+    below.reply("draft", result="text")
+    kinds, lines = run.hear(below)
+    assert kinds == ["ChildEnded", "AttemptRefused"]
+    assert lines[-1].startswith("failed: research: ")
+
+
+def test_a_run_that_has_not_ended_in_time_is_waited_for_no_more():
+    run = Above(step("research", agent="lab"), role=lab(Policy(retries=0, timeout_ms=3_600_000)))
+    run.begin()
+    started, _ = run.have("research")
+    assert started.due_us == run.at_us + HOUR
+    n = run.machine.number["research"]
+    assert run.again() == [f"wake research at {started.due_us:,}"]
+    assert overdue(run.machine, started.due_us) == [n]
+    run.at_us = started.due_us
+    lines = run.say(expired(run.machine, n, run.at_us))
+    assert lines[0] == "failed research #1: timeout: run c has not ended in time, and is cancelled"
+    assert run.machine.abandoned.keys() == {"c"}
+    assert run.machine.status == "failed"
+
+
+def test_one_that_is_parked_may_be_overdue_and_its_end_is_charged_late():
+    run = Above(
+        step("research", agent="lab"),
+        role=lab(Policy(retries=0, timeout_ms=3_600_000), escalation=Escalation(), budget=BudgetPolicy(calls=3)),
+        budget=BudgetPolicy(calls=5),
+    )
+    run.begin()
+    started, below = run.have("research")
+    below.ask("draft")
+    run.hear(below)
+    assert run.machine.status == "parked"
+    run.at_us = started.due_us
+    lines = run.say(expired(run.machine, run.machine.number["research"], run.at_us))
+    assert lines[-1].startswith("parked: research needs a person: run c has not ended in time")
+    assert run.machine.purse.ledger("").spent.calls == 3
+    assert run.hear(below) == ([], [])
+    below.say(e.RunCancelled(below.tick(), "run:r"))
+    assert run.hear(below) == (["ChildEnded"], [])
+    assert (run.machine.status, run.machine.cost.calls, run.machine.abandoned) == ("parked", 1, {})
+    assert run.fold().cost == run.machine.cost
+    assert run.hear(below) == ([], [])
+
+
+def test_of_a_run_that_does_no_step_of_this_one_nothing_follows():
+    run = Above(step("research", agent="lab"))
+    run.begin()
+    _, below = run.have("research")
+    below.reply("draft", result=1)
+    assert told_by(run.machine, "other", "c", below.machine, 9) == []
+    assert told_by(run.machine, "r", "d", below.machine, 9) == []
+    stranger = Transcript(step("draft"))
+    stranger.begin()
+    assert told_by(run.machine, "r", "c", stranger.machine, 9) == []
+    elsewhere = Transcript(step("draft"))
+    elsewhere.say(e.RunStarted(0, Raw(b"{}"), "t", "p", parent=e.Parent("r", "nowhere", 1)))
+    assert told_by(run.machine, "r", "c", elsewhere.machine, 9) == []
+
+
+def test_the_end_of_another_run_than_that_which_does_a_step_is_no_fact():
+    run = Above(step("research", agent="lab"))
+    run.begin()
+    run.have("research")
+    with pytest.raises(AssertionError, match="run d is not the one that does it"):
+        run.machine.apply(e.ChildEnded(9, "research", 1, "d", "succeeded"))
+
+
+def test_a_run_that_goes_on_is_looked_at_for_what_came_after():
+    run = Above(step("research", agent="lab"))
+    run.begin()
+    _, below = run.have("research", seq=3)
+    below.fail("draft")
+    assert below.machine.seq > 3
+    below.machine.seq = 3
+    assert run.hear(below) == ([], [])
+
+
+def test_teams_are_nested_to_a_bounded_depth():
+    run = Above(step("research", agent="lab"), parent=e.Parent("q", "s", 1, DEPTH_MAX - 1))
+    run.begin()
+    _, below = run.have("research")
+    assert below.machine.parent.depth == DEPTH_MAX
+    deep = Above(step("research", agent="lab"), parent=e.Parent("q", "s", 1, DEPTH_MAX))
+    deep.begin()
+    fact = deep.machine.start_child(deep.children["research"], "c", deep.tick())
+    with pytest.raises(InputError, match="teams are nested more than 8 deep"):
+        parent_of(deep.machine, "r", fact)
+
+
+def test_an_item_goes_in():
+    role = lab(inputs={"q": "{item}"}, scope=Scope(["act"], [], ["found"]))
+    run = Above(step("research", agent="lab", for_each="topics"), role=role, reducers={"found": "append"})
+    run.say(e.RunStarted(0, Raw(b'{"topics":["a","b"]}'), "team", "plan"))
+    below = [run.have(f"research-{n}", f"c{n}")[1] for n in range(2)]
+    assert [one.context for one in below] == [{"q": "a"}, {"q": "b"}]
+    for n, one in enumerate(below):
+        one.reply("draft", result=n)
+        run.hear(one, f"c{n}")
+    assert run.context["found"] == [0, 1]
+
+
+def test_a_judge_looks_at_what_a_team_has_come_to():
+    roles = {"eve": Role(Scope(["judge"], ["*"]), ONCE)}
+    run = Above(
+        step("research", agent="lab"),
+        role=lab(guardrails=["judged"]),
+        roles=roles,
+        guard=lambda _: Seat(Judge(agent="eve", action="judge")),
+    )
+    run.begin()
+    _, below = run.have("research")
+    below.reply("draft", result=1)
+    kinds, lines = run.hear(below)
+    assert (kinds, lines) == (["ChildEnded", "ReplyDrafted"], ["call eve for research #2"])
+    assert run.reply("research", {"score": 1.0}) == ["committed research #1", "succeeded"]
+    assert run.machine.cost.calls == 2
+
+
+# --- budgets ---
+
+SHARE = BudgetPolicy(calls=3, tokens=300, usd=30)
+
+
+def test_what_a_run_may_consume_is_set_aside_at_once_and_what_it_did_consume_is_charged():
+    most = BudgetPolicy(calls=5, tokens=500, usd=50)
+    run = Above(step("research", agent="lab"), step("tell"), role=lab(budget=SHARE), budget=most)
+    run.begin()
+    _, below = run.have("research")
+    reserved = run.machine.purse.ledger("").reserved
+    assert (reserved.calls, reserved.tokens, reserved.usd) == (3, 300, 30)
+    below.reply("draft", Reply(writes={"result": 1}, usage=Usage(60, 40, 0.00001)))
+    run.hear(below)
+    ledger = run.machine.purse.ledger("")
+    assert (ledger.spent.calls, ledger.spent.tokens, ledger.spent.usd) == (1, 100, 10)
+    assert (ledger.reserved.calls, ledger.reserved.tokens, ledger.reserved.usd) == (0, 0, 0)
+    assert run.machine.cost.calls == 1
+    assert run.machine.purse.usage == Usage(60, 40, 0.00001)
+
+
+def test_a_run_begins_only_where_all_that_it_may_consume_is_left():
+    run = Above(step("research", agent="lab"), role=lab(budget=SHARE), budget=BudgetPolicy(tokens=299))
+    run.begin()
+    held = run.machine.held(run.children["research"], run.tick())
+    assert (held.gate, held.reason) == ("run_budget", "the run: its budget is 299 tokens, of which 299 tokens are left")
+
+
+def test_its_share_bounds_the_run_below():
+    run = Above(step("research", agent="lab"), role=lab(budget=BudgetPolicy(calls=1)), budget=BudgetPolicy(calls=5))
+    run.begin()
+    _, below = run.have("research")
+    assert below.machine.held(below.calls["draft"], 9) is None
+    below.start("draft")
+    held = below.machine.held(below.calls["draft"], 9)
+    whose = "its share of what the run above may consume"
+    assert (held.gate, held.reason) == ("share", f"{whose}: its budget is 1 call, of which 0 calls are left")
+
+
+def test_a_share_is_shared_again_with_runs_below():
+    parent = e.Parent("q", "s", 1, 1, BudgetPolicy(calls=4, usd=40))
+    run = Above(step("research", agent="lab"), role=lab(budget=BudgetPolicy(calls=3, usd=30)), parent=parent)
+    run.begin()
+    run.have("research")
+    assert run.machine.purse.ledger("its share of what the run above may consume").reserved.usd == 30
+
+
+def test_the_hash_of_what_a_verdict_writes():
+    assert hash_of(e.AttemptRefused(1, "a", 1, ())) == ""
+    one = e.AttemptCommitted(1, "a", 1, {"x": Raw(b"1"), "y": Raw(b'{"b": 1}')})
+    assert hash_of(one) == hash_of(e.AttemptCommitted(2, "b", 2, {"y": Raw(b'{"b":1}'), "x": Raw(b"1")}))
+    assert hash_of(one) != hash_of(e.AttemptCommitted(1, "a", 1, {"x": Raw(b"2")}))
