@@ -18,6 +18,7 @@ from interlock.agents.tools import Workshop
 from interlock.core import given
 from interlock.core.events import AnyEvent
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
+from interlock.engine.family import Crew
 from interlock.engine.notifier import Notifier
 from interlock.engine.run import Run
 from interlock.engine.tasks import refuse_inside_a_loop, run_main
@@ -63,6 +64,7 @@ class Orchestrator(Engine):
         notifier = notifier_of(team, journal) if team.notify else None
         resolve_guardrails(team)  # proves its rules: what can't be run must not leave a journal behind
         refuse_unpriced(team)
+        crews = [crew_of(inner, journal) for inner in [*team.teams.values()][1:]] if team.nested else []
         stored = open_journal(journal) if isinstance(journal, str | Path) else journal
         observers = [on_event] if on_event is not None else []
         super().__init__(
@@ -77,7 +79,17 @@ class Orchestrator(Engine):
             release=workshop.close,
             performers=effects,
             notifier=notifier,
+            nested=crews,
         )
+
+
+def crew_of(team: Team, journal: str | Path | Journal) -> Crew:
+    """What a team that is nested in another is run with. Raises TeamError for one that can't be."""
+    workshop = Workshop.of(team)
+    resolve_guardrails(team)
+    refuse_unpriced(team)
+    notifier = notifier_of(team, journal) if team.notify else None
+    return Crew(team, adapters(team, workshop), performers(team, workshop), notifier, workshop.close)
 
 
 def _check(team: object, journal: object, calls_max: int, runs_max: int) -> None:
@@ -154,14 +166,15 @@ def open_journal(name: str | Path) -> Journal:
 
 
 def adapters(team: Team, workshop: Workshop) -> dict[str, Adapter]:
-    """An adapter for each agent of a team. Raises TeamError, naming every agent that can't be called.
+    """An adapter for each agent of a team that is called. Raises TeamError, naming every agent that can't be.
 
     workshop: the team's, which they share; whoever made it closes it, after them.
     """
     _refuse_secrets(team)
     made: dict[str, Adapter] = {}
     problems: list[TeamError] = []
-    for name, agent in team.agents.items():
+    called = {name: agent for name, agent in team.agents.items() if agent.team is None}
+    for name, agent in called.items():
         try:
             made[name] = adapter_of(team, agent, workshop)
         except TeamError as error:

@@ -289,7 +289,12 @@ class Machine(Fold):
         to_do: list[c.ForTheShell] = []
         while decided := self.decide():
             for command in decided:
-                if type(command) is c.CallAgent or type(command) is c.StartTimer or type(command) is c.PerformEffect or type(command) is c.StartChild:
+                if (
+                    type(command) is c.CallAgent
+                    or type(command) is c.StartTimer
+                    or type(command) is c.PerformEffect
+                    or type(command) is c.StartChild
+                ):
                     to_do.append(command)
                 else:
                     fact = _record(command, at_us)

@@ -1,14 +1,17 @@
 """A run is cancelled, whoever drives it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from interlock import errors
+from interlock.core import events as e
 from interlock.core import given
 from interlock.errors import JournalError
 from interlock.ports import Journal, Request, RunRow
 
 from . import clock
+from .children import CHILD, cancelling
 from .decisions import OPEN, cancelled
 
 WAIT_SECONDS = 10.0
@@ -20,7 +23,8 @@ async def cancel(
 ) -> RunRow:
     """Cancel a run, whoever drives it; returns it as it is afterwards. A run that has ended stays as it is.
 
-    Nobody drives it: it is cancelled here. Somebody does: it is asked to, and given ten seconds. Raises InputError.
+    Nobody drives it: it is cancelled here. Somebody does: it is asked to, and given ten seconds. The runs that do its
+    steps are cancelled with it. Raises InputError.
     """
     given.texts(run_id=run_id, by=by, reason=reason)
     row = await journal.run(run_id)
@@ -33,9 +37,32 @@ async def cancel(
         if await journal.claim(run_id):
             events = await journal.load(run_id)
             fact = cancelled(request, max(now_us(), events[-1].at_us))
-            await journal.append(run_id, len(events), [fact], settles=[request.request_id])
+            children = _under_way(events)
+            asks = [*(cancelling(name, run_id) for name in children), *_told_above(run_id, events)]
+            await journal.append(run_id, len(events), [fact], settles=[request.request_id], asks=asks)
+            for name in children:
+                with suppress(JournalError):  # whoever drives it is asked to; else the next one who does is
+                    await cancel(journal, name, by=by, reason=cancelling(name, run_id).reason, now_us=now_us)
         row = await journal.run(run_id)
         if row.status not in OPEN:
             return row
         await asyncio.sleep(POLL_SECONDS)
     raise JournalError(f"the process that drives run {run_id} has not answered; it will cancel the run when it does")
+
+
+def _under_way(events: Sequence[e.AnyEvent]) -> list[str]:
+    """The runs that do steps of this one, or that it waits for no more, and whose end it doesn't know."""
+    going: dict[str, None] = {}
+    for event in events:
+        if isinstance(event, e.ChildStarted):
+            going[event.run_id] = None
+        elif isinstance(event, e.ChildEnded):
+            going.pop(event.run_id, None)
+    return [*going]
+
+
+def _told_above(run_id: str, events: Sequence[e.AnyEvent]) -> list[Request]:
+    first = events[0]
+    if not isinstance(first, e.RunStarted) or first.parent is None:
+        return []
+    return [Request(f"{CHILD}/{run_id}/{len(events) + 1}", first.parent.run_id, CHILD, run_id)]

@@ -20,7 +20,9 @@ from interlock.ids import new_id
 from interlock.ports import REQUEST_CHARS_MAX, Journal, Request, RunRow, Secrets
 
 from . import clock
+from .children import asks_of
 from .deliveries import EVENT, arrived, came_before, not_taken
+from .family import gates_of_run
 from .gates import told_raise
 from .secrecy import without_secrets
 
@@ -120,7 +122,7 @@ class _Named(msgspec.Struct):
 
 async def team_at_gates(journal: Journal, row: RunRow) -> str:
     """The name by which the gates of a run's team are known."""
-    return msgspec.json.decode(await journal.blob(row.team), type=_Named).name or row.source
+    return gates_of_run(msgspec.json.decode(await journal.blob(row.team), type=_Named).name, row)
 
 
 async def _told(journal: Journal, raised: e.BudgetRaised, run_id: str) -> list[tuple[str, Outcome]]:
@@ -153,7 +155,7 @@ async def expire(
         facts.append(expired(machine, n, at_us))
         machine.apply(facts[-1])
     if facts:
-        await journal.append(run_id, seq, facts)
+        await journal.append(run_id, seq, facts, asks=asks_of(run_id, machine, facts))
         observe(facts)
 
 

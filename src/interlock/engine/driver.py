@@ -15,7 +15,7 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.assess import usage_of
-from interlock.core.commands import CallAgent, ForTheShell, PerformEffect, StartTimer
+from interlock.core.commands import CallAgent, ForTheShell, PerformEffect, StartChild, StartTimer
 from interlock.core.gate import Outcome, Verdict
 from interlock.core.job import Usage, effect_key, idempotency_key
 from interlock.core.machine import Machine
@@ -27,6 +27,7 @@ from interlock.ports import NOTHING_POSTED, AtGates, Opening, Request, listen
 from . import tasks
 from .asking import Asking
 from .calls import Call, failed
+from .children import CHILD, Children, FromChild, child_id
 from .decisions import DECIDED, cancelled, verdict_on
 from .partials import Telling
 from .performances import Performances, slot_of
@@ -39,6 +40,7 @@ log = logging.getLogger("interlock")
 BILL_SECONDS = 0.1
 
 Commands = list[ForTheShell]
+Granted = CallAgent | PerformEffect | StartChild
 
 
 @final
@@ -85,8 +87,8 @@ class Driver:
         # Agents' tasks start from this context, not from that of the agent whose reply made them ready.
         self._context = contextvars.copy_context()
         self._calls: dict[int, Call] = {}
-        self._arrived: list[e.AnyEvent | _Answer | _Awaiting | _Decided | _Overdue] = []
-        self._granted: list[CallAgent | PerformEffect] = []
+        self._arrived: list[e.AnyEvent | _Answer | _Awaiting | _Decided | _Overdue | FromChild] = []
+        self._granted: list[Granted] = []
         # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
@@ -102,6 +104,8 @@ class Driver:
         self._settled: list[tuple[str, e.AnyEvent]] = []
         self._timers: dict[int | tuple[int, str], asyncio.TimerHandle] = {}
         self._asking = Asking(machine, self._arrive, shell.now_us, shell.secrets, self._wait_for_person)
+        self._children = Children(shell.nest, run_id, machine, self._arrive, self.fail)
+        self._asks: list[Request] = []
         self._performances = Performances(shell, machine.rules.limits, self._arrive)
         self._alarm: asyncio.TimerHandle | None = None
         self._opening: Opening | None = None
@@ -118,6 +122,7 @@ class Driver:
             self._arrived += heard
             for request in requests:
                 self.deliver(request)
+            self._children.go_on()
             self._opening, self._busy = opening, False
             self._arrived += map(_Overdue, self._over_since())
             self._turn()
@@ -183,6 +188,9 @@ class Driver:
             self._tell_observers(facts)
             self._tell_people()
             self._asking.heard(facts)
+        if self._asks:
+            asks, self._asks = self._asks, []
+            self._children.tell(asks)
         if self.machine.status != "running" or self._stopped(commands):
             self._ended.set_result(None)
             return
@@ -191,9 +199,20 @@ class Driver:
                 self._start_timer(command)
             elif type(command) is PerformEffect:
                 self._perform(command)
+            elif type(command) is StartChild:
+                self._begin_child(command)
             else:
                 self._call(command)
         self._ask_gates()
+
+    def _begin_child(self, command: StartChild) -> None:
+        child = self.machine.children.get(command.number)
+        if child is None:
+            return
+        started = child.started
+        if started.due_us:
+            self._start_timer(StartTimer(command.number, command.step, started.due_us, command.timeout_ms))
+        self._children.begin(started)
 
     def _tell_observers(self, facts: list[e.AnyEvent]) -> None:
         for observe in self._shell.observers:
@@ -233,11 +252,12 @@ class Driver:
         settles, self._settles = self._settles, []
         opening, self._opening = self._opening, None
         told, self._told = self._told, []
+        asks = self._asks = self._children.asks(facts)
         noticing = shell.noticing
         posting = NOTHING_POSTED if noticing is None else noticing.of_facts(self._run_id, machine, facts)
         also = partial(self._pass_gates, facts, commands, at_us) if self._at_gate else None
         durable = shell.journal.append(
-            self._run_id, seq, facts, opening=opening, settles=settles, told=told, posting=posting, also=also
+            self._run_id, seq, facts, opening=opening, settles=settles, asks=asks, told=told, posting=posting, also=also
         )
         return facts, commands, durable
 
@@ -257,10 +277,13 @@ class Driver:
             elif type(item) is _Decided:
                 fact = verdict_on(item.request, machine, at_us)
             elif type(item) is _Overdue:
-                asked = machine.questions.get(item.timer.number) or machine.waits.get(item.timer.number)
+                asked = self._waiting(item.timer.number)
                 if asked is None or asked.due_us != item.timer.due_us:
                     continue  # somebody has answered, or the event has come
                 fact = expired(machine, item.timer.number, at_us)
+            elif isinstance(item, FromChild):
+                facts += self._told_by(item, at_us)
+                continue
             else:
                 fact = item if item.at_us >= machine.at_us else msgspec.structs.replace(item, at_us=machine.at_us)
             if secrets:
@@ -273,6 +296,22 @@ class Driver:
             facts.append(fact)
         return facts
 
+    def _waiting(self, n: int) -> Any:
+        """What a step waits for, with the time until which it does."""
+        machine = self.machine
+        child = machine.children.get(n)
+        return machine.questions.get(n) or machine.waits.get(n) or (None if child is None else child.started)
+
+    def _told_by(self, told: FromChild, at_us: int) -> list[e.AnyEvent]:
+        """What follows from how a run stands that does a step, folded."""
+        facts = self._children.facts(told, max(at_us, self.machine.at_us))
+        self._settles += told.settles
+        if self._shell.secrets:
+            facts = [without_secrets(fact, self._shell.secrets) for fact in facts]
+        for fact in facts:
+            self.machine.apply(fact)
+        return facts
+
     def _announced(self, commands: Commands, facts: list[e.AnyEvent], at_us: int) -> Commands:
         """The timers, and those calls and effects for which there is room; their announcement joins the facts."""
         shell = self._shell
@@ -282,6 +321,8 @@ class Driver:
         for call in granted:
             if type(call) is PerformEffect:
                 self._announce_effect(call, ready, facts, at_us)
+            elif type(call) is StartChild:
+                self._announce_child(call, ready, facts, at_us)
             elif not shell.gates.guards(call.agent):
                 self._passed.append(call)
             elif not self._is_kept_away(call, at_us):
@@ -299,7 +340,19 @@ class Driver:
                 facts.append(self.machine.start(call, at_us))
                 ready.append(call)
 
-    def _seated(self, commands: Commands, granted: list[CallAgent | PerformEffect], at_us: int) -> Commands:
+    def _announce_child(self, command: StartChild, ready: Commands, facts: list[e.AnyEvent], at_us: int) -> None:
+        """A run takes no room: the calls that it makes do."""
+        if not self._makes_calls():
+            return
+        held = self.machine.held(command, at_us)
+        if held is not None:
+            self._arrived.append(held)
+            return
+        run_id = child_id(self._run_id, command.step, command.attempt)
+        facts.append(self.machine.start_child(command, run_id, at_us))
+        ready.append(command)
+
+    def _seated(self, commands: Commands, granted: list[Granted], at_us: int) -> Commands:
         """The timers; calls and effects are granted a place, or wait for one."""
         shell = self._shell
         timers: Commands = []
@@ -409,12 +462,12 @@ class Driver:
                 else:
                     self._told += self._shell.gates.told_not_made(agent, key, fact.at_us)
 
-    def _give_back(self, command: CallAgent | PerformEffect) -> None:
+    def _give_back(self, command: Granted) -> None:
         slot = _slot(command)
         if slot is not None:
             self._shell.slots.give_back(slot)
 
-    def _grant(self, command: CallAgent | PerformEffect) -> bool:
+    def _grant(self, command: Granted) -> bool:
         if self._over or self._shell.stopping or self.machine.status != "running":
             return False
         self._granted.append(command)
@@ -573,7 +626,14 @@ class Driver:
             self._settles.append(request.request_id)
             self._verdicts[request.request_id] = self._loop.create_future()
             self._arrive(_Decided(request))
+        elif request.kind == CHILD:
+            self._children.hear(request)
         return True
+
+    def hear_child(self, told: FromChild) -> None:
+        """How a run stands that does a step."""
+        if not self._over:
+            self._arrive(told)
 
     def _is_open(self, request_id: str) -> bool:
         """Whether a decision has no verdict yet, nor awaits one. An event that was refused may be sent again."""
@@ -588,7 +648,8 @@ class Driver:
     @property
     def undecided(self) -> list[Request]:
         """What was decided and delivered when the driver was done already."""
-        return [item.request for item in self._arrived if isinstance(item, _Decided)]
+        decided = (item.request for item in self._arrived if isinstance(item, _Decided))
+        return [*decided, *self._children.unheard.values()]
 
     def _tell_people(self) -> None:
         settled, self._settled = self._settled, []
@@ -603,7 +664,7 @@ class Driver:
         """The shell has begun to stop: see what that means here."""
         self._turn()
 
-    def _arrive(self, item: e.AnyEvent | _Answer | _Awaiting | _Decided | _Overdue) -> None:
+    def _arrive(self, item: e.AnyEvent | _Answer | _Awaiting | _Decided | _Overdue | FromChild) -> None:
         self._arrived.append(item)
         if self._calls:
             self._turn_soon()
@@ -630,6 +691,7 @@ class Driver:
             self._give_up(call)
         self._calls.clear()
         self._performances.abandon()
+        self._children.abandon()
         self._asking.abandon()
         for command in (*self._granted, *self._at_gate, *self._passed, *self._announced_calls.values()):
             self._give_back(command)
@@ -642,11 +704,11 @@ class Driver:
                 verdict.set_result(None)
 
 
-def _slot(command: CallAgent | PerformEffect) -> str | None:
-    """The room that a command takes; None where an agent waits for its effect, and has room already."""
+def _slot(command: Granted) -> str | None:
+    """The room that a command takes; None for a run, and where an agent waits for its effect, and has room already."""
     if isinstance(command, CallAgent):
         return command.agent
-    return None if command.immediate else slot_of(command.effect)
+    return None if isinstance(command, StartChild) or command.immediate else slot_of(command.effect)
 
 
 def _consumed(outcome: e.AnyEvent | _Answer) -> Usage | None:

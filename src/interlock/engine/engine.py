@@ -37,15 +37,18 @@ from . import clock, tasks
 from .approval import approval_of
 from .breakers import move_breaker, policy_of
 from .cancelling import cancel
+from .children import CHILD
 from .decisions import DECIDED, OPEN, accept, decide, expire, folded, refuse_secrets, request_of, settle
 from .deliveries import addressee, event_id_in, event_request
 from .driver import Driver
+from .family import Crew, by_its_team, gates_name
 from .gates import Gatekeeper
 from .lost import lost as _lost
+from .nesting import ASKED, Nesting
 from .notifier import Notifier
 from .partials import Hearer
 from .performances import slot_of
-from .redriving import Redriving, unless_stopped
+from .redriving import unless_stopped
 from .run import Run
 from .shell import Observer, Shell
 from .slots import Slots
@@ -60,7 +63,7 @@ DEADLINE_FIRST_SECONDS = 1.0
 DEADLINE_POLL_SECONDS = 30.0
 
 
-class Engine(Redriving):
+class Engine(Nesting):
     """Runs a team. Use it as an async context manager.
 
     calls_max, runs_max: calls and runs in flight at once. watch: name agents that block the loop, from a thread.
@@ -69,6 +72,7 @@ class Engine(Redriving):
     secrets: what neither a request nor a reply may hold, and nothing tells.
     hearer: told what agents say before they have finished. release: ends what the adapters share, when they
     are closed. performers: what performs the team's effects, by name. notifier: tells people what waits for them.
+    nested: the teams that are nested in this one, however deep. above: the engine of which it is a part, for those.
     """
 
     def __init__(  # noqa: PLR0913 - the seams, by name
@@ -89,14 +93,17 @@ class Engine(Redriving):
         release: Callable[[], Awaitable[None]] | None = None,
         performers: Mapping[str, Performer] | None = None,
         notifier: Notifier | None = None,
+        nested: Sequence[Crew] = (),
+        above: "Engine | None" = None,
     ) -> None:
         self.team, self.journal = team, journal
         self._rules = team.rules
-        self._source = str(team.path or "")
+        self._source = str(team.path or "") if above is None else above._source
         performers = performers or {}
-        slots = Slots(calls_max, {**_bounds(team, adapters), **_bounds_of_effects(performers)})
+        bounds = {**_bounds(team, adapters), **_bounds_of_effects(performers)}
+        slots = Slots(calls_max, bounds) if above is None else above._shell.slots.part(team.hash, bounds)
         policies = {name: role.gate for name, role in self._rules.roles.items()}
-        self._name = team.name or self._source
+        self._name = gates_name(team.name, self._source, team.hash, nested=above is not None)
         self._notifier, noticing = notifier, notifier.noticing if notifier is not None else None
         gates = Gatekeeper(journal, policies, self._rules.gate, self._name, now_us, noticing)
         observers = [*observers, *([noticing.observe] if noticing is not None else ())]
@@ -114,49 +121,92 @@ class Engine(Redriving):
         self._watch: asyncio.Task[None] | None = None
         self._parked = asyncio.Event()
         self._woken: set[asyncio.Task[None]] = set()
+        self._family: dict[str, Engine] = {team.hash: self}
+        self._shell.nest = self if nested or above is not None else None
+        for crew in nested:
+            self._family.setdefault(crew.team.hash, self._nested(crew, observers))
+
+    def _nested(self, crew: Crew, observers: Sequence[Observer]) -> "Engine":
+        """The engine of a team that is nested in this one: they share all that isn't one team's."""
+        shell = self._shell
+        inner = Engine(
+            crew.team,
+            crew.adapters,
+            self.journal,
+            observers=observers,
+            watch=False,
+            now_us=self._now_us,
+            ids=self._new_id,
+            faults=self._faults,
+            secrets=shell.secrets,
+            hearer=shell.hearer,
+            release=crew.release,
+            performers=crew.performers,
+            notifier=crew.notifier,
+            above=self,
+        )
+        inner._family, inner._drivers, inner._room = self._family, self._drivers, self._room
+        inner._deciding, inner._expiring, inner._woken = self._deciding, self._expiring, self._woken
+        inner._parked = self._parked
+        return inner
 
     async def __aenter__(self) -> Self:
         if self._shell.secrets is not None:
             self._shell.secrets.refresh()
-        self._team_hash = await self.journal.put_blob(self.team.document)
+        for engine in self._family.values():
+            engine._team_hash = await self.journal.put_blob(engine.team.document)
         if self._faults:
-            self._faults_hash = await self.journal.put_blob(self._faults)
+            faults = await self.journal.put_blob(self._faults)
+            for engine in self._family.values():
+                engine._faults_hash = faults
         self.journal.listen(self._hear)
-        rules = self._rules
-        if rules.waits or any(asked is not None and asked.deadline_ms for asked in rules.escalations):
+        if any(engine._has_deadlines() for engine in self._family.values()):
             self._watch = tasks.spawn(self._watch_deadlines())
         if self._watchdog is not None:
             self._watchdog.start()
-        if self._notifier is not None:
-            self._notifier.start(self.journal, self._now_us)
+        for engine in self._family.values():
+            if engine._notifier is not None:
+                engine._notifier.start(self.journal, self._now_us)
         return self
+
+    def _has_deadlines(self) -> bool:
+        """Whether a run of this team may have to go on by itself because a time has come."""
+        rules = self._rules
+        return self._has_waits() or any(asked is not None and asked.deadline_ms for asked in rules.escalations)
+
+    def _has_waits(self) -> bool:
+        bounded = (role.nested is not None and role.policy.timeout_ms for role in self._rules.roles.values())
+        return bool(self._rules.waits) or any(bounded)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._watchdog is not None:
             self._watchdog.stop()
-        self._shell.stopping = True
+        for engine in self._family.values():
+            engine._shell.stopping = True
         for run_id, driver in self._drivers.items():
             driver.fail(RunInterrupted(f"run {run_id} was stopped: its engine was closed", fix="resume it"))
         await tasks.cancel_all(self._woken | ({self._watch} if self._watch else set()))
         while self._drivers:  # noqa: ASYNC110 - their tasks end as soon as they have their turn
             await asyncio.sleep(0)
-        await tasks.end_or_leave(self._shell.ending)
-        if self._notifier is not None:
-            await self._notifier.close()
+        for engine in self._family.values():
+            await tasks.end_or_leave(engine._shell.ending)
+            if engine._notifier is not None:
+                await engine._notifier.close()
         await self._close()
 
     async def _close(self) -> None:
         """Close all that is behind it, the adapters first. Where one fails, the others are closed all the same."""
         async with AsyncExitStack() as closing:  # the last that it hears of is the first to be closed
             closing.push_async_callback(self.journal.close)
-            if self._release is not None:
-                closing.push_async_callback(self._release)
-            for performer in self._shell.performers.values():
-                closing.push_async_callback(performer.close)
-            for adapter in self._shell.adapters.values():
-                closing.push_async_callback(adapter.close)
+            for engine in self._family.values():
+                if engine._release is not None:
+                    closing.push_async_callback(engine._release)
+                for performer in engine._shell.performers.values():
+                    closing.push_async_callback(performer.close)
+                for adapter in engine._shell.adapters.values():
+                    closing.push_async_callback(adapter.close)
 
     # --- runs ---
 
@@ -214,6 +264,7 @@ class Engine(Redriving):
                 self._wake(request)
         if machine.status == "running":
             raise RunInterrupted(f"run {run_id} was stopped before its end", fix="go on with: interlock resume")
+        await self._tell_above(machine)
         return Run.of(run_id, machine, row)
 
     # --- batches ---
@@ -281,8 +332,13 @@ class Engine(Redriving):
             await self._refuse_changed()
 
     async def _unfinished(self, ids: Collection[str] | None) -> AsyncIterator[RunRow]:
-        for row in await self.journal.claim(team=self._team_hash, source=self._source if ids is None else None):
-            if row.run_id not in self._drivers and self._is_wanted(row.run_id, row.source, ids):
+        for team in [*self._family]:
+            for row in await self.journal.claim(team=team, source=self._source if ids is None else None):
+                mine = row.run_id not in self._drivers and self._is_wanted(row.run_id, row.source, ids)
+                if mine and not (row.parent and await self._is_resumed(row.parent, ids)):
+                    yield row
+        for run_id in await self.journal.asked() if len(self._family) > 1 else ():
+            for row in await self._asked_of(run_id, ids):
                 yield row
         for one in await self._overdue():
             if ids is None or one.run_id in ids:
@@ -292,6 +348,19 @@ class Engine(Redriving):
                     self._expiring.discard(one.run_id)
                 for row in rows:
                     yield row
+
+    async def _is_resumed(self, run_id: str, ids: Collection[str] | None) -> bool:
+        """Whether this run is gone on with, and with it those that do its steps."""
+        row = await self.journal.run(run_id)
+        return row.status == "running" and self._is_wanted(run_id, row.source, ids)
+
+    async def _asked_of(self, run_id: str, ids: Collection[str] | None) -> list[RunRow]:
+        """A parked run that others ask something of, if it is one of these teams', and this handle's now."""
+        row = await self.journal.run(run_id)
+        mine = row.team in self._family and self._is_wanted(run_id, row.source, ids) and run_id not in self._drivers
+        if not mine or all(one.kind not in ASKED for one in await self.journal.requests(run_id)):
+            return []
+        return [row for row in await self.journal.claim(run_id) if row.status == "parked"]
 
     def _is_wanted(self, name: str, source: str, ids: Collection[str] | None) -> bool:
         return source == self._source if ids is None else name in ids
@@ -303,14 +372,17 @@ class Engine(Redriving):
             return None
         try:
             async with self._room:  # beside the width: woken runs go on, too
+                engine = self._family.get(row.team, self)
                 try:  # as it is when its turn has come
-                    machine = await folded(self.journal, self._rules, row.run_id)
+                    machine = await folded(self.journal, engine._rules, row.run_id)
                 except JournalError as error:
                     damaged.append(error)
                     return None
-                if (row.status, machine.status) == ("parked", "running"):
-                    return None  # another process has been quicker, and goes on with it
-                return await unless_stopped(self._go_on(row, machine))
+                if (row.status, machine.status) == ("parked", "running") or row.run_id in self._drivers:
+                    return None  # another process has been quicker, and goes on with it; or the run above it is here
+                if row.status == "parked" and len(self._family) > 1:
+                    await engine._take_asked(row, machine)
+                return await unless_stopped(engine._go_on(row, machine))
         except StaleDriver:
             if row.status != "parked" and (await self.journal.run(row.run_id)).status == "running":
                 raise
@@ -318,6 +390,7 @@ class Engine(Redriving):
         finally:
             self._expiring.discard(row.run_id)
 
+    @by_its_team
     async def resume_run(self, run_id: str) -> Run:
         """Go on with one run that nobody drives. A run that has ended or waits for a person is returned as it is.
 
@@ -350,7 +423,7 @@ class Engine(Redriving):
 
     async def _refuse_changed(self) -> None:
         for row in await self.journal.runs(status="running", limit=0):
-            if row.source == self._source and row.team != self._team_hash and self._source:
+            if row.source == self._source and row.team not in self._family and self._source:
                 raise await self._changed(row)
 
     # --- cancelling and stopping ---
@@ -360,7 +433,10 @@ class Engine(Redriving):
         given.texts(run_id=run_id, by=by, reason=reason)
         driver = self._drivers.get(run_id)
         if driver is None:
-            return await cancel(self.journal, run_id, by=by, reason=reason, now_us=self._now_us)
+            row = await cancel(self.journal, run_id, by=by, reason=reason, now_us=self._now_us)
+            if row.parent:
+                await self._take_up(row.parent)
+            return row
         driver.deliver(Request(f"cancel-{run_id}", run_id, "cancel", by, reason))
         await driver.ended()
         return await self.journal.run(run_id)
@@ -378,6 +454,7 @@ class Engine(Redriving):
         given.text("run_id", run_id)
         return await self.journal.questions(run_id)
 
+    @by_its_team
     async def decide(  # noqa: PLR0913 - what a person may say, by name
         self,
         run_id: str,
@@ -428,6 +505,7 @@ class Engine(Redriving):
             run = await self._go_on(row, await folded(self.journal, self._rules, run_id))
         return run or await self._seen(run_id)
 
+    @by_its_team
     async def send_event(
         self, run_id: str, event: str, data: Any = None, *, by: str = "program", event_id: str = ""
     ) -> Run:
@@ -497,13 +575,13 @@ class Engine(Redriving):
 
     async def _with_deadline(self) -> list[WaitingQuestion | WaitingStep]:
         open_: list[WaitingQuestion | WaitingStep] = [*await self.journal.questions()]
-        open_ += await self.journal.waits() if self._rules.waits else ()
+        open_ += await self.journal.waits() if any(one._has_waits() for one in self._family.values()) else ()
         found = [one for one in open_ if one.due_us and self._is_mine(one)]
         return sorted(found, key=lambda one: (one.due_us, one.run_id))
 
     def _is_mine(self, one: WaitingQuestion | WaitingStep) -> bool:
         here = one.run_id in self._drivers or one.run_id in self._expiring
-        return one.team == self._team_hash and one.source == self._source and not here
+        return one.team in self._family and one.source == self._source and not here
 
     async def _watch_deadlines(self) -> None:
         """Go on with parked runs whose questions are overdue, as long as this engine is open.
@@ -533,7 +611,8 @@ class Engine(Redriving):
                 for row in await self.journal.claim(run_id):
                     if row.status != "parked":
                         continue
-                    await self._go_on(row, await folded(self.journal, self._rules, run_id))
+                    engine = self._family[row.team]
+                    await engine._go_on(row, await folded(self.journal, engine._rules, run_id))
         except (JournalError, RunInterrupted) as error:
             self._left_by(run_id, error)
             log.warning("run %s, after a deadline: %s", run_id, error)
@@ -559,13 +638,22 @@ class Engine(Redriving):
         run_id, journal = request.run_id, self.journal
         try:
             row = await journal.run(run_id)
+            if request.kind in ASKED and row.status == "parked":
+                async with self._room:
+                    await self._take_up(run_id)
+                return
+            engine = self._family.get(row.team)
+            if request.kind == CHILD:
+                return  # whoever goes on with it here, when there is room, finds that in the journal
             if request.kind not in DECIDED:
                 await cancel(journal, run_id, by=request.by, reason=request.reason, now_us=self._now_us)
-            elif row.team == self._team_hash and row.status in OPEN and await journal.claim(run_id):
-                machine = await folded(journal, self._rules, run_id)
+                if row.parent:
+                    await self._take_up(row.parent)
+            elif engine is not None and row.status in OPEN and await journal.claim(run_id):
+                machine = await folded(journal, engine._rules, run_id)
                 await settle(journal, machine, request, self._shell.secrets, self._now_us)
                 if row.status == "parked":  # else somebody here goes on with it when there is room
-                    await self._go_on_beside(run_id)
+                    await engine._go_on_beside(run_id)
         except (JournalError, DecisionRefused, RunInterrupted) as error:
             if isinstance(error, DecisionRefused):  # what was refused may be sent again under its id
                 self._deciding.discard(request.request_id)
@@ -595,8 +683,9 @@ class Engine(Redriving):
 
     def stop(self) -> None:
         """Take no more work; calls in flight may finish. Every method that runs something then ends early."""
-        self._shell.stopping = True
-        for driver in self._drivers.values():
+        for engine in self._family.values():
+            engine._shell.stopping = True
+        for driver in [*self._drivers.values()]:
             driver.look_up()
 
     @property

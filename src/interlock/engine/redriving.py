@@ -15,12 +15,14 @@ from interlock.core.naming import hint
 from interlock.core.redrive import dead_steps, obstacle, why_not_again
 from interlock.core.rules import Rules
 from interlock.errors import InputError, RunInterrupted, RunNotFound, StaleDriver, TeamChanged
-from interlock.ports import Journal, Opening, RunRow
+from interlock.ports import Journal, Opening, Request, RunRow
 from interlock.team import Team, difference
 
 from . import tasks
+from .children import asks_of
 from .decisions import BY_CHARS_MAX, REASON_CHARS_MAX, folded
 from .driver import Driver
+from .family import by_its_team
 from .forks import Tried, forked, rules_of
 from .forks import refuse_secrets as refuse_secrets_in
 from .lost import lost
@@ -69,6 +71,10 @@ class Redriving:
     async def _seen(self, run_id: str) -> Run:
         raise NotImplementedError
 
+    def hear(self, request: Request) -> None:
+        """Something was asked of a run in an append of another, which is durable."""
+        raise NotImplementedError
+
     def _tell(self, run_id: str, facts: Sequence[e.AnyEvent]) -> None:
         raise NotImplementedError
 
@@ -82,6 +88,7 @@ class Redriving:
 
     # --- in a run ---
 
+    @by_its_team
     async def redrive(
         self,
         run_id: str,
@@ -173,6 +180,7 @@ class Redriving:
 
     # --- one step ---
 
+    @by_its_team
     async def retry(self, run_id: str, step: str, *, by: str = "program", reason: str = "") -> Run:
         """Have one step of a run tried again in that run: it is dead, or waits for a person. by: a person's name.
 
@@ -182,6 +190,7 @@ class Redriving:
         """
         return await self._do("retry", run_id, step, by, reason)
 
+    @by_its_team
     async def skip(self, run_id: str, step: str, *, by: str = "program", reason: str = "") -> Run:
         """Let a run go on without one of its steps: it is dead, or waits for a person. by: a person's name.
 
@@ -208,6 +217,7 @@ class Redriving:
 
     # --- in a fork ---
 
+    @by_its_team
     async def fork(
         self,
         run_id: str,
@@ -271,8 +281,11 @@ class Redriving:
                 # The fork first: a run that was cancelled, and goes on nowhere, would be lost.
                 await self.journal.append(other, 0, facts, opening=opening)
                 self._tell(other, facts)
-            await self.journal.append(run_id, seq, end)
+            asks = asks_of(run_id, machine, end)
+            await self.journal.append(run_id, seq, end, asks=asks)
             self._tell(run_id, end)
+            for request in asks:
+                self.hear(request)
             return await self._go_on_with(other)
 
     async def migrate_many(
@@ -291,6 +304,9 @@ class Redriving:
         if row.team == self._team_hash:
             fix = f"go on with it: interlock resume {row.run_id}"
             raise InputError(f"run {row.run_id} was started under this very team", fix=fix)
+        if row.parent:
+            message = f"run {row.run_id} does a step of run {row.parent}"
+            raise InputError(message, fix=f"migrate that one: interlock migrate {row.parent}")
         if row.status not in {"running", "parked"}:
             fix = f"run a step of it again under this team: interlock fork {row.run_id} --at STEP --team TEAM"
             raise InputError(f"run {row.run_id} is over: it has {row.status}", fix=fix)

@@ -8,6 +8,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.ports import Adapter, Journal, Performer, Secrets
 
+from .children import Nest
 from .gates import Gatekeeper
 from .noticing import Noticing
 from .partials import Hearer
@@ -32,6 +33,8 @@ class Shell(msgspec.Struct):
     performers: Mapping[str, Performer] = {}
     # Who is told of questions and dead letters, where the team declares that.
     noticing: Noticing | None = None
+    # Who drives the runs of the teams that are nested in this one, and of those that it is nested in.
+    nest: Nest | None = None
     stopping: bool = False
     # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
     ending: set[asyncio.Task[None]] = set()

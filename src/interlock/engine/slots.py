@@ -12,6 +12,11 @@ class Slots:
         self._free_of = dict(bounds)
         self._queues: dict[str, deque[Callable[[], bool]]] = {}
 
+    def part(self, name: str, bounds: Mapping[str, int]) -> "Slots":
+        """The same room for another team, whose agents may have the same names."""
+        self._free_of |= {f"{name}/{agent}": bound for agent, bound in bounds.items()}
+        return _Part(self, name)
+
     @property
     def in_flight(self) -> int:
         """How many calls have room now."""
@@ -55,3 +60,24 @@ class Slots:
 
     def _has_room(self, agent: str) -> bool:
         return self._free > 0 and self._free_of.get(agent, 1) > 0
+
+
+class _Part(Slots):
+    """The room of one team of several."""
+
+    def __init__(self, whole: Slots, name: str) -> None:
+        super().__init__(0, {})
+        self._whole, self._name = whole, name
+
+    @property
+    def in_flight(self) -> int:
+        return self._whole.in_flight
+
+    def take(self, agent: str) -> bool:
+        return self._whole.take(f"{self._name}/{agent}")
+
+    def wait(self, agent: str, granted: Callable[[], bool]) -> None:
+        self._whole.wait(f"{self._name}/{agent}", granted)
+
+    def give_back(self, agent: str) -> None:
+        self._whole.give_back(f"{self._name}/{agent}")

@@ -1,0 +1,411 @@
+"""Teams within teams: a step that is a run of its own, which succeeds, fails, waits, or is lost with its process."""
+
+import asyncio
+import functools
+
+import pytest
+
+import interlock as il
+from interlock.agents.function import FunctionAdapter
+from interlock.core import events as e
+from interlock.engine.children import child_id
+from interlock.engine.engine import Engine
+from interlock.engine.family import Crew
+from interlock.errors import DecisionRefused, JournalFull
+from interlock.journal.memory import MemoryJournal, MemoryStore
+from tests import virtual
+
+from .stage import kind
+
+pytestmark = pytest.mark.timeout(60)
+
+SCOPE = il.Scope(["act"], ["*"], ["*"])
+
+
+def in_time(test):
+    """A test that is a coroutine, run in virtual time."""
+
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        virtual.run(test(*args, **kwargs))
+
+    return run
+
+
+def inner_team(name="inner", steps=("draft", "check"), **ann):
+    ann.setdefault("retries", 0)
+    plan = [il.Step(step, "ann", "act", needs=list(steps[:n][-1:])) for n, step in enumerate(steps)]
+    return il.Team([il.Agent("ann", scope=SCOPE, **ann)], il.Plan(plan), name=name)
+
+
+def outer_team(inner=None, *more, plan=None, agents=(), **given):
+    scope = il.Scope(["act"], ["question"], ["answer"])
+    given = {"inputs": {"topic": "question"}, "outputs": {"answer": "result"}} | given
+    lab = il.Agent("lab", use=inner or inner_team(), scope=scope, **given)
+    steps = plan or [il.Step("research", "lab", "act"), *more]
+    return il.Team(
+        [lab, il.Agent("bob", scope=il.Scope(["act"], ["*"], ["done", "aside"]), retries=0), *agents],
+        il.Plan(steps),
+        name="outer",
+    )
+
+
+AFTER = il.Step("tell", "bob", "act", needs=["research"], writes=["done"])
+
+
+class Staff:
+    """What all agents do: they note who was called, and ask, fail or answer as told."""
+
+    def __init__(self, **does):
+        self.does, self.calls = does, []
+
+    async def __call__(self, job):
+        self.calls.append(f"{job.agent}:{job.step}")
+        do = self.does.get(job.step)
+        if callable(do):
+            found = do(job)
+            return await found if asyncio.iscoroutine(found) else found
+        if job.step == "check":
+            return {"result": f"all about {job.view['topic']}"}
+        return {"done": f"told {job.view.get('answer')}"} if job.agent == "bob" else {f"notes.{job.step}": 1}
+
+
+def asks(job):
+    return {"result": job.answer} if job.answer else il.Reply(ask=il.Question("May I?"))
+
+
+def adapters(team, staff):
+    return {name: FunctionAdapter(staff) for name, agent in team.agents.items() if agent.team is None}
+
+
+def engine(team, staff=None, journal=None, **given):
+    staff = staff or Staff()
+    crews = [Crew(inner, adapters(inner, staff)) for inner in [*team.teams.values()][1:]]
+    given = {"now_us": virtual.now_us, "watch": False} | given
+    return Engine(team, adapters(team, staff), journal or MemoryJournal(), nested=crews, **given)
+
+
+async def story(engine, run_id):
+    return [kind(event) for event in await engine.journal.load(run_id)]
+
+
+CHILD = child_id("r", "research", 1)
+
+
+@in_time
+async def test_a_step_is_done_by_a_run_of_its_own():
+    staff = Staff()
+    async with engine(outer_team(None, AFTER), staff) as one:
+        run = await one.run({"question": "bees", "secret": 1}, run_id="r")
+        assert (run.status, run.context.to_dict()) == (
+            "succeeded",
+            {"question": "bees", "secret": 1, "answer": "all about bees", "done": "told all about bees"},
+        )
+        assert staff.calls == ["ann:draft", "ann:check", "bob:tell"]
+        assert await story(one, "r") == [
+            "RunStarted",
+            "ChildStarted research",
+            "ChildEnded research",
+            "AttemptCommitted research",
+            "AttemptStarted tell",
+            "AttemptCommitted tell",
+            "RunFinished",
+        ]
+        started = (await one.journal.load(CHILD))[0]
+        assert (bytes(started.request), started.parent) == (b'{"topic":"bees"}', e.Parent("r", "research", 1))
+        row = await one.journal.run(CHILD)
+        assert (row.status, row.parent) == ("succeeded", "r")
+        assert run.cost.calls == 3
+
+
+@in_time
+async def test_several_steps_have_runs_of_their_own_side_by_side():
+    plan = [
+        il.Step("split", "bob", "act", writes=["aside"]),
+        il.Step("research", "lab", "act", needs=["split"], for_each="topics", writes=["answers"]),
+    ]
+    scope = il.Scope(["act"], ["question"], ["answers"])
+    lab = il.Agent("lab", use=inner_team(), scope=scope, inputs={"topic": "{item}"}, outputs={"answers": "result"})
+    bob = il.Agent("bob", scope=il.Scope(["act"], ["*"], ["done", "aside"]), retries=0)
+    team = il.Team([lab, bob], il.Plan(plan), reducers={"answers": "append"})
+    async with engine(team, Staff(split=lambda job: {"aside": 1}), calls_max=1, runs_max=1) as one:
+        run = await one.run({"topics": ["a", "b", "c"]})
+        assert run.context["answers"] == ["all about a", "all about b", "all about c"]
+
+
+@in_time
+async def test_what_a_run_has_come_to_is_assessed_as_a_reply():
+    schema = {"properties": {"answer": {"type": "integer"}}}
+    async with engine(outer_team(schema=schema)) as one:
+        run = await one.run({"question": "bees"}, run_id="r")
+        assert run.status == "failed"
+        assert "answer" in run.reason
+        assert await story(one, "r") == [
+            "RunStarted",
+            "ChildStarted research",
+            "ChildEnded research",
+            "AttemptRefused research",
+            "StepBuried research",
+            "RunFinished",
+        ]
+
+
+@in_time
+async def test_a_run_that_fails_is_a_failure_of_its_step():
+    staff = Staff(check=lambda job: 1 / 0)
+    async with engine(outer_team(retries=1), staff) as one:
+        run = await one.run({"question": "bees"}, run_id="r")
+        failed = [event for event in await one.journal.load("r") if isinstance(event, e.AttemptFailed)]
+        assert [(one.kind, one.attempt) for one in failed] == [("child_failed", 1), ("child_failed", 2)]
+        assert run.status == "failed"
+        assert f"run {child_id('r', 'research', 2)} has failed: check: ZeroDivisionError" in run.reason
+        assert staff.calls.count("ann:draft") == 2
+        assert run.cost.calls == 4
+
+
+@in_time
+async def test_somebody_stands_in_for_a_team_that_fails():
+    staff = Staff(check=lambda job: 1 / 0, research=lambda job: {"answer": "by hand"})
+    eve = il.Agent("eve", scope=il.Scope(["act"], ["question"], ["answer"]))
+    async with engine(outer_team(fallback="eve", agents=[eve]), staff) as one:
+        run = await one.run({"question": "bees"})
+        assert (run.status, run.context["answer"]) == ("succeeded", "by hand")
+
+
+@in_time
+async def test_a_request_that_is_too_large_for_the_nested_team_is_a_failure():
+    inner = inner_team()
+    inner = il.Team([*inner.agents.values()], inner.plan, limits=il.Limits(context_bytes_max=1_000))
+    async with engine(outer_team(inner)) as one:
+        run = await one.run({"question": "x" * 2_000}, run_id="r")
+        assert "the request of the nested team" in run.reason
+        assert [row.run_id for row in await one.journal.runs()] == ["r"]
+
+
+@in_time
+async def test_a_run_that_asks_a_person_parks_those_above_it_and_goes_on_with_them():
+    staff = Staff(check=asks)
+    async with engine(outer_team(None, AFTER), staff) as one:
+        run = await one.run({"question": "bees"}, run_id="r")
+        assert (run.status, one.in_flight) == ("parked", 0)
+        assert run.reason == f"research: run {CHILD} waits: check asks: May I?"
+        [asked] = await one.inbox()
+        assert (asked.run_id, asked.step) == (CHILD, "check")
+        done = await one.decide(CHILD, "check", "answer", text="yes", by="ann")
+        assert (done.run_id, done.status) == (CHILD, "succeeded")
+        row = await one.journal.run("r")
+        assert row.status == "succeeded"
+        assert staff.calls.count("ann:draft") == 1
+        assert await one.journal.requests("r") == []
+
+
+@in_time
+async def test_a_question_may_be_answered_in_another_process():
+    staff, store = Staff(check=asks), MemoryStore()
+    async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as one:
+        await one.run({"question": "bees"}, run_id="r")
+    async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as other:
+        with pytest.raises(DecisionRefused):
+            await other.decide(CHILD, "draft", "retry", by="ann")
+        await other.decide(CHILD, "check", "answer", text="yes", by="ann")
+        assert (await other.journal.run("r")).status == "succeeded"
+        assert bytes((await other.journal.load("r"))[-2].writes["done"]) == b'"told yes"'
+
+
+@in_time
+async def test_a_parked_run_goes_on_at_resume_when_the_one_below_has_ended_meanwhile():
+    staff, store = Staff(check=asks), MemoryStore()
+    async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as one:
+        await one.run({"question": "bees"}, run_id="r")
+    # The inner team alone, which knows nothing of the one above.
+    alone = Engine(
+        inner_team(), {"ann": FunctionAdapter(staff)}, MemoryJournal(store), now_us=virtual.now_us, watch=False
+    )
+    async with alone:
+        await alone.decide(CHILD, "check", "answer", text="yes", by="ann")
+        assert (await alone.journal.run("r")).status == "parked"
+    async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as other:
+        assert [(run.run_id, run.status) async for run in other.resume()] == [("r", "succeeded")]
+        assert [run async for run in other.resume()] == []
+
+
+@in_time
+async def test_who_cancels_a_run_cancels_those_that_do_its_steps():
+    staff = Staff(check=lambda job: asyncio.sleep(1_000))
+    async with engine(outer_team(None, timeout=None), staff) as one:
+        task = asyncio.ensure_future(one.run({"question": "bees"}, run_id="r"))
+        await virtual.until(lambda: "ann:check" in staff.calls)
+        await one.cancel("r", by="ann", reason="never mind")
+        assert (await task).status == "cancelled"
+        await virtual.settle()
+        row = await one.journal.run(CHILD)
+        assert (row.status, row.reason) == (
+            "cancelled",
+            "cancelled by run:r: run r, whose step it did, does not wait for it any more",
+        )
+        assert one.in_flight == 0
+
+
+@in_time
+async def test_who_cancels_a_parked_run_cancels_those_that_do_its_steps():
+    staff = Staff(check=lambda job: il.Reply(ask=il.Question("May I?")))
+    async with engine(outer_team(), staff) as one:
+        await one.run({"question": "bees"}, run_id="r")
+        await one.cancel("r", by="ann")
+        assert [(row.run_id, row.status) for row in await one.journal.runs()] == [
+            (CHILD, "cancelled"),
+            ("r", "cancelled"),
+        ]
+        assert await one.journal.questions() == []
+
+
+@in_time
+async def test_a_run_that_is_cancelled_by_itself_is_a_failure_that_is_not_tried_again():
+    staff = Staff(check=lambda job: il.Reply(ask=il.Question("May I?")))
+    async with engine(outer_team(retries=2), staff) as one:
+        await one.run({"question": "bees"}, run_id="r")
+        await one.cancel(CHILD, by="ann", reason="no good")
+        row = await one.journal.run("r")
+        assert row.status == "failed"
+        assert row.reason == f"research: run {CHILD} has cancelled: cancelled by ann: no good"
+
+
+@in_time
+async def test_a_run_that_has_not_ended_in_time_is_cancelled():
+    staff = Staff(check=lambda job: asyncio.sleep(1_000))
+    async with engine(outer_team(inner_team(timeout="1h"), timeout="10s"), staff) as one:
+        run = await one.run({"question": "bees"}, run_id="r")
+        assert virtual.seconds() == pytest.approx(10)
+        assert run.reason == f"research: run {CHILD} has not ended in time, and is cancelled"
+        await virtual.settle()
+        assert (await one.journal.run(CHILD)).status == "cancelled"
+        assert one.in_flight == 0
+
+
+@in_time
+async def test_the_time_of_a_run_that_waits_for_a_person_is_bounded_too():
+    staff = Staff(check=lambda job: il.Reply(ask=il.Question("May I?")))
+    async with engine(outer_team(timeout="2h"), staff) as one:
+        assert (await one.run({"question": "bees"}, run_id="r")).status == "parked"
+        await asyncio.sleep(7_300)
+        assert [(row.run_id, row.status) for row in await one.journal.runs()] == [(CHILD, "cancelled"), ("r", "failed")]
+
+
+@in_time
+async def test_a_full_disk_below_is_told_above():
+    class Full(MemoryJournal):
+        def append(self, run_id, *given, **more):
+            if run_id == CHILD and not more.get("opening"):
+                answer = asyncio.get_running_loop().create_future()
+                answer.set_exception(JournalFull("full"))
+                return answer
+            return super().append(run_id, *given, **more)
+
+    store = MemoryStore()
+    async with engine(outer_team(), journal=Full(store)) as one:
+        with pytest.raises(JournalFull):
+            await one.run({"question": "bees"}, run_id="r")
+    async with engine(outer_team(), journal=MemoryJournal(store)) as other:
+        assert [(run.run_id, run.status) async for run in other.resume()] == [("r", "succeeded")]
+
+
+class Dying(MemoryJournal):
+    """Its process is killed at one of its writes: before or after it."""
+
+    def __init__(self, store, write, *, after):
+        super().__init__(store)
+        self.died = asyncio.get_running_loop().create_future()
+        self.left, self.after = write, after
+
+    def append(self, run_id, *given, **more):
+        self.left -= 1
+        if self.left > 0:
+            return super().append(run_id, *given, **more)
+        if not self.left:
+            if self.after:
+                super().append(run_id, *given, **more)
+            self.died.set_result(None)
+            self.alive = False
+        return asyncio.get_running_loop().create_future()
+
+
+async def dies(write, staff, store, do, *, after):
+    """Do something with an engine whose process dies at a write; whether it was done before."""
+    journal = Dying(store, write, after=after)
+    one = engine(outer_team(None, AFTER), staff, journal)
+    await one.__aenter__()
+    task = asyncio.ensure_future(do(one))
+    await asyncio.wait([task, journal.died], return_when=asyncio.FIRST_COMPLETED)
+    is_done = task.done()
+    task.cancel()
+    await one.__aexit__(None, None, None)
+    return is_done
+
+
+@pytest.mark.parametrize("after", [False, True])
+@in_time
+async def test_whoever_dies_at_any_write_leaves_what_the_next_one_finishes(after):
+    for write in range(1, 100):
+        store, staff = MemoryStore(), Staff()
+        if await dies(write, staff, store, lambda one: one.run({"question": "bees"}, run_id="r"), after=after):
+            assert write > 5
+            return
+        async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as other:
+            async for _ in other.resume():
+                pass
+            if "r" not in store.rows:
+                assert write == 1
+                continue
+            await ended_well(other, staff)
+    raise AssertionError("it never ended")
+
+
+async def ended_well(engine, staff):
+    rows = [(row.run_id, row.status) for row in await engine.journal.runs()]
+    assert rows == [(CHILD, "succeeded"), ("r", "succeeded")]
+    events = await engine.journal.load("r")
+    assert [kind(event) for event in events].count("ChildEnded research") == 1
+    assert bytes(events[-2].writes["done"]).startswith(b'"told ')
+    assert max(staff.calls.count(call) for call in ("ann:draft", "bob:tell")) <= 2
+
+
+@pytest.mark.parametrize("after", [False, True])
+@in_time
+async def test_whoever_dies_while_an_answer_is_taken_leaves_what_the_next_one_finishes(after):
+    for write in range(1, 100):
+        store, staff = MemoryStore(), Staff(check=asks)
+        async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as one:
+            await one.run({"question": "bees"}, run_id="r")
+
+        def answer(one):
+            return one.decide(CHILD, "check", "answer", text="yes", by="ann")
+
+        if await dies(write, staff, store, answer, after=after):
+            assert write > 3
+            return
+        async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as other:
+            if await other.inbox():
+                await answer(other)
+            async for _ in other.resume():
+                pass
+            await ended_well(other, staff)
+    raise AssertionError("it never ended")
+
+
+@pytest.mark.parametrize("after", [False, True])
+@in_time
+async def test_whoever_dies_while_a_run_is_cancelled_leaves_none_below_it(after):
+    for write in range(1, 100):
+        store, staff = MemoryStore(), Staff(check=asks)
+        async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as one:
+            await one.run({"question": "bees"}, run_id="r")
+        if await dies(write, staff, store, lambda one: one.cancel("r", by="ann"), after=after):
+            assert write > 2
+            return
+        async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as other:
+            async for _ in other.resume():
+                pass
+            if store.rows["r"].status == "parked":
+                await other.cancel("r", by="ann")
+            assert {row.status for row in await other.journal.runs()} == {"cancelled"}
+    raise AssertionError("it never ended")
