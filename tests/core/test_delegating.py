@@ -155,7 +155,7 @@ def test_a_run_that_fails_is_a_failure_and_one_that_was_cancelled_is_one_for_goo
     _, below = run.have("research", "d")
     below.say(e.RunCancelled(below.tick(), "person:ann", "no"))
     _, lines = run.hear(below, "d")
-    why = "run d has cancelled: cancelled by person:ann: no"
+    why = "run d was cancelled: cancelled by person:ann: no"
     assert lines[0] == f"failed research #2, for good: child_cancelled: {why}"
     assert lines[1:] == [f"buried research: {why}", f"failed: research: {why}"]
     assert run.fold().status == "failed"
@@ -334,7 +334,7 @@ def test_its_share_bounds_the_run_below():
 
 
 def test_a_share_is_shared_again_with_runs_below():
-    parent = e.Parent("q", "s", 1, 1, BudgetPolicy(calls=4, usd=40))
+    parent = e.Parent("q", "s", 1, 1, calls=4, usd=40)
     run = Above(step("research", agent="lab"), role=lab(budget=BudgetPolicy(calls=3, usd=30)), parent=parent)
     run.begin()
     run.have("research")

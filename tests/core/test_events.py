@@ -11,7 +11,6 @@ from msgspec import Raw
 
 import interlock.core.commands as c
 import interlock.core.events as e
-from interlock.core.budget import BudgetPolicy
 from interlock.core.job import Question, Usage
 
 GOLDEN = [
@@ -345,10 +344,10 @@ GOLDEN = [
         ),
     ),
     (
-        e.RunStarted(1, Raw(b"{}"), "t", "p", parent=e.Parent("r", "a", 2, 3, BudgetPolicy(calls=5, usd=7))),
+        e.RunStarted(1, Raw(b"{}"), "t", "p", parent=e.Parent("r", "a", 2, 3, calls=5, usd=7)),
         (
             b'{"t":"run_started","at_us":1,"request":{},"team":"t","plan":"p",'
-            b'"parent":{"run_id":"r","step":"a","attempt":2,"depth":3,"budget":{"calls":5,"usd":7}}}'
+            b'"parent":{"run_id":"r","step":"a","attempt":2,"depth":3,"calls":5,"usd":7}}'
         ),
     ),
     (

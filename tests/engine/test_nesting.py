@@ -267,7 +267,7 @@ async def test_a_run_that_is_cancelled_by_itself_is_a_failure_that_is_not_tried_
         await one.cancel(CHILD, by="ann", reason="no good")
         row = await one.journal.run("r")
         assert row.status == "failed"
-        assert row.reason == f"research: run {CHILD} has cancelled: cancelled by ann: no good"
+        assert row.reason == f"research: run {CHILD} was cancelled: cancelled by ann: no good"
 
 
 @in_time

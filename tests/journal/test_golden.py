@@ -12,7 +12,7 @@ import pytest
 
 import interlock.core.events as e
 from interlock.agents.function import FunctionAdapter
-from interlock.core.job import Job
+from interlock.core.job import Job, Usage
 from interlock.core.values import content_hash
 from interlock.engine.engine import Engine
 from interlock.history import Record, replay, story
@@ -27,7 +27,7 @@ from .golden_runs import FOLDER, MEND, NAMES, end, end_of, machine_of, read, sto
 KINDS = {kind.__struct_config__.tag: kind for kind in get_args(e.AnyEvent)}
 # What an event means that doesn't say otherwise. Never change one: it would change the meaning of what is stored.
 DEFAULTS = {
-    "run_started": {"version": 1, "faults": "", "origin": None, "approval": None, "chosen": None},
+    "run_started": {"version": 1, "faults": "", "origin": None, "approval": None, "chosen": None, "parent": None},
     "call_held": {"until_us": 0},
     "attempt_committed": {
         "writes": {},
@@ -64,6 +64,8 @@ DEFAULTS = {
     "step_escalated": {"due_us": 0, "budget": ""},
     "budget_raised": {"whose": "", "calls": 0, "tokens": 0, "usd": 0, "others": (), "reason": "", "asked_us": 0},
     "question_expired": {"writes": {}, "reason": ""},
+    "child_started": {"due_us": 0, "seq": 0},
+    "child_ended": {"reason": "", "usage": Usage(), "calls": 0, "writes": "", "late": False},
     "wait_begun": {"due_us": 0, "event": ""},
     "wait_ended": {"event_id": "", "by": "", "writes": {}, "then": "", "reason": ""},
     "event_received": {"data": b"null"},

@@ -21,6 +21,7 @@ from interlock.agents.function import FunctionAdapter
 from interlock.core import commands as c
 from interlock.core import events as e
 from interlock.core.arrivals import Sent, arrival
+from interlock.core.children import parent_of, request_of, told_by
 from interlock.core.decision import Verb, decided
 from interlock.core.guardrail import Draft
 from interlock.core.machine import Machine
@@ -48,6 +49,7 @@ class Told:
         approval: e.PlanApproval | None = None,
         chosen: e.PlanChosen | None = None,
         shared: Sequence[e.AnyEvent] = (),
+        parent: e.Parent | None = None,
     ) -> None:
         self.team, self.machine = team, Machine(team.rules)
         self.lines: list[bytes] = []
@@ -55,8 +57,9 @@ class Told:
         self.calls: dict[str, c.CallAgent] = {}
         self.jobs: dict[str, il.Job] = {}
         self.effects: dict[tuple[str, str], c.PerformEffect] = {}
+        self.children: dict[str, c.StartChild] = {}
         raw = Raw(team.rules.encode_request(request))
-        marks: Any = {"faults": faults, "origin": origin, "approval": approval, "chosen": chosen}
+        marks: Any = {"faults": faults, "origin": origin, "approval": approval, "chosen": chosen, "parent": parent}
         self.say(e.RunStarted(self.at_us, raw, team.hash, team.rules.plan.hash, **marks), *shared)
 
     def tick(self) -> int:
@@ -69,6 +72,19 @@ class Told:
         self.lines += map(e.encode, known)
         self.calls |= {command.step: command for command in commands if isinstance(command, c.CallAgent)}
         self.effects |= {(one.step, one.key): one for one in commands if isinstance(one, c.PerformEffect)}
+        self.children |= {one.step: one for one in commands if isinstance(one, c.StartChild)}
+
+    def has_done(self, step: str, run_id: str, seq: int = 0) -> "Told":
+        """A run of a nested team is to do a step; it has so many events by then."""
+        command = self.children[step]
+        started = self.machine.start_child(command, run_id, self.tick(), seq)
+        self.lines.append(e.encode(started))
+        team = self.team.nested[command.agent]
+        request = msgspec.json.decode(request_of(self.machine, "golden", started, team.rules))
+        return Told(team, request, parent=parent_of(self.machine, "golden", started))
+
+    def hears(self, below: "Told", run_id: str) -> None:
+        self.say(*told_by(self.machine, "golden", run_id, below.machine, self.tick()))
 
     def performs(self, step: str, key: str, outcome: Callable[[int], e.AnyEvent]) -> None:
         self.lines.append(e.encode(self.machine.start_effect(self.effects[step, key], self.tick())))
@@ -825,6 +841,70 @@ def chosen() -> Told:
     return told
 
 
+def nested_team() -> il.Team:
+    """Steps that another team does: with bounds, and without any."""
+    steps = il.Plan([step("look"), step("write", needs=["look"])])
+    budget = {"usd": 1.0, "call": {"usd": 0.25}}
+    inner = il.Team([agent("ann", writes=["notes", "text"], retries=0)], steps, budget=budget, name="golden inner")
+    inputs = {"topic": "q"}
+    bounded = {"timeout": "1h", "on_dead": "continue", "budget": {"calls": 9, "tokens": 99, "usd": 0.5}}
+    labs = [
+        agent("lab", reads=["q"], writes=["found.*"], use=inner, retries=1, budget={"usd": 0.5}, inputs=inputs,
+              outputs={"found.{step}": "text"}),
+        agent("late", reads=["q"], writes=["last"], use=inner, inputs=inputs, outputs={"last": "text"}, **bounded),
+    ]  # fmt: skip
+    plan = il.Plan([
+        step("one", "lab", writes=["found.one"]),
+        step("two", "lab", writes=["found.two"], needs=["one"]),
+        step("three", "late", needs=["two"]),
+        step("four", "bob", needs=["three"]),
+    ])  # fmt: skip
+    return il.Team([*labs, agent("bob", writes=["b"])], plan, budget={"usd": 2.0}, name="golden nested")
+
+
+def nested() -> Told:
+    """Runs that do steps: one that is parked and succeeds, one that fails and goes on, one that has no time left."""
+    told = Told(nested_team(), {"q": "bees", "b": 0})
+    told.has_done("one", "n0")
+    told.say(e.ChildEnded(told.tick(), "one", 1, "n0", "failed", "its request can't be used"))
+    told.waits("one")
+    below = told.has_done("one", "n1")
+    below.does("look", lambda job: il.Reply(writes={"notes": job.view["topic"]}, usage=il.Usage(10, 5, 0.125)))
+    below.does("write", lambda _: il.Reply(ask=il.Question("may I?")))
+    told.hears(below, "n1")
+    below.decides("write", "answer", text="yes")
+    below.does("write", lambda job: {"text": job.answer})
+    told.hears(below, "n1")
+    below = told.has_done("two", "n2")
+    below.fails("look", "error", "it broke")
+    told.hears(below, "n2")
+    told.waits("two")
+    told.has_done("two", "n2", below.machine.seq)
+    below.say(e.RunReopened(below.tick(), ("look",), "run:golden"))
+    below.does("look", lambda _: il.Reply(writes={"notes": 1}, usage=il.Usage(1, 1, 0.25)))
+    below.does("write", lambda _: {"text": "again"})
+    told.hears(below, "n2")
+    below = told.has_done("three", "n3")
+    below.does("look", lambda _: il.Reply(writes={"notes": 1}, usage=il.Usage(10, 5, 0.125)))
+    told.at_us += 3_600_000_000
+    told.say(expired(told.machine, told.machine.number["three"], told.at_us))
+    below.say(e.RunCancelled(below.tick(), "run:golden", "run golden does not wait for it any more"))
+    told.hears(below, "n3")
+    told.does("four", lambda job: {"b": job.view["found.one"]})
+    return told
+
+
+def below() -> Told:
+    """A run that does a step of another, whose second call is held, as its share of the budget is spent."""
+    above = Told(nested_team(), {"q": "bees", "b": 0})
+    told = above.has_done("one", "n1")
+    told.does("look", lambda job: il.Reply(writes={"notes": job.view["topic"]}, usage=il.Usage(10, 5, 0.4)))
+    held = told.machine.held(told.calls["write"], told.tick())
+    assert held is not None
+    told.say(held)
+    return told
+
+
 RUNS = (
     judged,
     migrated,
@@ -854,6 +934,8 @@ RUNS = (
     inherited,
     requested,
     awaited,
+    nested,
+    below,
     grown,
     planned,
     shown_first,

@@ -10,9 +10,10 @@ from msgspec import Raw
 from interlock.errors import InputError, cut_short
 
 from . import events as e
+from .budget import BudgetPolicy
 from .commands import CallAgent
-from .delegating import REASON_CHARS_MAX
-from .job import Job, Reply
+from .delegating import REASON_CHARS_MAX, added
+from .job import Job, Reply, Usage
 from .machine import Machine
 from .nested import DEPTH_MAX
 from .rules import Rules
@@ -44,8 +45,8 @@ def parent_of(machine: Machine, run_id: str, started: e.ChildStarted) -> e.Paren
     depth = machine.parent.depth + 1 if machine.parent is not None else 1
     if depth > DEPTH_MAX:
         raise InputError(f"teams are nested more than {DEPTH_MAX} deep", fix="have fewer of them between")
-    role = machine.rules.roles[started.agent]
-    return e.Parent(run_id, started.step, started.attempt, depth, role.budget)
+    most = machine.rules.roles[started.agent].budget or BudgetPolicy()
+    return e.Parent(run_id, started.step, started.attempt, depth, most.calls, most.tokens, most.usd)
 
 
 def told_by(machine: Machine, run_id: str, child_id: str, child: Machine, at_us: int) -> list[e.AnyEvent]:
@@ -62,22 +63,23 @@ def told_by(machine: Machine, run_id: str, child_id: str, child: Machine, at_us:
         abandoned = machine.abandoned.get(child_id)
         if abandoned is None or child.status not in OVER:
             return []
-        return [msgspec.structs.replace(_ended(abandoned, child, at_us), late=True)]
+        return [msgspec.structs.replace(_ended(machine, abandoned, child, at_us), late=True)]
     started = mine.started
     if child.status == "parked" and child.seq != mine.parked_seq:
         return [e.ChildParked(at_us, started.step, started.attempt, child_id, child.reason, child.seq)]
     if child.status not in OVER or child.seq <= started.seq:
         return []
-    ended = _ended(started, child, at_us)
+    ended = _ended(machine, started, child, at_us)
     if child.status != "succeeded":
         return [ended]
     verdict = _verdict(machine, run_id, started, child, at_us)
     return [msgspec.structs.replace(ended, writes=hash_of(verdict)), verdict]
 
 
-def _ended(told: e.ChildStarted | e.ChildAbandoned, child: Machine, at_us: int) -> e.ChildEnded:
+def _ended(machine: Machine, told: e.ChildStarted | e.ChildAbandoned, child: Machine, at_us: int) -> e.ChildEnded:
     reason = "" if child.status == "succeeded" else cut_short(child.reason, REASON_CHARS_MAX)
-    spent = child.purse.usage, child.cost.calls
+    usage, calls = machine.charged.get(told.run_id, (Usage(usd=0.0), 0))
+    spent = added(child.purse.usage, usage, -1), child.cost.calls - calls
     return e.ChildEnded(at_us, told.step, told.attempt, told.run_id, child.status, reason, *spent)
 
 

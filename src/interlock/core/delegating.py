@@ -10,6 +10,7 @@ from interlock.errors import cut_short
 from . import commands as c
 from . import events as e
 from .budget import BudgetPolicy, for_run
+from .job import Usage
 from .purse import Budgets, Purse
 from .revising import Revising
 from .role import Duty
@@ -28,10 +29,26 @@ ChildEvent = e.ChildParked | e.ChildEnded | e.ChildAbandoned
 SHARE = "its share of what the run above may consume"
 
 
-def share_of(budget: BudgetPolicy, own: BudgetPolicy | None) -> BudgetPolicy:
+def share_of(parent: e.Parent, own: BudgetPolicy | None) -> BudgetPolicy:
     """What the run above has set aside for this one, of whose calls its own team says what one may consume."""
     call = own or BudgetPolicy()
-    return BudgetPolicy(budget.calls, budget.tokens, budget.usd, False, call.call_tokens, call.call_usd)
+    return BudgetPolicy(parent.calls, parent.tokens, parent.usd, False, call.call_tokens, call.call_usd)
+
+
+def ended(status: str) -> str:
+    """How a run has ended, for people."""
+    return f"{'was' if status == 'cancelled' else 'has'} {status}"
+
+
+def added(usage: Usage, more: Usage, times: int = 1) -> Usage:
+    """What was consumed in all; or what is left of it without the other, where `times` is -1."""
+    usd = None if usage.usd is None or more.usd is None else usage.usd + times * more.usd
+    return Usage(
+        usage.input_tokens + times * more.input_tokens,
+        usage.output_tokens + times * more.output_tokens,
+        usd,
+        requests=usage.requests + times * more.requests,
+    )
 
 
 class Child(msgspec.Struct):
@@ -51,7 +68,8 @@ class Delegating(Revising):
     """The steps of a run that other runs do.
 
     children: the runs that do a step now, by its number. abandoned: those that a step waits for no more, and whose end
-    isn't known yet. parent: the run a step of which this one does; share: what that has set aside for it.
+    isn't known yet. charged: what was told of a run that has ended, by its id: what it has consumed, in how many calls.
+    parent: the run a step of which this one does; share: what that has set aside for it.
     """
 
     purse: Purse
@@ -63,6 +81,7 @@ class Delegating(Revising):
         super().__init__(rules)
         self.children: dict[int, Child] = {}
         self.abandoned: dict[str, e.ChildAbandoned] = {}
+        self.charged: dict[str, tuple[Usage, int]] = {}
         self.parent: e.Parent | None = None
 
     def budgets(self, n: int) -> Budgets:
@@ -81,6 +100,8 @@ class Delegating(Revising):
 
     def _child_told(self, event: ChildEvent) -> None:
         n = self.number[event.step]
+        if isinstance(event, e.ChildEnded):
+            self._charge(event)
         if isinstance(event, e.ChildEnded) and event.late:
             del self.abandoned[event.run_id]
             self.purse.settle_late_run(n, event.attempt, event.usage, event.calls, event.at_us)
@@ -98,7 +119,8 @@ class Delegating(Revising):
         self._due.pop(n, None)
         if isinstance(event, e.ChildEnded):
             child.failure = FAILURES.get(event.status, "")
-            child.reason = f"run {event.run_id} has {event.status}: {cut_short(event.reason, REASON_CHARS_MAX)}"
+            why = f": {cut_short(event.reason, REASON_CHARS_MAX)}" if event.reason else ""
+            child.reason = f"run {event.run_id} {ended(event.status)}{why}"
             self.purse.settle_run(self.budgets(n), event.usage, event.calls, event.at_us)
         else:
             child.failure, child.reason = "timeout", f"run {event.run_id} has not ended in time, and is cancelled"
@@ -106,6 +128,10 @@ class Delegating(Revising):
             self.abandoned[event.run_id] = event
         if child.failure:
             self._due[n] = None
+
+    def _charge(self, event: e.ChildEnded) -> None:
+        usage, calls = self.charged.get(event.run_id, (Usage(usd=0.0), 0))
+        self.charged[event.run_id] = added(usage, event.usage), calls + event.calls
 
     def _child_command(self, n: int) -> c.StartTimer | c.FailAttempt:
         """The time of a run that does a step is bounded, or it has not done it."""

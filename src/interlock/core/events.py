@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Raw
 
-from .budget import BudgetPolicy
 from .job import Question, Usage
 from .states import AFTER_DECISION
 
@@ -97,14 +96,22 @@ class PlanChosen(msgspec.Struct, frozen=True):
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The run a step of which another one does. depth: how many runs are above that one.
 
-    budget: what the whole run may consume, beside what its own team declares; its calls draw on that, too.
+    calls, tokens, usd: what the whole run may consume, beside what its own team declares; its calls draw on that, too.
+    None: as much as it takes. usd: in millionths of a dollar.
     """
 
     run_id: str
     step: str
     attempt: int
     depth: int = 1
-    budget: BudgetPolicy | None = None
+    calls: int | None = None
+    tokens: int | None = None
+    usd: int | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it says what the whole run may consume."""
+        return (self.calls, self.tokens, self.usd) != (None, None, None)
 
 
 class RunStarted(Event, frozen=True, tag="run_started"):
@@ -561,8 +568,8 @@ class ChildParked(Event, frozen=True, tag="child_parked"):
 class ChildEnded(Event, frozen=True, tag="child_ended"):
     """The run that did a step has ended; the verdict on what it has come to, or a failure, follows in the same append.
 
-    usage, calls: what all of it has consumed. writes: the hash of what it has come to that the step would write. late:
-    the step has not waited for it any more.
+    usage, calls: what it has consumed, beside what was told before of a run that has gone on after its end. writes: the
+    hash of what it has come to that the step would write. late: the step has not waited for it any more.
     """
 
     step: str

@@ -172,8 +172,8 @@ class Fold(Approving):
         self.started, self.started_us, self.faults = True, event.at_us, event.faults
         self.bank.commit_request(event.request)
         self.parent = event.parent
-        if event.parent is not None and event.parent.budget is not None:
-            self.share = share_of(event.parent.budget, self.rules.budget)
+        if event.parent is not None and event.parent.is_bounded:
+            self.share = share_of(event.parent, self.rules.budget)
         self._begin(event.approval)
 
     def _attempt_started(self, event: e.AttemptStarted | e.ChildStarted) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from interlock.core import commands as c
 from interlock.core import events as e
+from interlock.core.children import hash_of
 from interlock.core.job import Job
 from interlock.core.machine import Machine
 from interlock.core.naming import hint
@@ -26,6 +27,7 @@ from .story import Attempt, attempts, timestamp
 _STATES_COMPARED_AT_ONCE = 256
 _DUE = {
     e.AttemptStarted: c.CallAgent,
+    e.ChildStarted: c.StartChild,
     e.EffectStarted: c.PerformEffect,
     e.StepExpanded: c.ExpandStep,
     e.StepSkipped: c.SkipStep,
@@ -84,6 +86,8 @@ class Replay:
         self._seq = 0
         self._states: list[str] = list(self.machine.state)
         self._due: dict[tuple[type, str], Any] = {}
+        # What the runs have come to that have just done steps, by the steps: the hash of what these write.
+        self._come_to: dict[str, str] = {}
 
     def fold(self, event: e.AnyEvent) -> Moment:
         """Fold the next event. What comes after one that can't be folded is only listed."""
@@ -129,13 +133,14 @@ class Replay:
         step = getattr(event, "step", "")
         if isinstance(event, e.AttemptCommitted) and event.request is not None:
             yield from self._not_granted(step, event.request)
+        yield from self._not_come_to(step, event)
         kind = _DUE.get(type(event))
         if kind is None or (isinstance(event, e.StepSkipped) and event.by):  # which was decided before it was forked
             return
         command = self._due.pop((kind, _about(event)), None)
         if command is None:
             yield step, "event", type(event).__name__, "no reason for it"
-        elif isinstance(event, e.AttemptStarted):
+        elif isinstance(event, _BEGUN):
             recorded = f"of {event.agent}, attempt {event.attempt}"
             yield from _unequal(step, "call", recorded, f"of {command.agent}, attempt {command.attempt}")
         elif isinstance(event, e.EffectStarted):
@@ -145,8 +150,15 @@ class Replay:
             yield from _unfrozen(event, command)
         elif isinstance(event, e.RunFinished):
             yield from _unequal("", "end of the run", event.status, command.status)
-        if isinstance(event, e.AttemptStarted):
+        if isinstance(event, _BEGUN):
             yield from _unequal(step, "view", event.view, self.view_hash(step))
+
+    def _not_come_to(self, step: str, event: e.AnyEvent) -> Iterator[tuple[str, str, str, str]]:
+        """What is committed for a run that has done a step is what that has come to, as told when it ended."""
+        if isinstance(event, e.ChildEnded) and event.writes:
+            self._come_to[step] = event.writes
+        elif isinstance(event, e.AttemptCommitted | e.ReplyDrafted) and step in self._come_to:
+            yield from _unequal(step, "hash of what its run has come to", self._come_to.pop(step), hash_of(event))
 
     def _not_granted(self, step: str, request: e.BranchRequested) -> Iterator[tuple[str, str, str, str]]:
         if request not in self.machine.author(self.machine.number[step]).branches:
@@ -173,6 +185,7 @@ class Replay:
         return machine.bank.view_hash(machine.label[n], machine.duty(n).sight)
 
 
+_BEGUN = e.AttemptStarted | e.ChildStarted
 _FROZEN = e.StepExpanded | e.DecisionCalled | e.PlanRevised
 
 

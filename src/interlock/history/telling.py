@@ -7,6 +7,7 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.budget import Amounts
+from interlock.core.delegating import ended
 from interlock.core.effects import effect_name
 from interlock.core.grown import decoded
 from interlock.core.moments import time_text
@@ -118,7 +119,7 @@ def _of_child(event: e.ChildStarted | e.ChildParked | e.ChildEnded | e.ChildAban
             return f"run {event.run_id} waits: {event.reason}"
         case e.ChildEnded():
             late = ", too late" if event.late else ""
-            return f"run {event.run_id} has {event.status}{late}" + (f": {event.reason}" if event.reason else "")
+            return f"run {event.run_id} {ended(event.status)}{late}" + (f": {event.reason}" if event.reason else "")
         case e.ChildAbandoned():
             return f"run {event.run_id} has not ended in time, and is cancelled"
 

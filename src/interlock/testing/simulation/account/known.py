@@ -126,11 +126,11 @@ class Known:
 
     def takes_share(self, parent: e.Parent | None) -> None:
         """What the run above it has set aside is a budget as if all of its steps declared it."""
-        if parent is None or parent.budget is None:
+        if parent is None or (parent.calls, parent.tokens, parent.usd) == (None, None, None):
             return
         most = self.rules.budget
         call = (most.call_tokens, most.call_usd) if most is not None else (0, 0)
-        share = BudgetPolicy(parent.budget.calls, parent.budget.tokens, parent.budget.usd, False, *call)
+        share = BudgetPolicy(parent.calls, parent.tokens, parent.usd, False, *call)
         self.share = (("share", SHARE, share),)
 
     def budgets_of(self, duty: Duty) -> tuple[tuple[str, str, BudgetPolicy], ...]:
