@@ -872,7 +872,13 @@ def _kept(raw):
     ),
     Mutant(
         "wait forgotten at resume",
-        [("engine/engine.py", "open_ += await self.journal.waits() if self._rules.waits else ()", "pass")],
+        [
+            (
+                "engine/engine.py",
+                "open_ += await self.journal.waits() if any(one._has_waits() for one in self._family.values()) else ()",
+                "pass",
+            )
+        ],
         team=WAITS,
     ),
     Mutant(
