@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ class Vault:
         self._provider: Provider = environment.get
         self._handed_out: Mapping[str, tuple[str, ...]] = {}
         self._known = _Known.of({})
+        # What the environment held when it was looked through last; None where that says too little.
+        self._seen: Mapping[Any, Any] | None = None
         self._lock = threading.RLock()  # a signal may come in between, and be logged
         self.refresh()
 
@@ -82,7 +84,7 @@ class Vault:
             with self._lock:
                 values = tuple(dict.fromkeys((*self._handed_out.get(name, ()), value)))[-VALUES_KEPT_MAX:]
                 self._handed_out = {**self._handed_out, name: values}
-                self.refresh()
+                self._look()
         return value
 
     def filled_in(self, text: str) -> str:
@@ -93,12 +95,21 @@ class Vault:
 
     def refresh(self) -> None:
         """Look again at what the environment holds."""
-        if self._there_are() != self._known.found:
-            with self._lock:  # and looked at once more: else an earlier look could replace a later one
-                self._known = _Known.of(self._there_are())
+        # os.environ decodes all it holds each time it is read.
+        if getattr(self._environment, "_data", self._environment) != self._seen:
+            self._look()
 
-    def _there_are(self) -> dict[str, str]:
-        named = [(name, self._environment.get(name, "")) for name in [*self._environment] if names_a_secret(name)]
+    def _look(self) -> None:
+        with self._lock:  # else an earlier look could replace a later one
+            seen = dict(getattr(self._environment, "_data", self._environment))
+            named = [(name, self._environment.get(name, "")) for name in [*self._environment] if names_a_secret(name)]
+            found = self._there_are(named)
+            if found != self._known.found:
+                self._known = _Known.of(found)
+            # Of a path, what it means hangs on whether there is such a file.
+            self._seen = None if any(value.startswith("/") for _, value in named) else seen
+
+    def _there_are(self, named: Iterable[tuple[str, str]]) -> dict[str, str]:
         found = {value: name for name, value in named if not _is_file(value)}
         return found | {value: name for name, values in self._handed_out.items() for value in values}
 
