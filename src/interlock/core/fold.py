@@ -108,14 +108,20 @@ class Fold(Approving):
                 self.status, self.reason = ("failed" if event.status == "failed" else "succeeded"), event.reason
             case e.StepSkipped():
                 self._step_skipped(event)
+            case e.FaultInjected():
+                pass  # a mark for people; what it leads to is told by events of its own
             case e.AttemptRefused():
                 self._attempt_refused(event)
+            case e.AttemptFailed():
+                self._attempt_failed(event)
+            case e.BackoffEnded():
+                self._move(self.number[event.step], "ready")
+            case e.AttemptInterrupted():
+                self._attempt_interrupted(event)
             case e.ReplyDrafted():
                 self._reply_drafted(event)
             case e.ReplyJudged():
                 self._reply_judged(event)
-            case e.AttemptFailed():
-                self._attempt_failed(event)
             case e.WaitBegun() | e.WaitEnded() | e.EventReceived() | e.EventRefused():
                 self._wait_told(event)
             case e.ChildStarted():
@@ -123,8 +129,6 @@ class Fold(Approving):
                 self._delegate(self.number[event.step], event)
             case e.ChildParked() | e.ChildEnded() | e.ChildAbandoned():
                 self._child_told(event)
-            case e.BackoffEnded():
-                self._move(self.number[event.step], "ready")
             case e.StepExpanded():
                 self._step_expanded(event)
             case e.DecisionCalled():
@@ -151,14 +155,10 @@ class Fold(Approving):
                 pass  # a mark for people: nothing has changed
             case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():
                 self._effect_told(event)
-            case e.AttemptInterrupted():
-                self._attempt_interrupted(event)
             case e.ReplyArrivedLate():
                 self._reply_arrived_late(event)
             case e.CallHeld():
                 self._call_held(event)
-            case e.FaultInjected():
-                pass  # a mark for people; what it leads to is told by events of its own
             case e.RunParked():
                 self.status, self.reason = "parked", event.reason
             case e.RunCancelled():
