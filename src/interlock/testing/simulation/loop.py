@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from math import inf
+from operator import attrgetter
 from random import Random
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
@@ -31,6 +32,8 @@ SPIN_SECONDS = 0.01
 TASKS_ROOM = 64
 # A process that is torn down gets so many rounds to unwind; whoever still goes on then is left behind.
 BURIAL_ROUNDS_MAX = 1_000
+
+_is_ready = attrgetter("ready")
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
@@ -59,17 +62,17 @@ class Timeline:
         False if nothing can happen any more, or not before `seconds_max`, or if it goes round in a circle at one
         moment.
         """
-        rounds = 0
+        rounds, before = 0, self.now
         # A loop may be buried by a callback of another one, which goes on afterwards.
         with _remembered_loop():
             while not done():
-                before = self.now
-                ready = [loop for loop in self._loops if loop.ready] or self._jump(seconds_max)
+                ready = [*filter(_is_ready, self._loops)] or self._jump(seconds_max)
                 rounds = rounds + 1 if self.now == before else 0
-                if rounds > PATIENCE_ROUNDS:
-                    self._hurry()
                 if not ready or rounds > ROUNDS_AT_ONCE_MAX:
                     return done()
+                if rounds > PATIENCE_ROUNDS:
+                    self._hurry()
+                before = self.now
                 if len(ready) > 1 and self._random is not None:
                     self._random.shuffle(ready)
                 for loop in ready:
@@ -80,20 +83,21 @@ class Timeline:
         """Somebody goes round without letting time pass, as by sleep(0): in life that would take time, too."""
         self.now += SPIN_SECONDS
         for loop in self._loops:
-            moment = loop.next_timer()
-            if moment is not None and moment <= self.now:
+            if loop.next_timer() <= self.now:
                 loop.wake(self._random)
 
     def _jump(self, seconds_max: float) -> "list[VirtualLoop]":
         """Go to the next timer; returns the loops that are ready then."""
-        moments = [(moment, loop) for loop in self._loops if (moment := loop.next_timer()) is not None]
-        soonest = min((moment for moment, _ in moments), default=inf)
+        moments = [*map(VirtualLoop.next_timer, self._loops)]
+        soonest = min(moments, default=inf)
         if soonest > seconds_max or soonest == inf:
             return []
-        self.now = max(self.now, soonest)
-        due = [loop for moment, loop in moments if moment <= self.now]
-        for loop in due:
-            loop.wake(self._random)
+        now = self.now = max(self.now, soonest)
+        due = []
+        for loop, moment in zip(self._loops, moments, strict=True):
+            if moment <= now:
+                loop.wake(self._random)
+                due.append(loop)
         return due
 
     def drop(self, loop: "VirtualLoop") -> None:
@@ -157,13 +161,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if asyncio._get_running_loop() is not self:  # noqa: SLF001 - documented as being there for event loops
             asyncio._set_running_loop(self)  # noqa: SLF001 - see above
             sys.set_asyncgen_hooks(finalizer=self._finish_generator)
-        for _ in range(len(self.ready)):
+        ready = self.ready
+        for _ in range(len(ready)):
             if self._halted:
                 break
-            handle = self.ready.popleft()
-            if handle.callback is not None:
+            handle = ready.popleft()
+            callback = handle.callback
+            if callback is not None:
                 try:
-                    handle.context.run(handle.callback, *handle.args)
+                    handle.context.run(callback, *handle.args)
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as error:  # noqa: BLE001 - as asyncio's do: a callback ends no loop
@@ -174,18 +180,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if not self._closed:
             self.create_task(generator.aclose())
 
-    def next_timer(self) -> float | None:
-        """When the next timer is due."""
+    def next_timer(self) -> float:
+        """When the next timer is due; inf where there is none."""
         timers = self._timers
         while timers and timers[0][2].callback is None:
             heappop(timers)
-        return timers[0][0] if timers else None
+        return timers[0][0] if timers else inf
 
     def wake(self, random: Random | None) -> None:
         """Make ready what is due by now."""
         due: list[_Handle] = []
-        while self._timers and self._timers[0][0] <= self._timeline.now:
-            due.append(heappop(self._timers)[2])
+        timers, now = self._timers, self._timeline.now
+        while timers and timers[0][0] <= now:
+            due.append(heappop(timers)[2])
         if random is not None and len(due) > 1:
             random.shuffle(due)
         self.ready += due
