@@ -11,6 +11,7 @@ from typing import TypeVar
 
 _DIGEST_BYTES = 8
 _SCALE = float(1 << 8 * _DIGEST_BYTES)
+_BLANK = blake2b(digest_size=_DIGEST_BYTES)
 
 Item = TypeVar("Item")
 
@@ -37,4 +38,6 @@ class Chance:
 
     def _number(self, name: tuple[str | int, ...]) -> int:
         text = "\0".join(map(str, (self.seed, *name)))
-        return int.from_bytes(blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest(), "big")
+        digest = _BLANK.copy()
+        digest.update(text.encode())
+        return int.from_bytes(digest.digest(), "big")

@@ -268,25 +268,26 @@ class Generated:
             maker = self._makers[step.id, job.agent] = ReplyMaker(rules, step, job.agent)
         usage = Usage(random.randrange(TOKENS_MAX), random.randrange(TOKENS_MAX), random.randrange(100) / 1e4)
         writes, confidence = maker(job, random), random.random()
-        self._choose(writes, job, random)
+        duty = rules.duty(job.step, job.agent)
+        self._choose(writes, job, duty, random)
         if random.random() < DELETE_SHARE:
             writes |= self._deletion(writes, maker(job, random))
         output = {"said": text(random)} if random.random() < OUTPUT_SHARE else None
-        effects = self._effects(job, random)
+        effects = self._effects(duty, random)
         request = random.choice(job.requests) if job.requests and random.random() < HALF else None
         return Reply(writes=writes, output=output, usage=usage, confidence=confidence, effects=effects, request=request)
 
-    def _effects(self, job: Job, random: Random) -> tuple[Effect, ...]:
+    def _effects(self, duty: Duty, random: Random) -> tuple[Effect, ...]:
         """Some of the effects that the agent may ask for, if there are any."""
-        allowed = self._grown.of(job).duty(job.step, job.agent).effects
+        allowed = duty.effects
         if not allowed:
             return ()
         some = random.randrange(EFFECTS_MAX + 1)
         return tuple(Effect(random.choice(allowed), {"text": text(random)}, key=f"effect {n}") for n in range(some))
 
-    def _choose(self, writes: dict[str, Any], job: Job, random: Random) -> None:
+    def _choose(self, writes: dict[str, Any], job: Job, duty: Duty, random: Random) -> None:
         """Most often, where a guardrail wants one of several candidates, take one."""
-        panel = self._grown.of(job).duty(job.step, job.agent).panel
+        panel = duty.panel
         for guardrail in (seat.guardrail for _, seat in panel.seats) if panel else ():
             candidates = getattr(guardrail, "candidates", None)
             if candidates is not None and random.random() < CHOICE_SHARE:
@@ -311,9 +312,11 @@ class Generated:
 
         async def call(job: Job) -> Reply:
             random = chance.stream("reply", label(job.run_id), job.step, job.attempt)
-            seconds = random.choice(LATENCY_SHARES) * random.random() * self._timeout(job)
+            duty = self._grown.of(job).duty(job.step, job.agent)
+            seconds = random.choice(LATENCY_SHARES) * random.random() * (duty.policy.timeout_ms / 1_000)
             await asyncio.sleep(0.0 if calm else seconds)
-            await self._have_performed(job, random)
+            if duty.immediate:
+                await self._have_performed(job, duty, random)
             if random.random() < ASK_SHARE:
                 reply = Reply(ask=Question(f"What shall {job.step} do?", ("go on", "stop")))
             else:
@@ -323,12 +326,9 @@ class Generated:
 
         return call
 
-    async def _have_performed(self, job: Job, random: Random) -> None:
-        """Wait for effects where it may, one after another or at once; now and then it goes on when one fails."""
-        duty = self._grown.of(job).duty(job.step, job.agent)
-        if not duty.immediate:
-            return
-        effects, at_once, goes_on = self._effects(job, random), random.random() < HALF, random.random() < HALF
+    async def _have_performed(self, job: Job, duty: Duty, random: Random) -> None:
+        """Wait for effects, one after another or at once; now and then it goes on when one fails."""
+        effects, at_once, goes_on = self._effects(duty, random), random.random() < HALF, random.random() < HALF
         # Another attempt asks for the same, or under the same key for something else.
         waits = [job.effect(e.effect, e.payload["text"][:4], key=e.key.replace("effect", "now")) for e in effects]
         try:
@@ -360,6 +360,3 @@ class Generated:
         plan = self._rules.plan.steps[1:]
         patterns = (p for step in plan for p in (*self._rules.may_write(step), *deciding(step)))
         return [*dict.fromkeys(f"{base(p)}.x".removeprefix(".") if is_open(p) else p for p in patterns)] or ["x"]
-
-    def _timeout(self, job: Job) -> float:
-        return self._grown.of(job).duty(job.step, job.agent).policy.timeout_ms / 1_000

@@ -218,8 +218,7 @@ def play(
     report = Report()
     for seed in seeds:
         with around():
-            episode = World(scenes.of(seed), seed).play()
-        report.add(episode)
+            report.add(World(scenes.of(seed), seed).play())
         if report.broken:
             break
     return report
@@ -234,7 +233,7 @@ def _begin(recipe: Recipe) -> None:
     global _scenes  # noqa: PLW0603 - what a worker process keeps between its tasks
     Thread(target=_die_with_parent, daemon=True).start()
     _scenes = recipe.scenes()
-    # Worlds are short-lived circles: they are collected after each task, and what was loaded never.
+    # Worlds are short-lived circles: each is collected when it is over, and what was loaded never.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
 
@@ -249,9 +248,16 @@ def _die_with_parent() -> None:
 
 def _task(first: int, count: int) -> Report:
     assert _scenes is not None
-    report = play(_scenes, range(first, first + count))
+    report = play(_scenes, range(first, first + count), _collected)
     gc.collect()
     return report
+
+
+@contextmanager
+def _collected() -> Iterator[None]:
+    """Collect a world at its end: the next one uses memory that the processor has at hand still."""
+    yield
+    gc.collect(0)
 
 
 def campaign(
