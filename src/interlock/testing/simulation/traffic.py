@@ -61,9 +61,10 @@ class Traffic:
         bound = self._team.agents[agent].concurrency
         fits = bound is None or len(mine) <= bound
         account.require("limits", fits, "{} calls of {} in flight, more than {}", len(mine), agent, bound)
-        calls = (call for (number, _), calls in self._open.items() if number == process.number for call in calls)
-        fits = sum(call.goes_on for call in calls) <= self._calls_max
-        account.require("limits", fits, "more than {} calls in flight", self._calls_max)
+        ours = [calls for (number, _), calls in self._open.items() if number == process.number]
+        if sum(map(len, ours)) > self._calls_max:
+            fits = sum(call.goes_on for calls in ours for call in calls) <= self._calls_max
+            account.require("limits", fits, "more than {} calls in flight", self._calls_max)
 
     def check_outcome(self, account: Account, event: Outcome) -> None:
         """That an outcome belongs to a call, and is what became of it."""

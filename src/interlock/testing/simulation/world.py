@@ -55,8 +55,8 @@ RUNS_MAX = (256, 256, 1)
 # The share of dead letters that are tried again, and after how many attempts nobody does so any more.
 REDRIVEN = 0.5
 ATTEMPTS_MAX = 12
-# One durable append in so many is followed by a whole replay of its run.
-REPLAY_ONE_IN = 16
+# After so many durable appends, from any on, one is followed by a whole replay of its run.
+REPLAY_EVERY = 16
 
 _OUTCOMES: frozenset[Any] = frozenset(get_args(Outcome))
 _ENDED_EFFECT = frozenset({e.EffectDone, e.EffectFailed})
@@ -102,6 +102,7 @@ class World:
         self.disk: Disk = SqliteDisk() if scene.sqlite else MemoryDisk()
         self.timeline = Timeline(None if scene.calm else self.chance.stream("ties"))
         self.accounts: dict[str, Account] = {}
+        self._labels: dict[str, str] = {}
         self.story: list[Happening] = []
         self.broken: Broken | None = None
         self.outside = self._outside = self.timeline.loop()
@@ -115,7 +116,7 @@ class World:
         self._struck: list[tuple[str, str, Job | None, int]] = []
         self.clock_is_steady = True
         self._hashes = ViewHashes()
-        self._replays = self.chance.stream("replays")
+        self._until_replay = self.chance.pick(range(REPLAY_EVERY), "replays")
         self.calls_max = CALLS_MAX[0] if scene.calm else self.chance.pick(CALLS_MAX, "calls_max")
         self.runs_max = RUNS_MAX[0] if scene.calm else self.chance.pick(RUNS_MAX, "runs_max")
         self.notices = Notices(self)
@@ -276,8 +277,9 @@ class World:
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
-            if self._replays.random() * REPLAY_ONE_IN < 1:
+            if not self._until_replay:
                 self._check_replay(account)
+            self._until_replay = (self._until_replay or REPLAY_EVERY) - 1
         except Broken as broken:
             self.break_(broken)
 
@@ -395,6 +397,14 @@ class World:
 
     def label(self, run_id: str) -> str:
         """What a run is called in draws: by its request, whichever row that has become."""
+        label = self._labels.get(run_id)
+        if label is None:
+            label = self._label(run_id)
+            if run_id in self.accounts:
+                self._labels[run_id] = label
+        return label
+
+    def _label(self, run_id: str) -> str:
         first = self.accounts[run_id].events[0] if run_id in self.accounts else None
         if type(first) is e.RunStarted and first.origin is not None:
             return self.label(first.origin.run_id)

@@ -62,11 +62,11 @@ class Account(Known):
 
     def hear(self, event: e.AnyEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - the dispatcher: one case per event
         """An event has become durable. Raises Broken."""
-        self.require("time", event.at_us >= self.at_us, "time went back within a run")
+        if event.at_us < self.at_us:
+            raise self.broken("time", "time went back within a run")
         self.at_us = event.at_us
-        self.require(
-            "final", self._may_still_happen(event), "{.__name__} after the run was {}", type(event), self.status
-        )
+        if not self._may_still_happen(event):
+            raise self.broken("final", "{.__name__} after the run was {}", type(event), self.status)
         self.events.append(event)
         self.encoded.append(e.encode(event))
         match event:  # what comes most often stands first: each case that doesn't fit costs time
@@ -84,14 +84,16 @@ class Account(Known):
                 pass
             case e.AttemptRefused():
                 attempt_refused(self, event)
+            case e.AttemptFailed():
+                attempt_failed(self, event)
+            case e.BackoffEnded():
+                backoff_ended(self, event)
+            case e.AttemptInterrupted():
+                attempt_interrupted(self, event)
             case e.ReplyDrafted():
                 reply_drafted(self, event)
             case e.ReplyJudged():
                 reply_judged(self, event)
-            case e.AttemptFailed():
-                attempt_failed(self, event)
-            case e.AttemptInterrupted():
-                attempt_interrupted(self, event)
             case e.ReplyArrivedLate():
                 reply_arrived_late(self, event)
             case e.CallHeld():
@@ -108,8 +110,6 @@ class Account(Known):
                 budget_raised(self, event)
             case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():
                 effect_told(self, event)
-            case e.BackoffEnded():
-                backoff_ended(self, event)
             case e.WaitBegun():
                 wait_begun(self, event)
             case e.WaitEnded():

@@ -26,34 +26,13 @@ BACKOFF_LATE_US_MAX = 1_000_000
 def attempt_started(run: Known, event: e.AttemptStarted | e.ChildStarted) -> None:
     """A step is called: it is its turn, its wait is over, and its budgets have enough left."""
     one, name = run.step(event.step), event.step
-    idle = one.state not in TERMINAL and one.state not in {"escalated", "performing"}
-    run.require("once", idle, "{} is called again although it is {}", name, one.state)
-    run.require("approval", not run.unapproved, "{} is called before a person has approved the plan", name)
-    run.require("once", not one.open, "{} is called while a call of it is in flight", name)
-    if not one.attempt and one.item is ABSENT:
-        require_turn(run, name, "called")
-        run.require("plan", run.declared(one).for_each is None, f"{name} is called, not its items")
-        if run.added:
-            other = repeats(run, name)
-            run.require("decisions", not other, "{} is called although it repeats {}", name, other)
+    _require_turn_of_call(run, one, name)
     if run.rules.supervisor is not None and one.draft is None and one.item is ABSENT:
         step = run.declared(one)
         run.tasks.setdefault((event.agent, step.action, step.instructions), []).append(name)
-    is_turn = one.item is ABSENT or one.state != "waiting"
-    run.require("width", is_turn, "{} is called beside too many others of its for_each", name)
-    settled = one.draft is not None or not held_up_by(run, name)  # a judge performs nothing
-    run.require("effects_unknown", settled, "{} is called although an effect of it is unknown", name)
-    number = one.attempt if one.reissue else one.attempt + 1
+    _require_right_call(run, one, event)
     duty = one.duty
-    run.require("attempts", event.attempt == number, "attempt {} of {} should be {}", event.attempt, name, number)
-    run.require("attempts", not one.given_up, "{} is called although all attempts of it are used up", name)
-    run.require("people", not one.short, "{} is called before a person has raised its {}", name, one.short)
-    run.require("attempts", event.agent == duty.agent, "{} is called, not {}", event.agent, duty.agent)
-    waited = event.at_us >= one.not_before_us or not run.clock_is_steady
-    run.require("backoff", waited and one.state != "backing_off", "{} is called before its wait is over", name)
-    fits = run.hashes.fit(event.view, seen_by(run, one))
-    run.require("views", fits, "the hash of the view of {} is that of another view", name)
-    is_called = isinstance(event, e.AttemptStarted)
+    is_called = type(event) is e.AttemptStarted
     run.require("children", (duty.nested is None) == is_called, "{} is done by what {} is not", name, event.agent)
     for _, whose, budget in run.budgets_of(duty):
         lacking = run.budgets.setdefault(whose, BudgetAccount()).lacks(budget)
@@ -66,6 +45,46 @@ def attempt_started(run: Known, event: e.AttemptStarted | e.ChildStarted) -> Non
         one.first_us = event.at_us
     run.calls += is_called
     one.attempt, one.open, one.reissue, one.state = event.attempt, True, False, "running"
+
+
+def _require_turn_of_call(run: Known, one: StepAccount, name: str) -> None:
+    """That a step may be called at all."""
+    if one.state in TERMINAL or one.state in {"escalated", "performing"}:
+        raise run.broken("once", "{} is called again although it is {}", name, one.state)
+    if run.unapproved:
+        raise run.broken("approval", "{} is called before a person has approved the plan", name)
+    if one.open:
+        raise run.broken("once", "{} is called while a call of it is in flight", name)
+    if not one.attempt and one.item is ABSENT:
+        require_turn(run, name, "called")
+        run.require("plan", run.declared(one).for_each is None, f"{name} is called, not its items")
+        if run.added:
+            other = repeats(run, name)
+            run.require("decisions", not other, "{} is called although it repeats {}", name, other)
+    if one.item is not ABSENT and one.state == "waiting":
+        raise run.broken("width", "{} is called beside too many others of its for_each", name)
+    if one.draft is None and held_up_by(run, name):  # a judge performs nothing
+        raise run.broken("effects_unknown", "{} is called although an effect of it is unknown", name)
+    if one.given_up:
+        raise run.broken("attempts", "{} is called although all attempts of it are used up", name)
+    if one.short:
+        raise run.broken("people", "{} is called before a person has raised its {}", name, one.short)
+
+
+def _require_right_call(run: Known, one: StepAccount, event: e.AttemptStarted | e.ChildStarted) -> None:
+    """That this is the call that is due: its number, its agent, its time and what is shown."""
+    name = event.step
+    number = one.attempt if one.reissue else one.attempt + 1
+    duty = one.duty
+    if event.attempt != number:
+        raise run.broken("attempts", "attempt {} of {} should be {}", event.attempt, name, number)
+    if event.agent != duty.agent:
+        raise run.broken("attempts", "{} is called, not {}", event.agent, duty.agent)
+    waited = event.at_us >= one.not_before_us or not run.clock_is_steady
+    if not waited or one.state == "backing_off":
+        raise run.broken("backoff", "{} is called before its wait is over", name)
+    if not run.hashes.fit(event.view, seen_by(run, one)):
+        raise run.broken("views", "the hash of the view of {} is that of another view", name)
 
 
 def attempt_committed(run: Known, event: e.AttemptCommitted) -> None:

@@ -21,11 +21,12 @@ def commit(run: Known, one: StepAccount, event: Any, output: bytes = b"") -> Non
     permitted = one.duty.writable.patterns
     if event.step in run.added:
         permitted = tuple(run.rules.roles[one.duty.agent].scope.write_permissions)
-    writable = [p.replace("{index}", str(one.index or 0)) for p in permitted]
+    index = str(one.index or 0)
+    writable = [p.replace("{index}", index) for p in permitted]
     deletes = getattr(event, "deletes", ())
     for path in (*event.writes, *deletes):
-        allowed = any(covers(pattern, path) for pattern in writable)
-        run.require("permissions", allowed, "{} committed {}, which it may not write", event.step, path)
+        if not any(covers(pattern, path) for pattern in writable):
+            raise run.broken("permissions", "{} committed {}, which it may not write", event.step, path)
     writes = {path: msgspec.json.decode(raw) for path, raw in event.writes.items()}
     run.naive.commit(one.number, one.index or 0 if one.item is not ABSENT else 0, writes, deletes)
     run.written += (*writes, *deletes)

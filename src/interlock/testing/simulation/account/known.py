@@ -1,12 +1,14 @@
 """What is known of one run from outside: all that its events told, and by which means they are held against it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from interlock.core import events as e
 from interlock.core.budget import BudgetPolicy
+from interlock.core.plan import Plan
 from interlock.core.purse import Cost
 from interlock.core.role import Duty
 from interlock.core.rules import Rules
@@ -21,6 +23,9 @@ from .effects import EffectsAccount
 from .judging import DraftAccount
 from .naive import NaiveContext
 from .views import Seen, ViewHashes
+
+# All worlds of a campaign have one.
+PLANS_KNOWN = 4
 
 _json = msgspec.json.encode
 # Whose budget it is that the run above sets aside.
@@ -50,7 +55,8 @@ class StepAccount:
     @property
     def duty(self) -> Duty:
         """Who does it now."""
-        return self.duties[min(self.link, len(self.duties) - 1)]
+        duties, link = self.duties, self.link
+        return duties[link] if link < len(duties) else duties[-1]
 
     def in_time(self, at_us: int) -> bool:
         """Whether another attempt may begin at this time."""
@@ -101,7 +107,7 @@ class Known:
         self.blocked: set[str] = set()
         self.keys: dict[tuple[str, int], str] = {}
         self.key_owners: dict[str, tuple[str, int]] = {}
-        self.ancestors = _ancestors(self.plan.needs)
+        self.ancestors = [*_ancestors(self.plan)]
         self.effects = EffectsAccount(run_id, rules.effects, self.require)
         self.branches = BranchesAccount(rules, self.require)
         self.waits = WaitsAccount()
@@ -186,7 +192,11 @@ class Known:
     def require(self, invariant: str, holds: object, message: str, *about: object) -> None:
         """Raise Broken unless something holds. about: what the message's {} stand for, only spelled out then."""
         if not holds:
-            raise Broken(invariant, message.format(*about) if about else message, self.run_id)
+            raise self.broken(invariant, message, *about)
+
+    def broken(self, invariant: str, message: str, *about: object) -> Broken:
+        """What is raised where something doesn't hold. about: what the message's {} stand for."""
+        return Broken(invariant, message.format(*about) if about else message, self.run_id)
 
     def require_same(self, invariant: str, what: str, found: object, meant: object, *about: object) -> None:
         """Raise Broken unless two things are equal, which are only spelled out then: most are large."""
@@ -204,18 +214,21 @@ class Known:
 
     def step(self, name: str) -> StepAccount:
         """What is known of a step or an item. Raises Broken where the plan has none."""
-        self.require("plan", name in self.steps, "there is no step {}", name)
-        return self.steps[name]
+        one = self.steps.get(name)
+        if one is None:
+            raise self.broken("plan", "there is no step {}", name)
+        return one
 
     def declared(self, one: StepAccount) -> Step:
         """What the plan says of a step."""
         return self.plan.steps[one.number]
 
 
-def _ancestors(needs: Sequence[Sequence[int]]) -> list[int]:
+@lru_cache(PLANS_KNOWN)
+def _ancestors(plan: Plan) -> list[int]:
     """Per step the bitset of all steps that come before it, and the request."""
     found = [0]
-    for mine in needs[1:]:
+    for mine in plan.needs[1:]:
         seen = 1
         for need in mine:
             seen |= 1 << need | found[need]

@@ -11,15 +11,9 @@ from .known import Known, StepAccount
 def outcome(run: Known, event: Any) -> StepAccount:
     """The step whose call has ended; its first outcome counts."""
     one = run.step(event.step)
-    fits = one.open and one.attempt == event.attempt
-    run.require(
-        "first_outcome",
-        fits,
-        "{.__name__} of attempt {} of {}, which is over",
-        type(event),
-        event.attempt,
-        event.step,
-    )
+    if not one.open or one.attempt != event.attempt:
+        which = (type(event), event.attempt, event.step)
+        raise run.broken("first_outcome", "{.__name__} of attempt {} of {}, which is over", *which)
     one.open = False
     return one
 

@@ -16,9 +16,12 @@ def perform(run: Known, name: str, *keys: str) -> None:
 
 def settle(run: Known, name: str) -> None:
     """A step that has committed is over when all its effects are done."""
-    left = [effect for effect in run.effects.of(name) if effect.open or is_waited_for(run, name, effect)]
-    if run.steps[name].state == "performing" and not left:
+    if run.steps[name].state == "performing" and not (run.effects.known and _left(run, name)):
         end(run, name, "committed")
+
+
+def _left(run: Known, name: str) -> list[EffectAccount]:
+    return [effect for effect in run.effects.of(name) if effect.open or is_waited_for(run, name, effect)]
 
 
 def is_waited_for(run: Known, name: str, effect: EffectAccount) -> bool:
@@ -28,6 +31,8 @@ def is_waited_for(run: Known, name: str, effect: EffectAccount) -> bool:
 
 def held_up_by(run: Known, name: str) -> list[EffectAccount]:
     """The effects that hold a step up."""
+    if not run.effects.known:
+        return []
     return [*run.effects.stuck(name, (*run.outbox.get(name, ()), *run.waited.get(name, ())))]
 
 

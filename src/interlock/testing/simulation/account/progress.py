@@ -114,10 +114,11 @@ def settle_new(run: Known, names: Sequence[str]) -> None:
 def _fate(run: Known, name: str) -> str:
     """`run`, or why a step may not run now."""
     one = run.steps[name]
-    needs = [run.name_of[n] for n in run.plan.needs[one.number]]
-    open_ = [need for need in needs if run.steps[need].state not in TERMINAL]
-    if open_:
-        return f"it must wait for {open_[0]}"
+    names, steps = run.name_of, run.steps
+    needs = [names[n] for n in run.plan.needs[one.number]]
+    for need in needs:
+        if steps[need].state not in TERMINAL:
+            return f"it must wait for {need}"
     if name in run.added:
         return "run"
     died = {need: on_dead(run, need) for need in needs if run.steps[need].state == "dead"}
@@ -142,8 +143,8 @@ def on_dead(run: Known, name: str) -> str:
 def require_turn(run: Known, name: str, what: str) -> None:
     """That a step may begin: all that it needs is over, and its condition holds."""
     fate = _fate(run, name)
-    run.require("plan", fate == "run", f"{name} is {what}, but {fate}")
-    run.require("plan", _is_wanted(run, run.steps[name]), f"{name} is {what}, but its condition doesn't hold")
+    run.require("plan", fate == "run", "{} is {}, but {}", name, what, fate)
+    run.require("plan", _is_wanted(run, run.steps[name]), "{} is {}, but its condition doesn't hold", name, what)
 
 
 def _is_wanted(run: Known, one: StepAccount) -> bool:
