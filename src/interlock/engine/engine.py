@@ -318,10 +318,14 @@ class Engine(Nesting):
             given.names("ids", ids)
         given.whole("width", width or self._runs_max, 1)
         damaged: list[JournalError] = []
-        go_on = partial(self._resume_row, damaged)
-        async for run in tasks.each(self._until_stop(self._unfinished(ids)), go_on, width or self._runs_max):
-            if run is not None:
-                yield run
+        taken: set[str] = set()
+        go_on = partial(self._resume_row, damaged, taken)
+        try:
+            async for run in tasks.each(self._until_stop(self._unfinished(ids, taken)), go_on, width or self._runs_max):
+                if run is not None:
+                    yield run
+        finally:  # those that it has not come to, since it ends early
+            self._expiring -= taken
         for batch in await self.journal.batches():
             if batch.team == self._team_hash and self._is_wanted(batch.batch_id, batch.source, ids):
                 async for run in self.run_batch(batch, width):
@@ -331,7 +335,7 @@ class Engine(Nesting):
         if ids is None:
             await self._refuse_changed()
 
-    async def _unfinished(self, ids: Collection[str] | None) -> AsyncIterator[RunRow]:
+    async def _unfinished(self, ids: Collection[str] | None, taken: set[str]) -> AsyncIterator[RunRow]:
         for team in [*self._family]:
             for row in await self.journal.claim(team=team, source=self._source if ids is None else None):
                 mine = row.run_id not in self._drivers and self._is_wanted(row.run_id, row.source, ids)
@@ -343,6 +347,7 @@ class Engine(Nesting):
         for one in await self._overdue():
             if ids is None or one.run_id in ids:
                 self._expiring.add(one.run_id)
+                taken.add(one.run_id)
                 rows = [row for row in await self.journal.claim(one.run_id) if row.status == "parked"]
                 if not rows:  # somebody has been quicker; its next wait may be ours
                     self._expiring.discard(one.run_id)
@@ -365,7 +370,7 @@ class Engine(Nesting):
     def _is_wanted(self, name: str, source: str, ids: Collection[str] | None) -> bool:
         return source == self._source if ids is None else name in ids
 
-    async def _resume_row(self, damaged: list[JournalError], row: RunRow) -> Run | None:
+    async def _resume_row(self, damaged: list[JournalError], taken: set[str], row: RunRow) -> Run | None:
         """Go on with one run of many; one that can't be read must not hold up the others."""
         if row.damage:
             damaged.append(JournalError(row.damage, fix="restore it from a copy"))
@@ -389,6 +394,7 @@ class Engine(Nesting):
             return None  # a parked run is anybody's: an event or a decision has come by another process
         finally:
             self._expiring.discard(row.run_id)
+            taken.discard(row.run_id)
 
     @by_its_team
     async def resume_run(self, run_id: str) -> Run:
