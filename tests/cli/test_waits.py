@@ -72,11 +72,16 @@ def test_what_a_run_waits_for_is_told_everywhere(desk):
     told = desk.run("resume", run)
     assert "is not waiting for a driver: cool_off waits until 20" in told.err
     assert told.code == 3
-    skipped = desk.run("skip", run, "paid").err
-    assert "can't be skipped: it waits for payment_received until 20" in skipped
-    assert f"send its event: interlock event {run} payment_received, or end the run: interlock cancel {run}" in skipped
-    assert f"fix: end the run: interlock cancel {run}" in desk.run("retry", run, "cool_off").err
+    again = desk.run("retry", run, "paid").err
+    assert "can't be tried again: it waits for payment_received until 20" in again
+    assert (
+        f"send its event: interlock event {run} payment_received, or go on without it: interlock skip {run} paid"
+        in again
+    )
+    assert f"fix: go on without it: interlock skip {run} cool_off" in desk.run("retry", run, "cool_off").err
     assert desk.run("resume").err == "nothing to resume: 1 run parked, see interlock inbox list\n"
+    skipped = desk.run("skip", run, "paid", "--by", "ada", "--reason", "in cash")
+    assert (skipped.code, "person:ada has skipped it: in cash" in skipped.out) == (3, True), skipped.out
 
 
 def test_what_has_not_come_in_time_is_no_event_that_came(desk):
@@ -127,6 +132,7 @@ def test_an_event_may_be_left_to_somebody_else(desk):
     assert left.code == 0
     assert f"it is running; go on with it: interlock resume {run}" in left.out
     assert desk.run("resume", run).code == 3
+    assert f"interlock event {run} bell_rung\n" in desk.run("show", run).out
 
 
 def test_an_event_reaches_the_run_that_goes_on_in_the_place_of_its_own(desk):

@@ -5,14 +5,14 @@ from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.core.arrivals import EVENT_ID_CHARS_MAX, Sent, arrival, lapsed, opened, sender, sent
-from interlock.core.decision import BODY_BYTES_MAX
+from interlock.core.decision import BODY_BYTES_MAX, Decision
 from interlock.core.moments import time_us
 from interlock.core.plan import Phase, Plan
 from interlock.core.redrive import dead_steps, taken_over, why_not_again
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
-from interlock.core.settlement import expired, overdue
+from interlock.core.settlement import expired, overdue, settled
 from interlock.core.step import Condition, Step
 from interlock.core.takeover import adopted
 from interlock.core.values import Limits
@@ -589,16 +589,32 @@ def test_an_event_is_not_kept_for_a_step_that_is_about_to_be_buried():
     assert isinstance(arrival(machine, Sent("payment", "evt", 1), "bank", machine.at_us), e.EventRefused)
 
 
-def test_who_would_skip_a_wait_is_told_what_ends_it():
+def test_a_person_ends_a_wait():
+    steps = (awaits(writes=["paid"]), step("a", needs=["pay"], writes=["a"]), step("b", writes=["b"]))
+    run = told(*steps)
+    run.begin()
+    run.reply("b", b=1)
+    verdict = settled(run.machine, Decision("pay", "skip"), "person:ann", "in cash", run.tick())
+    assert run.say(verdict) == ["succeeded"]
+    assert (run.states, run.machine.reasons[1]) == (
+        {"pay": "skipped", "a": "skipped", "b": "committed"},
+        "person:ann has skipped it: in cash",
+    )
+    again = settled(run.machine, Decision("pay", "skip"), "person:eve", "", run.tick())
+    assert again.findings[0].message == "pay does not wait for a person: person:ann has decided about it"
+    assert [fact.by for fact in shared(run, "b") if isinstance(fact, e.StepSkipped)] == ["person:ann"]
+
+
+def test_who_would_have_a_wait_tried_again_is_told_what_ends_it():
     run = told(Step("w", wait="2h"), awaits(writes=["paid"]))
     run.begin()
-    assert why_not_again(run.machine, "run", "w", skip=True) == (
+    assert why_not_again(run.machine, "run", "w") == (
         "it waits until 1970-01-01T02:00:00Z, not for a person",
-        "end the run: interlock cancel run",
+        "go on without it: interlock skip run w",
     )
     assert why_not_again(run.machine, "run", "pay") == (
         "it waits for payment, not for a person",
-        "send its event: interlock event run payment, or end the run: interlock cancel run",
+        "send its event: interlock event run payment, or go on without it: interlock skip run pay",
     )
 
 

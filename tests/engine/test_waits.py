@@ -11,12 +11,15 @@ from interlock.engine.cancelling import cancel
 from interlock.engine.decisions import decide
 from interlock.engine.deliveries import event_request
 from interlock.errors import EventNotTaken, InputError, JournalFull, RunInterrupted, RunNotFound, TeamChanged
+from interlock.history import replay
+from interlock.history import story as story_of
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Request
 from tests import virtual
 
 from .stage import SlowJournal, chain, engine, step
+from .test_redrive import record
 
 HOUR = 3_600.0
 
@@ -307,6 +310,64 @@ def test_a_run_that_is_cancelled_when_it_would_go_on_holds_up_no_other():
             return {run.run_id: run.status async for run in running.resume()}, store.rows["one"].status
 
     assert virtual.run(main()) == ({"two": "succeeded"}, "cancelled")
+
+
+def test_a_person_ends_a_wait_whoever_drives_the_run():
+    of = waits(il.Step("w", wait="2h"), PAID, step("s0", writes=["out"]), timeout="60s")
+
+    async def slow(job):
+        await asyncio.sleep(25)
+        return {}
+
+    async def main():
+        store = MemoryStore()
+        async with engine(of, slow, journal=MemoryJournal(store)) as running:
+            going = asyncio.ensure_future(running.run({}, run_id="run"))
+            await asyncio.sleep(1)
+            async with engine(of, slow, journal=MemoryJournal(store)) as other:
+                seen = await other.skip("run", "pay", by="Ada", reason="in cash")
+            assert (seen.status, seen.steps["pay"]) == ("running", "skipped")
+            assert (await going).status == "parked"
+            with pytest.raises(InputError, match=r"can't be tried again: it waits until .*interlock skip run w"):
+                await running.retry("run", "w", by="Ada")
+            run = await running.skip("run", "w", by="Ada")
+            wrong = [moment.mismatches for moment in replay(await record(running.journal, "run")) if moment.mismatches]
+            return run.status, run.steps, wrong, story_of(await record(running.journal, "run")).steps[1].reason
+
+    assert virtual.run(main()) == (
+        "succeeded",
+        {"w": "skipped", "pay": "skipped", "s0": "committed"},
+        [],
+        "person:Ada has skipped it: in cash",
+    )
+
+
+class Busy(MemoryJournal):
+    """A journal that takes its time to say whether a run is free."""
+
+    async def claim(self, *given, **more):
+        await asyncio.sleep(0.1)
+        return await super().claim(*given, **more)
+
+
+def test_a_resume_that_is_closed_early_leaves_what_is_overdue_to_others():
+    async def main():
+        store, of = MemoryStore(), waits(il.Step("w", wait="2h"), step("s0", "w"))
+        async with engine(of, journal=MemoryJournal(store)) as running:
+            for run in ("one", "two", "three"):
+                await running.run({}, run_id=run)
+        await asyncio.sleep(2 * HOUR)
+        async with engine(of, journal=Busy(store)) as running:
+            resuming = asyncio.ensure_future(all_of(running.resume()))
+            await asyncio.sleep(0.15)
+            resuming.cancel()
+            await asyncio.sleep(60)
+            return {row.status for row in store.rows.values()}
+
+    async def all_of(runs):
+        return [run async for run in runs]
+
+    assert virtual.run(main()) == {"succeeded"}
 
 
 def test_no_two_events_have_one_id():

@@ -60,10 +60,10 @@ def _moves(story: Story, settings: Settings) -> Iterator[str]:
         if step.state == "escalated":
             yield settings.command(f"inbox show {story.row.run_id}/{step.id}")
             return
-    begun = [step.begun for step in story.steps if step.begun is not None]
-    for event in dict.fromkeys(one.event for one in begun if one.event):
-        yield settings.command(f"event {story.row.run_id} {event} --data JSON")
-    if any(one.due_us for one in begun):
+    waiting = [(step, step.begun) for step in story.steps if step.begun is not None]
+    for words in dict.fromkeys(one.event + " --data JSON" * step.takes_data for step, one in waiting if one.event):
+        yield settings.command(f"event {story.row.run_id} {words}")
+    if any(one.due_us for _, one in waiting):
         yield settings.command(f"resume {story.row.run_id}") + "   # when its time has come"
 
 

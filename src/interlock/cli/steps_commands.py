@@ -92,7 +92,7 @@ def skip(
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Let a run go on without a step that is dead, or that waits for a person."""
+    """Let a run go on without a step that is dead, or that waits for a person, a time or an event."""
     from . import running, steps
 
     how = running.How.of(journal, None, grace, json=json)

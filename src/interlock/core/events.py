@@ -439,7 +439,8 @@ class WaitEnded(Event, frozen=True, tag="wait_ended"):
     """A step waits no more: its time has come, or the event `event_id`, which `by` has sent and which wrote `writes`.
 
     then: what becomes of a step whose event has not come in time: dead, skip or continue, which commits its writes.
-    reason: why the declared way could not be taken, where it was another.
+    reason: why the declared way could not be taken, where it was another. Without event_id, `by` is a person who has
+    skipped it, and reason says so.
     """
 
     step: str

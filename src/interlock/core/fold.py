@@ -124,6 +124,8 @@ class Fold(Approving):
                 self._reply_judged(event)
             case e.WaitBegun() | e.WaitEnded() | e.EventReceived() | e.EventRefused():
                 self._wait_told(event)
+                if type(event) is e.WaitEnded and event.by and not event.event_id:
+                    self.decided_by[self.number[event.step]] = event.by
             case e.ChildStarted():
                 self._attempt_started(event)
                 self._delegate(self.number[event.step], event)

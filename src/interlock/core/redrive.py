@@ -61,8 +61,8 @@ def why_not_again(machine: Machine, run_id: str, step: str, *, skip: bool = Fals
         return "it waits for a person", f"decide about it: interlock inbox show {run_id}/{step}"
     if n in machine.waits:
         event = machine.waits[n].event
-        send = f"send its event: interlock event {run_id} {event}, or end the run" if event else "end the run"
-        return f"it {machine.reasons[n]}, not for a person", f"{send}: interlock cancel {run_id}"
+        send = f"send its event: interlock event {run_id} {event}, or " if event else ""
+        return f"it {machine.reasons[n]}, not for a person", f"{send}go on without it: interlock skip {run_id} {step}"
     if state != "dead":
         return (
             f"it is {state}: neither dead nor waiting for a person",
@@ -165,7 +165,7 @@ def _waited(machine: Machine, event: e.WaitEnded, at_us: int) -> e.StepShared | 
     """What is shared of a wait that is over."""
     n = machine.number[event.step]
     if event.then == "skip":
-        skipped = e.StepSkipped(at_us, event.step, machine.reasons[n], BY_DEADLINE)
+        skipped = e.StepSkipped(at_us, event.step, machine.reasons[n], event.by or BY_DEADLINE)
         return skipped if machine.state[n] == "skipped" else None
     shared = e.StepShared(at_us, event.step, 0, event.by or BY_DEADLINE, event.writes, event_id=event.event_id)
     return shared if machine.state[n] == "committed" else None

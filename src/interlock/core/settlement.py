@@ -24,6 +24,7 @@ from .events import (
     QuestionAsked,
     QuestionExpired,
     WaitEnded,
+    skipped_by,
 )
 from .job import DELETE, Effect, Usage
 from .machine import Machine
@@ -35,7 +36,7 @@ from .values import decode
 EVERYTHING_READ = ("*",)
 
 
-Settlement = QuestionAnswered | BudgetRaised | AnswerRefused
+Settlement = QuestionAnswered | BudgetRaised | WaitEnded | AnswerRefused
 
 
 def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: int) -> Settlement:
@@ -43,6 +44,8 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     step, verb = decision.step, decision.verb
     n = machine.number.get(step, 0)
     asked = machine.questions.get(n)
+    if n in machine.waits and verb == "skip":
+        return WaitEnded(at_us, step, by=by, then="skip", reason=skipped_by(by, reason))
     if asked is None or decision.attempt not in {0, asked.attempt}:
         first = f": {machine.decided_by[n]} has decided about it" if n in machine.decided_by else ""
         return refused(decision, by, "answered", f"{step} does not wait for a person{first}", at_us)

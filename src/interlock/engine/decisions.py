@@ -190,9 +190,11 @@ async def decide(
 
 def _is_of(verdict: Verdict, request: Request) -> bool:
     """Whether this is what became of a request: one person may decide about several things at once."""
-    if isinstance(verdict, Arrival) or request.kind == EVENT:
+    if request.kind == EVENT:
         return isinstance(verdict, Arrival) and verdict.event_id == opened(request.body).id
     asked = decoded(request.body)
+    if isinstance(verdict, Arrival):  # a wait that a person has ended
+        return isinstance(verdict, e.WaitEnded) and (verdict.by, verdict.step) == (request.by, asked.step)
     if isinstance(verdict, e.BudgetRaised):
         return (verdict.by, verdict.step, "approve") == (request.by, asked.step, asked.verb)
     same = (verdict.by, verdict.step, verdict.decision) == (request.by, asked.step, asked.verb)

@@ -192,7 +192,9 @@ class Redriving:
 
     @by_its_team
     async def skip(self, run_id: str, step: str, *, by: str = "program", reason: str = "") -> Run:
-        """Let a run go on without one of its steps: it is dead, or waits for a person. by: a person's name.
+        """Let a run go on without one of its steps: it is dead, or waits for a person, a time or an event.
+
+        by: a person's name.
 
         What needs the step goes on as if its condition had not held. Returns and raises as `retry` does.
         """
@@ -203,9 +205,11 @@ class Redriving:
         given.text("reason", reason, REASON_CHARS_MAX)
         by, anew = person(by), f"run it under this team, in a fork: interlock fork {run_id} --at {step} --team TEAM"
         machine = await self._folded(await self.journal.run(run_id), under_this_team=False, fix=anew)
-        asked = machine.questions.get(machine.number.get(step, 0))
-        if asked is not None:
-            return await self.decide(run_id, step, verb, by=by, reason=reason, asked_us=asked.asked_us)
+        n = machine.number.get(step, 0)
+        asked = machine.questions.get(n)
+        if asked is not None or (verb == "skip" and n in machine.waits):
+            asked_us = asked.asked_us if asked is not None else 0
+            return await self.decide(run_id, step, verb, by=by, reason=reason, asked_us=asked_us)
         async with self._room:
             await self._claim(run_id, verb)
             row = await self.journal.run(run_id)

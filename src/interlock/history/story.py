@@ -162,7 +162,8 @@ class StepStory(msgspec.Struct, frozen=True):
     """A step as it is now. stage: how many steps follow one another before it. item_of: the for_each step it is of.
 
     held: which gates kept its calls away. branch_of: the steps one of which must have requested it. waits_for: of a
-    step without an agent, what for, as declared; begun: that it does so now, since when and until when.
+    step without an agent, what for, as declared; begun: that it does so now, since when and until when;
+    takes_data: its event brings data.
     """
 
     id: str
@@ -177,6 +178,7 @@ class StepStory(msgspec.Struct, frozen=True):
     branch_of: tuple[str, ...] = ()
     waits_for: str = ""
     begun: e.WaitBegun | None = None
+    takes_data: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The step as `show --json` prints it."""
@@ -316,7 +318,7 @@ def effects(machine: Machine, n: int) -> Iterator[EffectStory]:
 
 def _lapsed(events: Sequence[e.AnyEvent]) -> set[str]:
     """The steps that a deadline has ended, here or in the run that this one is a fork of."""
-    ended = {event.step for event in events if isinstance(event, e.WaitEnded) and event.then}
+    ended = {event.step for event in events if isinstance(event, e.WaitEnded) and event.then and not event.by}
     return ended | {event.step for event in events if isinstance(event, e.StepShared) and event.agent == BY_DEADLINE}
 
 
@@ -355,6 +357,7 @@ def _step(
         tuple(machine.step_id(by) for by in machine.plan.requesters.get(machine.label[n], ())),
         "" if wait is None else wait.described,
         machine.waits.get(n),
+        bool(step.writes),
     )
 
 

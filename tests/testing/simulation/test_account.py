@@ -1193,3 +1193,11 @@ def test_only_a_step_that_may_refuse_an_event_is_passed_over():
     early.hear(e.EventReceived, "paid", "evt", "bank", Raw(b"1"))
     with broken("waits", "paid is kept, and nothing will ever wait for it"):
         early.hear(e.EventReceived, "paid", "evt2", "bank", Raw(b"1"))
+
+
+def test_a_person_who_ends_a_wait_skips_its_step():
+    telling = Telling(Step("w", wait="2h")).begin().hear(e.WaitBegun, "w", 7_202_000_000)
+    telling.hear(e.WaitEnded, "w", by="person:ann", then="skip", reason="person:ann has skipped it")
+    assert telling.states == {"w": "skipped"}
+    with broken("waits", "ann has ended the wait of w otherwise"):
+        Telling(Step("w", wait="2h")).begin().hear(e.WaitBegun, "w", 7_202_000_000).hear(e.WaitEnded, "w", by="ann")

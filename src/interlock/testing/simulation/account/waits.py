@@ -101,6 +101,10 @@ def wait_ended(run: Known, event: e.WaitEnded) -> None:
     assert wait is not None
     if event.event_id:
         _event_taken(run, event, wait)
+    elif event.by:
+        run.require(
+            "waits", event.then == "skip" and event.reason, f"{event.by} has ended the wait of {name} otherwise"
+        )
     else:
         _time_over(run, event, wait, one)
     run.waits.waiting.remove(name)
