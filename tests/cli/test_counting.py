@@ -15,7 +15,6 @@ from interlock.cli import counting, paint_stats
 from interlock.cli.config import Settings
 from interlock.cli.counting import Choice, Count
 from interlock.core import events as e
-from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Usage
 from interlock.core.plan import Plan
 from interlock.core.step import Step
@@ -308,7 +307,7 @@ def test_gates_and_the_waiting_at_them_are_told(monkeypatch):
 
 def test_replies_that_nobody_could_judge_are_told_apart(monkeypatch):
     judge = e.AttemptStarted(0, "s0", 2, "eve", "v"), e.AttemptFailed(1_000, "s0", 2, "timeout", "slow")
-    verdict = e.AttemptRefused(1_000, "s0", 1, (e.Finding(UNJUDGED, "eve could not judge it: slow"),))
+    verdict = e.AttemptRefused(1_000, "s0", 1, (e.Finding(e.UNJUDGED, "eve could not judge it: slow"),))
     begun = e.AttemptStarted(0, "s0", 1, "ann", "v")
     told = drawn(monkeypatch, figures_of(begun, e.ReplyDrafted(0, "s0", 1), *judge, verdict), 80)
     assert "refused because nobody could judge\nann  1 call\n" in told

@@ -505,6 +505,7 @@ def test_what_was_spent_by_a_clock_that_was_days_ahead_counts_for_today():
 # --- what events say ---
 
 FINDING = e.Finding("schema", "x" * 500)
+UNJUDGED = e.Finding("unjudged", "its judge was down")
 USAGE = Usage(1, 2, 0.5)
 
 
@@ -513,6 +514,11 @@ USAGE = Usage(1, 2, 0.5)
     [
         (e.AttemptCommitted(5, "s", 1, usage=USAGE), Outcome("k", 5, "committed", None, USAGE)),
         (e.AttemptCommitted(5, "s", 1), Outcome("k", 5, "committed", None, NOTHING_USED)),
+        (e.AttemptRefused(5, "s", 1, (UNJUDGED,)), Outcome("k", 5, "neutral", None, NOTHING_USED)),
+        (
+            e.AttemptRefused(5, "s", 1, (UNJUDGED, FINDING)),
+            Outcome("k", 5, "refused", None, NOTHING_USED, "x" * WHY_CHARS_MAX),
+        ),
         (e.AttemptRefused(5, "s", 1, (FINDING,)), Outcome("k", 5, "refused", None, NOTHING_USED, "x" * WHY_CHARS_MAX)),
         (e.ReplyDrafted(5, "s", 1, usage=USAGE), Outcome("k", 5, "drafted", None, USAGE)),
         (e.ReplyJudged(5, "s", 2, 0.1), Outcome("k", 5, "committed", None, NOTHING_USED)),

@@ -11,7 +11,6 @@ import pytest
 
 import interlock as il
 from interlock.core import events as e
-from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Question, Usage
 from interlock.core.plan import Plan
 from interlock.core.step import Step
@@ -582,7 +581,7 @@ def test_a_judges_call_is_its_own_and_the_verdict_its_authors():
 
 
 def test_that_nobody_could_judge_a_reply_is_no_refusal_of_its_author():
-    findings = (e.Finding("judge", "a bit curt"), e.Finding(UNJUDGED, "eve could not judge it: slow"))
+    findings = (e.Finding("judge", "a bit curt"), e.Finding(e.UNJUDGED, "eve could not judge it: slow"))
     of = told(
         [
             *(started(0), e.ReplyDrafted(10 * MS, "s", 1)),

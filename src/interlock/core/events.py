@@ -18,6 +18,8 @@ NO_STEPS = Raw(b"[]")
 FORMAT_VERSION = 1
 # The end of the year 9998: in any time zone, it can be written as a date.
 AT_US_MAX = 253_370_764_799_999_999
+# The code of the finding that refuses a reply because its judge could not be had: nothing is said of the reply itself.
+UNJUDGED = "unjudged"
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -28,6 +28,7 @@ from .budget import (
     shortfall,
 )
 from .events import (
+    UNJUDGED,
     AnyEvent,
     AttemptCommitted,
     AttemptFailed,
@@ -326,9 +327,10 @@ def outcome_of(event: AnyEvent, key: str) -> Outcome | None:
         case AttemptCommitted():
             return Outcome(key, event.at_us, "committed", event.score, event.usage or NOTHING_USED)
         case AttemptRefused():
-            return Outcome(
-                key, event.at_us, "refused", None, event.usage or NOTHING_USED, _cut(event.findings[0].message)
-            )
+            bad = [finding.message for finding in event.findings if finding.code != UNJUDGED]
+            if not bad:  # its judge was down: that says nothing of its author
+                return Outcome(key, event.at_us, "neutral", None, event.usage or NOTHING_USED)
+            return Outcome(key, event.at_us, "refused", None, event.usage or NOTHING_USED, _cut(bad[0]))
         case ReplyDrafted():
             return Outcome(key, event.at_us, "drafted", None, event.usage or NOTHING_USED)
         case ReplyJudged():

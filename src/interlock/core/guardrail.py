@@ -15,7 +15,7 @@ import msgspec
 from interlock.errors import cut_short
 
 from .context import View
-from .events import Finding
+from .events import UNJUDGED, Finding
 from .paths import PATH_CHARS_MAX
 
 COST_MAX = 9
@@ -25,8 +25,6 @@ SCORE_DIGITS = 6
 # Sums of weights that binary fractions can't hold miss what they mean by less.
 SCORE_TOLERANCE = 1e-9
 FINDINGS_MAX = 20
-# The code of the finding that refuses a reply because its judge could not be had: nothing is said of the reply itself.
-UNJUDGED = "unjudged"
 ERROR_CHARS_MAX = 300
 
 

@@ -13,7 +13,6 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.grown import decoded
-from interlock.core.guardrail import UNJUDGED
 from interlock.core.job import Usage
 from interlock.core.paths import bits
 from interlock.core.plan import Plan
@@ -403,7 +402,7 @@ class _Fold:
             figures.outcomes[_OUTCOMES[type(event)]] += 1
             return
         self._set_back(event).is_retried = True
-        if any(finding.code == UNJUDGED for finding in event.findings):
+        if any(finding.code == e.UNJUDGED for finding in event.findings):
             figures.outcomes["unjudged"] += 1
         else:
             figures.outcomes["refused"] += 1

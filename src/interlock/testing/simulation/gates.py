@@ -41,7 +41,8 @@ class Gates:
             case e.AttemptFailed():
                 self._ended(account, event, "says nothing" if event.kind == "rate_limited" else event.kind)
             case e.AttemptRefused():
-                self._ended(account, event, "refused")
+                is_bad = any(finding.code != "unjudged" for finding in event.findings)
+                self._ended(account, event, "refused" if is_bad else "says nothing")
             case e.QuestionAsked() if (account.run_id, event.step, event.attempt) not in self._callers:
                 pass  # about an effect of a step that was never called: of a fork
             case e.QuestionAsked() | e.AttemptInterrupted():
