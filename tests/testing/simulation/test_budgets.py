@@ -147,3 +147,10 @@ def test_a_day_holds_as_many_calls_as_were_declared_and_approved(gate):
     began("c", DAY_US)
     with broken("gates"):
         began("b", DAY_US + 1)
+    began("b", 2 * DAY_US)
+    with broken("gates"):
+        began("a", 2 * DAY_US - 1)  # the clock was set back, and yesterday is over
+    began("b", 9 * DAY_US)
+    with broken("gates"):
+        began("a", 4 * DAY_US)  # what was spent when it was days ahead counts for today
+    began("b", 5 * DAY_US)

@@ -42,6 +42,13 @@ def test_nothing_breaks_whatever_strikes():
     assert {"forks", "of forks", "repeated", "skipped", "tried again", "asked, and skipped"} == (+seen).keys()
 
 
+def test_a_day_that_is_over_does_not_come_back_with_a_clock_that_is_set_back():
+    """Half of the calls of this world are made after that: their budget is that of the next day."""
+    made = scenes(faults=every_fault()).of(58)
+    episode = World(msgspec.structs.replace(made, meddling=True), 58).play()
+    assert episode.broken is None, episode.broken
+
+
 def test_nobody_meddles_where_that_is_not_said():
     assert origins(World(scene(EFFECTS, 1), 1).play()) == []
 

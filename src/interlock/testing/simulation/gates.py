@@ -81,6 +81,7 @@ class GateAccount:
     def __init__(self, whose: str, policy: GatePolicy) -> None:
         self._whose, self._policy = whose, policy
         self._began_us: list[int] = []
+        self._day = 0
         self._on_day: dict[int, int] = {}
         self._more_on_day: dict[int, int] = {}
         # By day, when people have raised it last, and by how much for what was asked before that.
@@ -98,14 +99,26 @@ class GateAccount:
         if policy.rate is not None and policy.rate.requests is not None:
             self._check_rate(account, policy.rate.requests, at_us)
         if policy.budget is not None and policy.budget.calls is not None:
-            day = at_us // DAY_US
+            day = self._today(at_us)
             self._on_day[day] = self._on_day.get(day, 0) + 1
             fits = self._on_day[day] <= policy.budget.calls + self._more_on_day.get(day, 0)
             account.require("gates", fits, f"{self._on_day[day]} calls of {self._whose} on a day whose budget is less")
 
+    def _today(self, at_us: int) -> int:
+        """The day to which something belongs: one that is over never comes back, though a clock may be set back.
+
+        Where a clock was days ahead, what belongs to that day belongs to today.
+        """
+        day = at_us // DAY_US
+        if day < self._day - 1:
+            for by_day in (self._on_day, self._more_on_day):
+                by_day[day] = by_day.get(self._day, 0)
+        self._day = day if day < self._day - 1 else max(day, self._day)
+        return self._day
+
     def was_raised(self, account: Account, event: e.BudgetRaised) -> None:
         """A person has approved more of its daily budget; of what was asked before the last raise, the most counts."""
-        day, calls = event.at_us // DAY_US, event.calls
+        day, calls = self._today(event.at_us), event.calls
         raised_us, most = self._last_raise.get(day, (0, 0))
         is_same = 0 < event.asked_us < raised_us and account.clock_is_steady
         self._last_raise[day] = (raised_us, max(most, calls)) if is_same else (event.at_us, calls)
