@@ -442,10 +442,19 @@ def test_what_a_wait_says_of_itself():
         ({"await_event": "a b"}, "'a b' is not the name of an event"),
         ({"await_event": "x", "deadline": "9999d"}, "the deadline 9999d is not between"),
         ({"await_event": "x", "on_deadline": "skip"}, "without a deadline nothing comes after it"),
-        ({"await_event": "x", "deadline": "1d", "on_deadline": "later"}, "on_deadline is 'later', which says nothing"),
-        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {}}}, "which says nothing"),
-        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"a..b": 1}}}, "the default of on_deadline"),
-        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"a": {1}}}}, "the default of on_deadline"),
+        (
+            {"await_event": "x", "deadline": "1d", "on_deadline": "later"},
+            "'later' is nothing that becomes of a step whose event is late",
+        ),
+        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {}}}, "is nothing that becomes of a step"),
+        (
+            {"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"a..b": 1}}},
+            "the default for a late event",
+        ),
+        (
+            {"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"a": {1}}}},
+            "the default for a late event",
+        ),
         ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"z": 1}}}, "does not write z"),
         ({"await_event": "x", "writes": ["y", "z"]}, "is written at one path"),
         ({"await_event": "x", "writes": ["y.*"]}, "is written at one path"),

@@ -352,7 +352,10 @@ def test_an_event_without_a_deadline_is_a_finding(tmp_path):
     [
         (", agent: ann", "plan[1].agent: a step that waits has no key agent"),
         (", deadline: soon", "plan[1].deadline is 'soon', not a duration, such as 3d"),
-        (", deadline: 3d, on_deadline: later", "plan[1].on_deadline: on_deadline is 'later', which says nothing"),
+        (
+            ", deadline: 3d, on_deadline: later",
+            "plan[1].on_deadline: 'later' is nothing that becomes of a step whose event is late",
+        ),
         (", deadline: 3d, on_deadline: 3", "plan[1].on_deadline is the number 3, not one of dead, skip, continue"),
         (", wait: 2h", "it has wait and await_event"),
     ],

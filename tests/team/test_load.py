@@ -482,3 +482,15 @@ def test_a_reducer_inside_another_is_refused_in_its_line(tmp_path):
 def test_a_value_that_no_context_could_hold_is_refused(tmp_path):
     plan = "plan:\n  - {id: a, agent: one, action: work, when: {path: seed, value: %s}}\n"
     assert only(tmp_path, HEAD + plan % ("[" * 35 + "]" * 35))[1] == HEAD_LINES + 2
+
+
+def test_what_may_be_named_where_a_folder_has_no_team(tmp_path):
+    with pytest.raises(TeamError) as bare:
+        Team.load(tmp_path)
+    assert bare.value.fix.startswith(f"name the folder of a team, or write {tmp_path / 'team.yaml'}")
+    for name in "abcdef":
+        (tmp_path / f"{name}.yaml").touch()
+    with pytest.raises(TeamError) as full:
+        Team.load(tmp_path)
+    assert full.value.fix.startswith(f"name a team file: {tmp_path / 'a.yaml'}, ")
+    assert full.value.fix.endswith("e.yaml (1 more)")

@@ -127,6 +127,7 @@ def test_a_virtual_environment_below_the_folder_is_no_part_of_it(folder):
         ("agent:work", "there is no module agent; did you mean agents?"),
         ("agents.inner:work", "there is no module agents.inner"),
         ("agents:wrok", "the module agents has no function wrok; did you mean work?"),
+        ("agents:LIMT", "the module agents has no function LIMT; did you mean LIMIT?"),
         ("agents:LIMIT", "agents:LIMIT is a int, not a function"),
         ("agents:Worker", "agents:Worker is a class, not a function"),
         ("agents", "use is 'agents', not module:function"),

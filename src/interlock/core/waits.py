@@ -105,12 +105,12 @@ def _way_of(on_deadline: str | Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(default, Mapping) or not default:
         ways = ", ".join(get_args(OnDeadline))
         fix = f"write one of {ways}, or {{default: {{path: value}}}}"
-        raise PlanError(f"on_deadline is {on_deadline!r:.100}, which says nothing", fix=fix)
+        raise PlanError(f"{on_deadline!r:.100} is nothing that becomes of a step whose event is late", fix=fix)
     try:
         encode(dict(default))
         return {"then": "continue", "default": {paths.canonical(path): value for path, value in default.items()}}
     except (ValueRefused, PathError) as error:
-        raise PlanError(f"the default of on_deadline: {error.message}", fix=error.fix) from error
+        raise PlanError(f"the default for a late event: {error.message}", fix=error.fix) from error
 
 
 def _bounded(text: str, what: str) -> int:

@@ -32,6 +32,7 @@ from .source import Source, read
 from .tables import AGENT, LIMITS, SCOPE_KEYS, STEP, TEAM
 
 TEAM_FILE = "team.yaml"
+NAMES_SHOWN = 5
 
 Built = TypeVar("Built")
 
@@ -85,8 +86,17 @@ def _file(named: str | Path) -> Path:
     if is_folder:
         path /= TEAM_FILE
         if not path.exists():
-            raise TeamError(f"the folder has no {TEAM_FILE}", fix="name a team file", file=str(path.parent))
+            raise TeamError(f"the folder has no {TEAM_FILE}", fix=_instead(path.parent), file=str(path.parent))
     return path
+
+
+def _instead(folder: Path) -> str:
+    """What may be named where a folder has no team file."""
+    names = sorted(path.name for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix))
+    if not names:
+        return f"name the folder of a team, or write {folder / TEAM_FILE}; to see a team at work: interlock demo"
+    more = f" ({len(names) - NAMES_SHOWN:,} more)" if len(names) > NAMES_SHOWN else ""
+    return f"name a team file: {', '.join(str(folder / name) for name in names[:NAMES_SHOWN])}{more}"
 
 
 def _with_agents_on_top(source: Source) -> Source:

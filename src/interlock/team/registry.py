@@ -98,7 +98,9 @@ def find(reference: str, folder: Path | None = None) -> Any:
         module = _imported(module_name, folder)
     found = getattr(module, function_name, None)
     if found is None:
-        names = [name for name in vars(module) if not name.startswith("_") and callable(getattr(module, name))]
+        # What is meant need not be a function: a graph of a framework is called otherwise.
+        named = [name for name, value in vars(module).items() if not isinstance(value, ModuleType)]
+        names = [name for name in named if not name.startswith("_")]
         raise TeamError(f"the module {module_name} has no function {function_name}{hint(function_name, names)}")
     return found
 
