@@ -3,9 +3,13 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import interlock as il
-from interlock.core.values import Limits
+from interlock.core.proposal import _Examination
+from interlock.core.step import checked
+from interlock.core.values import Limits, hash_of
 from interlock.errors import ProposalRefused
 from interlock.planning import Bounds, planned, proposal_schema, proposed_steps, validated
 
@@ -381,3 +385,97 @@ def test_the_schema_leaves_out_who_may_not_be_given_steps(team):
         "properties"
     ]
     assert (properties["agent"]["enum"], properties["action"]["enum"]) == (["clerk"], ["note"])
+
+
+# --- all at once -------------------------------------------------------------------------------------------------
+
+PATHS = [
+    "mail",
+    "facts.a",
+    "facts.*",
+    'ticket."a b"',
+    "facts.{step}",
+    "facts.a\nfacts.b",
+    "a b",
+    "",
+    "*",
+    "a" + 31 * ".a",
+]
+MORE = [{"instructions": "Read."}, {"instructions": "\x00"}, {"samples": 2}, {"samples": 4}]
+DEPENDING = [{"for_each": "mail"}, {"when": {"path": "mail", "value": 1}}]
+PATTERNS = st.none() | st.lists(st.sampled_from(PATHS) | st.just("facts.b"), max_size=3)
+
+
+@st.composite
+def drafts(draw):
+    """Proposals whose steps are mostly right, and now and then not."""
+    ids = draw(st.lists(st.sampled_from(["a", "b", "c-1", "d"]), min_size=1, max_size=4))
+    odd = draw(st.sampled_from(["", "", "a\nb", "e f", "x" * 81, "b\n"]))
+    most = draw(st.sampled_from([0, 1, 5]))
+    return [
+        {
+            "id": odd if odd and not n else id_,
+            "agent": draw(st.sampled_from(["reader"] * 9 + ["writer", "nobody"])),
+            "action": draw(st.sampled_from(["read"] * 6 + ["sort", "write"])),
+            "needs": draw(st.lists(st.sampled_from([*ids[:n], "a-1", "gone"]), max_size=most)),
+            **{key: mine for key in ("reads", "writes") if (mine := draw(PATTERNS)) is not None},
+            **draw(st.sampled_from([{}] * 6 + MORE)),
+            **draw(st.sampled_from([{}] * 6 + DEPENDING)),
+        }
+        for n, id_ in enumerate(ids)
+    ]
+
+
+def outcome(steps, team):
+    """The steps that come of it, as they are hashed; or all that is told."""
+    try:
+        made = proposed_steps(json.dumps({"steps": steps}).encode(), team, MODEST)
+    except ProposalRefused as refused:
+        return str(refused)
+    assert all(checked(step) == type(step)(**{f: getattr(step, f) for f in step.__struct_fields__}) for step in made)
+    return made, hash_of(made)
+
+
+@given(drafts())
+def test_what_is_right_at_once_is_right_one_by_one_and_the_same(team, steps):
+    at_once = outcome(steps, team)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Examination, "_are_ordinary", lambda _: False)
+        assert outcome(steps, team) == at_once
+
+
+@pytest.mark.parametrize(
+    ("given_steps", "is_ordinary"),
+    [
+        (
+            [
+                a_step("a", writes=["facts.a"], reads=["mail"], samples=2),
+                a_step("b", needs=["a"], instructions="Read."),
+            ],
+            True,
+        ),
+        ([a_step("a", writes=[])], True),
+        ([a_step("a"), a_step("a")], False),
+        ([a_step("a\nb")], False),
+        ([a_step("x" * 81)], False),
+        ([a_step(agent="nobody")], False),
+        ([a_step(agent="writer")], False),
+        ([a_step(needs=["gone"])], False),
+        ([a_step(needs=["a"] * 5)], False),
+        ([a_step(samples=4)], False),
+        ([a_step(samples=-1)], False),
+        ([a_step(instructions="\x00")], False),
+        ([a_step(for_each="mail")], False),
+        ([a_step(when={"path": "mail", "value": 1})], False),
+        ([a_step(writes=["facts.a\nfacts.b"])], False),
+        ([a_step(writes=["facts.{step}"])], False),
+        ([a_step(writes=["facts." + "a" * 200])], False),
+        ([a_step(writes=[".".join(["facts", *"a" * 31])])], False),
+        ([a_step(reads=["mail"] * 51)], False),
+    ],
+)
+def test_only_steps_with_nothing_odd_are_taken_at_once(given_steps, is_ordinary, team, monkeypatch):
+    said, plain = [], _Examination._are_ordinary
+    monkeypatch.setattr(_Examination, "_are_ordinary", lambda mine: said.append(plain(mine)) or said[-1])
+    outcome(given_steps, team)
+    assert said == [is_ordinary]

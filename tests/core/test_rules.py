@@ -40,6 +40,12 @@ def test_the_request_has_no_duty_and_each_step_has_one_per_agent_of_its_chain():
         rules.duty("s", "d")
 
 
+def test_a_step_that_waits_asks_no_person_beside_one_that_does():
+    asking = step("s", escalate={"deadline": "1h"})
+    rules = Rules(Plan([asking, Step("w", wait="2h")]), {"a": role("x")})
+    assert [escalation is None for escalation in rules.escalations] == [True, False, True]
+
+
 def test_an_item_has_the_duty_and_the_number_of_its_for_each_step():
     rules = Rules(Plan([step("s", for_each="x", writes=["x.{index}"], stale_ok=True)]), {"a": role("x")})
     assert rules.duty("s-3", "a") is rules.duties[1][0]

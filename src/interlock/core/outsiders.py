@@ -28,7 +28,7 @@ def event_problems(plan: Plan, roles: Mapping[str, Role], sharing: Sharing, limi
     owners = {name: tuple(role.scope.write_permissions) for name, role in roles.items()}
     events: dict[str, tuple[str, ...]] = {}
     for step in plan.declared:
-        if step.waits:
+        if not step.agent:
             yield from _owned(step, {f"agent {name}": theirs for name, theirs in owners.items()} | events, sharing)
             yield from _unfit(step, limits)
             events[_owner(step)] = (*events.get(_owner(step), ()), *(step.writes or ()))

@@ -207,6 +207,8 @@ class Patterns:
 
     def contain(self, pattern: str) -> bool:
         """Whether one of the patterns grants all that this one grants."""
+        if pattern.startswith(self._starts):
+            return True
         return self.reach(pattern) if is_open(pattern) else self.cover(pattern)
 
     def reach(self, pattern: str) -> bool:

@@ -85,7 +85,7 @@ class Plan:
         ids = unique_ids(self.declared, flat)
         needs = needs_of(flat, ids, spans)
         self._groups: Mapping[str, Sequence[int]] = spans
-        if not all(max(mine, default=-1) < position for position, mine in enumerate(needs)):
+        if any(mine and max(mine) >= position for position, mine in enumerate(needs)):
             order = in_order(flat, needs)
             number = [0] * len(flat)
             for n, position in enumerate(order):
@@ -216,10 +216,11 @@ def copies_of(declared: Sequence[Step]) -> tuple[list[Step], dict[str, range]]:
     flat, spans = [REQUEST], {}
     for step in declared:
         start = len(flat)
+        writes = step.writes
         if step.samples:
             names = [f"{step.id}-{n}" for n in range(1, step.samples + 1)]
             flat += [_with_writes(step, name, name, str(n)) for n, name in enumerate(names, 1)]
-        elif any("{" in pattern for pattern in step.writes or ()):
+        elif writes and "{" in "".join(writes):
             # The copies of a for_each are named while a run goes on; their paths keep {index} until then.
             name = f"{step.id}-{INDEX}" if step.for_each else step.id
             flat.append(_with_writes(step, step.id, name, INDEX))
@@ -263,12 +264,15 @@ def needs_of(flat: list[Step], ids: Mapping[str, int], groups: Mapping[str, Sequ
             needs.append(())
             continue
         try:
-            mine = [ids[need] for need in step.needs]
+            mine = tuple([ids[need] for need in step.needs])
         except KeyError:
-            mine = [position for need in step.needs for position in _positions(step, need, ids, groups)]
-        needs.append(tuple(mine if len(mine) == 1 else dict.fromkeys(mine)))
-        total += len(needs[-1])
-        _check_needs(total)
+            mine = tuple([position for need in step.needs for position in _positions(step, need, ids, groups)])
+        if len(mine) > 1 and len(set(mine)) < len(mine):
+            mine = tuple(dict.fromkeys(mine))
+        needs.append(mine)
+        total += len(mine)
+        if total > NEEDS_MAX:
+            _check_needs(total)
     return needs
 
 

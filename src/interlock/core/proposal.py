@@ -6,7 +6,8 @@ before it is read, its names before they are repeated, and then it is proved lik
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, get_args
 
 import msgspec
@@ -26,6 +27,10 @@ Roles = Mapping[str, Role]
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?", re.ASCII)
 _SEGMENT = re.compile(r"(?:[\w-]|\{step\}|\{index\}){1,80}")
 _OPERATORS = frozenset(get_args(Operator))
+# Many at once, a line each.
+_are_ids = re.compile(r"(?:[A-Za-z0-9_-]{1,80}+\n)*+").fullmatch
+_are_plain_paths = re.compile(r"(?:[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){0,30}+(?:\.\*)?+\n)*+").fullmatch
+_given = msgspec.structs.force_setattr
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
@@ -183,6 +188,10 @@ class _Examination:
 
     def steps(self) -> list[Step]:
         """The steps, as far as they are right."""
+        if self._are_ordinary():
+            kinds = {(one.agent, one.action) for one in self._proposed}
+            patterns = {kind: Step("", *kind) for kind in kinds}
+            return [_like(patterns[one.agent, one.action], one) for one in self._proposed]
         places: dict[str, int] = {}
         made = []
         for n, one in enumerate(self._proposed):
@@ -194,6 +203,31 @@ class _Examination:
                 made.append(self._made(n, one))
         self._check_needs(places)
         return [step for step in made if step is not None]
+
+    def _are_ordinary(self) -> bool:
+        """Whether all are right, and hold no more than most do. That is told at once, and flaws then one by one."""
+        steps, bounds = self._proposed, self._bounds
+        said = {(o.agent, o.action, o.samples, o.instructions, o.for_each is None and o.when is None) for o in steps}
+        ids = {one.id for one in steps}
+        needs = [one.needs for one in steps]
+        given = [one.writes for one in steps if one.writes] + [one.reads for one in steps if one.reads]
+        patterns: set[str] = set().union(*given)
+        return (
+            len(ids) == len(steps)
+            and _fit(ids, _are_ids)
+            and _fit(patterns, _are_plain_paths)
+            and max(map(len, patterns), default=0) <= min(bounds.path_chars_max, paths.PATH_CHARS_MAX)
+            and max(map(len, given), default=0) <= bounds.patterns_max
+            and set().union(*needs) <= ids
+            and max(map(len, needs)) <= bounds.needs_max
+            and all(
+                is_bare
+                and action in self._actions.get(agent, ())
+                and 0 <= samples <= bounds.samples_max
+                and (not text or _is_text(text, bounds.instructions_chars_max))
+                for agent, action, samples, text, is_bare in said
+            )
+        )
 
     def _flaw(self, n: int, key: str, what: str, allowed: str = "") -> bool:
         self._flaws.add(f"$.steps[{n}].{key}", what, allowed, self._proposed[n].id)
@@ -324,6 +358,29 @@ class _Examination:
             for at, need in enumerate(one.needs):
                 if need not in places and need not in copies and need not in self._known:
                     self._flaw(n, f"needs[{at}]", f"{shown(need)} is no step", "name steps of this plan")
+
+
+def _fit(texts: Collection[str], are_fitting: Callable[[str], object]) -> bool:
+    """Whether these texts, a line each, and none of them several lines, are all as they should be."""
+    lines = "".join([f"{text}\n" for text in texts])
+    return lines.count("\n") == len(texts) and are_fitting(lines) is not None
+
+
+def _like(pattern: Step, one: ProposedStep) -> Step:
+    """An ordinary step, which was found right: as `Step` would make it, without looking at all of it once more."""
+    step = copy(pattern)
+    _given(step, "id", one.id)
+    if one.needs:
+        _given(step, "needs", one.needs)
+    if one.reads is not None:
+        _given(step, "reads", one.reads)
+    if one.writes is not None:
+        _given(step, "writes", one.writes)
+    if one.instructions:
+        _given(step, "instructions", one.instructions)
+    if one.samples:
+        _given(step, "samples", one.samples)
+    return step
 
 
 _PATHS = "dotted names of letters, digits, _ and -, such as ticket.category or ticket.*"

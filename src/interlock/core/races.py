@@ -51,17 +51,23 @@ class Writers:
 
     def meets_another(self, pattern: str) -> bool:
         """Whether one of these patterns overlaps with another of them, or may: no race without that."""
-        return bool(self._crowded) and self._root(pattern) in self._crowded
+        return bool(self.crowded) and self._root(pattern) in self.crowded
 
     def _root(self, pattern: str) -> str:
         root = paths.base(_blur(pattern) if self._templated else pattern)
-        return f"{root}." if root else ""
+        return root + "." if root else ""
 
     @cached_property
-    def _crowded(self) -> set[str]:
+    def crowded(self) -> set[str]:
         """Of all roots those that lie inside each other. In order, what lies inside a root comes right after it."""
-        roots = sorted([self._root(pattern) for _, pattern in self._racing()])
-        crowded = set()
+        racing = [pattern for _, pattern in self._racing()]
+        if self._templated or "*" in racing:
+            roots = sorted(map(self._root, racing))
+        else:
+            roots = sorted([pattern.removesuffix(".*") + "." for pattern in racing])
+        crowded: set[str] = set()
+        if not any(map(str.startswith, roots[1:], roots)):
+            return crowded
         head = None
         for root in roots:
             if head is not None and root.startswith(head):
@@ -113,6 +119,8 @@ def races(plan: Plan, writes: Sequence[Sequence[str]], writers: Writers) -> Iter
         if plan.steps[n].for_each:
             items = (f"{plan.steps[n].id}-0", f"{plan.steps[n].id}-1")
             yield from (Race(items, pattern) for pattern in _shared_by_items(mine))
+        if not writers.crowded:
+            continue
         for pattern in mine:
             if not writers.meets_another(pattern):
                 continue

@@ -294,20 +294,21 @@ class Rules:
 
     def _step_problems(self) -> Iterator[TeamError]:
         yield from event_problems(self.plan, self.roles, self.sharing, self.limits)
+        chains = {name: [agent for agent in self.chain(name) if agent in self.roles] for name in self.roles}
         for step in self.plan.declared:
-            place = ("plan", step.id)
-            if step.waits:
+            if not step.agent:  # it waits
                 continue
             if step.agent not in self.roles:
                 message = f"step {step.id}: there is no agent {step.agent}{hint(step.agent, self.roles)}"
-                yield PlanError(message, place=(*place, "agent"))
+                yield PlanError(message, place=("plan", step.id, "agent"))
                 continue
-            chain = [agent for agent in self.chain(step.agent) if agent in self.roles]
+            chain = chains[step.agent]
             for agent in chain:
-                yield from self._agent_problems(step, agent)
+                if not self._keeps_to_scope(step, agent):
+                    yield from self._agent_problems(step, agent)
             if step.schema is not None:
                 roles = {agent: self.roles[agent] for agent in chain}
-                yield from schema_problems(step.schema, roles, (*place, "schema"))
+                yield from schema_problems(step.schema, roles, ("plan", step.id, "schema"))
             if step.escalate is not None or self.roles[step.agent].escalation is not None:
                 yield from self._escalation_problems(step)
             if step.on_request:
@@ -333,6 +334,13 @@ class Rules:
                 encode(value, self.limits)
             except (PathError, ValueRefused) as error:
                 yield PlanError(f"step {step.id}: its default for {path!r:.100}: {error.message}", place=place)
+
+    def _keeps_to_scope(self, step: Step, agent: str) -> bool:
+        return (
+            step.action in self.roles[agent].scope.allowed_actions
+            and all(map(self._permitted[agent].contain, step.writes or ()))
+            and all(map(self._readable[agent].reach, step.reads or ()))
+        )
 
     def _agent_problems(self, step: Step, agent: str) -> Iterator[TeamError]:
         scope, place, nested = self.roles[agent].scope, ("plan", step.id), self.roles[agent].nested
@@ -424,12 +432,13 @@ class Rules:
             if mine and not any(step.guardrails for step in mine):
                 message = f"agent {name} has a threshold, and no guardrail gives a score"
                 yield TeamError(message, fix="give it guardrails", place=("agents", name, "threshold"), agents=(name,))
+        escalating = {name for name, role in self.roles.items() if role.escalation is not None}
         guarded = {name for (section, name), seats in self._seats.items() if section == "agents" and seats}
         for step in self.plan.declared:
             is_guarded = guarded and not guarded.isdisjoint(self.chain(step.agent))
             if is_guarded or step.guardrails or step.threshold is not None:
                 yield from self._idle_guardrails(step)
-            if self.escalation(step) is not None:
+            if step.escalate is not None or step.agent in escalating:
                 yield from self._unfit_defaults(step)
 
     def _nested_problems(self, nested: Mapping[str, BudgetPolicy | None]) -> Iterator[TeamError]:
@@ -462,8 +471,9 @@ class Rules:
 
     def _judge_problems(self) -> Iterator[TeamError]:
         """Judges that can't judge: no agents of the team, not allowed to, or those whose replies they are."""
-        steps = {step.id: step.agent for step in self.plan.declared}
-        for (section, name), number, judge in self.judges():
+        judges = [*self.judges()]
+        steps = {step.id: step.agent for step in self.plan.declared} if judges else {}
+        for (section, name), number, judge in judges:
             place = (section, name, "guardrails", str(number), "judge")
             whose = f"the judge of {'step' if section == 'plan' else 'agent'} {name}"
             authors = self.chain(steps[name]) if section == "plan" else (name,)
@@ -573,4 +583,6 @@ def deciding(step: Step) -> tuple[str, ...]:
 
 def _declared_reads(step: Step) -> tuple[str, ...]:
     """What a step says that it depends on."""
-    return () if step.stale_ok else (*(step.reads or ()), *deciding(step))
+    if step.stale_ok or (step.reads is None and step.when is None and step.for_each is None and step.wait is None):
+        return ()
+    return (*(step.reads or ()), *deciding(step))

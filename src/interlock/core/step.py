@@ -227,13 +227,12 @@ def checked(step: Step) -> Step:
     if not is_id(step.id):
         raise PlanError(f"{step.id!r} is not a step id", fix="use letters, digits, _ and -, at most 80", place=place)
     _check_kind(step)
-    if step.samples and step.for_each:
-        raise PlanError(f"step {step.id} has both samples and for_each", fix="keep one", place=(*place, "samples"))
-    if not 0 <= step.samples <= SAMPLES_MAX:
-        message = f"step {step.id} wants {step.samples} samples; 1 to {SAMPLES_MAX} are possible"
-        raise PlanError(message, place=(*place, "samples"))
-    for name in ("width", "batch"):
-        _check_share(step, name)
+    if step.samples:
+        _check_samples(step)
+    if step.width:
+        _check_share(step, "width")
+    if step.batch:
+        _check_share(step, "batch")
     if step.retries is not None and not 0 <= step.retries <= RETRIES_MAX:
         message = f"step {step.id} wants {step.retries} retries; 0 to {RETRIES_MAX} are possible"
         raise PlanError(message, place=(*place, "retries"))
@@ -243,14 +242,28 @@ def checked(step: Step) -> Step:
     if step.on_dead is not None and step.on_dead not in _ON_DEAD:
         fix = f"use one of: {', '.join(_ON_DEAD)}"
         raise PlanError(f"step {step.id} has the on_dead {step.on_dead!r}", fix=fix, place=(*place, "on_dead"))
-    for name, text in (("timeout", step.timeout), ("backoff", step.backoff), ("retry_for", step.retry_for)):
-        if text is not None and not 0 < duration_ms(text) <= TIMEOUT_MS_MAX:
-            message = f"the {name} of step {step.id} is {text}; more than 0 and up to 7d is possible"
-            raise PlanError(message, place=(*place, name))
+    if step.timeout is not None or step.backoff is not None or step.retry_for is not None:
+        _check_durations(step)
     for pattern in step.writes or ():
         if "{" in pattern:
             _check_template(step, pattern)
     return step
+
+
+def _check_samples(step: Step) -> None:
+    place = ("plan", step.id, "samples")
+    if step.for_each:
+        raise PlanError(f"step {step.id} has both samples and for_each", fix="keep one", place=place)
+    if not 0 <= step.samples <= SAMPLES_MAX:
+        message = f"step {step.id} wants {step.samples} samples; 1 to {SAMPLES_MAX} are possible"
+        raise PlanError(message, place=place)
+
+
+def _check_durations(step: Step) -> None:
+    for name, text in (("timeout", step.timeout), ("backoff", step.backoff), ("retry_for", step.retry_for)):
+        if text is not None and not 0 < duration_ms(text) <= TIMEOUT_MS_MAX:
+            message = f"the {name} of step {step.id} is {text}; more than 0 and up to 7d is possible"
+            raise PlanError(message, place=("plan", step.id, name))
 
 
 def _check_share(step: Step, name: str) -> None:
@@ -265,15 +278,16 @@ def _check_share(step: Step, name: str) -> None:
 
 def _check_kind(step: Step) -> None:
     """A step is done by an agent, or waits."""
-    place = ("plan", step.id)
-    if step.waits:
+    if step.wait is not None or step.await_event:
         _check_wait(step)
-    elif not (step.agent and step.action):
+    elif not step.agent or not step.action:
         lacking = "action" if step.agent else "agent"
-        raise PlanError(f"step {step.id} has no {lacking}", fix=f"name one; {WAITS}", place=(*place, lacking))
+        place = ("plan", step.id, lacking)
+        raise PlanError(f"step {step.id} has no {lacking}", fix=f"name one; {WAITS}", place=place)
     elif step.deadline is not None or step.on_deadline is not None:
         message = f"step {step.id} has a deadline, and awaits no event"
-        raise PlanError(message, fix="remove it, or ask a person with escalate", place=(*place, "deadline"))
+        place = ("plan", step.id, "deadline")
+        raise PlanError(message, fix="remove it, or ask a person with escalate", place=place)
 
 
 def wait_of(step: Step) -> Wait:
