@@ -229,8 +229,13 @@ class Journal(Protocol):
     async def run(self, run_id: str) -> RunRow:
         """One run. Raises RunNotFound."""
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
-        """The newest runs first, at most `limit`; 0 for all. before: only those opened before this run."""
+    async def runs(
+        self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "", top: bool = False
+    ) -> list[RunRow]:
+        """The newest runs first, at most `limit`; 0 for all. before: only those opened before this run.
+
+        top: only those that do no step of another.
+        """
 
     async def claim(
         self, run_id: str = "", *, team: str = "", source: str | None = None, ended: bool = False

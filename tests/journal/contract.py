@@ -605,6 +605,16 @@ class JournalContract:
         assert await journal.runs(before="b-0") == []
         assert await journal.runs(before="nobody") == []
 
+    @in_loop
+    async def test_a_list_leaves_out_runs_that_do_steps_of_others(self, opened):
+        journal = opened.open()
+        for name, parent in (("a", ""), ("a-child", "a"), ("b", ""), ("b-child", "b")):
+            await open_run(journal, name, opening=msgspec.structs.replace(OPENING, parent=parent))
+        assert ids(await journal.runs(top=True)) == ["b", "a"]
+        assert ids(await journal.runs(top=True, limit=1)) == ["b"]
+        assert ids(await journal.runs(top=True, before="b")) == ["a"]
+        assert ids(await journal.runs()) == ["b-child", "b", "a-child", "a"]
+
     # --- ownership ---
 
     @in_loop

@@ -238,13 +238,17 @@ class MemoryJournal:
             raise RunNotFound(f"there is no run {run_id} in this journal")
         return self.store.rows[run_id]
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
+    async def runs(
+        self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "", top: bool = False
+    ) -> list[RunRow]:
         """See ports.Journal."""
         self._check_open()
         rows: Iterable[RunRow] = reversed(self.store.rows.values())
         if before:
             rows = islice(dropwhile(lambda row: row.run_id != before, rows), 1, None)
         found = [row for row in rows if status in {"", row.status} and batch in {"", row.batch}]
+        if top:
+            found = [row for row in found if not row.parent]
         return found[: limit or None]
 
     async def claim(

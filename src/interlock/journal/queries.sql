@@ -33,6 +33,7 @@ SELECT run_id, status, reason, team, plan, source, batch, batch_row, started_us,
     coalesce((SELECT faults_in(CAST(data AS BLOB)) FROM event WHERE run = number AND seq = 0), ''), parent
 FROM run WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR batch = ?2)
     AND number < iif(?4 = '', 9223372036854775807, (SELECT number FROM run WHERE run_id = ?4))
+    AND (NOT ?5 OR parent = '')
 ORDER BY number DESC LIMIT ?3;
 
 -- name: owners: whoever owns something that is not finished

@@ -108,9 +108,11 @@ class SqliteJournal:
         """See ports.Journal."""
         return await self._read(lambda: self._store.run(run_id))
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
+    async def runs(
+        self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "", top: bool = False
+    ) -> list[RunRow]:
         """See ports.Journal."""
-        return await self._read(lambda: self._store.runs(status, batch, limit, before))
+        return await self._read(lambda: self._store.runs(status, batch, limit, before, top=top))
 
     async def claim(
         self, run_id: str = "", *, team: str = "", source: str | None = None, ended: bool = False

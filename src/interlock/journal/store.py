@@ -420,9 +420,9 @@ class SqliteStore:
             raise _no_run(run_id)
         return sound(RUN, found[0])
 
-    def runs(self, status: str, batch: str, limit: int, before: str = "") -> list[RunRow]:
+    def runs(self, status: str, batch: str, limit: int, before: str = "", *, top: bool = False) -> list[RunRow]:
         """The newest runs first."""
-        return [*self._warnings.listed(RUN, self._run_query("runs", status, batch, limit or -1, before))]
+        return [*self._warnings.listed(RUN, self._run_query("runs", status, batch, limit or -1, before, top))]
 
     def claim(self, run_id: str, team: str, source: str | None, *, ended: bool = False) -> list[RunRow]:
         """Take over what nobody alive owns: one run, which may be parked, or everything (of one team, of one file).

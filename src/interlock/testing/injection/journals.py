@@ -294,9 +294,11 @@ class FaultyJournal:
         """See ports.Journal."""
         return await self.inner.run(run_id)
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
+    async def runs(
+        self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "", top: bool = False
+    ) -> list[RunRow]:
         """See ports.Journal."""
-        return await self.inner.runs(status=status, batch=batch, limit=limit, before=before)
+        return await self.inner.runs(status=status, batch=batch, limit=limit, before=before, top=top)
 
     async def letters(self, wanted: Letters, limit: int = 50) -> list[LetterRow]:
         """See ports.Journal."""

@@ -247,9 +247,11 @@ class SlowSqliteJournal:
         row: RunRow = self._read(lambda: self._store.run(run_id))
         return row
 
-    async def runs(self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "") -> list[RunRow]:
+    async def runs(
+        self, *, status: str = "", batch: str = "", limit: int = 50, before: str = "", top: bool = False
+    ) -> list[RunRow]:
         """See ports.Journal."""
-        rows: list[RunRow] = self._read(lambda: self._store.runs(status, batch, limit, before))
+        rows: list[RunRow] = self._read(lambda: self._store.runs(status, batch, limit, before, top=top))
         return rows
 
     async def claim(
