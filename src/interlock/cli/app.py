@@ -233,13 +233,14 @@ def runs(
         str, typer.Option("--batch", metavar="BATCH", help="Only the runs of this batch.", show_default=False)
     ] = "",
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="How many at most; 0 for all.")] = 50,
+    top: Annotated[bool, typer.Option("--top", help="Without the runs that do steps of others.")] = False,
     journal: JournalOption = None,
     json: JsonOption = False,
 ) -> int:
-    """List the runs in the journal, the newest first."""
+    """List the runs in the journal, the newest first; those that do steps of others below these."""
     from . import config, looking
 
-    return looking.runs(config.settings(journal), status or "", batch, limit, json=json)
+    return looking.runs(config.settings(journal), status or "", batch, limit, top=top, json=json)
 
 
 @command

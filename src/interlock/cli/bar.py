@@ -88,10 +88,14 @@ class BatchBar(_Moving):
 
 
 class StepsLine(_Moving):
-    """One line that says which steps of a single run are running, or wait at a gate."""
+    """One line that says which steps of a single run, and of those that do its steps, are running, or wait at a gate.
+
+    above: of a run that does a step of another, how that step is called here.
+    """
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
+        self._above: dict[str, str] = {}
         self._held = ""
         console = Console(stderr=True)
         self._status = console.status(Text("starting"), spinner="dots", refresh_per_second=REFRESH_PER_SECOND)
@@ -103,20 +107,27 @@ class StepsLine(_Moving):
     def happened(self, run_id: str, events: Sequence[e.AnyEvent]) -> None:
         """Steps have begun or ended."""
         for event in events:
-            if isinstance(event, e.CallHeld):
-                self._states[event.step] = "held"
+            if isinstance(event, e.RunStarted) and event.parent is not None:
+                self._above[run_id] = self._named(event.parent.run_id, event.parent.step)
+            elif isinstance(event, e.CallHeld):
+                self._states[self._named(run_id, event.step)] = "held"
                 self._held = why_held(event.gate, event.reason)
             elif isinstance(event, e.AttemptStarted):
-                self._states[event.step] = "running"
+                self._states[self._named(run_id, event.step)] = "running"
             elif isinstance(event, e.AttemptCommitted | e.StepSkipped | e.StepBuried):
-                self._states[event.step] = "done"
+                self._states[self._named(run_id, event.step)] = "done"
             elif isinstance(event, e.QuestionAnswered):
-                self._states[event.step] = "done" if event.commits else "waiting"
+                self._states[self._named(run_id, event.step)] = "done" if event.commits else "waiting"
             elif isinstance(event, e.BudgetRaised):
-                self._states |= dict.fromkeys((event.step, *event.others), "waiting")
+                raised = (self._named(run_id, step) for step in (event.step, *event.others))
+                self._states |= dict.fromkeys(raised, "waiting")
             elif isinstance(event, e.AttemptRefused | e.AttemptFailed | e.QuestionAsked):
-                self._states[event.step] = "waiting"
+                self._states[self._named(run_id, event.step)] = "waiting"
         self._status.update(Text(_step_line(self._states, self._held), overflow="ellipsis", no_wrap=True))
+
+    def _named(self, run_id: str, step: str) -> str:
+        """A step, after the one of which its run does a part: two teams may have steps of one name."""
+        return f"{self._above[run_id]} > {step}" if run_id in self._above else step
 
 
 class ReadingLine(_Moving):

@@ -8,10 +8,11 @@ from typing import Any, Self
 
 import msgspec
 
+from interlock import history
 from interlock.core.events import AnyEvent
 from interlock.core.naming import hint
 from interlock.core.plan import Plan
-from interlock.errors import InputError, JournalError, JournalUnavailable, TeamError
+from interlock.errors import InputError, JournalError, JournalUnavailable, RunNotFound, TeamError
 from interlock.history import Figures
 from interlock.ports import Journal, RunRow
 from interlock.team import Team
@@ -109,7 +110,10 @@ def _count(settings: Settings, choice: Choice, count: Count) -> None:
 async def _read(settings: Settings, choice: Choice, count: Count, moved: Callable[[Figures], None]) -> None:
     async with reading(settings) as journal:
         plans = _Plans(journal)
-        async for rows in _together(_rows(journal, choice), choice.limit):
+        found = _rows(journal, choice)
+        if choice.names or choice.batch:  # else those below are among them
+            found = _with_below(found, journal, plans)
+        async for rows in _together(found, choice.limit):
             loads = (journal.load(row.run_id) for row in rows)
             for row, events in zip(rows, await asyncio.gather(*loads, return_exceptions=True), strict=True):
                 try:
@@ -151,6 +155,29 @@ async def _rows(journal: Journal, choice: Choice) -> AsyncIterator[RunRow]:
             yield row
 
 
+async def _with_below(rows: AsyncIterator[RunRow], journal: Journal, plans: "_Plans") -> AsyncIterator[RunRow]:
+    """Runs, each once, and those that do steps of them."""
+    told = set[str]()
+    async for row in rows:
+        for one in [row, *[inner async for inner in _below(journal, row, plans)]]:
+            if one.run_id not in told:
+                told.add(one.run_id)
+                yield one
+
+
+async def _below(journal: Journal, row: RunRow, plans: "_Plans") -> AsyncIterator[RunRow]:
+    """The runs that do steps of this one, and of those. Of one that can't be read it is told where it is counted."""
+    try:
+        found = history.children(await journal.load(row.run_id)) if await plans.are_nested(row) else []
+        rows = [await journal.run(child.run_id) for child in found]
+    except (JournalError, RunNotFound, TeamError, msgspec.DecodeError):
+        return
+    for inner in rows:
+        yield inner
+        async for one in _below(journal, inner, plans):
+            yield one
+
+
 async def _named(journal: Journal, names: Iterable[str]) -> AsyncIterator[RunRow]:
     rows = [await find_run(journal, name) for name in names]
     for row in {row.run_id: row for row in rows}.values():
@@ -173,14 +200,21 @@ class _Plans:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._kept: dict[str, Plan] = {}
+        self._kept: dict[str, Team] = {}
 
     async def of(self, row: RunRow) -> Plan:
         """The plan of a run. Raises JournalError, TeamError, and msgspec.DecodeError where it can't be read."""
+        return (await self._team(row)).rules.plan
+
+    async def are_nested(self, row: RunRow) -> bool:
+        """Whether other runs may do steps of a run. Raises as `of` does."""
+        return bool((await self._team(row)).nested)
+
+    async def _team(self, row: RunRow) -> Team:
         if row.team not in self._kept:
             if len(self._kept) == PLANS_KEPT_MAX:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[row.team] = Team.of_document(await self._journal.blob(row.team)).rules.plan
+            self._kept[row.team] = Team.of_document(await self._journal.blob(row.team))
         return self._kept[row.team]
 
 

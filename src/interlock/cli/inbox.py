@@ -17,7 +17,7 @@ from interlock.core.gate import AtGate
 from interlock.core.job import DELETE
 from interlock.engine import clock, decisions, tasks
 from interlock.engine.breakers import gate_name
-from interlock.errors import DecisionRefused, InputError, InterlockError
+from interlock.errors import DecisionRefused, InputError, InterlockError, RunNotFound
 from interlock.history import Handed, Record, Shortage
 from interlock.ports import Journal, RunRow, WaitingQuestion, WaitingStep
 
@@ -126,20 +126,30 @@ class Open(msgspec.Struct, frozen=True):
 def listed(settings: Settings, limit: int, *, json: bool) -> int:
     """List what waits."""
 
-    async def look() -> tuple[list[WaitingQuestion], list[WaitingStep]]:
+    async def look() -> tuple[list[WaitingQuestion], list[WaitingStep], dict[str, str]]:
         async with reading(settings) as journal:
-            return await journal.questions(), await journal.waits()
+            found = await journal.questions()
+            above = {one.run_id: await _above(journal, one.run_id) for one in found[: limit or None]}
+            return found, await journal.waits(), above
 
-    found, waits = asyncio.run(look())
+    found, waits, above = asyncio.run(look())
     waiting = found[: limit or None]
     if json:
-        told = {"questions": [_row(one) for one in waiting], "total": len(found)}
+        told = {"questions": [_row(one, above[one.run_id]) for one in waiting], "total": len(found)}
         return _print(told | ({"waits": [_wait(one) for one in waits[: limit or None]]} if waits else {}))
     from .paint_inbox import show_inbox, show_waits
 
-    show_inbox([*_names(found)][: limit or None], len(found), clock.now_us(), settings)
+    show_inbox([*_names(found)][: limit or None], len(found), clock.now_us(), settings, above)
     show_waits(waits[: limit or None], len(waits))
     return exits.DONE
+
+
+async def _above(journal: Journal, run_id: str) -> str:
+    """The run a step of which this one does; "" where there is none."""
+    try:
+        return (await journal.run(run_id)).parent
+    except RunNotFound:
+        return ""
 
 
 def shown(settings: Settings, name: str, *, json: bool) -> int:
@@ -245,8 +255,8 @@ def _names(waiting: Sequence[WaitingQuestion]) -> Iterator[tuple[str, WaitingQue
 # --- documents ---
 
 
-def _row(one: WaitingQuestion) -> dict[str, Any]:
-    """A question as `inbox list --json` prints it."""
+def _row(one: WaitingQuestion, above: str) -> dict[str, Any]:
+    """A question as `inbox list --json` prints it. above: the run a step of which its run does."""
     return {
         "run_id": one.run_id,
         "step": one.step,
@@ -256,7 +266,7 @@ def _row(one: WaitingQuestion) -> dict[str, Any]:
         "due": history.timestamp(one.due_us) if one.due_us else None,
         "team": one.team,
         "source": one.source,
-    }
+    } | ({"parent": above} if above else {})
 
 
 def _wait(one: WaitingStep) -> dict[str, Any]:
@@ -285,7 +295,7 @@ def _document(found: Open) -> dict[str, Any]:
     short = {"budget": found.shortage.to_dict()} if found.shortage else {}
     asked = {"attempt": found.call.attempt.attempt}  # of a judged reply, not that of its judge
     plan = {"plan": {"steps": found.steps}} if found.asked.about_plan else {}
-    return _row(found.waiting) | asked | more | short | plan | {"call": call}
+    return _row(found.waiting, found.record.row.parent) | asked | more | short | plan | {"call": call}
 
 
 def _effect(one: EffectWanted | Entry) -> dict[str, Any]:

@@ -32,9 +32,12 @@ async def reading(settings: Settings) -> AsyncIterator[Journal]:
 
 
 async def find_run(journal: Journal, name: str) -> RunRow:
-    """The run with this id, with an id that begins so and no other does, or the `last` one. Raises RunNotFound."""
+    """The run with this id, with an id that begins so and no other does, or the `last` one. Raises RunNotFound.
+
+    That is one which does no step of another.
+    """
     if name == LAST:
-        newest = await journal.runs(limit=1)
+        newest = await journal.runs(limit=1, top=True)
         if not newest:
             raise RunNotFound("the journal has no runs yet", fix="start one: interlock run TEAM --input FILE")
         return newest[0]

@@ -21,6 +21,7 @@ from interlock.team import team_file_schema
 from . import config, exits
 from .config import Settings
 from .journals import find_run, reading, record
+from .kin import whole
 from .text import shown_team
 
 COMPLETIONS_MAX = 50
@@ -28,12 +29,12 @@ COMPLETIONS_MAX = 50
 Waiting = Mapping[str, Sequence[Held]]
 
 
-def runs(settings: Settings, status: str, batch: str, limit: int, *, json: bool) -> int:
-    """List runs."""
+def runs(settings: Settings, status: str, batch: str, limit: int, *, top: bool = False, json: bool) -> int:
+    """List runs. top: without those that do steps of others."""
 
     async def look() -> tuple[list[RunRow], Waiting]:
         async with reading(settings) as journal:
-            rows = await journal.runs(status=status, batch=batch, limit=limit)
+            rows = await journal.runs(status=status, batch=batch, limit=limit, top=top)
             return rows, {row.run_id: held for row in rows if (held := await _held(journal, row))}
 
     rows, waiting = asyncio.run(look())
@@ -62,7 +63,7 @@ def show(settings: Settings, name: str, *, json: bool) -> int:
 
     async def look() -> history.Story:
         async with reading(settings) as journal:
-            return history.story(await record(journal, name))
+            return await whole(journal, history.story(await record(journal, name)))
 
     told = asyncio.run(look())
     if json:
@@ -148,7 +149,7 @@ def row_document(row: RunRow) -> dict[str, Any]:
         "ended": ended,
         "duration_ms": (row.ended_us - row.started_us) / 1_000 if row.ended_us else None,
     }
-    more = {"faults": row.faults, "damage": row.damage}
+    more = {"faults": row.faults, "parent": row.parent, "damage": row.damage}
     return document | {name: value for name, value in more.items() if value}
 
 

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from interlock.core.events import RunStarted
 from interlock.core.waits import awaited
 from interlock.ports import WaitingQuestion, WaitingStep
 
@@ -34,14 +35,23 @@ CHOICES_SHOWN = 5
 DRAWN_SHOWN = 8
 
 
-def show_inbox(waiting: Sequence[tuple[str, WaitingQuestion]], total: int, now_us: int, settings: Settings) -> None:
-    """The questions as a table, the oldest first, each with the name by which it is answered."""
+def show_inbox(
+    waiting: Sequence[tuple[str, WaitingQuestion]],
+    total: int,
+    now_us: int,
+    settings: Settings,
+    above: Mapping[str, str],
+) -> None:
+    """The questions as a table, the oldest first, each with the name by which it is answered.
+
+    above: by run, the one a step of which it does.
+    """
     out = console()
     if not waiting:
         out.print(Text("nothing waits for a person", "dim"))
         return
     texts = [line(one.text) for _, one in waiting]
-    show_table(_columns(waiting, now_us, out), texts, out, heading="text", room_min=QUESTION_COLUMNS_MIN)
+    show_table(_columns(waiting, now_us, above, out), texts, out, heading="text", room_min=QUESTION_COLUMNS_MIN)
     if total > len(waiting):
         out.print(Text(f"and {total - len(waiting):,} more: add --limit 0", "dim"))
     if out.is_terminal:
@@ -59,7 +69,9 @@ def show_waits(waits: Sequence[WaitingStep], total: int) -> None:
         out.print(Text(f"  {one.run_id}/{plain(one.step)}  {what}", "dim"), no_wrap=True, overflow="ellipsis")
 
 
-def _columns(waiting: Sequence[tuple[str, WaitingQuestion]], now_us: int, out: Console) -> dict[str, list[str | Text]]:
+def _columns(
+    waiting: Sequence[tuple[str, WaitingQuestion]], now_us: int, above: Mapping[str, str], out: Console
+) -> dict[str, list[str | Text]]:
     """What the list says of questions beside their texts."""
     columns: dict[str, list[str | Text]] = {
         "question": [Text(plain(name), "bold") for name, _ in waiting],
@@ -67,6 +79,8 @@ def _columns(waiting: Sequence[tuple[str, WaitingQuestion]], now_us: int, out: C
     }
     if any(one.due_us for _, one in waiting):
         columns["until"] = [_due(one.due_us, now_us) for _, one in waiting]
+    if any(above.values()):
+        columns["for run"] = [line(above.get(one.run_id, "")) for _, one in waiting]
     teams = [shown_team(one.source) for _, one in waiting]
     if out.width >= WIDE_COLUMNS and len(set(teams)) > 1:
         columns["team"] = [*teams]
@@ -103,6 +117,9 @@ def _head(found: "Open", now_us: int) -> Iterator[Text]:
     attempt = f"attempt {number}" if number else "not called yet"
     asked = f"{attempt} · asked {ago(waiting.asked_us, now_us)}"
     yield head.append(f"  {job.agent}.{job.action} · {asked}", "dim")
+    first = found.record.events[0]
+    if isinstance(first, RunStarted) and first.parent is not None:
+        yield Text(f"does step {line(first.parent.step)} of run {line(first.parent.run_id)}", "dim")
     if waiting.due_us:
         at = datetime.fromtimestamp(waiting.due_us / 1e6).astimezone()
         yield Text.assemble(("until ", "dim"), f"{at:%Y-%m-%d %H:%M:%S}  ", _due(waiting.due_us, now_us))

@@ -38,15 +38,45 @@ def show_runs(rows: Sequence[RunRow], now_us: int, waiting: Mapping[str, Sequenc
     out = console()
     held = {run_id: _held(steps, now_us) for run_id, steps in (waiting or {}).items()}
     rows = [msgspec.structs.replace(row, reason=held[row.run_id]) if row.run_id in held else row for row in rows]
+    rows, depths = _below(rows)
     if not rows:
         out.print(Text("no runs", "dim"))
         return
     if not out.is_terminal:
         _write_runs(rows)
         return
-    show_table(_columns(rows, now_us, out), [line(row.reason) for row in rows], out, right="took")
+    show_table(_columns(rows, depths, now_us, out), [line(row.reason) for row in rows], out, right="took")
     if any(row.faults for row in rows):
         out.print(Text(f"{INJECTED_MARK} faults were injected on purpose", INJECTED))
+
+
+def _below(rows: Sequence[RunRow]) -> tuple[list[RunRow], list[int]]:
+    """The runs that do steps of others below these, the first of them first; and how deep each stands.
+
+    One whose run above is not among the rows stands as deep as if that were.
+    """
+    known, inner = {row.run_id for row in rows}, dict[str, list[RunRow]]()
+    for row in rows:
+        inner.setdefault(row.parent, []).append(row)
+    ordered, depths, told = list[RunRow](), list[int](), set[str]()
+    # Those at last are reached alone in a damaged journal, where runs stand above each other.
+    left = [*reversed(rows), *(row for row in reversed(rows) if row.parent not in known)]
+    above = dict.fromkeys((row.run_id for row in rows), 0)
+    while left:
+        row = left.pop()
+        if row.run_id in told:
+            continue
+        told.add(row.run_id)
+        ordered.append(row)
+        depths.append(above.get(row.parent, 0) + 1 if row.parent else 0)
+        above[row.run_id] = depths[-1]
+        left += inner.get(row.run_id, ())
+    return ordered, depths
+
+
+def _named(row: RunRow, depth: int) -> str:
+    """The id of a run, below the one of which it does a step."""
+    return f"{'  ' * (depth - 1)}└ {line(row.run_id)}" if depth else row.run_id
 
 
 def _held(steps: Sequence[Held], now_us: int) -> str:
@@ -57,16 +87,16 @@ def _held(steps: Sequence[Held], now_us: int) -> str:
     return f"held until {clock(last.until_us, now_us)}: {last.step}{more}, {last.agent}: {why}"
 
 
-def _columns(rows: Sequence[RunRow], now_us: int, out: Console) -> dict[str, list[str | Text]]:
+def _columns(rows: Sequence[RunRow], depths: Sequence[int], now_us: int, out: Console) -> dict[str, list[str | Text]]:
     """What lists say of runs beside the reason."""
     columns: dict[str, list[str | Text]] = {
-        "run": [row.run_id for row in rows],
+        "run": list(map(_named, rows, depths)),
         "status": [_status(row) for row in rows],
         "started": [_started(row, now_us, out) for row in rows],
         "took": [_took(row) for row in rows],
-        "team": [shown_team(row.source) for row in rows],
+        "team": ["" if depth else shown_team(row.source) for row, depth in zip(rows, depths, strict=True)],
     }
-    if len(set(columns["team"])) == 1 and out.width < WIDE_COLUMNS:
+    if len({*filter(None, columns["team"])}) <= 1 and out.width < WIDE_COLUMNS:
         del columns["team"]
     return columns
 
@@ -141,7 +171,14 @@ def _write_runs(rows: Sequence[RunRow]) -> None:
     """The same for a file or another program: whole, and quick for any number of runs."""
     cells = [("run", "status", "started", "took", "team", "reason")]
     cells += [
-        (row.run_id, _said(row), _local(row.started_us), _took(row), shown_team(row.source), line(row.reason))
+        (
+            row.run_id,
+            _said(row),
+            _local(row.started_us),
+            _took(row),
+            shown_team(row.source),
+            " ".join(filter(None, (f"(of {line(row.parent)})" if row.parent else "", line(row.reason)))),
+        )
         for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -12,13 +12,14 @@ from rich.tree import Tree
 
 from interlock.core.moments import time_text
 from interlock.engine.clock import now_us
-from interlock.history import Attempt, Decided, EffectStory, Held, StepStory, Story, fork_of, why_held
+from interlock.history import Attempt, ChildStory, Decided, EffectStory, Held, StepStory, Story, fork_of, why_held
 
 from .config import Settings
 from .paint import INJECTED, MARKS, console, injected, marked, next_commands
 from .text import clock, count, duration, line, money, plain, plural, shown_team
 
 ITEMS_SHOWN = 20
+RUNS_SHOWN = 3
 NAME_COLUMNS_MAX = 32
 BRANCH_COLUMNS = 4
 CONTEXT_LINES_MAX = 80
@@ -60,6 +61,9 @@ def _moves(story: Story, settings: Settings) -> Iterator[str]:
         if step.state == "escalated":
             yield settings.command(f"inbox show {story.row.run_id}/{step.id}")
             return
+    for inner in story.runs.values():
+        if inner.status == "parked":
+            yield from _moves(inner, settings)
     waiting = [(step, step.begun) for step in story.steps if step.begun is not None]
     for words in dict.fromkeys(one.event + " --data JSON" * step.takes_data for step, one in waiting if one.event):
         yield settings.command(f"event {story.row.run_id} {words}")
@@ -67,19 +71,25 @@ def _moves(story: Story, settings: Settings) -> Iterator[str]:
         yield settings.command(f"resume {story.row.run_id}") + "   # when its time has come"
 
 
-def _head(story: Story) -> RenderableType:
+def _facts(story: Story) -> list[str]:
+    """How long a run took, and what it has consumed."""
     cost = story.cost
-    facts = [
+    return [
         duration((story.last_us - story.started_us) / 1e6),
         plural(cost.calls, "call"),
         *([f"{count(cost.tokens)} tokens", money(cost.usd)] if cost.tokens or cost.usd else []),
-        *([shown_team(story.row.source)] if story.row.source else []),
     ]
+
+
+def _head(story: Story) -> RenderableType:
+    facts = [*_facts(story), *([shown_team(story.row.source)] if story.row.source else [])]
     head = Text.assemble(("run ", "dim"), (story.row.run_id, "bold"), "  ", marked(story.status))
     head.append("  " + " · ".join(facts), "dim")
     lines = [head]
     if story.reason:
         lines.append(Text(plain(story.reason), MARKS[story.status][1]))
+    if above := story.parent:
+        lines.append(Text(f"does step {line(above.step)} of run {line(above.run_id)}", "dim"))
     if origin := story.origin:
         why = f": {line(origin.reason)}" if origin.reason else ""
         lines.append(Text(f"{line(fork_of(origin))}{why}", "dim"))
@@ -91,6 +101,12 @@ def _head(story: Story) -> RenderableType:
 def steps_tree(story: Story) -> Tree:
     """Steps in plan order; those of one stage, which may run at the same time, under one branch."""
     tree = Tree(Text("steps", "bold"), guide_style="dim", highlight=False)
+    _add_steps(tree, story)
+    return tree
+
+
+def _add_steps(tree: Tree, story: Story) -> None:
+    """The steps of a run; below one that is done by another run, that one with its steps."""
     attempts: dict[str, list[Attempt]] = {}
     for attempt in story.attempts:
         attempts.setdefault(attempt.step, []).append(attempt)
@@ -113,9 +129,31 @@ def steps_tree(story: Story) -> Tree:
             node = branch.add(_step_line(step, attempts.get(step.id, []), columns, before, len(items)))
             _add_details(node, attempts.get(step.id, []), step.held)
             _add_effects(node, effects.get(step.id, []))
-            _add_items(node, items, attempts, effects)
+            _add_runs(node, step.id, story)
+            _add_items(node, items, attempts, effects, story)
         before = {step.id for step in whole}
-    return tree
+
+
+def _add_runs(node: Tree, step: str, story: Story) -> None:
+    """The runs that do a step, or did; of many, the last."""
+    mine = [child for child in story.children if child.step == step]
+    if len(mine) > RUNS_SHOWN:
+        node.add(Text(f"{plural(len(mine) - RUNS_SHOWN, 'earlier run')}", "dim"))
+    for child in mine[-RUNS_SHOWN:]:
+        inner = story.runs.get(child.run_id)
+        branch = node.add(_run_line(child, inner))
+        if inner is not None:
+            _add_steps(branch, inner)
+
+
+def _run_line(child: ChildStory, inner: Story | None) -> Text:
+    status, reason = (child.status, child.reason) if inner is None else (inner.status, inner.reason)
+    text = Text.assemble("run ", (line(child.run_id), "bold"), "  ", marked(status), style="dim")
+    if inner is not None:
+        text.append("  " + " · ".join(_facts(inner)))
+    text.append("  the step waits for it no longer" if child.given_up else "")
+    # Of one that waits for a person, the step that asks says why.
+    return text.append(f"  {line(reason)}" if reason and (inner is None or status != "parked") else "")
 
 
 def _step_line(step: StepStory, attempts: Sequence[Attempt], width: int, before: set[str], items: int) -> Text:
@@ -225,6 +263,7 @@ def _add_items(
     items: Sequence[StepStory],
     attempts: dict[str, list[Attempt]],
     effects: dict[str, list[EffectStory]],
+    story: Story,
 ) -> None:
     """The items of a for_each; of many, those that need a look come first."""
     chosen = sorted(items, key=lambda item: item.state == "committed")[:ITEMS_SHOWN]
@@ -237,6 +276,7 @@ def _add_items(
         )
         _add_details(inner, mine, item.held)
         _add_effects(inner, effects.get(item.id, []))
+        _add_runs(inner, item.id, story)
     if len(items) > len(chosen):
         node.add(Text(f"and {len(items) - len(chosen):,} more", "dim"))
 

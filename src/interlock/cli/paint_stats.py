@@ -45,7 +45,7 @@ def _head(figures: Figures) -> Text:
     head = Text(plural(figures.runs, "run"), "bold")
     for status, number in sorted(figures.statuses.items(), key=lambda one: -one[1]):
         head.append("  ").append_text(marked(status, f"{number:,} {line(status)}"))
-    return head
+    return head.append(f"  with {plural(figures.nested, 'run')} of nested teams" if figures.nested else "", "dim")
 
 
 def _costs(total: AgentFigures) -> bool:

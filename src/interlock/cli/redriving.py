@@ -119,7 +119,7 @@ async def _redrive_one(source: str, steps: Steps, trial: Trial, how: How) -> int
             by, why, other = f"person:{user()}", trial.reason, trial.team is not None
             work = engine.redrive(run_id, mine, changes=trial.changes, by=by, reason=why, under_this_team=other)
             told = await drive_one(engine, work, run_id, how, shown)
-    if told.row.run_id != run_id:
+    if run_id not in told.family:
         exits.say(f"run {run_id} was forked: the steps are tried again in run {told.row.run_id}")
     return show_one(told, how)
 

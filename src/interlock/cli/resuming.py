@@ -18,6 +18,7 @@ from interlock.team.plans import chooses
 
 from . import exits
 from .journals import find_run, reading
+from .kin import line_of, top_of
 from .looking import user
 from .running import How, drive_many, drive_one, open_engine, quiet_agents, screen, show_many, show_one
 from .screens import Screen
@@ -31,7 +32,7 @@ CHOICES = "go on with the team as it was (--as-pinned) or under the team as it i
 class Waiting(msgspec.Struct, frozen=True):
     """A run or a batch that waits for a driver. rows: of a batch, how many have no run yet; of a run, itself.
 
-    row: of a run.
+    row: of a run, that of the one at the top, of a step of which it does a part.
     """
 
     id: str
@@ -111,19 +112,24 @@ async def resume_one(row: RunRow, team: str | None, how: How, choice: Choice = L
     """Go on with one run; returns the exit code."""
     if row.status != "running" and choice.way != "migrate" and not await _is_late(row, how):
         exits.say(f"run {row.run_id} is not waiting for a driver: {_is(row)}")
-    loaded = await under_its_plan(load(row.source, team), row, how, choice)
-    if loaded.hash != row.team and choice.way != "migrate":
-        loaded = await _as_it_was(row, loaded, choice, how)
+    async with reading(how.settings) as journal:
+        line_ = await line_of(journal, row)
+    top = line_[-1]
+    if choice.way != "migrate":  # who goes on with a run goes on with those that do its steps
+        row = next((one for one in reversed(line_) if one.status == "running"), row)
+    loaded = await under_its_plan(load(top.source, team), top, how, choice)
+    if loaded.hash != top.team and choice.way != "migrate":
+        loaded = await _as_it_was(top, loaded, choice, how)
     shown = screen(Tally(1), json=how.json, single=True)
     with quiet_agents(shown):
         async with open_engine(loaded, how.settings, shown) as engine:
             by = f"person:{user()}"
-            migrates = choice.way == "migrate" and loaded.hash != row.team
+            migrates = choice.way == "migrate" and loaded.hash != top.team
             work = (
                 engine.migrate(row.run_id, by=by, reason=choice.reason) if migrates else engine.resume_run(row.run_id)
             )
             told = await drive_one(engine, work, row.run_id, how, shown)
-    if told.row.run_id != row.run_id:
+    if row.run_id not in told.family:
         exits.say(f"run {row.run_id} goes on as run {told.row.run_id}")
     return show_one(told, how)
 
@@ -189,7 +195,10 @@ async def _find(names: Sequence[str], how: How) -> Found:
         running = await journal.runs(status="running", limit=0)
         damaged = [row.damage for row in claimed if row.damage and _wanted(names, row)]
         sound = [row for row in claimed if not row.damage and _wanted(names, row)]
-        waiting = [Waiting(row.run_id, row.team, row.source, 1, row) for row in sound]
+        sound += await _asked(journal, names)
+        listed = {row.run_id for row in sound}
+        # Who goes on with a run goes on with those that do its steps.
+        waiting = [await _waiting(journal, row) for row in sound if row.parent not in listed]
         for batch in await journal.batches():
             if not names or batch.batch_id in names:
                 rows = batch.rows - len(await journal.runs(batch=batch.batch_id, limit=0))
@@ -200,9 +209,23 @@ async def _find(names: Sequence[str], how: How) -> Found:
         parked = {row.run_id: row for row in await journal.runs(status="parked", limit=0)} if due else {}
         overdue = [parked[run_id] for run_id in late if run_id in parked and _wanted(names, parked[run_id])]
         damaged += [row.damage for row in overdue if row.damage]
-        waiting += [Waiting(row.run_id, row.team, row.source, 1, row) for row in overdue if not row.damage]
-        others = sum(_wanted(names, row) for row in parked.values()) - len(overdue)
-        return Found(waiting, sum(row.run_id not in mine and _wanted(names, row) for row in running), others, damaged)
+        waiting += [await _waiting(journal, row) for row in overdue if not row.damage]
+        left = [row for row in parked.values() if row.run_id not in listed and row not in overdue]
+        others = sum(_wanted(names, row) and not row.parent for row in left)
+        driven = [row for row in running if row.run_id not in mine and not row.parent and _wanted(names, row)]
+        return Found(waiting, len(driven), others, damaged)
+
+
+async def _waiting(journal: Journal, row: RunRow) -> Waiting:
+    """A run that waits; the team is that of the run at the top, in which the others are nested."""
+    top = await top_of(journal, row)
+    return Waiting(row.run_id, top.team, top.source, 1, top)
+
+
+async def _asked(journal: Journal, names: Sequence[str]) -> list[RunRow]:
+    """The parked runs of which other runs ask something, such as to look at one that has done a step."""
+    rows = [await journal.run(run_id) for run_id in await journal.asked()]
+    return [row for row in rows if _wanted(names, row) and not row.damage]
 
 
 async def _due(journal: Journal) -> list[tuple[int, str]]:

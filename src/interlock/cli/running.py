@@ -20,6 +20,7 @@ from . import config, exits
 from .config import Settings
 from .inputs import Given
 from .interrupts import Cancelled, Interrupts
+from .kin import top_of, whole
 from .notices import Notices
 from .rows import Row
 from .screens import JsonLines, PlainLines, Screen
@@ -127,7 +128,10 @@ async def _one(team: Team, row: Row, how: How, make: Make, approve: bool | str) 
 
 
 async def drive_one(engine: Engine, work: Coroutine[Any, Any, Run], run_id: str, how: How, shown: Screen) -> Story:
-    """Drive one run; returns its story. Raises RunInterrupted if it was stopped before its end."""
+    """Drive one run; returns its story, or that of the run of which it does a step.
+
+    Raises RunInterrupted if it was stopped before its end.
+    """
     with shown, Interrupts(engine, how.grace_seconds, shown.say) as interrupts:
         try:
             run = await interrupts.watch(work)
@@ -137,9 +141,12 @@ async def drive_one(engine: Engine, work: Coroutine[Any, Any, Run], run_id: str,
             raise RunInterrupted(f"run {run_id} was stopped before its end", fix=fix) from None
     if shown.gone:
         raise BrokenPipeError
-    # That of a fork is another.
-    row, events = await engine.journal.run(run.run_id), await engine.journal.load(run.run_id)
-    return story(Record(row, row.team, engine.team.rules, events))
+    # That of a fork is another. Who moves a run that does a step of another wants to see what becomes of the whole.
+    row = await engine.journal.run(run.run_id)
+    if row.run_id == run_id:
+        row = await top_of(engine.journal, row)
+    team, events = engine.team.teams.get(row.team, engine.team), await engine.journal.load(row.run_id)
+    return await whole(engine.journal, story(Record(row, row.team, team.rules, events)))
 
 
 def show_one(told: Story, how: How) -> int:

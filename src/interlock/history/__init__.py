@@ -8,6 +8,7 @@ to the request, one `Origin` at a time. A `Difference` is where two runs part. A
 percentiles. The `Standing` of a gate is what it keeps of all runs on a journal.
 """
 
+from .children import ChildStory, children
 from .difference import Contrast, Difference, Divergence, compare
 from .drawn import Drawn, Shortage, shortage
 from .figures import AgentFigures, Figures
@@ -38,6 +39,7 @@ __all__ = [
     "AgentFigures",
     "Attempt",
     "BudgetStanding",
+    "ChildStory",
     "Contrast",
     "Decided",
     "Difference",
@@ -65,6 +67,7 @@ __all__ = [
     "WaitEnding",
     "attempt_asked_about",
     "attempts",
+    "children",
     "compare",
     "fork_of",
     "handed",

@@ -173,8 +173,8 @@ class AgentFigures(msgspec.Struct):
 class Figures:
     """The figures of many runs, added one at a time.
 
-    agents: by name; statuses: how many runs there are of each; events: how many were read. first_us, last_us: when the
-    first and the last of the runs began.
+    agents: by name; statuses: how many runs there are of each; nested: how many runs beside these do steps of others;
+    events: how many were read. first_us, last_us: when the first and the last of the runs began.
     """
 
     def __init__(self, only: Iterable[str] = ()) -> None:
@@ -182,6 +182,7 @@ class Figures:
         self._all: dict[str, AgentFigures] = {}
         self._per_run = PerRun()
         self.statuses: Counter[str] = Counter()
+        self.nested = 0
         self.events = 0
         self.first_us = self.last_us = 0
 
@@ -214,20 +215,23 @@ class Figures:
         for event in events:
             fold.hear(event)
         if row.status in _ENDED:
-            self._settle(fold.spent)
-        _count(self.statuses, row.status)
+            self._settle(fold.spent, fold.below, nested=bool(row.parent))
+        self.nested += bool(row.parent)
+        if not row.parent:
+            _count(self.statuses, row.status)
         self.events += len(events)
         self.first_us = min(self.first_us or row.started_us, row.started_us)
         self.last_us = max(self.last_us, row.started_us)
 
-    def _settle(self, spent: dict[str, Spent]) -> None:
-        """What a run that has ended cost: each agent that was called in it, and all together."""
-        together = Spent()
+    def _settle(self, spent: dict[str, Spent], below: Spent, *, nested: bool) -> None:
+        """What a run that has ended cost: each agent that was called in it, and all with the runs below; once."""
+        together = Spent() if self._only else below
         for agent, its in spent.items():
             self.of(agent).per_run.add(its)
             if not self._only or agent in self._only:
                 together.include(its)
-        self._per_run.add(together)
+        if not nested or self._only:
+            self._per_run.add(together)
 
     def of(self, agent: str) -> AgentFigures:
         """The figures of this agent."""
@@ -240,7 +244,7 @@ class Figures:
     def to_dict(self) -> dict[str, Any]:
         """As `stats --json` prints it."""
         return {
-            "runs": {"read": self.runs, **_ordered(self.statuses)},
+            "runs": {"read": self.runs, **_ordered(self.statuses)} | ({"nested": self.nested} if self.nested else {}),
             "events": self.events,
             "first_started": timestamp(self.first_us) if self.runs else None,
             "last_started": timestamp(self.last_us) if self.runs else None,
@@ -265,11 +269,12 @@ class _Step(msgspec.Struct):
 
 
 class _Fold:
-    """One run on its way into the figures. spent: by agent."""
+    """One run on its way into the figures. spent: by agent; below: in the runs that did its steps."""
 
     def __init__(self, figures: Figures, plan: Plan) -> None:
         self._figures, self._plan = figures, plan
         self.spent: dict[str, Spent] = {}
+        self.below = Spent()
         self._started_us = 0
         self._steps: dict[str, _Step] = {}
         self._calls: dict[str, _Call] = {}
@@ -307,6 +312,8 @@ class _Fold:
                 self._arrived_late(event)
             case e.RunStarted():
                 self._started_us = event.at_us
+            case e.ChildEnded():
+                self.below.add(event.usage)
             case e.StepExpanded():
                 self._step_expanded(event)
             case e.DecisionCalled():

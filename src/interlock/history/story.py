@@ -4,6 +4,7 @@ The machine, folded again over the events, knows the state of every step and the
 attempts, is read from the events here.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from interlock.core.purse import Cost
 from interlock.core.redrive import BY_DEADLINE
 from interlock.ports import RunRow
 
+from .children import ChildStory, children
 from .record import Record
 
 _FAILURES = {"timeout": "timed out", "crash": "crashed", "error": "failed"}
@@ -230,7 +232,8 @@ class Story(msgspec.Struct, frozen=True):
     """One run, from its beginning to now.
 
     faults: the hash of those injected on purpose; empty for an ordinary run. origin: what a fork goes on from. kept:
-    the events that have come before a step waits for them.
+    the events that have come before a step waits for them. parent: of a run that does a step of another. children: the
+    runs that do steps of this one; runs: the stories of those that are known, by id.
     """
 
     row: RunRow
@@ -246,6 +249,9 @@ class Story(msgspec.Struct, frozen=True):
     origin: e.Origin | None = None
     effects: Sequence[EffectStory] = ()
     kept: Sequence[e.EventReceived] = ()
+    parent: e.Parent | None = None
+    children: Sequence[ChildStory] = ()
+    runs: "Mapping[str, Story]" = {}
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `interlock show --json` prints it."""
@@ -267,8 +273,29 @@ class Story(msgspec.Struct, frozen=True):
         }
         if self.kept:
             document["events_kept"] = [_kept(event) for event in self.kept]
+        if self.parent is not None:
+            document["parent"] = {name: getattr(self.parent, name) for name in ("run_id", "step", "attempt")}
+        if self.children:
+            document["children"] = [self._child(child) for child in self.children]
         origin = {"origin": msgspec.to_builtins(self.origin)} if self.origin else {}
         return document | ({"faults": self.faults} if self.faults else {}) | origin
+
+    def _child(self, child: ChildStory) -> dict[str, Any]:
+        """A run that does a step, with those that do its steps; of one that isn't known, what is told of it here."""
+        head = {name: getattr(child, name) for name in ("step", "attempt", "agent", "run_id", "status", "reason")}
+        document = head | {"started": timestamp(child.at_us), "given_up": child.given_up}
+        inner = self.runs.get(child.run_id)
+        if inner is None:
+            return document
+        told = inner.to_dict()
+        known = {name: told[name] for name in ("status", "reason", "started", "duration_ms", "cost")}
+        steps = {"steps": dict(Counter(step.state for step in inner.steps))}
+        return document | known | steps | ({"children": told["children"]} if inner.children else {})
+
+    @property
+    def family(self) -> set[str]:
+        """The ids of this run, and of all known ones below it."""
+        return {self.row.run_id}.union(*(inner.family for inner in self.runs.values()))
 
 
 def _kept(event: e.EventReceived) -> dict[str, Any]:
@@ -294,6 +321,8 @@ def story(record: Record) -> Story:
         first.origin if isinstance(first, e.RunStarted) else None,
         [effect for n in machine.ledger.entries for effect in effects(machine, n)],
         [event for kept in machine.kept.values() for event in kept],
+        first.parent if isinstance(first, e.RunStarted) else None,
+        children(events),
     )
 
 

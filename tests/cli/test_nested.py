@@ -1,0 +1,224 @@
+"""Runs of nested teams on the command line: shown with the run they belong to, answered, gone on with, counted once."""
+
+import signal
+
+import msgspec
+import pytest
+
+from interlock.cli.bar import StepsLine
+from interlock.cli.paint_lists import _below, _named
+from interlock.core import events as e
+from interlock.ports import RunRow
+
+OUTER = """\
+agents:
+  inner:
+    team: team.yaml
+    inputs: {text: text}
+    outputs: {result: second}
+    allowed_actions: [nest]
+    context_access: [text]
+    write_permissions: [result]
+  last:
+    allowed_actions: [copy]
+    context_access: [result]
+    write_permissions: [copy]
+    use: more:copy
+plan:
+  - {id: nest, agent: inner, action: nest}
+  - {id: copy, agent: last, action: copy, needs: [nest]}
+"""
+MORE = """\
+async def copy(job):
+    return {"copy": job.view["result"] * 2}
+"""
+TERMINAL = {"COLUMNS": "80"}
+
+
+@pytest.fixture
+def outer(desk):
+    (desk.folder / "outer.yaml").write_text(OUTER)
+    (desk.folder / "more.py").write_text(MORE)
+    return desk
+
+
+def run(outer, text, *more, code=0):
+    ended = outer.run("run", "outer.yaml", "--input", outer.write("in.jsonl", text), *more)
+    assert ended.code == code, ended.err
+    return ended
+
+
+def words(text):
+    return " ".join(text.replace("│", "").replace("├──", "").replace("└──", "").split())
+
+
+def ids(outer):
+    """The run at the top, and the one that does a step of it."""
+    top, inner = outer.json("runs")["runs"][::-1]
+    assert inner["parent"] == top["run_id"]
+    return top["run_id"], inner["run_id"]
+
+
+def test_a_run_is_shown_with_those_that_do_its_steps(outer):
+    told = words(run(outer, "ab").out)
+    top, inner = ids(outer)
+    assert f"✓ nest inner.nest committed run {inner} ✓ succeeded" in told
+    assert "✓ work worker.work" in told
+    assert '"result": "AB", "copy": "ABAB"' in told
+    shown = outer.run("show", "last", env=TERMINAL).out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert f"run {top}" in words(shown)
+    document = outer.json("show", top)
+    [child] = document["children"]
+    assert {name: child[name] for name in ("step", "attempt", "agent", "run_id", "status", "steps", "cost")} == {
+        "step": "nest",
+        "attempt": 1,
+        "agent": "inner",
+        "run_id": inner,
+        "status": "succeeded",
+        "steps": {"committed": 2},
+        "cost": {"usd": 0.25, "tokens": 15, "calls": 2},
+    }
+    assert document["cost"] == {"usd": 0.25, "tokens": 15, "calls": 3}
+    assert "parent" not in document
+
+
+def test_a_run_that_does_a_step_says_of_which(outer):
+    run(outer, "ab")
+    top, inner = ids(outer)
+    assert f"does step nest of run {top}" in outer.run("show", inner).out
+    assert outer.json("show", inner)["parent"] == {"run_id": top, "step": "nest", "attempt": 1}
+
+
+def test_the_list_names_the_run_above_and_leaves_those_below_out_where_that_is_asked_for(outer):
+    run(outer, "ab")
+    top, inner = ids(outer)
+    lines = outer.run("runs").out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [top, inner]
+    assert lines[2].endswith(f"(of {top})")
+    assert [row["run_id"] for row in outer.json("runs", "--top")["runs"]] == [top]
+
+
+def test_what_a_nested_team_asks_is_answered_and_the_whole_goes_on(outer):
+    told = words(run(outer, "ask", code=3).out)
+    top, inner = ids(outer)
+    assert f"interlock inbox show {inner}/work" in told
+    assert f"nest: run {inner} waits: work asks: may I?" in told
+    [question] = outer.json("inbox", "list")["questions"]
+    assert (question["run_id"], question["parent"]) == (inner, top)
+    assert f"does step nest of run {top}" in outer.run("inbox", "show", inner).out
+    assert outer.json("inbox", "show", inner)["parent"] == top
+    assert top in outer.run("inbox", "list").out
+    ended = outer.run("inbox", "answer", inner, "--set", "first=yes")
+    assert ended.code == 0, ended.err
+    assert f"run {top} ✓ succeeded" in words(ended.out)
+    assert '"copy": "YESYES"' in words(ended.out)
+    assert outer.run("inbox", "list").out.strip() == "nothing waits for a person"
+
+
+def test_an_answer_that_was_only_recorded_is_gone_on_with_later(outer):
+    run(outer, "ask", code=3)
+    top, inner = ids(outer)
+    assert outer.run("inbox", "answer", inner, "--set", "first=yes", "--no-resume").code == 0
+    assert outer.run("resume").code == 0
+    assert outer.json("show", top)["status"] == "succeeded"
+    assert "nothing to resume" in outer.run("resume").err
+
+
+def test_nothing_to_resume_counts_those_at_the_top(outer):
+    run(outer, "ask", code=3)
+    assert "nothing to resume: 1 run parked" in outer.run("resume").err
+
+
+@pytest.mark.parametrize("named", [(), ("top",), ("inner",)])
+def test_a_killed_process_is_gone_on_with_and_nothing_done_is_done_again(outer, named):
+    process = outer.start("run", "outer.yaml", "--input", outer.write("in.jsonl", "hold"))
+    outer.until("waiting", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    outer.go()
+    top, inner = ids(outer)
+    ended = outer.run("resume", *({"top": top, "inner": inner}[name] for name in named))
+    assert ended.code == 0, ended.err
+    assert outer.json("show", top)["context"]["copy"] == "HOLDHOLD"
+    assert [(run_id, step) for run_id, step, _ in outer.calls] == [(inner, "work"), (inner, "close"), (inner, "close")]
+
+
+def test_a_team_that_changed_is_told_of_the_run_at_the_top(outer):
+    run(outer, "ask", code=3)
+    top, inner = ids(outer)
+    (outer.folder / "outer.yaml").write_text(OUTER.replace("id: copy", "id: paste"))
+    ended = outer.run("inbox", "answer", inner, "--set", "first=yes")
+    assert ended.code == 2
+    assert f"run {top} was started under another version of this team" in ended.err
+    ended = outer.run("resume", inner, "--as-pinned")
+    assert ended.code == 0, ended.err
+    assert outer.json("show", top)["status"] == "succeeded"
+
+
+def test_a_nested_team_that_fails_fails_its_step(outer):
+    told = words(run(outer, "fail", code=1).out)
+    _, inner = ids(outer)
+    assert f"run {inner} ✗ failed" in told
+    assert "✗ work worker.work" in told or "dead" in told
+
+
+def test_stats_count_what_a_nested_team_does_once(outer):
+    run(outer, "ab")
+    top, _ = ids(outer)
+    for chosen in ((), (top,)):
+        found = outer.json("stats", *chosen)
+        assert found["runs"] == {"read": 1, "succeeded": 1, "nested": 1}
+        assert {name: agent["attempts"] for name, agent in found["agents"].items()} == {
+            "closer": 1,
+            "last": 1,
+            "worker": 1,
+        }
+        assert found["total"]["usd"] == 0.25
+        assert found["total"]["per_run"]["usd"]["max"] == 0.25
+        assert found["total"]["per_run"]["usd"]["count"] == 1
+    assert "1 run ✓ 1 succeeded with 1 run of nested teams" in words(outer.run("stats").out)
+
+
+def test_a_batch_has_those_that_do_its_steps_counted_with_it(outer):
+    ended = outer.run("run", "outer.yaml", "--input", outer.write("in.jsonl", "ab", "cd"), "--json")
+    assert [line["steps"] for line in ended.runs] == [{"committed": 2}] * 2
+    batch = outer.json("runs", "--top")["runs"][0]["batch"]
+    found = outer.json("stats", "--batch", batch)
+    assert (found["runs"]["read"], found["runs"]["nested"], found["agents"]["worker"]["attempts"]) == (2, 2, 2)
+
+
+# --- lists, and what moves ---------------------------------------------------------------------------------------
+
+
+def row(run_id, parent=""):
+    return RunRow(run_id, "running", "", "t", "p", "", "", 0, 1, 0, parent=parent)
+
+
+def test_runs_stand_below_those_that_they_do_steps_of():
+    rows = [row("b2", "b"), row("deep", "a1"), row("b1", "b"), row("b"), row("lost", "gone"), row("a1", "a"), row("a")]
+    ordered, depths = _below(rows)
+    assert [(one.run_id, depth) for one, depth in zip(ordered, depths, strict=True)] == [
+        ("b", 0),
+        ("b1", 1),
+        ("b2", 1),
+        ("lost", 1),
+        ("a", 0),
+        ("a1", 1),
+        ("deep", 2),
+    ]
+    assert [_named(row("x"), depth) for depth in range(3)] == ["x", "└ x", "  └ x"]
+
+
+def test_runs_that_stand_above_each_other_in_a_damaged_journal_are_listed_once():
+    ordered, _ = _below([row("a", "b"), row("b", "a"), row("c")])
+    assert sorted(one.run_id for one in ordered) == ["a", "b", "c"]
+
+
+def test_what_moves_names_the_steps_of_nested_teams_after_the_step_they_do():
+    line = StepsLine()
+    start = e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p", parent=e.Parent("r", "nest", 1))
+    line.happened("c", [start, e.AttemptStarted(1, "work", 1, "worker", "v")])
+    line.happened("d", [msgspec.structs.replace(start, parent=e.Parent("c", "deep", 1))])
+    line.happened("d", [e.AttemptStarted(1, "work", 1, "worker", "v")])
+    assert str(line._status.status) == "0 steps done, running: nest > work, nest > deep > work"
