@@ -5,7 +5,7 @@ from pathlib import Path
 
 from interlock.team.drawing import mermaid
 from interlock.team.load import load
-from interlock.team.outline import Outline
+from interlock.team.prospect import Prospect
 
 ROOT = Path(__file__).parents[2]
 PATTERNS = ROOT / "examples" / "patterns"
@@ -15,7 +15,7 @@ NAMES = sorted(folder.name for folder in PATTERNS.iterdir() if (folder / "team.y
 
 
 def picture(name: str) -> str:
-    return mermaid(Outline.of(load(PATTERNS / name).rules))
+    return mermaid(Prospect.of(load(PATTERNS / name)).outline)
 
 
 def drawn_into(page: str) -> str:

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
 
 import pytest
 
+import interlock as il
 from interlock.team import audit
 from interlock.team.load import load
 from interlock.testing import Simulator
@@ -25,6 +27,7 @@ ENDS = {
     "batches": [("total", 150)],
     "critic": [("draft", ["Lunch"]), ("review.done", True), ("review.done", False)],
     "debate": [("verdict.side", "against")],
+    "hierarchical": [("reply", "Dear Ms Aydin, we pay 450 EUR."), None],
     "ladder": [("answer", "Paris"), ("answer", "27 K"), ("answer", "2"), None],
     "map": [("counts", {"good": 2, "bad": 2, "mixed": 2})],
     "map_reduce": [("notes", [f"{what} come first" for what in CHAPTERS])],
@@ -41,6 +44,10 @@ ENDS = {
     "sequential": [("answer.facts", "from 12 EUR"), ("answer.text", "About our hours: 9 to 17 o'clock.")],
     "vote": [("queue", "repairs"), None],
 }
+
+
+# Worlds have no nested teams yet: what that one comes to is told below.
+SIMULATED = [name for name in NAMES if name != "hierarchical"]
 
 
 def requests(name):
@@ -64,7 +71,7 @@ def test_it_runs_through_the_command_line(name, tmp_path):
     assert [run["status"] for run in runs] == ["succeeded" if end else "parked" for end in ENDS[name]]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_it_comes_to_what_it_should(name):
     simulator = Simulator(load(PATTERNS / name))
     for request, end in zip(requests(name), ENDS[name], strict=True):
@@ -92,14 +99,14 @@ def play(name, seeds, agents):
 
 
 @pytest.mark.parametrize("agents", ["generated", "real"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_on_bad_days_every_promise_is_kept(name, agents):
     assert len(play(name, SEEDS, agents)) > 5
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_on_many_bad_days_every_promise_is_kept(name):
     assert len(play(name, SEEDS_SLOW, "real")) > 15
 
@@ -224,6 +231,40 @@ def test_a_kind_that_nobody_handles_is_refused():
 
     done = run("router", sorter=sort)
     assert (done.status, "kind" in done.context["ticket"]) == ("failed", False)
+
+
+@pytest.fixture
+def nested(tmp_path):
+    """The first request of the hierarchical example, with its assessors changed."""
+
+    def run(**changes):
+        shutil.copytree(PATTERNS / "hierarchical", tmp_path / "team")
+        for name, (before, after) in changes.items():
+            file = tmp_path / "team/assessors" / name.replace("_", ".")
+            text = file.read_text()
+            assert before in text
+            file.write_text(text.replace(before, after))
+        return il.run(load(tmp_path / "team"), requests("hierarchical")[0])
+
+    return run
+
+
+def test_a_nested_team_is_asked_for_what_it_does_and_what_it_comes_to_goes_on(nested):
+    done = nested()
+    assert (done.status, done.context["reply"]) == ("succeeded", "Dear Ms Aydin, we pay 450 EUR.")
+
+
+def test_a_nested_team_that_fails_ends_the_run_and_nobody_is_paid(nested):
+    done = nested(
+        team_yaml=("use: work:decide", "retries: 0\n    use: work:decide"), work_py=("min(asked", "mine(asked")
+    )
+    assert (done.status, done.steps["assess"], "reply" in done.context) == ("failed", "dead", False)
+
+
+def test_what_a_nested_team_would_have_paid_is_checked_as_any_reply(nested):
+    done = nested(work_py=('{"worth": min(asked, worth)}', '{"worth": 90_000}'))
+    assert (done.status, done.steps["assess"], "reply" in done.context) == ("failed", "dead", False)
+    assert "offer.sum" in done.reason
 
 
 def test_a_link_of_the_ladder_that_fails_hands_on():

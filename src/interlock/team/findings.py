@@ -126,7 +126,7 @@ def timeouts(subject: Subject) -> Iterator[AuditFinding]:
         message = f"no timeout is declared for {_listed(defaulted)}: an attempt gets {TIMEOUT_SIMPLE_MS // 1_000} s"
         yield AuditFinding("default_timeout", "info", defaulted, (), message, "declare effort or timeout")
     for name, agent in agents.items():
-        if agent.policy.timeout_ms > TIMEOUT_LONG_MS:
+        if agent.team is None and agent.policy.timeout_ms > TIMEOUT_LONG_MS:
             message = f"an attempt of {name} may take {agent.timeout}: a stuck one is noticed only then"
             line = subject.line(("agents", name, "timeout"))
             yield AuditFinding("long_timeout", "warning", (name,), (), message, "give it a shorter timeout", line)
