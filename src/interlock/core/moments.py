@@ -33,7 +33,7 @@ def time_us(text: Any) -> int:
     year, month, day, hour, minute = map(int, found.groups()[:5])
     second, zone_hour, zone_minute = (int(part or 0) for part in (found[6], found[10], found[11]))
     of_clock = max(hour, zone_hour) < _HOURS and max(minute, second, zone_minute) < _SIXTY
-    if not 1 <= month <= len(_MONTHS) or not 1 <= day <= _days_in(year, month) or not of_clock:
+    if not 1 <= month <= len(_MONTHS) or not 1 <= day <= days_in(year, month) or not of_clock:
         raise ValueRefused(f"{text!r:.100} is no time", fix=FIX)
     if found[8] is None and found[9] is None:
         raise ValueRefused(f"{text!r:.100} doesn't say in which time zone", fix=FIX)
@@ -57,17 +57,18 @@ def time_text(us: int) -> str:
     while _days_since_1970(year, 1, 1) > days:
         year -= 1
     day, month = days - _days_since_1970(year, 1, 1), 1
-    while day >= _days_in(year, month):
-        day, month = day - _days_in(year, month), month + 1
+    while day >= days_in(year, month):
+        day, month = day - days_in(year, month), month + 1
     return f"{year:04}-{month:02}-{day + 1:02}T{minutes // _SIXTY:02}:{minutes % _SIXTY:02}:{second:02}Z"
 
 
 def _days_since_1970(year: int, month: int, day: int) -> int:
     before = year - 1
     leap_days = before // 4 - before // 100 + before // 400 - 477
-    return (year - 1970) * 365 + leap_days + sum(_days_in(year, one) for one in range(1, month)) + day - 1
+    return (year - 1970) * 365 + leap_days + sum(days_in(year, one) for one in range(1, month)) + day - 1
 
 
-def _days_in(year: int, month: int) -> int:
+def days_in(year: int, month: int) -> int:
+    """How many days a month has."""
     is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     return _MONTHS[month - 1] + (month == _FEBRUARY and is_leap)
