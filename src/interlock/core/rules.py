@@ -336,8 +336,10 @@ class Rules:
                 yield PlanError(f"step {step.id}: its default for {path!r:.100}: {error.message}", place=place)
 
     def _keeps_to_scope(self, step: Step, agent: str) -> bool:
+        role = self.roles[agent]
         return (
-            step.action in self.roles[agent].scope.allowed_actions
+            role.nested is None
+            and step.action in role.scope.allowed_actions
             and all(map(self._permitted[agent].contain, step.writes or ()))
             and all(map(self._readable[agent].reach, step.reads or ()))
         )
