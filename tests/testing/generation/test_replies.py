@@ -14,13 +14,16 @@ import interlock as il
 import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core.machine import Machine
+from interlock.core.moments import time_us
 from interlock.core.role import Role
 from interlock.core.rules import Rules
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope, Sharing
 from interlock.core.values import encode
 from interlock.errors import TeamError
+from interlock.testing.generation.free import SIMULATED_US, TIMED_SECONDS
 from interlock.testing.generation.replies import ReplyMaker, RequestMaker, maker
+from interlock.testing.simulation.loop import START_US
 from tests.core.strategies import scenarios
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -504,6 +507,7 @@ import sys
 from random import Random
 import interlock as il
 from interlock.core.job import Job
+from interlock.testing.generation.free import SIMULATED_US, TIMED_SECONDS
 from interlock.testing.generation.replies import ReplyMaker, RequestMaker
 rules = il.Team.load(sys.argv[1]).rules
 random = Random(7)
@@ -524,3 +528,16 @@ print(ascii(made))
         )
         said.add(done.stdout)
     assert len(said) == 1
+
+
+def test_where_a_wait_lasts_until_a_time_of_the_context_a_time_stands_there():
+    rules = team_of(
+        step(writes=["a.due"]),
+        il.Step("mine", wait={"until": "a.due"}, needs=["s"]),
+        il.Step("given", wait={"until": "order.at"}),
+        writes=("a.due",),
+    )
+    assert SIMULATED_US == START_US
+    found = [RequestMaker(rules)(Random(seed))["order"]["at"] for seed in range(50)]
+    found += [made["a.due"] for made in replies(rules, count=50)]
+    assert {time_us(one) - START_US for one in found} == {seconds * 1_000_000 for seconds in TIMED_SECONDS}

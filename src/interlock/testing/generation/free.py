@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, cast
 
 from interlock.core.conditions import holds
+from interlock.core.moments import time_text
 from interlock.core.step import Condition
 from interlock.core.values import encode
 from interlock.errors import ValueRefused
@@ -15,6 +16,9 @@ from .interests import Interest
 from .texts import Make, pick, text
 
 ITEMS_MAX = 5
+# When a simulation begins, and how long after that the times are that somebody waits for.
+SIMULATED_US = 1_700_000_000_000_000
+TIMED_SECONDS = (-3_600, 5, 50, 300, 4_000, 90_000)
 OFTEN = 0.8
 HALF = 0.5
 
@@ -27,6 +31,8 @@ def free(interest: Interest | None, width: int) -> Make:
         return _tree(interest, width)
     if interest.listed:
         return listed(width)
+    if interest.timed:
+        return lambda random: time_text(SIMULATED_US + 1_000_000 * pick(random, TIMED_SECONDS))
     choices = [choice for choice in map(candidates, interest.conditions) if all(choice)]
     if not choices:
         return text
@@ -37,8 +43,8 @@ def share(interest: Interest | None) -> float:
     """How often a place is written that need not be."""
     if interest is None:
         return OFTEN
-    if any(node.listed for _, node in interest.below()):
-        return 1.0  # where the list is missing, the for_each is a dead letter
+    if any(node.listed or node.timed for _, node in interest.below()):
+        return 1.0  # where the list or the time is missing, the step is a dead letter
     return HALF if interest.sometimes else OFTEN
 
 

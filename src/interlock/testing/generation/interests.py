@@ -10,20 +10,20 @@ from typing import Any
 
 from interlock.core import paths
 from interlock.core.rules import Rules, deciding
-from interlock.core.step import Condition, Step
+from interlock.core.step import Condition, Step, wait_of
 
 
 class Interest:
     """One place in the context.
 
-    branch: somebody writes below it. listed: a for_each expands it. conditions: those that look at it. wanted: somebody
-    decides by it, reads it or describes it. merged: it has a reducer.
+    branch: somebody writes below it. listed: a for_each expands it. timed: a wait lasts until it. conditions: those
+    that look at it. wanted: somebody decides by it, reads it or describes it. merged: it has a reducer.
     """
 
-    __slots__ = ("branch", "children", "conditions", "listed", "merged", "wanted")
+    __slots__ = ("branch", "children", "conditions", "listed", "merged", "timed", "wanted")
 
     def __init__(self) -> None:
-        self.branch = self.listed = self.wanted = self.merged = False
+        self.branch = self.listed = self.timed = self.wanted = self.merged = False
         self.conditions: list[Condition] = []
         self.children: dict[str, Interest] = {}
 
@@ -76,6 +76,8 @@ class Interests:
             self._place(path).wanted = True
         if step.for_each is not None:
             self._place(step.for_each).listed = True
+        if step.waits and (until := wait_of(step).path):
+            self._place(until).timed = True
         if step.when is not None and step.when not in self._place(step.when.path).conditions:
             self._place(step.when.path).conditions.append(step.when)
 

@@ -30,6 +30,8 @@ LINGER_SECONDS = 40.0
 # What ends later is left waiting: looking out for it half-minute by half-minute takes its time.
 LINGER_SECONDS_MAX = 4 * 86_400.0
 POLL_SECONDS = 10.0
+# Where nothing is near, so long is passed over at once.
+JUMP_SECONDS = 3_600.0
 # So long after its time, while an engine is open, a wait has been forgotten.
 LATE_SECONDS = 300.0
 
@@ -111,4 +113,5 @@ async def linger(process: "Process") -> None:
         moves = any(seconds < LINGER_SECONDS_MAX for seconds in left)
         if not moves and world.timeline.now > world.senders.until + LINGER_SECONDS:
             return
-        await asyncio.sleep(POLL_SECONDS)
+        ahead = [*left, world.senders.until - world.timeline.now]
+        await asyncio.sleep(max(POLL_SECONDS, min([JUMP_SECONDS, *(seconds for seconds in ahead if seconds > 0)])))
