@@ -144,6 +144,14 @@ def test_an_event_reaches_the_run_that_goes_on_in_the_place_of_its_own(desk):
     assert sent.code == 3, sent.err
     assert f"run {run} goes on as run {heir}" in sent.err
     assert f"run {heir} has payment_received" in sent.err
+    assert f"name that one: interlock skip {heir} cool_off" in desk.run("skip", run, "cool_off").err
+
+
+def test_an_id_that_is_empty_is_that_of_no_run(desk):
+    waiting(desk)
+    for words in (("event", "", "bell_rung"), ("cancel", ""), ("skip", "", "cool_off"), ("show", "")):
+        ended = desk.run(*words)
+        assert (ended.code, "the id of the run is empty" in ended.err) == (2, True), ended.err
 
 
 def test_what_would_mend_an_event_is_told_and_one_that_is_recorded_is_no_mistake(desk):

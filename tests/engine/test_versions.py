@@ -361,3 +361,21 @@ def test_an_event_reaches_the_run_that_has_taken_the_place_of_its_own():
             )
 
     assert virtual.run(main()) == ("parked", True, 2, "succeeded")
+
+
+def test_who_asks_something_of_a_run_that_was_replaced_is_told_by_which():
+    store, new = stopped(chain(3)), chain(4)
+
+    async def main():
+        async with engine(new, Ann(), journal=MemoryJournal(store)) as running:
+            heir = (await running.migrate("run", **EVE)).run_id
+            told = [running.migrate("run"), running.skip("run", "s2", by="eve"), running.retry("run", "s2", by="eve")]
+            for asked, command in zip(
+                told, (f"resume {heir} --migrate", f"skip {heir} s2", f"retry {heir} s2"), strict=True
+            ):
+                with pytest.raises(
+                    InputError, match=f"run run goes on as run {heir}; name that one: interlock {command}"
+                ):
+                    await asked
+
+    virtual.run(main())

@@ -36,6 +36,8 @@ async def find_run(journal: Journal, name: str) -> RunRow:
 
     That is one which does no step of another.
     """
+    if not name:  # such as a variable of a shell that isn't set: with it, every id begins
+        raise RunNotFound("the id of the run is empty", fix="list the runs with: interlock runs")
     if name == LAST:
         newest = await journal.runs(limit=1, top=True)
         if not newest:

@@ -21,6 +21,7 @@ from interlock.team import Team, difference
 from . import tasks
 from .children import asks_of
 from .decisions import BY_CHARS_MAX, REASON_CHARS_MAX, folded
+from .deliveries import addressee
 from .driver import Driver
 from .family import by_its_team
 from .forks import Tried, forked, rules_of
@@ -204,7 +205,9 @@ class Redriving:
         given.texts(run_id=run_id, step=step)
         given.text("reason", reason, REASON_CHARS_MAX)
         by, anew = person(by), f"run it under this team, in a fork: interlock fork {run_id} --at {step} --team TEAM"
-        machine = await self._folded(await self.journal.run(run_id), under_this_team=False, fix=anew)
+        row = await self.journal.run(run_id)
+        await self._refuse_replaced(row, f"{verb} HEIR {step}")
+        machine = await self._folded(row, under_this_team=False, fix=anew)
         n = machine.number.get(step, 0)
         asked = machine.questions.get(n)
         if asked is not None or (verb == "skip" and n in machine.waits):
@@ -269,6 +272,7 @@ class Redriving:
         given.text("reason", reason, REASON_CHARS_MAX)
         async with self._room:
             row = await self.journal.run(run_id)
+            await self._refuse_replaced(row, "resume HEIR --migrate")
             self._refuse_to_migrate(row)
             await self._claim(run_id, "migrate")
             machine = await folded(self.journal, await rules_of(self.journal, row), run_id)
@@ -303,6 +307,12 @@ class Redriving:
         """Migrate many runs. Yields those that take their places, as they end; `refused` is told of the others."""
         async for run in self._each_unless_refused(runs, partial(self.migrate, by=by, reason=reason), refused):
             yield run
+
+    async def _refuse_replaced(self, row: RunRow, command: str) -> None:
+        """Another run goes on in the place of this one: what is asked for here is to be asked for there."""
+        if (heir := await addressee(self.journal, row)) is not row:
+            fix = f"name that one: interlock {command.replace('HEIR', heir.run_id)}"
+            raise InputError(f"run {row.run_id} goes on as run {heir.run_id}", fix=fix)
 
     def _refuse_to_migrate(self, row: RunRow) -> None:
         if row.team == self._team_hash:
