@@ -379,3 +379,19 @@ def test_who_asks_something_of_a_run_that_was_replaced_is_told_by_which():
                     await asked
 
     virtual.run(main())
+
+
+def test_a_run_is_migrated_to_and_fro_as_often_as_teams_change():
+    teams, found = [waiting(), waiting(timeout="9s")], ["run-" + "x" * 30]
+
+    async def main():
+        store = MemoryStore()
+        async with engine(teams[0], journal=MemoryJournal(store)) as running:
+            await running.run({}, run_id=found[0])
+        for n in range(1, 12):
+            async with engine(teams[n % 2], journal=MemoryJournal(store)) as running:
+                found.append((await running.migrate(found[-1], **EVE)).run_id)
+
+    virtual.run(main())
+    assert len(set(found)) == 12
+    assert max(map(len, found)) <= 80

@@ -14,6 +14,7 @@ from interlock.core.machine import Machine
 from interlock.core.naming import hint
 from interlock.core.redrive import dead_steps, obstacle, why_not_again
 from interlock.core.rules import Rules
+from interlock.core.values import content_hash
 from interlock.errors import InputError, RunInterrupted, RunNotFound, StaleDriver, TeamChanged
 from interlock.ports import Journal, Opening, Request, RunRow
 from interlock.team import Team, difference
@@ -40,8 +41,13 @@ HASH_CHARS = 8
 
 
 def migrated_id(run_id: str, team: str) -> str:
-    """The id of the run that takes the place of another under another team: the same whenever that is done."""
-    return f"{run_id[:MIGRATED_CHARS_MAX]}-{team[:HASH_CHARS]}"
+    """The id of the run that takes the place of another under another team: the same whenever that is done.
+
+    Of a long id only the beginning stands in it, with its hash: a run may be migrated time and again, to and fro.
+    """
+    if len(run_id) > MIGRATED_CHARS_MAX:
+        run_id = f"{run_id[: MIGRATED_CHARS_MAX - HASH_CHARS - 1]}-{content_hash(run_id.encode())[:HASH_CHARS]}"
+    return f"{run_id}-{team[:HASH_CHARS]}"
 
 
 class Redriving:
