@@ -439,7 +439,7 @@ class Driver:
 
     def _tell_gates(self, fact: e.AnyEvent) -> None:
         """What a fact says to the gate of the agent whose call it ends, or has ended before."""
-        if isinstance(fact, e.BudgetRaised):
+        if type(fact) is e.BudgetRaised:
             self._told += self._shell.gates.told_raise(fact)
             return
         ended = (getattr(fact, "step", ""), getattr(fact, "attempt", 0))
