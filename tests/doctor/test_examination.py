@@ -55,6 +55,18 @@ def team_of(*uses):
     return il.Team(agents, il.Plan([il.Step("s", agent="a0", action="act")]))
 
 
+def test_the_agents_of_a_nested_team_are_looked_at_with_those_of_the_whole():
+    outer = il.Agent("team", use=team_of(work, "no_such_module:work"), scope=il.Scope(["act"]))
+    found = examine(il.Team([outer], il.Plan([il.Step("s", agent="team", action="act")])))
+    assert [(one.subject, one.kind, one.is_fine) for one in found.agents] == [
+        ("team", "team", True),
+        ("team > a0", "use", True),
+        ("team > a1", "use", False),
+    ]
+    assert found.agents[0].text == "a0, a1"
+    assert "there is no module no_such_module" in found.agents[2].text
+
+
 def test_an_agent_that_can_be_called_is_fine():
     assert diagnosis(work) == Diagnosis("ann", "use", "ok", "can be called")
 

@@ -126,7 +126,9 @@ def _add_steps(tree: Tree, story: Story) -> None:
         columns = width - BRANCH_COLUMNS * (stage not in alone)
         for step in whole:
             items = [item for item in members if item.item_of == step.id]
-            node = branch.add(_step_line(step, attempts.get(step.id, []), columns, before, len(items)))
+            said_below = any(step.reason.startswith(f"run {child.run_id} ") for child in story.children)
+            shown = msgspec.structs.replace(step, reason="") if said_below and story.runs else step
+            node = branch.add(_step_line(shown, attempts.get(step.id, []), columns, before, len(items)))
             _add_details(node, attempts.get(step.id, []), step.held)
             _add_effects(node, effects.get(step.id, []))
             _add_runs(node, step.id, story)

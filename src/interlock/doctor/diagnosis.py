@@ -46,6 +46,14 @@ class Examination(msgspec.Struct, frozen=True):
         """Whether all of it can work."""
         return all(one.is_fine for one in (*self.agents, *self.mcp_servers, *self.notify))
 
+    def including(self, name: str, inner: "Examination") -> "Examination":
+        """This, and what was found about the team that this agent is."""
+        groups = [
+            (*mine, *(msgspec.structs.replace(one, subject=f"{name} > {one.subject}") for one in theirs))
+            for mine, theirs in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(inner), strict=True)
+        ]
+        return Examination(*groups)
+
 
 async def diagnosed(subject: str, kind: str, look: Coroutine[Any, Any, str], seconds_max: float) -> Diagnosis:
     """What a look finds: the sentence that it returns, or what it raises, or that it takes too long."""

@@ -43,13 +43,20 @@ class Probed(Protocol):
 def examine(team: Team, watch: Watch | None = None) -> Examination:
     """Look at every agent and MCP server of a team: whether it can be made, and whether what is behind it answers.
 
-    Of those who are notified: whether there is all that it takes.
+    Of those who are notified: whether there is all that it takes. Teams that are nested in it are looked at after it.
     """
-    return tasks.run_main(_examined(team, watch or _unwatched))
+    return tasks.run_main(_with_nested(team, watch or _unwatched))
 
 
 def _unwatched(_importing: str, _waiting: Sequence[str]) -> None:
     pass
+
+
+async def _with_nested(team: Team, watch: Watch) -> Examination:
+    found = await _examined(team, watch)
+    for name, inner in team.nested.items():
+        found = found.including(name, await _with_nested(inner, watch))
+    return found
 
 
 async def _examined(team: Team, watch: Watch) -> Examination:
@@ -66,6 +73,8 @@ async def _examined(team: Team, watch: Watch) -> Examination:
 
 
 def _made(team: Team, agent: Agent, workshop: Workshop) -> Adapter | Diagnosis:
+    if agent.name in team.nested:
+        return Diagnosis(agent.name, "team", "ok", ", ".join(team.nested[agent.name].agents))
     try:
         return adapter_of(team, agent, workshop)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its code was written by others, and hides no other agent's
