@@ -234,6 +234,14 @@ def test_a_nested_team_needs_a_plan(write):
     assert "the team nested in research has no plan: it can't be run" in str(error)
 
 
+def test_a_nested_team_has_one_plan(write):
+    several = CHILD.replace("plan:\n", "planner: {rules: [{plan: only}]}\nplans:\n  only:\n  ").replace(
+        "\n    - {id", "\n  - {id"
+    )
+    error = refused(write(team=PARENT, research__team=several))
+    assert "has no one plan, but several of which a request chooses" in str(error)
+
+
 def test_in_python_a_file_is_no_team():
     with pytest.raises(TeamError, match="the team of agent a is the path of a file; load it"):
         il.Agent("a", team="team.yaml")

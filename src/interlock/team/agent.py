@@ -251,8 +251,9 @@ def _border_problems(agent: Agent, place: Place) -> Iterator[TeamError]:
         yield TeamError(message, fix="load it: use=Team.load(...)", place=(*place, "team"))
         return
     if agent.team is not None and agent.team.plan is None:
-        message = f"the team nested in {agent.name} has no plan: it can't be run"
-        yield TeamError(message, fix="give it a plan", place=(*place, "team"))
+        several = "one plan, but several of which a request chooses" if agent.team.plans else "plan: it can't be run"
+        message = f"the team nested in {agent.name} has no {several}"
+        yield TeamError(message, fix="give it one plan", place=(*place, "team"))
     try:
         _ = agent.nested
     except TeamError as error:

@@ -29,6 +29,7 @@ class AnyTeam(Protocol):
     """A Team, as far as its part in another is concerned; it is made of agents, and one of them may be such a one."""
 
     plan: Any
+    plans: Any
     name: str
 
     @property
