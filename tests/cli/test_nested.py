@@ -104,6 +104,7 @@ def test_what_a_nested_team_asks_is_answered_and_the_whole_goes_on(outer):
     top, inner = ids(outer)
     assert f"interlock inbox show {inner}/work" in told
     assert f"nest: run {inner} waits: work asks: may I?" in told
+    assert f"◷ nest inner.nest awaiting run {inner} ? parked" in told
     [question] = outer.json("inbox", "list")["questions"]
     assert (question["run_id"], question["parent"]) == (inner, top)
     assert f"does step nest of run {top}" in outer.run("inbox", "show", inner).out

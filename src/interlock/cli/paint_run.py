@@ -126,14 +126,23 @@ def _add_steps(tree: Tree, story: Story) -> None:
         columns = width - BRANCH_COLUMNS * (stage not in alone)
         for step in whole:
             items = [item for item in members if item.item_of == step.id]
-            said_below = any(step.reason.startswith(f"run {child.run_id} ") for child in story.children)
-            shown = msgspec.structs.replace(step, reason="") if said_below and story.runs else step
-            node = branch.add(_step_line(shown, attempts.get(step.id, []), columns, before, len(items)))
+            node = branch.add(_step_line(_above(step, story), attempts.get(step.id, []), columns, before, len(items)))
             _add_details(node, attempts.get(step.id, []), step.held)
             _add_effects(node, effects.get(step.id, []))
             _add_runs(node, step.id, story)
             _add_items(node, items, attempts, effects, story)
         before = {step.id for step in whole}
+
+
+def _above(step: StepStory, story: Story) -> StepStory:
+    """A step as it is told above the run that does it, which says why it has failed, or what it waits for."""
+    child = next((child for child in reversed(story.children) if child.step == step.id), None)
+    if child is None or child.run_id not in story.runs:
+        return step
+    is_parked = step.state == "running" and story.runs[child.run_id].status == "parked"
+    said_below = step.reason.startswith(f"run {child.run_id} ")
+    state, reason = "awaiting" if is_parked else step.state, "" if said_below else step.reason
+    return msgspec.structs.replace(step, state=state, reason=reason)
 
 
 def _add_runs(node: Tree, step: str, story: Story) -> None:
