@@ -520,3 +520,20 @@ def test_the_runtime_reads_past_any_scope():
     assert bank.value("q", FROM_REQUEST) == {"n": 1}
     with pytest.raises(KeyError):
         bank.value("q.m", -1)
+
+
+def test_a_hash_over_many_steps_counts_what_one_of_them_has_written_since_the_last():
+    wide = [Step(f"s{n}", "ann", "act", for_each="rows", writes=["*"]) for n in range(20)]
+    needing = {"f": 19, "g": 20}
+    joins = [Step(name, "ann", "act", needs=[f"s{n}" for n in range(many)]) for name, many in needing.items()]
+    plan, sight = Plan([*wide, *joins]), Sight(["out.*"])
+    bank, fresh = Bank(plan), Bank(plan)
+    for index in (0, 1):
+        for n in range(1, 21):
+            writes = raw({f"out.s{n}-{index}": n, f"hidden.s{n}-{index}": n})
+            bank.commit(n, writes, index=index)
+            fresh.commit(n, writes, index=index)
+        bank.view_hash(plan.number["g" if index else "f"], sight)
+    expected = fresh.view_hash(plan.number["g"], sight)
+    assert bank.view_hash(plan.number["g"], sight) == expected
+    assert bank.view_hash(plan.number["g"], Sight(["out.*"], narrowed=True)) == expected

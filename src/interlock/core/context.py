@@ -28,6 +28,8 @@ from .values import ABSENT, DEFAULT_LIMITS, DIGEST_BYTES, Limits, at, content_ha
 _MODULUS = 1 << 8 * DIGEST_BYTES
 _ORDER_SHIFT = 20
 SMALL_COMMIT_BYTES = 2_048
+# From more steps than these a sum is added up in one go.
+FEW = 8
 _branches = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NO_LEAVES: Mapping[str, None] = {}
 
@@ -70,6 +72,7 @@ class Bank:
         self._below: dict[str, dict[str, None]] = {}
         self._deltas: list[list[tuple[str, int]]] = [[] for _ in plan.steps]
         self._sums: dict[Sight, dict[int, int]] = {}
+        self._totals: dict[Sight, _Totals] = {}
         self._reads: dict[int, tuple[str, ...]] = {}
         self._bytes = 0
 
@@ -152,6 +155,8 @@ class Bank:
         order = (label << _ORDER_SHIFT | index) << _ORDER_SHIFT
         if reads:
             self._reads[writer] = reads
+        for totals in self._totals.values():
+            totals.pop(label, None)
         for path in deletes:
             for leaf in (path, *self._below.get(path, ())):
                 if self._present(leaf):
@@ -276,10 +281,16 @@ class Bank:
             n = self._plan.base[n]
         total, can_read = sums[n], sight.can_read
         for n in reversed(pending):
-            for ancestor in self._plan.beyond_base(n):
-                for path, delta in self._deltas[ancestor]:
-                    if can_read(path):
-                        total += delta
+            beyond = self._plan.beyond_base(n)
+            if len(beyond) > FEW:
+                if sight not in self._totals:
+                    self._totals[sight] = _Totals(self._deltas, sight)
+                total += sum(map(self._totals[sight].__getitem__, beyond))
+            else:
+                for ancestor in beyond:
+                    for path, delta in self._deltas[ancestor]:
+                        if can_read(path):
+                            total += delta
             sums[n] = total = total % _MODULUS
         return total
 
@@ -341,6 +352,18 @@ class Bank:
                 version = self.shown(leaf, visible)
                 if version is not None:
                     yield leaf, version
+
+
+class _Totals(dict[int, int]):
+    """By how much each step has changed the sum of a sight, where that is asked for again and again."""
+
+    def __init__(self, deltas: Sequence[Sequence[tuple[str, int]]], sight: Sight) -> None:
+        super().__init__()
+        self._deltas, self._can_read = deltas, sight.can_read
+
+    def __missing__(self, label: int) -> int:
+        total = self[label] = sum(delta for path, delta in self._deltas[label] if self._can_read(path))
+        return total
 
 
 _BRACE = ord("{")

@@ -10,6 +10,7 @@ alone grants all.
 import re
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from struct import unpack
 
 import msgspec
 
@@ -18,8 +19,7 @@ from interlock.errors import PathError, cut_short
 PATH_CHARS_MAX = 1_024
 SHOWN_CHARS_MAX = 80
 SEGMENTS_MAX = 32
-# Up to here numbers are small enough to be handled bit by bit.
-WORD_BITS = 256
+WORD_BITS = 64
 FEW = 4
 _SPECIAL = re.compile(r'[.*"\0]')
 # Most patterns: written as they are kept.
@@ -299,15 +299,14 @@ def bitset_of(numbers: Collection[int]) -> int:
 
 def bits(bitset: int) -> Iterable[int]:
     """The numbers in a bitset, in rising order."""
-    if bitset.bit_length() <= WORD_BITS:
-        while bitset:
-            low = bitset & -bitset
-            yield low.bit_length() - 1
-            bitset ^= low
-        return
-    # To take one bit off a large number is to copy it.
-    flags = bin(bitset)[:1:-1]
-    at = flags.find("1")
-    while at >= 0:
-        yield at
-        at = flags.find("1", at + 1)
+    # To take one bit off a large number is to copy it: go word by word.
+    count = bitset.bit_length() // WORD_BITS + 1
+    words = unpack(f"<{count}Q", bitset.to_bytes(count * WORD_BITS // 8, "little")) if count > 1 else (bitset,)
+    first = 0
+    for word in words:
+        left = word
+        while left:
+            low = left & -left
+            yield first + low.bit_length() - 1
+            left ^= low
+        first += WORD_BITS

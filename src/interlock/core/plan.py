@@ -159,14 +159,14 @@ class Plan:
                 sizes.append(self.ancestors[n].bit_count())
         return found
 
-    def beyond_base(self, n: int) -> Iterable[int]:
+    def beyond_base(self, n: int) -> Sequence[int]:
         """The ancestors that the base of a step doesn't have."""
         needs, first = self.needs[n], self.ancestors.first
         if not needs:
             return (0,)
         if len(needs) == 1 or all(first[need] == first[needs[0]] for need in needs):
             return needs
-        return bits(self.ancestors[n] ^ self.ancestors[self.base[n]])
+        return [*bits(self.ancestors[n] ^ self.ancestors[self.base[n]])]
 
     @cached_property
     def descendants(self) -> Reach:
