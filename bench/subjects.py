@@ -1,7 +1,7 @@
 """The teams that are run: their agents do next to nothing, so what is measured is what is around them."""
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -53,12 +53,24 @@ def fan(width: int) -> il.Team:
     return _team(work, [*wide, _step("join", [step.id for step in wide])])
 
 
+def random_graph(steps: int) -> il.Team:
+    """Steps that each need up to three of those before them."""
+    chance = random.Random(steps)
+    needs = [sorted({chance.randrange(n) for _ in range(3)}) if n else [] for n in range(steps)]
+    return graph({f"s{n}": [f"s{need}" for need in mine] for n, mine in enumerate(needs)})
+
+
+def graph(needs: Mapping[str, Sequence[str]], use: Callable[[il.Job], Awaitable[Any]] = work) -> il.Team:
+    """Steps, and what each of them needs."""
+    return _team(use, [_step(name, mine) for name, mine in needs.items()])
+
+
 def _step(name: str, needs: Sequence[str]) -> il.Step:
     return il.Step(name, agent="worker", action="work", needs=needs, writes=[f"out.{name}"])
 
 
 def _team(use: Callable[[il.Job], Awaitable[Any]], steps: list[il.Step], **declared: Any) -> il.Team:
     scope = il.Scope(allowed_actions=["work"], context_access=["seed", "seeds", "out.*"], write_permissions=["out.*"])
-    team = il.Team([il.Agent("worker", use=use, scope=scope, **declared)], il.Plan(steps))
+    team = il.Team([il.Agent("worker", use=use, scope=scope, **declared)], il.Plan(steps, steps_max=len(steps)))
     assert team.rules.plan is team.plan  # proved here, once for all runs, and not while the clock runs
     return team

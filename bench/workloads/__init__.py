@@ -11,6 +11,7 @@ from . import (
     chain_durable,
     chain_memory,
     crash_recovery,
+    critical_path,
     fan_out,
     gates,
     grounded,
@@ -22,6 +23,7 @@ from . import (
     plainly,
     proposals,
     recovery,
+    scale,
     support_desk,
 )
 
@@ -44,5 +46,7 @@ WORKLOADS: dict[str, ModuleType] = {
         recovery,
         plainly,
         proposals,
+        scale,
+        critical_path,
     )
 }

@@ -41,9 +41,14 @@ FIGURES = {
         *(f"mixed, 17%{what}" for what in ("", ": right", ", 3x slips", ", no slips")),
     },
     "proposals": {"20 steps", "200 steps", "chain", "adversarial: accepted", "adversarial: broken promises"},
+    "scale": {
+        *(f"{shape}, {steps}" for shape in ("wide", "deep", "random") for steps in (20, 200)),
+        *(f"{shape}: growth{of}" for shape in ("wide", "deep", "random") for of in ("", ", deciding", ", memory")),
+    },
+    "critical_path": {"run", "asyncio", "langgraph"},
     "adapter_overhead": {"langgraph", "llm", "autogen", "openai_agents", "swarm", "http", "command"},
 }
-SLOW = {"adapter_overhead"}  # it imports all frameworks
+SLOW = {"adapter_overhead", "critical_path"}  # they import frameworks
 
 
 def bench(*arguments, folder, **environment):
