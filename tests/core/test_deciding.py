@@ -51,7 +51,8 @@ def told(run, answer):
     return [finding.message for finding in event.findings]
 
 
-SHAPE = 'a decision is {"add": [steps], "finish": {path: value} or null}, and nothing else'
+SHAPE = 'a decision is {"add": [steps], "drop": [ids], "finish": {path: value} or null}, and nothing else'
+LISTS = "add is a list of steps, drop one of ids, and finish an object of paths and values, or null"
 KEYS = "id, agent, action, needs, reads, writes, instructions, when, for_each, samples"
 
 
@@ -110,7 +111,7 @@ def test_who_decides_is_told_how_the_run_stands():
     [started] = run.start("decide-1")
     job = run.jobs["decide-1"]
     assert (started.agent, job.action, job.instructions) == ("eve", "decide", "Mind the cost.")
-    assert job.writes == ("add", "finish")
+    assert job.writes == ("add", "drop", "finish")
     assert "New steps" in job.schemas[0]
     assert job.progress == {
         "agents": {
@@ -212,10 +213,10 @@ def test_in_a_fork_all_is_decided_anew():
     [
         ({}, [SHAPE]),
         (Reply(output=[1]), [SHAPE]),
-        ({"add": [], "drop": []}, [SHAPE]),
-        ({"add": 7}, ["add is a list of steps, and finish an object of paths and values, or null"]),
-        ({"finish": [1]}, ["add is a list of steps, and finish an object of paths and values, or null"]),
-        ({"add": [new("x")], "finish": {}}, ["it adds steps and finishes: do one of them"]),
+        ({"add": [], "dorp": []}, [SHAPE]),
+        ({"add": 7}, [LISTS]),
+        ({"finish": [1]}, [LISTS]),
+        ({"add": [new("x")], "finish": {}}, ["it adds or drops steps and finishes: do one of them"]),
         ({"finish": {"b": 1}}, ["eve may not write b; it may write answer"]),
         ({"finish": {"answer": 7}}, ["answer: Expected `str`, got `int`"]),
         (adding(7), [f"$.add[0]: it is no object; its keys: {KEYS}"]),

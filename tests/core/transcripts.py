@@ -179,7 +179,8 @@ def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing
             return f"called for {thing.step} after {' '.join(thing.needs) or 'nothing'}"
         case e.PlanRevised():
             added = " ".join(one.id for one in decoded(thing.added)) or "nothing"
-            return f"{thing.step} finishes" if thing.finished else f"{thing.step} adds {added}"
+            more = f", drops {', '.join(thing.dropped)}" if thing.dropped else ", otherwise" if thing.otherwise else ""
+            return (f"{thing.step} finishes" if thing.finished else f"{thing.step} adds {added}") + more
         case e.StepEscalated():
             return f"escalated {thing.step}: {thing.reason}"
         case e.StepBuried():

@@ -905,6 +905,40 @@ def below() -> Told:
     return told
 
 
+def watched() -> Told:
+    """A supervisor is asked after each step, drops one that waits, and is stopped at its bound: a person decides."""
+    team = il.Team(
+        [agent("ann", writes=["out"]), agent("lead", writes=["answer"])],
+        il.Plan([
+            step("one", writes=["out.one"]), step("two", writes=["out.two"]),
+            step("three", needs=["one", "two"], writes=["out.three"]),
+        ]),
+        supervisor={"agent": "lead", "action": "act", "ask": "each", "decisions_max": 2, "then": "escalate"},
+    )  # fmt: skip
+    told = Told(team, {})
+    told.start("one", "two")
+    told.answer("one", lambda _: {"out.one": 1})
+    told.does("decide-1", lambda _: il.Reply(output={"drop": ["three"]}))
+    told.answer("two", lambda _: {"out.two": 2})
+    told.does("decide-2", lambda _: il.Reply(output={"add": []}))
+    told.decides("decide-3", "write", writes={"finish": {"answer": "enough"}})
+    return told
+
+
+def replaced() -> Told:
+    """A planner whose proposals are refused, and the plan that is declared for that."""
+    calm = il.Plan([step("one", writes=["out.one"])])
+    team = il.Team(
+        [agent("ann", writes=["out"]), agent("lead", writes=[], retries=0)],
+        planner={"agent": "lead", "action": "act", "otherwise": "calm"},
+        plans={"calm": calm},
+    )
+    told = Told(team, {})
+    told.does("decide-1", lambda _: il.Reply(output={"add": "one"}))
+    told.does("one", lambda _: {"out.one": 1})
+    return told
+
+
 RUNS = (
     judged,
     migrated,
@@ -941,6 +975,8 @@ RUNS = (
     shown_first,
     proposed,
     chosen,
+    watched,
+    replaced,
 )
 
 

@@ -80,11 +80,19 @@ class Approving(Delegating):
 
 def about_plan(steps: Sequence[Step]) -> Question:
     """The question whether a plan may run."""
-    names = [f"{step.id} ({step.agent}.{step.action})" if step.agent else step.id for step in steps[:STEPS_TOLD_MAX]]
-    told = ", ".join(names)
-    more = f" and {len(steps) - STEPS_TOLD_MAX:,} more" if len(steps) > STEPS_TOLD_MAX else ""
     count = f"{len(steps):,} step" + ("" if len(steps) == 1 else "s")
-    return Question(f"May this plan run? {count}: {told}{more}")
+    return Question(f"May this plan run? {count}: {_told(steps)}")
+
+
+def about_itself(steps: Sequence[Step]) -> Question:
+    """The question whether an agent that decides may give itself work."""
+    return Question(f"May it give work to itself? {_told(steps)}")
+
+
+def _told(steps: Sequence[Step]) -> str:
+    names = [f"{step.id} ({step.agent}.{step.action})" if step.agent else step.id for step in steps[:STEPS_TOLD_MAX]]
+    more = f" and {len(steps) - STEPS_TOLD_MAX:,} more" if len(steps) > STEPS_TOLD_MAX else ""
+    return ", ".join(names) + more
 
 
 def asked_first(taken: e.AttemptCommitted, question: Question, due_us: int) -> e.QuestionAsked:

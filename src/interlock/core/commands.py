@@ -122,6 +122,7 @@ class CallForDecision(Command, frozen=True, tag=True):
 
     step: str
     needs: tuple[str, ...]
+    reason: str = ""
 
 
 class RevisePlan(Command, frozen=True, tag=True):
@@ -130,6 +131,8 @@ class RevisePlan(Command, frozen=True, tag=True):
     step: str
     added: Raw
     finished: bool
+    dropped: tuple[str, ...] = ()
+    otherwise: bool = False
 
 
 class AskPerson(Command, frozen=True, tag=True):

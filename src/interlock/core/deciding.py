@@ -4,7 +4,7 @@
 the agent as findings; what is taken is proved against all that may still write.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,14 +17,14 @@ from .assess import EXCERPT_CHARS_MAX, FINDING_CHARS_MAX, FINDINGS_MAX, submitte
 from .bounds import Bounds
 from .context import Bank
 from .extended import ExtendedRules
-from .flaws import Flaws
+from .flaws import Flaws, shown
 from .job import Reply
 from .plan import Plan
 from .proposal import proposed_steps
 from .rules import Rules
 from .states import State
 from .step import Step
-from .supervision import DECISION_KEYS, SupervisorPolicy, is_decision
+from .supervision import DECISION_KEYS, DROPPED_MAX, SupervisorPolicy, is_decision
 from .values import decode, encode_written
 
 STEPS_TOLD_MAX = 200
@@ -43,6 +43,7 @@ class Situation(msgspec.Struct, frozen=True):
     additions: Sequence[range]
     number: int
     first: int
+    decisions: Sequence[int] = ()
 
     @property
     def policy(self) -> SupervisorPolicy:
@@ -64,11 +65,24 @@ class Situation(msgspec.Struct, frozen=True):
     def idle(self) -> int:
         """How many of the last decisions have come to nothing: no step that they added has committed."""
         count = 0
-        for added in reversed(self.additions):
-            if any(self.state[n] == "committed" for n in added):
+        for place in reversed(range(len(self.additions))):
+            if any(self.state[n] == "committed" for n in self._came_of(place)):
                 break
             count += 1
         return count
+
+    def _came_of(self, place: int) -> Iterable[int]:
+        """The steps of which one must have committed, lest a decision has come to nothing.
+
+        Who is asked after each step need not add any: then it is those that ended between this decision and the next.
+        """
+        if self.policy.ask != "each":
+            return self.additions[place]
+        known = self.plan.ancestors[self.decisions[place]]
+        after = self.decisions[place + 1] if place + 1 < len(self.decisions) else 0
+        later = self.plan.ancestors[after] if after else -1
+        numbers = (n for n in self.plan.number.values() if n not in self.decisions)
+        return (n for n in numbers if later >> n & 1 and not known >> n & 1)
 
     def why_no_more(self) -> str:
         """Why nobody is asked for another decision; "" where somebody is."""
@@ -99,7 +113,18 @@ def progress(now: Situation) -> dict[str, Any]:
         "done": [_told(now, n) for n in done[-STEPS_TOLD_MAX:]],
         "left": left,
     }
+    if policy.ask == "each":
+        told["open"] = [*_open(now)][:STEPS_TOLD_MAX]
     return told if len(done) <= STEPS_TOLD_MAX else told | {"done_before": len(done) - STEPS_TOLD_MAX}
+
+
+def _open(now: Situation) -> Iterator[dict[str, Any]]:
+    """What had not ended when the decision was called; begun: it was its turn, so it can't be dropped any more."""
+    plan, over = now.plan, now.plan.ancestors[now.number]
+    for n in range(1, now.number):
+        step = plan.steps[n]
+        if step.id and not over >> n & 1 and not is_decision(step.id):
+            yield {"id": step.id, "agent": step.agent, "action": step.action, "begun": not _waited(n, now)}
 
 
 def _agents(now: Situation) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -111,6 +136,8 @@ def _agents(now: Situation) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _available(now: Situation) -> frozenset[str]:
+    if now.policy.recursion == "ask":
+        return frozenset(now.rules.roles)
     return frozenset(now.rules.roles) - {*now.rules.chain(now.policy.agent)}
 
 
@@ -154,17 +181,57 @@ def decided(given: e.AttemptCommitted, now: Situation, agent: str) -> e.AttemptC
 def _findings(decision: Any, now: Situation) -> Iterator[e.Finding]:
     """What is wrong with a decision."""
     if type(decision) is not dict or not decision.keys() <= {*DECISION_KEYS}:
-        yield _finding('a decision is {"add": [steps], "finish": {path: value} or null}, and nothing else')
+        yield _finding(
+            'a decision is {"add": [steps], "drop": [ids], "finish": {path: value} or null}, and nothing else'
+        )
         return
-    add, finish = decision.get("add") or [], decision.get("finish")
-    if type(add) is not list or type(finish) not in {dict, type(None)}:
-        yield _finding("add is a list of steps, and finish an object of paths and values, or null")
-    elif add and finish is not None:
-        yield _finding("it adds steps and finishes: do one of them")
+    add, drop, finish = decision.get("add") or [], decision.get("drop") or [], decision.get("finish")
+    if type(add) is not list or type(drop) is not list or type(finish) not in {dict, type(None)}:
+        yield _finding("add is a list of steps, drop one of ids, and finish an object of paths and values, or null")
+    elif (add or drop) and finish is not None:
+        yield _finding("it adds or drops steps and finishes: do one of them")
+    elif found := [*_undroppable(drop, now)]:
+        yield from found
     elif not add and finish is None and now.policy.ask == "start":
         yield _finding("it adds no steps: add them, or finish")
     elif add:
         yield from map(_finding, _flaws(add, now))
+
+
+def _undroppable(drop: list[Any], now: Situation) -> Iterator[e.Finding]:
+    """Steps that can't be dropped: none of that name, or one that didn't wait when the decision was called.
+
+    What has begun since is not refused, for its agent could not know; it just isn't dropped.
+    """
+    if len(drop) > DROPPED_MAX:
+        yield _finding(f"$.drop: there are {len(drop):,} ids; {DROPPED_MAX:,} at most")
+        return
+    for place, name in enumerate(drop):
+        numbers = now.plan.groups.get(name, ()) if type(name) is str else ()
+        if not numbers or is_decision(name):
+            yield _finding(f"$.drop[{place}]: {shown(str(name))} is no step of the plan")
+        elif not any(_waited(n, now) for n in numbers):
+            yield _finding(f"$.drop[{place}]: {name} did not wait any more")
+
+
+def _waited(n: int, now: Situation) -> bool:
+    """Whether a step waited for others when the decision was called."""
+    over = now.plan.ancestors[now.number]
+    return not over >> n & 1 and not all(over >> need & 1 for need in now.plan.needs[n])
+
+
+def dropped_by(decided: Raw, now: Situation) -> tuple[str, ...]:
+    """The steps that a decision which was taken drops: those that still wait; all that do, where it finishes."""
+    decision: dict[str, Any] = decode(decided)
+    names = decision.get("drop") or ([*now.plan.groups] if decision.get("finish") is not None else [])
+    numbers = (n for name in names for n in now.plan.groups[name])
+    return tuple(dict.fromkeys(now.plan.steps[n].id for n in numbers if now.state[n] == "waiting"))
+
+
+def last_resort(now: Situation) -> Raw:
+    """The steps that are taken where no proposal of a planner could be, as JSON."""
+    added = [msgspec.structs.replace(step, needs=(now.step, *step.needs)) for step in now.policy.last_resort]
+    return Raw(msgspec.json.encode(added))
 
 
 def _finding(message: str) -> e.Finding:

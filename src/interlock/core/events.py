@@ -491,21 +491,28 @@ class StepSkipped(Event, frozen=True, tag="step_skipped"):
 
 
 class DecisionCalled(Event, frozen=True, tag="decision_called"):
-    """An agent is to decide about the plan: a step of this run alone. needs: all steps that have ended by now."""
+    """An agent is to decide about the plan: a step of this run alone. needs: all steps that have ended by now.
+
+    reason: why a person is to decide in its place; "" where the agent does.
+    """
 
     step: str
     needs: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class PlanRevised(Event, frozen=True, tag="plan_revised"):
-    """What a decision has made of the plan of this run; it follows its commit in the same append.
+    """What a decision has made of the plan of this run; it follows its commit, or its burial, in the same append.
 
-    added: the new steps, each of which needs the decision. finished: nothing more is to be done.
+    added: the new steps, each of which needs the decision. finished: nothing more is to be done. dropped: steps that
+    waited, and are skipped. otherwise: the decision was given up, and the steps are those of the plan for that.
     """
 
     step: str
     added: Raw = NO_STEPS
     finished: bool = False
+    dropped: tuple[str, ...] = ()
+    otherwise: bool = False
 
 
 class StepShared(Event, frozen=True, tag="step_shared"):

@@ -16,13 +16,13 @@ from interlock.errors import ValueRefused
 
 from . import commands as c
 from . import events as e
-from .approving import about_plan, asked_first
+from .approving import about_itself, about_plan, asked_first
 from .arrivals import kept_arrival, kept_for
 from .assess import assess
 from .branches import unrequested
 from .conditions import holds
 from .context import EVERYTHING, View
-from .deciding import Situation, added_by, decided, progress, stated
+from .deciding import Situation, added_by, decided, dropped_by, last_resort, progress, stated
 from .effects import Entry, approval_question
 from .fold import Fold
 from .grown import decoded
@@ -33,6 +33,7 @@ from .policy import due
 from .purse import Cost
 from .raises import question
 from .role import Duty
+from .states import TERMINAL
 from .step import Step
 from .supervision import DECIDE, DECISION_KEYS, SupervisorPolicy
 from .values import encode_written
@@ -73,6 +74,8 @@ class Machine(Fold):
             return []
         if self._decided is not None:
             return [self._revision(self._decided)]
+        if self._each and self._has_news() and not self._situation(0).why_no_more():
+            return [self._call_for_decision()]
         # Where nothing is busy, only deadlines are due: they outlast the parking.
         if self._busy and (self._due or self._due_effects):
             due, self._due = self._due, {}
@@ -234,25 +237,39 @@ class Machine(Fold):
             return c.FinishRun("succeeded", "")
         return c.FinishRun("failed", f"{self.step_id(dead)}: {self.reasons[dead]}")
 
-    def _decision_or_end(self, policy: SupervisorPolicy) -> c.CallForDecision | c.FinishRun:
+    def _decision_or_end(self, policy: SupervisorPolicy) -> c.CallForDecision | c.FinishRun | c.RevisePlan:
         """Nothing is left to do: an agent decides what comes next, unless it has said that nothing does."""
         end = self._finish()
-        if end.status == "failed" or self.finished or (self.decisions and policy.ask == "start"):
+        if end.status == "failed" or self.finished:
             return end
+        if self.decisions and policy.ask == "start":
+            return self._otherwise(policy) or end
         spent = self._situation(0).why_no_more()
-        if not spent:
-            return c.CallForDecision(f"{DECIDE}-{len(self.decisions) + 1}", tuple(self.plan.number))
+        if not spent or policy.then == "escalate":
+            return self._call_for_decision(spent)
         return c.FinishRun("failed" if policy.then == "fail_run" else "succeeded", spent)
+
+    def _call_for_decision(self, reason: str = "") -> c.CallForDecision:
+        ended = (name for name, n in self.plan.number.items() if self.state[n] in TERMINAL)
+        return c.CallForDecision(f"{DECIDE}-{len(self.decisions) + 1}", tuple(ended), reason)
+
+    def _otherwise(self, policy: SupervisorPolicy) -> c.RevisePlan | None:
+        """The plan that is taken where no proposal could be, once; None where one was, or where there is none."""
+        n = self.decisions[-1]
+        if self.state[n] != "dead" or self.additions[-1] or not policy.last_resort:
+            return None
+        return c.RevisePlan(self.step_id(n), last_resort(self._situation(n)), finished=False, otherwise=True)
 
     def _revision(self, decided: Raw) -> c.RevisePlan:
         """What is to be made of the plan by the decision that was taken last."""
         n = self.decisions[-1]
-        return c.RevisePlan(self.step_id(n), *added_by(decided, self._situation(n)))
+        now = self._situation(n)
+        return c.RevisePlan(self.step_id(n), *added_by(decided, now), dropped_by(decided, now))
 
     def _situation(self, n: int) -> Situation:
         """What a decision about the plan is held against."""
         stands = (self.rules, self.plan, self.bank, self.state, self.reasons, self.additions)
-        return Situation(*stands, n, len(self.state))
+        return Situation(*stands, n, len(self.state), self.decisions)
 
     def _question(self) -> str:
         asking = next((n for n, state in enumerate(self.state) if state == "escalated"), 0)
@@ -389,11 +406,16 @@ class Machine(Fold):
     ) -> e.AttemptCommitted | e.AttemptRefused | e.QuestionAsked:
         """The verdict on a decision; where a person must approve it, it waits."""
         policy = self.rules.supervisor
-        if isinstance(verdict, e.AttemptRefused) or self.approval is None or policy is None or policy.ask != "start":
+        assert policy is not None
+        if isinstance(verdict, e.AttemptRefused):
             return verdict
-        if not (steps := decoded(added_by(verdict.output, self._situation(n))[0])):
-            return verdict
-        return asked_first(verdict, about_plan(steps), due(verdict.at_us, self.approval.deadline_ms))
+        steps = decoded(added_by(verdict.output, self._situation(n))[0])
+        own = [step for step in steps if step.agent in self.rules.chain(policy.agent)]
+        if steps and self.approval is not None and policy.ask == "start":
+            return asked_first(verdict, about_plan(steps), due(verdict.at_us, self.approval.deadline_ms))
+        if own:
+            return asked_first(verdict, about_itself(own), due(verdict.at_us, self.deadline_ms(n)))
+        return verdict
 
     def decided_by_person(self, n: int, writes: dict[str, Any], at_us: int) -> e.AttemptCommitted | e.AttemptRefused:
         """The verdict on what a person has decided about the plan, in the place of the agent that does."""
@@ -423,9 +445,10 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, P
         case c.ExpandStep():
             return e.StepExpanded(at_us, command.step, command.items)
         case c.CallForDecision():
-            return e.DecisionCalled(at_us, command.step, command.needs)
+            return e.DecisionCalled(at_us, command.step, command.needs, command.reason)
         case c.RevisePlan():
-            return e.PlanRevised(at_us, command.step, command.added, command.finished)
+            revised = (command.added, command.finished, command.dropped, command.otherwise)
+            return e.PlanRevised(at_us, command.step, *revised)
         case c.AskPerson():
             due_us = due(at_us, command.deadline_ms)
             return e.StepEscalated(at_us, command.step, command.attempt, command.reason, due_us, command.budget)

@@ -36,6 +36,9 @@ class Progress:
         self._room: dict[int, int] = {}
         self._waiting_from: dict[int, int] = {}
         self._blocked: set[int] = set()
+        # Steps that are skipped when it is their turn, and by which decision: until then what they need may be under
+        # way, and who comes after them must not begin before that has ended.
+        self._dropped: dict[int, str] = {}
         self._all_committed = True
         self._due: dict[int, None] = {}
         self._open = count - 1
@@ -119,6 +122,8 @@ class Progress:
         """Why a step whose needs have all ended must not run; the empty string if it may."""
         if self._all_committed:
             return ""
+        if n in self._dropped:
+            return f"dropped by {self._dropped[n]}"
         needs, whole = self.plan.needs[n], self.step(n).join == "all"
         # Who takes any outcome wants to know of a dead one, whatever it counts as for others.
         outcome = {need: self._counts_as(need) if whole else self.state[need] for need in needs}

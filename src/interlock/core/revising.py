@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Raw
 
 from . import events as e
 from .extended import ExtendedRules
 from .grown import decoded
 from .rules import Rules
-from .states import TERMINAL
+from .states import TERMINAL, OnDead
 from .step import Step
 from .waiting import Waiting
 
@@ -20,6 +21,9 @@ class Revising(Waiting):
     whether one has said that nothing more is to be done.
     """
 
+    approval: e.PlanApproval | None
+    _to_escalate: set[int]
+
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
         self.decisions: list[int] = []
@@ -29,6 +33,9 @@ class Revising(Waiting):
         self._tasks: dict[tuple[str, str, str, str], list[int]] = {}
         # A decision that is taken, and not carried out yet: what was decided.
         self._decided: Raw | None = None
+        # Whether it is decided after each step; and how many had ended when it was looked at last.
+        self._each = rules.supervisor is not None and rules.supervisor.ask == "each"
+        self._ended_before = 1
 
     def _grow(self, added: Sequence[Step]) -> range:
         """Go on under a plan with these steps; their numbers."""
@@ -64,14 +71,42 @@ class Revising(Waiting):
         policy = self.rules.supervisor
         assert policy is not None, f"{event.step}: nobody decides about this run"
         step = Step(event.step, policy.agent, policy.action, event.needs, instructions=policy.instructions)
-        grown = self._grow([step.deciding()])
-        self.decisions += grown
+        # What nobody has approved, be it the last resort, doesn't run where a person must.
+        goes_on: OnDead | None = "continue" if policy.last_resort and self.approval is None else None
+        grown = self._grow([msgspec.structs.replace(step.deciding(), on_dead=goes_on)])
+        n = grown.start
+        self.decisions.append(n)
         self.additions.append(range(0))
-        self._move(grown.start, "ready")  # whatever became of all the others
+        self._move(n, "ready")  # whatever became of all the others
+        self._ended_before = self._ended
+        if event.reason:
+            self.reasons[n] = event.reason
+            self._to_escalate.add(n)
+
+    @property
+    def _ended(self) -> int:
+        """How many steps and items have ended, and some more: it grows with each that does."""
+        return len(self.state) - self._open
+
+    def _has_news(self) -> bool:
+        """Whether a step was done or given up since the last decision was called, and no decision is under way."""
+        if self._ended == self._ended_before or self.finished:
+            return False
+        if self.decisions and self.state[self.decisions[-1]] not in TERMINAL:
+            return False
+        known = self.plan.ancestors[self.decisions[-1]] if self.decisions else 0
+        news = (n for n in self.plan.number.values() if not known >> n & 1 and n not in self.decisions)
+        if any(self.state[n] in {"committed", "dead"} for n in news):
+            return True
+        self._ended_before = self._ended
+        return False
 
     def _plan_revised(self, event: e.PlanRevised) -> None:
         self._decided = None
         self.finished = event.finished
+        for step in event.dropped:
+            self._dropped.setdefault(self.number[step], event.step)
+            self._all_committed = False
         added = decoded(event.added)
         if added:
             grown = self._grow(added)

@@ -1,7 +1,7 @@
 """What an agent is asked to decide about the plan of a run that goes on: when, and within which bounds."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -10,13 +10,16 @@ from interlock.errors import PlanError, TeamError
 
 from .naming import hint
 from .scope import Scope
+from .step import Step
 
-Ask = Literal["start", "idle"]
-Then = Literal["finish", "fail_run"]
+Ask = Literal["start", "idle", "each"]
+Then = Literal["finish", "fail_run", "escalate"]
+Recursion = Literal["refuse", "ask"]
 Called = Literal["supervisor", "planner"]
 DECIDE = "decide"
 _is_decision = re.compile(rf"{DECIDE}-\d+").fullmatch
-DECISIONS_MAX = 1_000
+# A planner with one of these is no agent.
+CHOOSES = ("rules", "default")
 DROPPED_MAX = 1_000
 
 # What a decision consists of; what this can't say is checked when it is given.
@@ -42,6 +45,11 @@ DECISION: dict[str, Any] = {
                 "required": ["id", "agent", "action"],
             },
         },
+        "drop": {
+            "type": "array",
+            "description": "Ids of steps that wait, and are not to be done.",
+            "items": {"type": "string"},
+        },
         "finish": {
             "type": ["object", "null"],
             "description": "Nothing more is to be done: what you write for that, as dotted paths and their values.",
@@ -57,9 +65,12 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_u
     """Which agent decides about the plan, and how often.
 
     ask: `start`, once before anything else: the agent plans. `idle`: whenever nothing is left to do, until it finishes.
+    `each`: after each step that has ended as well, while others go on.
     decisions_max: so many of them. steps_max: so many steps are added in all. depth_max: so many come one after
     another. calls_max: so many of them are one agent's. no_progress_max: so many decisions in a row may have added
-    nothing that committed. then: what follows where a bound is reached: `finish` (the run ends as it is) or `fail_run`.
+    nothing that committed. then: what follows where a bound is reached: `finish` (the run ends as it is), `fail_run`,
+    or `escalate` (a person decides). recursion: whether it may give steps to itself: `refuse`, or `ask` a person each
+    time. otherwise: the name of the plan that is taken where no proposal of a planner could be; last_resort: its steps.
     called: by which key it is declared.
     """
 
@@ -74,6 +85,9 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_u
     no_progress_max: int = 3
     then: Then = "fail_run"
     called: Called = "supervisor"
+    recursion: Recursion = "refuse"
+    otherwise: str = ""
+    last_resort: Sequence[Step] = ()
 
     @property
     def asked_at_most(self) -> int:
@@ -82,10 +96,15 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_u
 
 
 def supervisor_of(
-    supervisor: Mapping[str, Any] | None, planner: Mapping[str, Any] | None = None
+    supervisor: Mapping[str, Any] | None,
+    planner: Mapping[str, Any] | None = None,
+    plans: Mapping[str, Sequence[Step]] | None = None,
 ) -> SupervisorPolicy | None:
-    """What a team declares: a planner is asked once, before anything else. Raises TeamError."""
-    if planner is not None and "agent" not in planner:
+    """What a team declares: a planner is asked once, before anything else. plans: by name, their steps.
+
+    Raises TeamError.
+    """
+    if planner is not None and not planner.keys().isdisjoint(CHOOSES):
         planner = None  # rules, which have chosen before there is a run
     if supervisor is not None and planner is not None:
         raise TeamError("the team has a planner and a supervisor", fix="keep one", place=("planner",))
@@ -94,6 +113,12 @@ def supervisor_of(
         place, declared = "planner", {"ask": "start", "called": "planner", **planner}
     if declared is None:
         return None
+    plans = plans or {}
+    if name := declared.get("otherwise"):
+        if name not in plans:
+            message = f"there is no plan {name!r:.100}{hint(name, plans)}"
+            raise TeamError(message, fix=f"declare it in plans: {', '.join(plans)}", place=(place, "otherwise"))
+        declared = {**declared, "last_resort": plans[name]}
     try:
         return SupervisorPolicy(**declared)
     except TypeError as error:
@@ -115,7 +140,8 @@ def supervisor_problems(
     def at(key: str) -> tuple[str, ...]:
         return (policy.called, key)
 
-    for name, value, known in (("ask", policy.ask, get_args(Ask)), ("then", policy.then, get_args(Then))):
+    for name, known in (("ask", get_args(Ask)), ("then", get_args(Then)), ("recursion", get_args(Recursion))):
+        value = getattr(policy, name)
         if value not in known:
             yield TeamError(f"{name} of the {policy.called} is {value!r:.40}", fix=" or ".join(known), place=at(name))
     for name in ("decisions_max", "steps_max", "depth_max", "calls_max", "no_progress_max"):
@@ -135,5 +161,5 @@ def supervisor_problems(
     if policy.ask == "start" and steps:
         message = "the plan has steps, and an agent plans them"
         yield TeamError(message, fix="leave out the plan, or ask: idle", place=at("agent"))
-    for step in filter(is_decision, steps):
+    for step in filter(is_decision, (*steps, *(one.id for one in policy.last_resort))):
         yield PlanError(f"the id {step} is that of a decision", fix="rename it", place=("plan", step, "id"))

@@ -200,6 +200,10 @@ def _unfrozen(
             yield event.step, "list of new steps", _short(event.added), _short(command.added)
         case e.PlanRevised():
             yield from _unequal(event.step, "end of the plan", str(event.finished), str(command.finished))
+            yield from _unequal(
+                event.step, "list of dropped steps", ", ".join(event.dropped), ", ".join(command.dropped)
+            )
+            yield from _unequal(event.step, "last resort", str(event.otherwise), str(command.otherwise))
         case e.DecisionCalled():
             yield from _unequal(event.step, "list of needs", ", ".join(event.needs), ", ".join(command.needs))
 

@@ -86,7 +86,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
         case e.StepSkipped():
             return f"skipped: {event.reason}"
         case e.DecisionCalled():
-            return f"to decide about the plan, after {some(event.needs) or 'nothing'}"
+            who = f"for a person, since {event.reason}: " if event.reason else ""
+            return f"{who}to decide about the plan, after {some(event.needs) or 'nothing'}"
         case e.PlanRevised():
             return _revised(event)
         case e.EffectShared():
@@ -241,9 +242,11 @@ def _taken_over(event: e.EffectShared) -> str:
 
 
 def _revised(event: e.PlanRevised) -> str:
+    dropped = f"; dropped: {some(event.dropped)}" if event.dropped else ""
     if event.finished:
-        return "nothing more is to be done"
-    return f"the plan has new steps: {some([step.id for step in decoded(event.added)]) or 'none'}"
+        return f"nothing more is to be done{dropped}"
+    which = "the plan for that is taken" if event.otherwise else "the plan has new steps"
+    return f"{which}: {some([step.id for step in decoded(event.added)]) or 'none'}{dropped}"
 
 
 def _items(event: e.StepExpanded) -> str:

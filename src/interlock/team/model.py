@@ -145,7 +145,7 @@ class Team:
         team.__dict__.update({name: value for name, value in vars(self).items() if name not in _OF_THE_PLAN})
         team.plan = plan
         team.chosen = chosen
-        if chooses(self.planner):
+        if self.plans:
             team.planner, team.plans = None, {}
         return team
 
@@ -212,7 +212,11 @@ class Team:
         budget = run_budget_of(self.budget)
         effects = {name: declared_effects.rule(declared) for name, declared in self.effects.items()}
         shared = (self.sharing, self.limits, guard(self.folder), self.gate, budget, effects)
-        return Rules(self.plan, self.roles, *shared, supervisor_of(self.supervisor, self.planner))
+        planned = {name: plan.declared for name, plan in self.plans.items()}
+        policy = supervisor_of(self.supervisor, self.planner, planned)
+        if policy is not None and policy.otherwise:
+            Rules(self.plans[policy.otherwise], self.roles, *shared)  # is its proof
+        return Rules(self.plan, self.roles, *shared, policy)
 
     @cached_property
     def document(self) -> bytes:

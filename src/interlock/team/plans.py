@@ -8,6 +8,7 @@ import msgspec
 from interlock.core.naming import hint, is_id
 from interlock.core.plan import Plan
 from interlock.core.step import Condition
+from interlock.core.supervision import CHOOSES
 from interlock.errors import TeamError
 
 RULES_MAX = 1_000
@@ -33,7 +34,7 @@ class Chosen(msgspec.Struct, frozen=True):
 
 def chooses(planner: Mapping[str, Any] | None) -> bool:
     """Whether a planner, as it is declared, is rules, and no agent."""
-    return planner is not None and "agent" not in planner
+    return planner is not None and not planner.keys().isdisjoint(CHOOSES)
 
 
 def rules_of(planner: Mapping[str, Any]) -> tuple[Rule, ...]:

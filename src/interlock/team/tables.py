@@ -18,7 +18,7 @@ from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope
 from interlock.core.states import OnDead
 from interlock.core.step import SAMPLES_MAX, WIDTH_MAX, Operator
-from interlock.core.supervision import Ask, Then
+from interlock.core.supervision import CHOOSES, Ask, Recursion, Then
 from interlock.core.values import Limits
 from interlock.errors import InputError, TeamError
 
@@ -523,7 +523,10 @@ _DECIDES = {
     "depth_max": Field(Whole(1, DECIDED_MAX), "How many of them may come one after another (50).", lone=True),
     "calls_max": Field(Whole(1, DECIDED_MAX), "How many of them one agent may be given (50).", lone=True),
 }
-PLANNER = Record("a planner", _DECIDES)
+PLANNER = Record(
+    "a planner",
+    {**_DECIDES, "otherwise": Field(NAME, "The one of the plans that is taken where no proposal of it could be.")},
+)
 RULE = Record(
     "a rule",
     {
@@ -543,13 +546,24 @@ SUPERVISOR = Record(
     {
         **_DECIDES,
         "ask": Field(
-            Choice(get_args(Ask)), "start: once, before anything else. idle: whenever nothing is left to do.", lone=True
+            Choice(get_args(Ask)),
+            "start: once, before anything else. idle: whenever nothing is left to do. each: after each step, too.",
+            lone=True,
         ),
         "decisions_max": Field(Whole(1, DECIDED_MAX), "How often it may decide in a run (20).", lone=True),
         "no_progress_max": Field(
             Whole(1, DECIDED_MAX), "So many decisions in a row may come to nothing at most (3).", lone=True
         ),
-        "then": Field(Choice(get_args(Then)), "What the run does at its bounds: fail_run or finish.", lone=True),
+        "then": Field(
+            Choice(get_args(Then)),
+            "At its bounds: fail_run, finish, or escalate to a person.",
+            lone=True,
+        ),
+        "recursion": Field(
+            Choice(get_args(Recursion)),
+            "Giving work to itself: refuse, or ask a person.",
+            lone=True,
+        ),
     },
 )
 
@@ -570,7 +584,7 @@ TEAM = Record(
             Named(NAME, Many(PLAN_ITEM, least=1), most=PLANS_MAX), "Plans by name, of which the planner's rules choose."
         ),
         "planner": Field(
-            Either(("rules", "default"), RULES_PLANNER, PLANNER),
+            Either(CHOOSES, RULES_PLANNER, PLANNER),
             "The agent that decides, before anything else, which steps there are; or rules that choose a plan.",
         ),
         "mcp_servers": Field(

@@ -11,12 +11,16 @@ from .generation.texts import text
 STEPS_ADDED_MAX = 4
 GOOD_SHARE = 0.7
 FINISH_SHARE = 0.2
+DROP_SHARE = 0.2
 HALF = 0.5
 
 
 def decision(job: Job, random: Random) -> Reply:
     """What a model decides about a plan: new steps, an end, nothing, or something that can't be."""
     assert job.progress is not None
+    still_open = [one["id"] for one in job.progress.get("open", ())]
+    if still_open and random.random() < DROP_SHARE:
+        return Reply(output=_drop(still_open, job, random))
     if random.random() < GOOD_SHARE:
         if random.random() < FINISH_SHARE or not job.progress["agents"]:
             return Reply(output={"finish": {}})
@@ -40,6 +44,22 @@ def decision(job: Job, random: Random) -> Reply:
         [steps],
     )
     return Reply(output=random.choice(wrong))
+
+
+def _drop(still_open: list[str], job: Job, random: Random) -> dict[str, Any]:
+    """What is dropped, and what is added in its place, which may be the same."""
+    dropped = random.choice(still_open)
+    steps = [*_steps(job, random)]
+    several: tuple[dict[str, Any], ...] = (
+        {"drop": [dropped]},
+        {"drop": still_open},
+        {"add": steps, "drop": [dropped]},
+        {"add": steps, "drop": [one["id"] for one in steps]},
+        {"add": [{**one, "id": dropped} for one in steps[:1]], "drop": [dropped]},
+        {"drop": [text(random)]},
+        {"drop": [dropped], "finish": {}},
+    )
+    return random.choice(several)
 
 
 def _steps(job: Job, random: Random) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What must be true of a plan that grows: when an agent decides about it, and what it may add."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import msgspec
@@ -22,35 +22,77 @@ def decision_called(run: Known, event: e.DecisionCalled) -> None:
     run.require("decisions", policy is not None, "{} is to decide, and nobody may", event.step)
     assert policy is not None
     left = [name for name, state in run.states.items() if state not in TERMINAL]
-    run.require("decisions", not left, f"{event.step} is to decide, but not before {left[:3]}")
-    groups = [name for name, one in run.steps.items() if run.name_of[one.number] == name]
+    undecided = [name for name in left if name in run.added]
+    early = undecided if policy.ask == "each" and not event.reason else left
+    run.require("decisions", not early, f"{event.step} is to decide, but not before {early[:3]}")
+    groups = [name for name, one in run.steps.items() if run.name_of[one.number] == name and name not in left]
     run.require_same("decisions", "what {} comes after", sorted(event.needs), sorted(groups), event.step)
+    done = {name for name in groups if run.states[name] in {"committed", "dead"}}
+    news = done - {*run.added} - {*run.known_to.get([*run.added][-1] if run.added else "", ())}
+    run.require("decisions", news or not left, f"{event.step} is to decide, and nothing has ended since")
     run.require("decisions", not run.finished, "{} is to decide after the last decision", event.step)
     spent = bounds_reached(run)
-    run.require("decisions", not spent, "{} is to decide, but {}", event.step, spent)
+    if event.reason:
+        asks = spent and policy.then == "escalate"
+        run.require("decisions", asks, "a person is to decide in {}, within its bounds", event.step)
+        run.handed.add(event.step)
+    else:
+        run.require("decisions", not spent, "{} is to decide, but {}", event.step, spent)
+    run.known_to[event.step] = groups
     decision = Step(event.step, policy.agent, policy.action, event.needs, instructions=policy.instructions)
     run.added[event.step] = []
-    _grow(run, [decision.deciding()])
+    goes_on = "continue" if policy.otherwise and run.approval is None else None
+    _grow(run, [msgspec.structs.replace(decision.deciding(), on_dead=goes_on)])
+    run.steps[event.step].given_up = bool(event.reason)
 
 
 def plan_revised(run: Known, event: e.PlanRevised) -> None:
     """The plan has what was decided right before, and nothing else."""
-    before = run.events[-2]
-    taken = isinstance(before, e.AttemptCommitted) and before.step == event.step and event.step in run.added
-    run.require("decisions", taken, "the plan is revised without a decision of {}", event.step)
-    decision: dict[str, Any] = msgspec.json.decode(before.output)  # type: ignore[union-attr]
+    if event.otherwise:
+        _last_resort(run, event)
+        return
+    commits = (one for one in reversed(run.events) if isinstance(one, e.AttemptCommitted) and one.step == event.step)
+    before = next(commits, None)
+    taken = event.step in run.added and event.step not in run.revised
+    run.require("decisions", before and taken, "the plan is revised without a decision of {}", event.step)
+    assert before is not None
+    run.revised.add(event.step)
+    decision: dict[str, Any] = msgspec.json.decode(before.output)
     added = decoded(event.added)
     told = [(step.id, step.agent, step.action) for step in added]
     meant = [(one["id"], one["agent"], one["action"]) for one in decision.get("add") or []]
     run.require_same("decisions", "the steps that {} adds", told, meant, event.step)
     run.require_same("decisions", "whether {} finishes", event.finished, decision.get("finish") is not None, event.step)
     run.finished = event.finished
+    for name in event.dropped:
+        one = run.step(name)
+        wanted = event.finished or run.name_of[one.number] in _names(run, decision.get("drop") or [])
+        run.require("decisions", wanted, "{} is dropped, which {} has not said", name, event.step)
+        run.require("decisions", one.state == "waiting", "{} is dropped although it is {}", name, one.state)
+        run.dropped.add(name)
     if not added:
         return
     names = _grow(run, added)
     run.added[event.step] = names
     settle_new(run, names)
     _check_added(run, event.step, names)
+
+
+def _names(run: Known, declared: list[str]) -> set[str]:
+    """The steps that declared ones stand for: themselves, or their samples."""
+    return {run.plan.steps[n].id for name in declared for n in run.plan.groups[name]}
+
+
+def _last_resort(run: Known, event: e.PlanRevised) -> None:
+    """The plan is taken that is declared for a planner whose proposals could not be."""
+    policy, lost = run.rules.supervisor, run.steps[event.step].state == "dead"
+    assert policy is not None
+    run.require("decisions", lost and not run.added[event.step], "{} is replaced, and is not given up", event.step)
+    told, meant = [step.id for step in decoded(event.added)], [step.id for step in policy.last_resort]
+    run.require_same("decisions", "the plan that is taken in place of {}", told, meant, event.step)
+    names = _grow(run, decoded(event.added))
+    run.added[event.step] = names
+    settle_new(run, names)
 
 
 def _check_added(run: Known, decision: str, names: list[str]) -> None:
@@ -62,7 +104,8 @@ def _check_added(run: Known, decision: str, names: list[str]) -> None:
         run.require("decisions", run.comes_after(name, [decision]), f"{name} doesn't come after {decision}")
         allowed = run.rules.roles[step.agent].scope.allowed_actions
         run.require("permissions", step.action in allowed, f"{step.agent} may not do {step.action} in {name}")
-        run.require("decisions", step.agent != policy.agent, f"{decision} adds {name} for its own agent")
+        own = step.agent == policy.agent and (decision, run.steps[decision].attempt) not in run.drafted
+        run.require("decisions", not own, f"{decision} adds {name} for its own agent")
         run.require("once", one.attempt == 0, f"{name} is not new")
     for name, other in combinations(names, 2):
         if not run.comes_after(name, [other]) and not run.comes_after(other, [name]):
@@ -109,8 +152,17 @@ def bounds_reached(run: Known) -> str:
     if len(run.added) >= (1 if policy.ask == "start" else policy.decisions_max):
         return f"{len(run.added)} decisions were made"
     last = [*run.added.values()][-policy.no_progress_max :]
+    if policy.ask == "each":
+        last = _windows(run)[-policy.no_progress_max :]
     fruitless = not any(run.steps[name].state == "committed" for names in last for name in names)
     return "nothing came of the last" if len(last) == policy.no_progress_max and fruitless else ""
+
+
+def _windows(run: Known) -> list[list[str]]:
+    """What ended between each decision and the next."""
+    known = [{*names} for names in run.known_to.values()]
+    ended = {name for name, one in run.steps.items() if run.name_of[one.number] == name and one.state in TERMINAL}
+    return [[*after - before - {*run.added}] for before, after in pairwise([*known, ended])]
 
 
 def gave_up(run: Known) -> bool:

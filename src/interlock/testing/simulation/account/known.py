@@ -85,6 +85,11 @@ class Known:
         # Whether a person must approve plans; has not approved that of the run; has not, and nothing of it may run.
         self.approval: e.PlanApproval | None = None
         self.unapproved = self.rejected = False
+        # What had ended when each decision was called; and those that a person is to make.
+        self.known_to: dict[str, list[str]] = {}
+        self.handed: set[str] = set()
+        self.revised: set[str] = set()
+        self.dropped: set[str] = set()
         # Decisions that wait for a person; and what a person has said of them.
         self.proposed: dict[str, msgspec.Raw] = {}
         self.agreed: dict[str, e.QuestionAnswered] = {}

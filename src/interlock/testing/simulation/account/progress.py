@@ -119,6 +119,8 @@ def _fate(run: Known, name: str) -> str:
     for need in needs:
         if steps[need].state not in TERMINAL:
             return f"it must wait for {need}"
+    if name in run.dropped:
+        return "it must be skipped: it was dropped"
     if name in run.added:
         return "run"
     died = {need: on_dead(run, need) for need in needs if run.steps[need].state == "dead"}

@@ -58,7 +58,8 @@ def step_escalated(run: Known, event: e.StepEscalated) -> None:
     run.require("people", event.budget == one.short, f"{name} asks for its {event.budget}, not its {one.short}")
     if not event.budget:
         run.require("attempts", one.given_up, f"{name} is escalated with attempts left")
-        run.require("people", declared is not None, f"{name} is escalated, which it doesn't declare")
+        asks = declared is not None or name in run.handed
+        run.require("people", asks, f"{name} is escalated, which it doesn't declare")
     deadline_us = 1_000 * declared.deadline_ms if declared is not None else 0
     due_us = event.at_us + deadline_us if deadline_us else 0
     run.require("people", event.due_us == due_us, f"the question of {name} is open until {event.due_us}")
