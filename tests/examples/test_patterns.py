@@ -15,6 +15,7 @@ from interlock.team.load import load
 from interlock.testing import Simulator
 from interlock.testing.injection.faults import Faults
 from interlock.testing.simulation.campaign import Recipe
+from interlock.testing.simulation.crashes import explore_crashes
 from interlock.testing.simulation.world import World
 
 from .pattern_page import NAMES, PAGE, PATTERNS, PICTURE, drawn_into
@@ -42,6 +43,7 @@ ENDS = {
         ("text", "Go: all that you need to know, in an hour."),
     ],
     "sequential": [("answer.facts", "from 12 EUR"), ("answer.text", "About our hours: 9 to 17 o'clock.")],
+    "supervisor": [("longest", "Danube"), ("longest", "Elbe"), ("unknown", ["Styx"])],
     "vote": [("queue", "repairs"), None],
 }
 
@@ -278,3 +280,29 @@ def test_a_note_that_is_given_up_ends_the_run():
 
     done = run("map_reduce", reader=failing_at("note-3", otherwise=note))
     assert (done.status, len(done.context["notes"]), done.steps["merge"]) == ("failed", 6, "skipped")
+
+
+def test_what_one_cannot_look_up_another_may():
+    done = run("supervisor", almanac=failing)
+    assert (done.status, done.steps["almanac-Rhine"], done.steps["archive-Rhine"]) == ("succeeded", "dead", "committed")
+    assert (done.context["longest"], done.context["unknown"]) == ("none of them", ["Rhine", "Danube"])
+
+
+def test_a_supervisor_that_gets_nowhere_asks_a_person():
+    async def decide(job):
+        return {"add": []}
+
+    done = run("supervisor", lead=decide)
+    assert (done.status, done.reason) == (
+        "parked",
+        "decide-3 needs a person: the last 2 decisions have come to nothing",
+    )
+
+
+def test_a_supervisor_is_killed_at_every_write_and_comes_to_the_same():
+    for request in requests("supervisor"):
+        given = [json.dumps(request).encode()]
+        scenes = Recipe(team=str(PATTERNS / "supervisor"), agents="real", requests=given, runs=1).scenes()
+        report = explore_crashes(scenes.of(0))
+        assert report.ok, report.differences[0].message
+        assert report.writes >= 5

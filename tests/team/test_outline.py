@@ -198,6 +198,22 @@ class TestDrawings:
             '    s2 -->|"if in.kind #60; 3"| s3\n'
         )
 
+    def test_who_decides_comes_after_all_that_there_is(self):
+        lead = agent("lead", scope=il.Scope(["decide"], ["a"], ["end"]))
+        decides = {"agent": "lead", "action": "decide"}
+        team = team_of(step("s"), step("t", needs=["s"]), agents=[agent(), lead], supervisor=decides)
+        assert mermaid(Outline.of(team.rules)).splitlines()[3:] == [
+            '    d1["decides<br/>lead<br/>20 times at most"]',
+            '    d2[["what is added<br/>100 steps at most"]]',
+            "    s1 --> s2",
+            "    s2 --> d1",
+            '    d1 -.->|"adds"| d2',
+            "    d2 --> d1",
+        ]
+        drawn = mermaid(Outline.of(il.Team([agent(), lead], planner=decides).rules))
+        assert "lead<br/>once" in drawn
+        assert "d2 --> d1" not in drawn
+
     def test_a_wide_phase_after_a_wide_phase_is_joined_at_a_point(self):
         wide = [il.Phase(name, [step(f"{name}{n}") for n in range(3)]) for name in "xy"]
         drawn = mermaid(Outline.of(team_of(*wide).rules))

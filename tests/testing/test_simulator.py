@@ -55,6 +55,20 @@ def test_a_run_calls_the_real_code(mine):
     assert mine.last is run
 
 
+def test_whoever_may_be_given_work_is_the_real_code():
+    async def decide(job):
+        made = {"id": "x", "agent": "ann", "action": "act", "writes": ["one"]}
+        return {"add": [made]} if not job.progress["done"] else {"finish": {}}
+
+    async def act(job):
+        return {"one": 7}
+
+    ann = il.Agent("ann", use=act, scope=il.Scope(["act"], ["seed"], ["one"]))
+    lead = il.Agent("lead", use=decide, scope=il.Scope(["decide"], ["one"], []))
+    run = Simulator(il.Team([ann, lead], supervisor={"agent": "lead", "action": "decide"})).run({"seed": 1})
+    assert (run.status, run.context["one"]) == ("succeeded", 7)
+
+
 def test_a_run_tells_itself(mine):
     run = mine.run(REQUEST)
     assert str(run) == run.transcript

@@ -80,6 +80,8 @@ def _graph(outline: Outline, prefix: str, room: _Room) -> Graph:
             starts = (junctions[step.needs],)
         nodes.append(Node(names[step.id], _shape(step), tuple(_lines(step))))
         edges += _edges(step, starts, names)
+    if outline.decides is not None:
+        _draw_decisions(outline, nodes, edges, names, prefix)
     drawn = edges[: room.edges]
     room.edges -= len(drawn)
     left = {"steps": len(outline.steps) - len(shown), "arrows": len(edges) - len(drawn)}
@@ -95,6 +97,21 @@ def _framed(node: Node, plan: Outline | None, room: _Room) -> Node:
     if plan is None or not room.steps:
         return node
     return msgspec.structs.replace(node, inner=_graph(plan, f"{node.id}_", room))
+
+
+def _draw_decisions(outline: Outline, nodes: list[Node], edges: list[Edge], names: dict[str, str], prefix: str) -> None:
+    """Who decides comes after all that is there, and again after what was added."""
+    decides = outline.decides
+    assert decides is not None
+    needed = {need for step in outline.steps for need in step.needs}
+    times = "once" if decides.times == 1 else f"{decides.times:,} times at most"
+    who, added = f"{prefix}d1", f"{prefix}d2"
+    nodes.append(Node(who, "step", ("decides", " or ".join(decides.agents), times)))
+    nodes.append(Node(added, "copies", ("what is added", f"{decides.steps:,} steps at most")))
+    edges += [Edge(names[step.id], who) for step in outline.steps if step.id in names and step.id not in needed]
+    edges.append(Edge(who, added, "adds", requested=True))
+    if not decides.before:
+        edges.append(Edge(added, who))
 
 
 def _shape(step: StepOutline) -> Shape:

@@ -52,10 +52,20 @@ class StepOutline(msgspec.Struct, frozen=True, kw_only=True):
     nested: Mapping[str, "Outline"] = {}
 
 
+class Decides(msgspec.Struct, frozen=True):
+    """Who decides about the plan. before: before anything else. times, steps: how often, and what is added, at most."""
+
+    agents: tuple[str, ...]
+    before: bool
+    times: int
+    steps: int
+
+
 class Outline(msgspec.Struct, frozen=True):
-    """All steps of a plan, in plan order."""
+    """All steps of a plan, in plan order. decides: who adds others."""
 
     steps: tuple[StepOutline, ...]
+    decides: Decides | None = None
 
     @classmethod
     def of(
@@ -72,7 +82,7 @@ class Outline(msgspec.Struct, frozen=True):
             one = _outlined(step, rules, drawn, foresight, requesters.get(step.id, ()))
             teams = {agent: nested[agent] for agent in one.agents if agent in nested} if nested else {}
             drawn[step.id] = msgspec.structs.replace(one, nested=teams) if teams else one
-        return cls(tuple(drawn.values()))
+        return cls(tuple(drawn.values()), _decides(rules))
 
     @property
     def levels(self) -> list[list[StepOutline]]:
@@ -81,6 +91,13 @@ class Outline(msgspec.Struct, frozen=True):
         for step in self.steps:
             levels[step.level - 1].append(step)
         return levels
+
+
+def _decides(rules: Rules) -> Decides | None:
+    policy = rules.supervisor
+    if policy is None:
+        return None
+    return Decides(rules.chain(policy.agent), policy.ask == "start", policy.asked_at_most, policy.steps_max)
 
 
 def _in_plan_order(plan: Plan) -> Iterator[Step]:

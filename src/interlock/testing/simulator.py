@@ -187,8 +187,12 @@ class Simulator:
         return (given if isinstance(given, Faults) else Faults(given)).checked(self.team)
 
     def _cast(self, given: Agents | None, rest: str) -> dict[str, Any]:
-        """Who plays each agent. Whoever does no step is never called, so no code of theirs is needed."""
+        """Who plays each agent. Whoever does no step is never called, so no code of theirs is needed.
+
+        Where an agent decides about the plan, anybody may be.
+        """
         performers = {duty.agent for duties in self.rules.duties for duty in duties}
+        performers |= self.team.agents.keys() if self.rules.supervisor is not None else set()
         cast: dict[str, Any] = {name: rest if name in performers else GENERATED for name in self.team.agents}
         cast |= self._named(self.agents) | self._named(given or {})
         generated = Generated(self.rules)
