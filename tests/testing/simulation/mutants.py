@@ -21,6 +21,7 @@ TEAM = Path(__file__).parent / "teams" / "all_features.yaml"
 EFFECTS = TEAM.with_name("effects.yaml")
 REQUESTS = TEAM.with_name("requests.yaml")
 GROWN = TEAM.with_name("grown.yaml")
+WATCHED = TEAM.with_name("watched.yaml")
 JUDGED = TEAM.with_name("judged.yaml")
 APPROVED = TEAM.with_name("effects_approved.yaml")
 WAITS = TEAM.with_name("waits.yaml")
@@ -732,7 +733,7 @@ def _kept(raw):
     ),
     Mutant(
         "decision asked for after the last one",
-        [("core/machine.py", 'end.status == "failed" or self.finished or', 'end.status == "failed" or')],
+        [("core/machine.py", 'if end.status == "failed" or self.finished:', 'if end.status == "failed":')],
         team=GROWN,
     ),
     Mutant(
@@ -742,14 +743,29 @@ def _kept(raw):
     ),
     Mutant(
         "decision that misses what has ended",
+        [("core/machine.py", "tuple(ended), reason)", "tuple(ended)[:1], reason)")],
+        team=GROWN,
+    ),
+    Mutant(
+        "dropped step that ends before what it needs",
         [
             (
-                "core/machine.py",
-                "tuple(self.plan.number))\n        return c.Fin",
-                "(*self.plan.number,)[:1])\n        return c.Fin",
+                "core/revising.py",
+                "            self._all_committed = False\n",
+                "            self._end(self.number[step], 'skipped', 'dropped')\n",
             )
         ],
-        team=GROWN,
+        team=WATCHED,
+    ),
+    Mutant(
+        "work that an agent gives itself and nobody has agreed to",
+        [("core/machine.py", "        if own:\n", "        if not own and steps:\n")],
+        team=WATCHED,
+    ),
+    Mutant(
+        "decision asked for while another is under way",
+        [("core/revising.py", "if self.decisions and self.state[self.decisions[-1]] not in TERMINAL:", "if False:")],
+        team=WATCHED,
     ),
     Mutant(
         "decision whose steps repeat others",
