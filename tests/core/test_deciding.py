@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 import interlock.core.events as e
+from interlock.core.budget import BudgetPolicy
 from interlock.core.effects import EffectRule
-from interlock.core.job import Effect, Question, Reply
+from interlock.core.job import Effect, Question, Reply, Usage
 from interlock.core.policy import Policy
 from interlock.core.redrive import taken_over
 from interlock.core.role import Role
@@ -30,7 +31,7 @@ def supervised(*steps, retries=1, ask="idle", roles=None, **more):
         "ben": Role(BEN, ONCE),
         "eve": Role(EVE, Policy(retries=retries), schema=SCHEMA),
     }
-    shared = {key: more.pop(key) for key in ("effects", "limits") if key in more}
+    shared = {key: more.pop(key) for key in ("effects", "limits", "budget") if key in more}
     policy = SupervisorPolicy("eve", "decide", ask, **more)
     return Transcript(*steps, roles=given | (roles or {}), supervisor=policy, request={"seed": [1, 2]}, **shared)
 
@@ -53,7 +54,7 @@ def told(run, answer):
 
 SHAPE = 'a decision is {"add": [steps], "drop": [ids], "finish": {path: value} or null}, and nothing else'
 LISTS = "add is a list of steps, drop one of ids, and finish an object of paths and values, or null"
-KEYS = "id, agent, action, needs, reads, writes, instructions, when, for_each, samples"
+KEYS = "id, agent, action, needs, reads, writes, instructions, when, for_each, samples, width, batch"
 
 
 # --- how a plan grows ---
@@ -243,6 +244,32 @@ def test_a_refused_decision_says_what_and_where(answer, findings):
     run.reply("first", {"b": 1})
     assert told(run, answer) == [finding.replace("$.steps: there", "$.add: there") for finding in findings]
     assert run.states == {"first": "committed", "decide-1": "ready"}
+
+
+def test_what_there_is_no_budget_left_for_is_refused():
+    spent = BudgetPolicy(usd=10_000, call_usd=3_000)
+    run = supervised(step("first", writes=["b"]), budget=spent)
+    run.begin()
+    run.reply("first", Reply(writes={"b": 1}, usage=Usage(usd=0.001)))
+    found = "$.add: it would take 0.009 USD of the budget of the run; 0.006 USD are left"
+    assert told(run, adding(*map(new, "xyz"))) == [found]
+    assert run.reply("decide-1", adding(new("x"), new("y", "x")))[0] == "decide-1 adds x y"
+    run = supervised(budget=BudgetPolicy(calls=9), roles={"ann": Role(ANN, ONCE, budget=BudgetPolicy(calls=2))})
+    run.begin()
+    assert told(run, adding(*map(new, "xyz"))) == [
+        "$.add: it would take 3 calls of the budget of agent ann; 2 calls are left"
+    ]
+
+
+def test_a_step_for_each_item_may_say_how_many_at_a_time():
+    run = supervised()
+    run.begin()
+    assert told(run, adding(new("x", width=2), new("y", for_each="seed", width=-1, writes=["a.y{index}"]))) == [
+        "$.add[0].width (step x): it has a width, but no for_each; remove it",
+        "$.add[1].width (step y): it is too large or too small; 1 to 100,000",
+    ]
+    run.reply("decide-1", adding(new("x", for_each="seed", width=1, batch=1, writes=["a.x{index}"])))
+    assert run.states["x-1"] == "waiting"
 
 
 def test_the_limits_of_the_team_hold():

@@ -119,7 +119,7 @@ def test_a_scope_of_everything_names_no_segments():
         ([], ["$.steps: there are 0 steps; 1 to 20"]),
         ([a_step(str(n)) for n in range(21)], ["$.steps: there are 21 steps; 1 to 20"]),
         ([7], [("$.steps[0]: it is no object; its keys: id, agent, action, needs, reads, writes, instructions, when, "
-               "for_each, samples")]),
+               "for_each, samples, width, batch")]),
         ([{"id": "a", "agent": "reader"}], ["$.steps[0]: it has no action; add it"]),
         ([a_step(id=7)], ["$.steps[0].id: Expected str, got int"]),
         ([a_step(needs="b")], ["$.steps[0].needs: Expected array, got str"]),

@@ -15,12 +15,15 @@ from interlock.errors import ProposalRefused, TeamError, cut_short
 from . import events as e
 from .assess import EXCERPT_CHARS_MAX, FINDING_CHARS_MAX, FINDINGS_MAX, submitted
 from .bounds import Bounds
+from .budget import BudgetPolicy, limit
+from .budget import shown as amount
 from .context import Bank
 from .extended import ExtendedRules
 from .flaws import Flaws, shown
 from .job import Reply
 from .plan import Plan
 from .proposal import proposed_steps
+from .purse import Purse
 from .rules import Rules
 from .states import State
 from .step import Step
@@ -43,7 +46,8 @@ class Situation(msgspec.Struct, frozen=True):
     additions: Sequence[range]
     number: int
     first: int
-    decisions: Sequence[int] = ()
+    decisions: Sequence[int]
+    purse: Purse
 
     @property
     def policy(self) -> SupervisorPolicy:
@@ -248,7 +252,7 @@ def _flaws(add: list[Any], now: Situation) -> list[str]:
         for step in filter(is_decision, places):
             flaws.add(f"$.steps[{places[step]}].id", "this is the id of a decision", "rename it", step)
         rules = ExtendedRules(now.rules, steps, now.first)
-        for what, allowed in _excesses(rules.plan, now):
+        for what, allowed in (*_excesses(rules.plan, now), *_unaffordable(rules, now)):
             flaws.add("$.steps", what, allowed)
         if not flaws.found:
             flaws.add_problems(rules.problems(), places)
@@ -276,6 +280,22 @@ def added_by(decided: Raw, now: Situation) -> tuple[Raw, bool]:
     add = decision.get("add") or []
     steps = _made(add, now.step, now.rules, now.plan, _bounds(now)) if add else []
     return (Raw(msgspec.json.encode(steps)) if steps else e.NO_STEPS), decision.get("finish") is not None
+
+
+def _unaffordable(rules: Rules, now: Situation) -> Iterator[tuple[str, str]]:
+    """Budgets of this run that the new steps would exceed, each called once at what is set aside for a call."""
+    calls: dict[str, tuple[BudgetPolicy, int]] = {}
+    for n in range(now.first, len(rules.plan.steps)):
+        for _, whose, budget in rules.duties[n][0].budgets:
+            calls[whose] = budget, calls.get(whose, (budget, 0))[1] + 1
+    for whose, (budget, count) in calls.items():
+        ledger = now.purse.ledger(whose)
+        for name, declared, need in budget.bounds:
+            most = limit(ledger, budget, name) or declared
+            left = max(0, most - getattr(ledger.spent, name) - getattr(ledger.reserved, name))
+            if count * need > left:
+                what = f"it would take {amount(name, count * need)} of the budget of {whose or 'the run'}"
+                yield what, f"{amount(name, left)} are left"
 
 
 def _excesses(plan: Plan, now: Situation) -> Iterator[tuple[str, str]]:

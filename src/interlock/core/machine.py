@@ -269,7 +269,7 @@ class Machine(Fold):
     def _situation(self, n: int) -> Situation:
         """What a decision about the plan is held against."""
         stands = (self.rules, self.plan, self.bank, self.state, self.reasons, self.additions)
-        return Situation(*stands, n, len(self.state), self.decisions)
+        return Situation(*stands, n, len(self.state), self.decisions, self.purse)
 
     def _question(self) -> str:
         asking = next((n for n, state in enumerate(self.state) if state == "escalated"), 0)

@@ -19,7 +19,7 @@ from .bounds import DEFAULT_BOUNDS, Bounds
 from .flaws import Flaws, listed, shown, shown_length
 from .naming import is_id
 from .role import Role, stand_ins
-from .step import SAMPLES_MAX, Condition, Operator, Step
+from .step import SAMPLES_MAX, WIDTH_MAX, Condition, Operator, Step
 from .values import Limits, encode
 
 Roles = Mapping[str, Role]
@@ -55,6 +55,8 @@ class ProposedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=F
     when: ProposedCondition | None = None
     for_each: str | None = None
     samples: int = 0
+    width: int = 0
+    batch: int = 0
 
 
 class _Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -252,6 +254,8 @@ class _Examination:
             fine = self._flaw(n, "instructions", f"it is {shown_length(one.instructions)}", most)
         if not 0 <= one.samples <= bounds.samples_max:
             fine = self._flaw(n, "samples", "there are too many or too few", f"1 to {bounds.samples_max:,}")
+        if (one.width or one.batch) and not self._are_shares(n, one):
+            fine = False
         for key in ("reads", "writes"):
             patterns = getattr(one, key)
             if patterns and not self._are_fitting(n, key, patterns):
@@ -260,6 +264,17 @@ class _Examination:
             fine = False
         if one.when is not None and not self._is_condition(n, one.when):
             fine = False
+        return fine
+
+    def _are_shares(self, n: int, one: ProposedStep) -> bool:
+        """Whether what bounds the copies of a for_each can be."""
+        fine = True
+        for key in ("width", "batch"):
+            number = getattr(one, key)
+            if number and one.for_each is None:
+                fine = self._flaw(n, key, f"it has a {key}, but no for_each", "remove it")
+            elif not 0 <= number <= WIDTH_MAX:
+                fine = self._flaw(n, key, "it is too large or too small", f"1 to {WIDTH_MAX:,}")
         return fine
 
     def _are_fitting(self, n: int, key: str, patterns: Sequence[str]) -> bool:
@@ -340,6 +355,8 @@ class _Examination:
                 instructions=one.instructions,
                 samples=one.samples,
                 for_each=one.for_each,
+                width=one.width,
+                batch=one.batch,
                 when=None if when is None else Condition(when.path, when.op, **value),  # type: ignore[arg-type]
             )
         except InterlockError:

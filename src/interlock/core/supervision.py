@@ -40,6 +40,8 @@ DECISION: dict[str, Any] = {
                     "instructions": {"type": "string", "description": "What the agent is told."},
                     "samples": {"type": "integer"},
                     "for_each": {"type": "string"},
+                    "width": {"type": "integer"},
+                    "batch": {"type": "integer"},
                     "when": {"type": "object"},
                 },
                 "required": ["id", "agent", "action"],

@@ -3,7 +3,7 @@
 from typing import Any, get_args
 
 from interlock.core.bounds import DEFAULT_BOUNDS, Bounds
-from interlock.core.step import Operator
+from interlock.core.step import WIDTH_MAX, Operator
 from interlock.team import Team
 
 ID_PATTERN = "^[A-Za-z0-9_-]{1,80}$"
@@ -19,6 +19,8 @@ _DESCRIPTIONS = {
     "when": "The step is skipped unless this holds.",
     "for_each": "The path of a list: the step is done for each of its items.",
     "samples": "So many copies of the step, independent of each other.",
+    "width": "Of a for_each: so many of its copies at a time.",
+    "batch": "Of a for_each: so many items for each copy, as a list.",
 }
 
 
@@ -43,6 +45,8 @@ def proposal_schema(team: Team, bounds: Bounds = DEFAULT_BOUNDS) -> dict[str, An
         "when": _condition(bounds),
         "for_each": {"type": "string", "minLength": 1, "maxLength": bounds.path_chars_max},
         "samples": {"type": "integer", "minimum": 1, "maximum": bounds.samples_max},
+        "width": {"type": "integer", "minimum": 1, "maximum": WIDTH_MAX},
+        "batch": {"type": "integer", "minimum": 1, "maximum": WIDTH_MAX},
     }
     step = {
         "type": "object",
