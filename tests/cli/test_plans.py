@@ -120,3 +120,12 @@ def test_rules_that_never_choose_and_plans_that_nothing_chooses_are_found(planne
     found = {one["code"]: one for one in planned.json("audit", ".")["findings"]}
     assert found["idle_rule"]["message"].startswith('rule 2 (text exists and text == "fail") never chooses: rule 1')
     assert (found["idle_rule"]["line"], found["idle_plan"]["message"]) == (21, "nothing chooses the plan short")
+
+
+def test_a_simulation_is_of_one_of_the_plans(planned):
+    ended = planned.run("simulate", ".", "--seeds", "3")
+    assert (ended.code, "the team has several plans" in ended.err) == (2, True)
+    assert "name one: short, careful" in ended.err
+    assert planned.run("simulate", ".", "--seeds", "3", "--plan", "careful").code == 0
+    ended = planned.run("simulate", ".", "--seeds", "3", "--plan", "carful")
+    assert (ended.code, "did you mean careful?" in ended.err) == (2, True)

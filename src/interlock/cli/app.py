@@ -448,6 +448,10 @@ def simulate(  # noqa: PLR0913 - its options
         str,
         typer.Option("--agents", metavar="KIND", help="generated: fakes that keep to the team file. real: its code."),
     ] = "generated",
+    plan: Annotated[
+        str,
+        typer.Option("--plan", metavar="NAME", help="Of several plans, the one that is played.", show_default=False),
+    ] = "",
     runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, max=1_000, help="Runs in each world.")] = 3,
     invariant: Annotated[
         list[str] | None,
@@ -477,6 +481,7 @@ def simulate(  # noqa: PLR0913 - its options
         runs=runs,
         invariants=invariant or (),
         workers=workers,
+        plan=plan,
         sqlite=sqlite,
         json=json,
     )

@@ -13,6 +13,7 @@ import msgspec
 from interlock.core.values import content_hash
 from interlock.engine import clock
 from interlock.errors import InputError, SimulationError
+from interlock.planning import under
 from interlock.team import Team
 from interlock.testing.injection.faults import Faults
 from interlock.testing.simulation.account import Broken
@@ -70,11 +71,12 @@ def wanted(  # noqa: PLR0913 - the options of the command
     workers: int | None,
     sqlite: bool,
     json: bool,
+    plan: str = "",
 ) -> Wanted:
     """From the options of the command. Raises InputError, FaultsError, TeamError."""
     if agents not in AGENTS:
         raise InputError(f"--agents is {agents!r}", fix=f"use one of: {', '.join(AGENTS)}")
-    loaded = Team.load(team)
+    loaded = under(Team.load(team), plan)
     named = {NOTHING: Faults(), EVERYTHING: Faults.everything()}
     chosen = named[faults] if faults in named else Faults.load(faults, loaded)
     requests: list[bytes] = []
@@ -89,12 +91,14 @@ def wanted(  # noqa: PLR0913 - the options of the command
         faults=chosen.document,
         invariants=tuple(invariants),
         sqlite=sqlite,
+        plan=plan,
     )
     piped = input_name == STDIN_NAME
     options = {"faults": faults if faults != EVERYTHING else "", "input": "" if piped else input_name or ""}
     options |= {
         "agents": agents if agents != AGENTS[0] else "",
         "runs": str(runs) if runs != RUNS else "",
+        "plan": plan,
     }
     words = [f" --{name} {shlex.quote(value)}" for name, value in options.items() if value]
     words += [f" --map {shlex.quote(given)}" for given in mapping if not piped]

@@ -10,7 +10,7 @@ from interlock.core.flaws import Flaw
 from interlock.team.plans import Rule
 
 from .proposal import planned, proposed_steps, proved, validated
-from .rules import Choice, FunctionPlanner, RulesPlanner, choose, planner_of
+from .rules import Choice, FunctionPlanner, RulesPlanner, choose, planner_of, under
 from .schema import proposal_schema
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "proposal_schema",
     "proposed_steps",
     "proved",
+    "under",
     "validated",
 ]

@@ -7,6 +7,7 @@ import msgspec
 
 from interlock.core.bounds import DEFAULT_BOUNDS, Bounds
 from interlock.core.conditions import holds_in
+from interlock.core.naming import hint
 from interlock.core.plan import Plan
 from interlock.core.values import encode
 from interlock.errors import InputError, TeamError
@@ -77,6 +78,20 @@ def planner_of(team: Team) -> RulesPlanner | None:
     if declared is None or not chooses(declared):
         return None
     return RulesPlanner(team, team.plans, rules_of(declared), declared.get("default"))
+
+
+def under(team: Team, plan: str) -> Team:
+    """The team under the one of its plans with this name; the team itself, where it has one plan, and "" is given.
+
+    Raises InputError.
+    """
+    planner = planner_of(team)
+    teams = {"": team} if planner is None else planner.teams
+    if plan not in teams:
+        named = f"the team has no plan {plan!r:.100}{hint(plan, teams)}" if plan else "the team has several plans"
+        fix = f"name one: {', '.join(teams)}" if planner is not None else "it has one plan: name none"
+        raise InputError(named, fix=fix)
+    return teams[plan]
 
 
 def choose(team: Team, request: Mapping[str, Any]) -> Choice:

@@ -22,6 +22,7 @@ import msgspec
 
 from interlock.core.naming import hint
 from interlock.errors import InputError, SimulationError, describe
+from interlock.planning import under
 from interlock.team import Team, resolve_all
 from interlock.team.registry import resolve_guardrails
 from interlock.testing.chance import Chance
@@ -49,7 +50,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     team: a team file or its folder. agents: `generated` (fakes that answer what the declarations allow) or `real` (the
     agents' own code, called in virtual time). requests: JSON, used in turn; without any, they are generated. runs: how
     many runs a world has. invariants: "module:function", beside the built-in ones. sqlite: each world's journal is a
-    real SQLite file, and not in memory.
+    real SQLite file, and not in memory. plan: of a team that has several, the name of the one that all runs have.
     """
 
     team: str
@@ -59,10 +60,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     faults: bytes = Faults().document
     invariants: Sequence[str] = ()
     sqlite: bool = False
+    plan: str = ""
 
     def scenes(self) -> "Scenes":
         """Load the team. Raises TeamError, InputError."""
-        return Scenes(Team.load(self.team), self)
+        return Scenes(under(Team.load(self.team), self.plan), self)
 
 
 class Scenes:
