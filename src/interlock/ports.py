@@ -308,6 +308,9 @@ class Journal(Protocol):
     async def asked(self) -> list[str]:
         """The parked runs of which something is asked that nobody has answered."""
 
+    async def settle(self, requests: Sequence[str]) -> None:
+        """Requests of these ids are answered, and no event follows from them."""
+
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """What waits for a person, in one run or in all, the oldest first."""
 

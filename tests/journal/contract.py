@@ -906,6 +906,14 @@ class JournalContract:
         await journal.append("q", 2, [attempt(1)], settles=["cancel-q"])
         assert await opened.open().asked() == []
 
+    @in_loop
+    async def test_a_request_from_which_nothing_follows_may_be_settled(self, opened):
+        journal = opened.open()
+        await open_run(journal)
+        await journal.ask(CANCEL)
+        await journal.settle([CANCEL.request_id, "unheard of"])
+        assert await opened.open().requests("r") == []
+
     # --- what waits for a person ---
 
     @in_loop

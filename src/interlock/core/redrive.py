@@ -124,7 +124,7 @@ def taken_over(  # noqa: C901 - one case per event
             continue
         fact: e.AnyEvent | None = None
         match event:
-            case e.AttemptStarted():
+            case e.AttemptStarted() | e.ChildStarted():
                 agents[step, event.attempt] = event.agent
             case e.AttemptCommitted() if machine.state[machine.number[step]] == "committed":
                 told = (event.attempt, agents[step, event.attempt], event.writes, event.deletes, event.reads)

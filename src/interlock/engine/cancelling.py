@@ -7,7 +7,7 @@ from contextlib import suppress
 from interlock import errors
 from interlock.core import events as e
 from interlock.core import given
-from interlock.errors import JournalError
+from interlock.errors import JournalError, RunNotFound
 from interlock.ports import Journal, Request, RunRow
 
 from . import clock
@@ -41,7 +41,7 @@ async def cancel(
             asks = [*(cancelling(name, run_id) for name in children), *_told_above(run_id, events)]
             await journal.append(run_id, len(events), [fact], settles=[request.request_id], asks=asks)
             for name in children:
-                with suppress(JournalError):  # whoever drives it is asked to; else the next one who does is
+                with suppress(JournalError, RunNotFound):  # it never began, or who drives it has been asked
                     await cancel(journal, name, by=by, reason=cancelling(name, run_id).reason, now_us=now_us)
         row = await journal.run(run_id)
         if row.status not in OPEN:

@@ -7,6 +7,7 @@ journal. A run that does a step takes no room beside that of the run above it: e
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
@@ -14,7 +15,15 @@ from msgspec import Raw
 from interlock.core import events as e
 from interlock.core.children import parent_of, request_of, told_by
 from interlock.core.machine import Machine
-from interlock.errors import InputError, JournalError, RunInterrupted, RunNotFound, StaleDriver
+from interlock.errors import (
+    InputError,
+    JournalError,
+    JournalFull,
+    JournalUnavailable,
+    RunInterrupted,
+    RunNotFound,
+    StaleDriver,
+)
 from interlock.ports import Opening, Request, RunRow
 
 from .children import CANCEL, CHILD, FromChild, asks_of
@@ -30,6 +39,9 @@ log = logging.getLogger("interlock")
 
 # What a parked run is moved by that other runs ask of it.
 ASKED = frozenset({CANCEL, CHILD})
+AGAIN_SECONDS = 30.0
+# How often it is looked whether another process still drives a run that does a step of one which is driven here.
+OTHERS_SECONDS = 5.0
 
 
 class Nesting(Redriving):
@@ -69,13 +81,12 @@ class Nesting(Redriving):
         nested = machine.rules.roles[started.agent].nested
         assert nested is not None, f"{started.agent} is no team"
         try:
-            await self._begin_or_go_on(self._family[nested.hash], run_id, machine, started)
+            while not await self._begin_or_go_on(self._family[nested.hash], run_id, machine, started):  # noqa: ASYNC110 - another process tells nobody that it dies
+                await asyncio.sleep(OTHERS_SECONDS)
         except InputError as error:
             self._arrive_at(run_id, FromChild(started.run_id, None, (), error.message))
         except RunInterrupted:
             pass  # this engine stops, and the run above with it
-        except StaleDriver:
-            pass  # another process drives it, and tells when it ends
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - nobody else would ever tell the run above
@@ -86,21 +97,37 @@ class Nesting(Redriving):
         if (driver := self._drivers.get(run_id)) is not None:
             driver.hear_child(told)
 
-    async def _begin_or_go_on(self, engine: "Engine", run_id: str, machine: Machine, started: e.ChildStarted) -> None:
+    async def _begin_or_go_on(self, engine: "Engine", run_id: str, machine: Machine, started: e.ChildStarted) -> bool:
+        """False while another process drives it: that tells when it ends, and may die before."""
         name = started.run_id
-        if name in self._drivers:
-            return
+        if name in self._drivers or not self._waits(run_id, machine, started):
+            return True
         try:
             row = await self.journal.run(name)
         except RunNotFound:
-            await engine._open_child(run_id, machine, started)
-            return
+            if not self._waits(run_id, machine, started):
+                return True  # nobody would cancel it
+            with suppress(StaleDriver):
+                await engine._open_child(run_id, machine, started)
+                return True
+            return False
         if row.status == "running":
-            if await self.journal.claim(name) and name not in self._drivers:
-                await engine._go_on(row, await folded(self.journal, engine._rules, name))
-            return
+            if not await self.journal.claim(name):
+                return False
+            with suppress(StaleDriver):
+                if name not in self._drivers:
+                    await engine._go_on(row, await folded(self.journal, engine._rules, name))
+                return True
+            return False
         if (driver := self._drivers.get(run_id)) is not None:
             driver.deliver(Request(f"{CHILD}/{name}", run_id, CHILD, name))
+        return True
+
+    def _waits(self, run_id: str, machine: Machine, started: e.ChildStarted) -> bool:
+        """Whether a step still waits for the run that does it, and the run above is driven."""
+        mine = machine.children.get(machine.number[started.step])
+        is_open = mine is not None and mine.started is started and not mine.is_over
+        return is_open and machine.status == "running" and run_id in self._drivers
 
     async def _open_child(self, run_id: str, machine: Machine, started: e.ChildStarted) -> None:
         rules = self._rules
@@ -127,7 +154,17 @@ class Nesting(Redriving):
         try:
             await self._take_up(above.run_id)
         except (JournalError, RunInterrupted) as error:
+            if isinstance(error, JournalFull | JournalUnavailable):
+                self._spawn(self._take_up_later(above.run_id))
             log.warning("run %s, whose step another run has done: %s", above.run_id, error)
+
+    async def _take_up_later(self, run_id: str) -> None:
+        """Nobody waits for it here: where the disk fails, it must be tried again."""
+        await asyncio.sleep(AGAIN_SECONDS)
+        async with self._room:
+            if run_id not in self._drivers:
+                with suppress(JournalError, RunInterrupted):
+                    await self._take_up(run_id)
 
     async def _take_up(self, run_id: str) -> None:
         """Go on with a parked run that others ask something of, if it is one of these teams'."""
@@ -155,6 +192,7 @@ class Nesting(Redriving):
                 machine.apply(fact)
                 facts.append(fact)
         if not facts:
+            await self.journal.settle([one.request_id for one in requests])
             return
         asks, settles = asks_of(run_id, machine, facts), [one.request_id for one in requests]
         await self.journal.append(run_id, seq, facts, settles=settles, asks=asks)

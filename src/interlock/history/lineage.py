@@ -155,7 +155,7 @@ class _Writers:
 
     def __init__(self, machine: Machine, events: Sequence[e.AnyEvent]) -> None:
         self._machine = machine
-        self._started: dict[tuple[str, int], e.AttemptStarted] = {}
+        self._started: dict[tuple[str, int], e.AttemptStarted | e.ChildStarted] = {}
         self._committed: dict[int, _Commit] = {}
         self._told_by: dict[str, dict[str, None]] = {}
         self._decoded: dict[tuple[int, str], Any] = {}
@@ -164,7 +164,7 @@ class _Writers:
         for event in events:
             if isinstance(event, e.AttemptCommitted | e.StepShared) and event.request is not None:
                 self._requesters.setdefault(event.request.step, {})[event.step] = None
-            if isinstance(event, e.AttemptStarted):
+            if isinstance(event, e.AttemptStarted | e.ChildStarted):
                 self._started[event.step, event.attempt] = event
             elif isinstance(event, e.QuestionAnswered) and not event.commits:
                 self._told_by.setdefault(event.step, {})[event.by] = None

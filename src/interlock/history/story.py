@@ -55,7 +55,7 @@ class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 # What ends the wait of a step at a gate, or begins another.
-WaitEnding = e.BackoffEnded | e.CallHeld | e.AttemptStarted | e.StepBuried
+WaitEnding = e.BackoffEnded | e.CallHeld | e.AttemptStarted | e.ChildStarted | e.StepBuried
 
 
 class Attempt(msgspec.Struct, kw_only=True):

@@ -437,6 +437,12 @@ class MemoryJournal:
         named = {request.run_id for request in self.store.requests.values()}
         return sorted(run_id for run_id in named if self.store.rows[run_id].status == "parked")
 
+    async def settle(self, requests: Sequence[str]) -> None:
+        """See ports.Journal."""
+        self._check_open()
+        for request_id in requests:
+            self.store.requests.pop(request_id, None)
+
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""
         self._check_open()

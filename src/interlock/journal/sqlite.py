@@ -179,6 +179,10 @@ class SqliteJournal:
         """See ports.Journal."""
         return await self._read(self._store.asked)
 
+    async def settle(self, requests: Sequence[str]) -> None:
+        """See ports.Journal."""
+        await self._change(lambda: self._store.settle(requests))
+
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""
         return await self._read(lambda: self._store.questions(run_id))

@@ -527,6 +527,11 @@ class SqliteStore:
         """The parked runs of which something is asked."""
         return [run_id for (run_id,) in self._run_query("asked")]
 
+    def settle(self, requests: Sequence[str]) -> None:
+        """Requests are answered."""
+        for request_id in requests:
+            self._run_query("settle", request_id)
+
     def questions(self, run_id: str) -> list[WaitingQuestion]:
         """What waits for a person."""
         found = self._run_query("questions", run_id)

@@ -130,10 +130,15 @@ def code_of(agent: Agent, folder: Path | None = None) -> Callable[..., Any]:
 
 
 def resolve_all(team: Team) -> dict[str, Callable[..., Any]]:
-    """The code of every agent of a team, by name. Raises TeamError with every problem found, in file and line."""
+    """The code of every agent of a team that has some, by name.
+
+    Raises TeamError with every problem found, in file and line.
+    """
     found: dict[str, Callable[..., Any]] = {}
     problems: list[TeamError] = []
     for name, agent in team.agents.items():
+        if agent.team is not None:
+            continue
         try:
             found[name] = code_of(agent, team.folder)
         except TeamError as error:

@@ -27,6 +27,7 @@ APPROVED = TEAM.with_name("effects_approved.yaml")
 WAITS = TEAM.with_name("waits.yaml")
 JUDGED_EFFECTS = TEAM.with_name("effects_judged.yaml")
 NARROW = TEAM.with_name("narrow.yaml")
+NESTED = TEAM.with_name("nested.yaml")
 SEEDS_MAX = 1_000
 CAUGHT = Path(__file__).with_name("caught.json")
 
@@ -995,6 +996,102 @@ def _kept(raw):
                 "                self._at_gate.append(call)\n                self._ask_gates()\n",
             )
         ],
+    ),
+    Mutant(
+        "end of a nested run not told in its own append",
+        [
+            (
+                "engine/children.py",
+                "isinstance(fact, e.RunParked | e.RunFinished | e.RunCancelled) and machine",
+                "isinstance(fact, e.RunParked) and machine",
+            )
+        ],
+        team=NESTED,
+    ),
+    Mutant(
+        "failed nested run committed",
+        [("core/children.py", '    if child.status != "succeeded":\n        return [ended]\n', "")],
+        team=NESTED,
+    ),
+    Mutant(
+        "cancelled run leaves those below it",
+        [
+            (
+                "engine/children.py",
+                "            asks += [cancelling(name, run_id) for name in going]\n",
+                "            list(going)\n",
+            )
+        ],
+        faults={"cancel": 0.5},
+        team=NESTED,
+    ),
+    Mutant(
+        "run whose time is over goes on below",
+        [("engine/children.py", "            asks.append(cancelling(fact.run_id, run_id))\n", "            pass\n")],
+        faults={"timeout": 0.5},
+        team=NESTED,
+    ),
+    Mutant(
+        "nested run begun before its announcement is durable",
+        [
+            (
+                "engine/driver.py",
+                "        facts.append(self.machine.start_child(command, run_id, at_us))\n",
+                """        facts.append(self.machine.start_child(command, run_id, at_us))
+        self._children.begin(facts[-1])
+""",
+            )
+        ],
+        team=NESTED,
+    ),
+    Mutant(
+        "nested run reads its share of the budget as unbounded",
+        [
+            (
+                "core/delegating.py",
+                '        return (*duty.budgets, ("share", SHARE, share))\n',
+                "        return duty.budgets\n",
+            )
+        ],
+        faults={"garbage": 0.6},
+        team=NESTED,
+    ),
+    Mutant(
+        "nested run charged twice",
+        [
+            (
+                "core/purse.py",
+                "        self._calls += calls\n        self._charge(usage)\n        for _, whose, budget in budgets:",
+                """        self._calls += calls
+        self._charge(usage)
+        self._charge(usage)
+        for _, whose, budget in budgets:""",
+            )
+        ],
+        team=NESTED,
+    ),
+    Mutant(
+        "parked nested run keeps the one above going",
+        [("core/delegating.py", "            self._busy -= not child.parked_seq\n", "")],
+        team=NESTED,
+    ),
+    Mutant(
+        "nested call taken for lost at resume",
+        [("core/machine.py", "self._items_left.keys() | self.children.keys()", "self._items_left.keys()")],
+        faults={"crash": 0.5},
+        team=NESTED,
+    ),
+    Mutant(
+        "parked run that others ask something of left alone at resume",
+        [
+            (
+                "engine/engine.py",
+                "for run_id in await self.journal.asked() if len(self._family) > 1 else ():",
+                "for run_id in ():",
+            )
+        ],
+        faults={"crash": 0.5, "crash_before_write": 0.05},
+        team=NESTED,
     ),
 ]
 

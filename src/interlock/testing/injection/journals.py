@@ -257,6 +257,10 @@ class FaultyJournal:
         """See ports.Journal."""
         await self._write(lambda: self.inner.ask(request))
 
+    async def settle(self, requests: Sequence[str]) -> None:
+        """See ports.Journal."""
+        await self._write(lambda: self.inner.settle(requests))
+
     async def take_notices(self, team: str, recipient: str, now_us: int, until_us: int, limit: int) -> list[Taken]:
         """See ports.Journal."""
         taken: list[Taken] = await self._write(

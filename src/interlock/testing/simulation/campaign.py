@@ -73,15 +73,27 @@ class Scenes:
     def __init__(self, team: Team, recipe: Recipe) -> None:
         resolve_guardrails(team)
         self._recipe, self._rules = recipe, team.rules
-        agents: dict[str, Any] = dict.fromkeys(team.agents, Generated(team.rules))
-        if recipe.agents == "real":
-            agents = dict(resolve_all(team))
+        agents = self._cast(team, recipe)
+        nested = {inner.hash: self._cast(inner, recipe) for inner in [*team.teams.values()][1:]}
         self._make = None if recipe.requests else RequestMaker(team.rules)
         invariants = [named_invariant(name) for name in recipe.invariants]
         faults = Faults.of_document(recipe.faults).checked(team)
         self._scene = Scene(
-            team=team, agents=agents, requests=(), faults=faults, invariants=invariants, sqlite=recipe.sqlite
+            team=team,
+            agents=agents,
+            nested=nested,
+            requests=(),
+            faults=faults,
+            invariants=invariants,
+            sqlite=recipe.sqlite,
         )
+
+    @staticmethod
+    def _cast(team: Team, recipe: Recipe) -> dict[str, Any]:
+        """The code of each agent."""
+        if recipe.agents == "real":
+            return dict(resolve_all(team))
+        return dict.fromkeys(team.agents, Generated(team.rules))
 
     def of(self, seed: int) -> Scene:
         """The scene of a seed."""

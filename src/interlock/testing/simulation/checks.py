@@ -37,7 +37,7 @@ def check_replay(account: Account, stored: Sequence[bytes], row: RunRow) -> None
     machine = Machine(account.first_rules)
     for data in stored:
         event = e.decode(data)
-        if type(event) is e.AttemptStarted:
+        if type(event) is e.AttemptStarted or type(event) is e.ChildStarted:
             n = machine.number[event.step]
             sight = account.rules.duty(event.step, event.agent).sight
             same = machine.bank.view_hash(machine.label[n], sight) == event.view

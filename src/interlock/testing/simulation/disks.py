@@ -64,6 +64,9 @@ class Disk(Protocol):
     def stored(self, run_id: str) -> list[bytes]:
         """The events of a run, as they are stored."""
 
+    def asked(self) -> Sequence[str]:
+        """The parked runs of which something is asked."""
+
     def has_batch(self) -> bool:
         """Whether the batch of the world is stored."""
 
@@ -92,6 +95,11 @@ class MemoryDisk:
     def stored(self, run_id: str) -> list[bytes]:
         """See Disk."""
         return self.store.events[run_id]
+
+    def asked(self) -> Sequence[str]:
+        """See Disk."""
+        named = {request.run_id for request in self.store.requests.values()}
+        return [run_id for run_id in named if self.store.rows[run_id].status == "parked"]
 
     def has_batch(self) -> bool:
         """See Disk."""
@@ -127,6 +135,10 @@ class SqliteDisk:
     def stored(self, run_id: str) -> list[bytes]:
         """See Disk."""
         return self._onlooker.read(lambda: self._onlooker.load(run_id))
+
+    def asked(self) -> Sequence[str]:
+        """See Disk."""
+        return self._onlooker.read(self._onlooker.asked)
 
     def has_batch(self) -> bool:
         """See Disk."""
@@ -331,6 +343,10 @@ class SlowSqliteJournal:
         """See ports.Journal."""
         found: list[str] = self._read(self._store.asked)
         return found
+
+    async def settle(self, requests: Sequence[str]) -> None:
+        """See ports.Journal."""
+        self._change(lambda: self._store.settle(requests))
 
     async def questions(self, run_id: str = "") -> list[WaitingQuestion]:
         """See ports.Journal."""

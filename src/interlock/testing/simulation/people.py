@@ -43,7 +43,7 @@ async def answer(process: "Process", engine: Engine) -> None:
         random = process.world.chance.stream("person", process.world.label(name[0]), *name[1:])
         if name[3] < ANSWERS_MAX and random.random() < ANSWERED:
             await asyncio.sleep(random.choice(SECONDS))
-            run = await decide(engine, process.journal, process.world.scene.team.rules, question, random)
+            run = await decide(engine, process.journal, process.world.rules_of(name[0]), question, random)
             if run is not None:
                 process.world.run_ended(process, run)
 

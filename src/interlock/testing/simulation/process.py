@@ -11,6 +11,7 @@ from interlock.engine.engine import Engine
 from interlock.engine.run import Run
 from interlock.errors import InputError, StaleDriver
 from interlock.ports import Adapter, Began, Letters, Opening
+from interlock.team import Team
 from interlock.testing.injection.journals import FaultyJournal
 
 from .loop import VirtualLoop
@@ -51,17 +52,17 @@ class Process:
 
     async def _work(self) -> None:
         world = self.world
-        adapters = {name: Watched(self, world.adapter(name)) for name in world.scene.team.agents}
         engine = (ApprovingEngine if world.scene.approve else Engine)(
             world.scene.team,
-            adapters,
+            self.adapters(world.scene.team),
             self.journal,
             calls_max=world.calls_max,
             runs_max=world.runs_max,
             now_us=world.now_us,
             ids=lambda _: world.new_id(),
             watch=False,
-            performers=world.performers(self),
+            performers=world.performers(self, world.scene.team.rules),
+            nested=world.crews(self),
             notifier=world.notices.notifier(self),
         )
         async with engine:
@@ -75,11 +76,16 @@ class Process:
                     world.run_ended(self, run)
             if world.scene.people and not world.scene.calm:
                 await answer(self, engine)
-            if world.scene.team.rules.waits:
+            if world.has_waits:
                 await linger(self)
             await self._redrive(engine)
             if world.scene.meddling:
                 await meddle(self, engine)
+
+    def adapters(self, team: Team) -> dict[str, "Watched"]:
+        """What the agents of a team are called by."""
+        called = (name for name, agent in team.agents.items() if agent.team is None)
+        return {name: Watched(self, self.world.adapter(name, team)) for name in called}
 
     async def _redrive(self, engine: Engine) -> None:
         """A person tries some dead letters again."""

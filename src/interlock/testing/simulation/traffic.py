@@ -23,9 +23,15 @@ class Traffic:
     """
 
     def __init__(
-        self, team: Team, timeline: Timeline, accounts: Mapping[str, Account], *, calls_max: int, runs_max: int
+        self,
+        teams: Mapping[str, Team],
+        timeline: Timeline,
+        accounts: Mapping[str, Account],
+        *,
+        calls_max: int,
+        runs_max: int,
     ) -> None:
-        self._team, self._timeline, self._accounts = team, timeline, accounts
+        self._teams, self._timeline, self._accounts = teams, timeline, accounts
         self._calls_max, self._runs_max = calls_max, runs_max
         self._calls: dict[tuple[str, str, int], Call] = {}
         self._keys: dict[str, tuple[str, str, int]] = {}
@@ -55,10 +61,10 @@ class Traffic:
 
     def _check_room(self, process: Process, account: Account, call: Call) -> None:
         agent = call.job.agent
-        mine = self._open.setdefault((process.number, agent), [])
+        mine = self._open.setdefault((process.number, f"{account.team}/{agent}"), [])
         mine[:] = [other for other in mine if other.goes_on]
         mine.append(call)
-        bound = self._team.agents[agent].concurrency
+        bound = self._teams[account.team].agents[agent].concurrency
         fits = bound is None or len(mine) <= bound
         account.require("limits", fits, "{} calls of {} in flight, more than {}", len(mine), agent, bound)
         ours = [calls for (number, _), calls in self._open.items() if number == process.number]
@@ -70,6 +76,9 @@ class Traffic:
         """That an outcome belongs to a call, and is what became of it."""
         if type(event) is e.QuestionAsked and (event.effect or is_about_own_plan(account, event)):
             return  # it isn't an agent that asks
+        duty = account.drew.get((event.step, event.attempt))
+        if duty is not None and duty.nested is not None:
+            return  # it was no call: see `kin`
         call = self._calls.get((account.run_id, event.step, event.attempt))
         has_been = "attempt {} of {} has an outcome, but was never made"
         account.require("durable", call, has_been, event.attempt, event.step)
@@ -130,12 +139,16 @@ class Traffic:
             return  # others drive what it has lost, or nobody, where it could not write
         others = [self._accounts[run] for run, driver in self._drivers.items() if driver is process]
         driven = (other for other in others if not _is_only_decided_by(other.events))
-        running = 1 + sum(other.status == "running" for other in driven if other is not account)
+        if account.parent is not None:
+            return  # it has the room of the run above
+        alone = (other for other in driven if other is not account and other.parent is None)
+        running = 1 + sum(other.status == "running" for other in alone)
         account.require("limits", running <= self._runs_max, f"{running} runs at once, more than {self._runs_max}")
 
 
 _OUTSIDE = frozenset({e.WaitEnded, e.EventReceived, e.EventRefused})
-_DECIDED = _OUTSIDE | {e.QuestionAnswered, e.BudgetRaised, e.QuestionExpired}
+_TOLD = frozenset({e.ChildParked, e.ChildEnded, e.ChildAbandoned})
+_DECIDED = _OUTSIDE | _TOLD | {e.QuestionAnswered, e.BudgetRaised, e.QuestionExpired}
 _STOPPED = frozenset({e.RunParked, e.RunFinished, e.RunCancelled})
 
 

@@ -18,7 +18,9 @@ import msgspec
 from interlock.agents.function import FunctionAdapter
 from interlock.core import events as e
 from interlock.core.job import Job
+from interlock.core.rules import Rules
 from interlock.engine.cancelling import cancel
+from interlock.engine.family import Crew
 from interlock.engine.run import Run
 from interlock.errors import JournalError, RunInterrupted, describe
 from interlock.ports import Adapter, LetterRow, Opening, Performer
@@ -37,6 +39,8 @@ from .disks import Disk, MemoryDisk, SqliteDisk
 from .episode import Episode, Happening, Struck, became_of
 from .forks import check_fork
 from .gates import Gates
+from .kin import check_child, check_told
+from .kin import check_the_end as check_kin
 from .loop import START_US, Timeline
 from .notices import Notices
 from .outside import Outside
@@ -60,6 +64,7 @@ REPLAY_EVERY = 16
 
 _OUTCOMES: frozenset[Any] = frozenset(get_args(Outcome))
 _ENDED_EFFECT = frozenset({e.EffectDone, e.EffectFailed})
+_OF_CHILDREN = frozenset({e.ChildParked, e.ChildEnded, e.ChildAbandoned, e.RunCancelled})
 
 Invariant = Callable[[Account, e.AnyEvent], str | None]
 
@@ -69,16 +74,18 @@ _encode = msgspec.json.encode
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What a world is made of, but for its seed.
 
-    agents: the code of each agent, to be called in virtual time. requests: each becomes a run. rows: which of them,
-    where not all. invariants: beside the built-in ones, called after each event. calm: no delays but those of faults,
-    and nobody who decides anything. sqlite: the journal is a real file, and not in memory. people: somebody answers
-    what waits for a person. meddling: somebody has single steps tried again or skipped, and forks runs that are over.
-    approve: somebody must approve each plan, within a day.
+    agents: the code of each agent, to be called in virtual time. nested: the same of the teams that are nested in it,
+    by their hashes. requests: each becomes a run. rows: which of them, where not all. invariants: beside the built-in
+    ones, called after each event. calm: no delays but those of faults, and nobody who decides anything. sqlite: the
+    journal is a real file, and not in memory. people: somebody answers what waits for a person. meddling: somebody has
+    single steps tried again or skipped, and forks runs that are over. approve: somebody must approve each plan, within
+    a day.
     """
 
     team: Team
     agents: Mapping[str, Code | Seeded]
     requests: Sequence[bytes]
+    nested: Mapping[str, Mapping[str, Code | Seeded]] = {}
     faults: Faults = Faults()
     invariants: Sequence[Invariant] = ()
     rows: Sequence[int] | None = None
@@ -121,9 +128,9 @@ class World:
         self.runs_max = RUNS_MAX[0] if scene.calm else self.chance.pick(RUNS_MAX, "runs_max")
         self.notices = Notices(self)
         self.senders = Senders(self)
-        self._gates = Gates(self._rules)
+        self._gates = {team.hash: Gates(team.rules) for team in scene.team.teams.values()}
         self._traffic = Traffic(
-            scene.team, self.timeline, self.accounts, calls_max=self.calls_max, runs_max=self.runs_max
+            scene.team.teams, self.timeline, self.accounts, calls_max=self.calls_max, runs_max=self.runs_max
         )
 
     # --- its course ---
@@ -159,13 +166,15 @@ class World:
                 raise self.broken
         self._check_the_end()
         self.notices.check_the_end()
+        check_kin(self.accounts)
 
     def _all_over(self) -> bool:
         rows = self.disk.rows()
         complete = sum(row.batch == BATCH for row in rows) == len(self.scene.labels) and all(
             row.status != "running" for row in rows
         )
-        comes = self._starting and self._rules.waits  # somebody who sees to waits
+        comes = bool(self._starting and self.has_waits)  # somebody who sees to them
+        comes = comes or bool(self.scene.nested and self.disk.asked())
         return complete and not comes and all(process.fenced for process in self._live)
 
     def _start_process(self) -> None:
@@ -258,7 +267,9 @@ class World:
         self._folded += len(events)
         try:
             if account is None:
-                account = self.accounts[run_id] = Account(run_id, self._rules, self._hashes)
+                team = opening.team if opening is not None else self.scene.team.hash
+                account = self.accounts[run_id] = Account(run_id, self.scene.team.teams[team].rules, self._hashes)
+                account.team, account.parent = team, getattr(events[0], "parent", None)
                 account.clock_is_steady = self.clock_is_steady
                 self._check_row(run_id, opening, events)
             self._traffic.check_driver(account, process, events)
@@ -267,13 +278,15 @@ class World:
                 self._events += 1
                 self.story.append(Happening(self.timeline.now, number, "event", run_id, event))
                 account.hear(event)
-                self._gates.hear(account, event)
+                self._gates[account.team].hear(account, event)
                 self._digest.update(account.encoded[-1])
                 kind = type(event)
                 if kind in _OUTCOMES:
                     self._traffic.check_outcome(account, cast("Outcome", event))
                 elif kind in _ENDED_EFFECT:
                     self._traffic.check_effect(account, cast("e.EffectDone", event))
+                elif kind in _OF_CHILDREN:
+                    self._told_of_children(account, event)
                 for invariant in self.scene.invariants:
                     said = _verdict(invariant, account, event)
                     account.require(_name_of(invariant), not said, said or "")
@@ -282,6 +295,20 @@ class World:
             self._until_replay = (self._until_replay or REPLAY_EVERY) - 1
         except Broken as broken:
             self.break_(broken)
+
+    def _told_of_children(self, account: Account, event: e.AnyEvent) -> None:
+        if isinstance(event, e.ChildParked | e.ChildEnded):
+            check_told(self.accounts, account, event)
+        elif isinstance(event, e.RunCancelled | e.ChildAbandoned):
+            self._cancelled_below(account, event)
+
+    def _cancelled_below(self, account: Account, event: e.RunCancelled | e.ChildAbandoned) -> None:
+        """Runs that do steps are asked to cancel themselves."""
+        mine = [one.started.run_id for one in account.children.values() if not one.ended]
+        for run_id in mine if isinstance(event, e.RunCancelled) else [event.run_id]:
+            below = self.accounts.get(run_id)
+            if below is not None and below.status in {"running", "parked"}:
+                self._traffic.cancel_asked(run_id)
 
     def call_began(self, process: Process, job: Job) -> Call:
         """An agent is handed a job."""
@@ -315,7 +342,7 @@ class World:
             return
         self._tell(process.number, f"run {run.status}", run.run_id)
         account = self.accounts[run.run_id]
-        if run.status == "parked" and (self._rules.waits or _has_expired_since(account.events)):
+        if run.status == "parked" and (self.has_waits or self.scene.nested or _has_expired_since(account.events)):
             return  # its deadline had passed when it was parked, and its engine went on before this was heard
         try:
             self._traffic.check_stopped(process, account)
@@ -375,6 +402,9 @@ class World:
 
     def _check_row(self, run_id: str, opening: Opening | None, events: Sequence[e.AnyEvent]) -> None:
         first = events[0]
+        if isinstance(first, e.RunStarted) and first.parent is not None:
+            check_child(self.accounts, run_id, first, first.parent)
+            return
         if isinstance(first, e.RunStarted) and first.origin is not None:
             check_fork(self.accounts[first.origin.run_id], first.origin, events)
             return
@@ -408,6 +438,8 @@ class World:
         first = self.accounts[run_id].events[0] if run_id in self.accounts else None
         if type(first) is e.RunStarted and first.origin is not None:
             return self.label(first.origin.run_id)
+        if isinstance(first, e.RunStarted) and first.parent is not None:
+            return f"{self.label(first.parent.run_id)}/{first.parent.step}/{first.parent.attempt}"
         return f"run-{self.scene.labels[int(run_id.rpartition('-')[2])]}"
 
     @property
@@ -415,14 +447,30 @@ class World:
         """The faults of the journal, until there were deaths enough."""
         return self.scene.faults if self._deaths < DEATHS_MAX else Faults()
 
-    def adapter(self, agent: str) -> Adapter:
+    @property
+    def has_waits(self) -> bool:
+        """Whether a run goes on by itself because a time has come."""
+        roles = (role for team in self.scene.team.teams.values() for role in team.rules.roles.values())
+        bounded = any(role.nested is not None and role.policy.timeout_ms for role in roles)
+        return bounded or any(team.rules.waits for team in self.scene.team.teams.values())
+
+    def rules_of(self, run_id: str) -> Rules:
+        """What a run is held to."""
+        return self.accounts[run_id].first_rules
+
+    def crews(self, process: Process) -> list[Crew]:
+        """The teams that are nested in the one of this world, as a process runs them."""
+        teams = [*self.scene.team.teams.values()][1:]
+        return [Crew(team, process.adapters(team), self.performers(process, team.rules)) for team in teams]
+
+    def adapter(self, agent: str, team: Team) -> Adapter:
         """The agent as this world's engines call it."""
-        code: Any = self.scene.agents[agent]
+        code: Any = (self.scene.agents if team is self.scene.team else self.scene.nested[team.hash])[agent]
         if hasattr(code, "seeded"):
             code = code.seeded(self.chance, self.label, calm=self.scene.calm)
         return FaultyAdapter(
             FunctionAdapter(partial(answer_of, code)),
-            self._rules,
+            team.rules,
             self.scene.faults,
             self.chance,
             label=self.label,
@@ -430,20 +478,20 @@ class World:
             note=lambda job, injection: self.struck(injection.name, injection.kind, "", 0, job),
         )
 
-    def performers(self, process: Process) -> dict[str, Performer]:
-        """What performs the team's effects in a process."""
+    def performers(self, process: Process, rules: Rules) -> dict[str, Performer]:
+        """What performs a team's effects in a process."""
         return {
             name: FaultyPerformer(
                 Outside(self, process, name),
                 name,
-                self._rules,
+                rules,
                 self.scene.faults,
                 self.chance,
                 label=self.label,
                 number=lambda key: self._effect(key).begun - self._effect(key).lost,
                 note=partial(self._effect_struck, process),
             )
-            for name in self._rules.effects
+            for name in rules.effects
         }
 
     def _effect(self, idempotency_key: str) -> EffectAccount:

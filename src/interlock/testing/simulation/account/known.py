@@ -77,6 +77,8 @@ class Known:
 
     def __init__(self, run_id: str, rules: Rules, hashes: ViewHashes | None = None) -> None:
         self.run_id, self.rules, self.plan = run_id, rules, rules.plan
+        # The hash of its team, where several are nested in each other.
+        self.team = ""
         # Those it began under, while `rules` are those of the plan as it has grown.
         self.first_rules = rules
         # The steps that each decision about the plan has added; whether one has said that nothing more is to be done.
@@ -119,6 +121,7 @@ class Known:
         # The runs that do steps, by step; and those that a step waits for no more: the attempt that they were.
         self.children: dict[str, Any] = {}
         self.abandoned: dict[str, int] = {}
+        self.parent: e.Parent | None = None
         # What the run above it has set aside for it, of which its calls draw, too.
         self.share: tuple[tuple[str, str, BudgetPolicy], ...] = ()
         # Step -> the keys of the effects in its reply; and of those that its attempt waits for.
@@ -137,6 +140,7 @@ class Known:
 
     def takes_share(self, parent: e.Parent | None) -> None:
         """What the run above it has set aside is a budget as if all of its steps declared it."""
+        self.parent = parent
         if parent is None or (parent.calls, parent.tokens, parent.usd) == (None, None, None):
             return
         most = self.rules.budget

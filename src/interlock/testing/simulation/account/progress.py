@@ -161,6 +161,8 @@ def can_go_on(run: Known, name: str, one: StepAccount) -> bool:
         return not run.unapproved and _fate(run, name) == "run" and has_room(run, one)
     if one.state == "awaiting" and one.due_us:
         return one.due_us <= one.first_us + AWAKE_US_MAX
+    if name in run.children:
+        return not run.children[name].is_parked
     return one.state in {"ready", "backing_off", "performing"} or one.open
 
 

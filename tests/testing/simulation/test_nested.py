@@ -1,0 +1,134 @@
+"""Runs do steps of other runs in simulated worlds: processes die, people answer, and nothing breaks."""
+
+import shutil
+from collections import Counter
+
+import msgspec
+import pytest
+import yaml
+
+from interlock.core import events as e
+from interlock.testing.simulation.account import Broken
+from interlock.testing.simulation.crashes import explore_crashes
+from interlock.testing.simulation.kin import check_child, check_the_end, check_told
+from interlock.testing.simulation.world import World
+
+from .scenes_of import TEAMS, every_fault, scene, scenes
+from .test_crashes import without_gates
+
+NESTED = TEAMS / "nested.yaml"
+
+
+@pytest.mark.parametrize("sqlite", [False, True], ids=["memory", "sqlite"])
+@pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
+def test_runs_do_steps_of_others_once_whatever_happens(faults, sqlite):
+    made, seen = scenes(NESTED, faults=faults, runs=2, sqlite=sqlite), Counter()
+    for seed in range(5 if sqlite else 15):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            seen.update(type(event).__name__ for event in account.events)
+            seen["deep"] += account.parent is not None and account.parent.depth == 2
+    assert {"ChildStarted", "ChildEnded", "deep"} <= seen.keys()
+    if faults and not sqlite:
+        assert {"ChildParked", "ChildAbandoned"} <= seen.keys()
+
+
+@pytest.mark.timeout(300)
+def test_whenever_the_process_dies_nested_runs_come_to_the_same_end(tmp_path):
+    folder = shutil.copytree(TEAMS, tmp_path / "teams")
+    for name in ("nested", "nested_inner", "nested_middle"):
+        team = folder / f"{name}.yaml"
+        declared = without_gates(yaml.safe_load(team.read_text()))
+        declared["agents"].get("labs", {}).pop("timeout", "")  # which may rightly be over when the next process comes
+        team.write_text(yaml.safe_dump(declared, sort_keys=False))
+    report = explore_crashes(scene(folder / "nested.yaml", seed=3, runs=1), seed=3)
+    assert report.ok, report.differences[0].message
+    assert report.points > 50
+
+
+def test_two_worlds_of_one_seed_are_the_same():
+    made = scenes(NESTED, faults=every_fault(), runs=2)
+    assert World(made.of(4), 4).play().digest == World(made.of(4), 4).play().digest
+
+
+# --- what the account refuses ---
+
+
+@pytest.fixture(scope="module")
+def played():
+    episode = World(scene(NESTED, seed=0, runs=1), 0).play()
+    assert episode.broken is None
+    return episode.runs
+
+
+def told_until(played, kind, step="research"):
+    """The account of the run above, as it was before the first event of this kind; and that event."""
+    account = played["sim-0"]
+    again = type(account)("sim-0", account.first_rules)
+    for event in account.events:
+        if type(event).__name__ == kind and event.step == step:
+            return again, event
+        again.hear(event)
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("ChildStarted", {"due_us": 5}, "the time of"),
+        ("ChildEnded", {"run_id": "other"}, "hears of other, and waits for"),
+        ("ChildEnded", {"late": True}, "ends late, and was not given up"),
+        ("ChildEnded", {"status": "parked"}, "has ended as parked"),
+        ("AttemptCommitted", {"attempt": 7}, "AttemptCommitted of attempt 7"),
+    ],
+)
+def test_an_account_finds_what_is_told_wrongly(played, kind, change, message):
+    account, event = told_until(played, kind)
+    with pytest.raises(Broken, match=message):
+        account.hear(msgspec.structs.replace(event, **change))
+
+
+def test_an_account_finds_an_end_that_is_told_twice_and_a_commit_without_a_success(played):
+    account, ended = told_until(played, "ChildEnded")
+    account.hear(e.ChildEnded(ended.at_us, "research", 1, ended.run_id, "failed"))
+    with pytest.raises(Broken, match="waits for no run"):
+        account.hear(ended)
+    account, ended = told_until(played, "ChildEnded")
+    account.hear(e.ChildEnded(ended.at_us, "research", 1, ended.run_id, "failed"))
+    with pytest.raises(Broken, match="research has succeeded, but the run that did it has failed"):
+        account.hear(e.AttemptCommitted(ended.at_us, "research", 1))
+    account, ended = told_until(played, "ChildEnded")
+    with pytest.raises(Broken, match="before its time"):
+        account.hear(e.ChildAbandoned(ended.at_us, "research", 1, ended.run_id))
+    with pytest.raises(Broken, match="is done by what lab is not"):
+        told_until(played, "ChildStarted")[0].hear(e.AttemptStarted(ended.at_us, "research", 1, "lab", "v"))
+
+
+def test_what_a_run_tells_of_another_is_held_against_it(played):
+    above = played["sim-0"]
+    [ended] = [one for one in above.events if isinstance(one, e.ChildEnded) and one.step == "research"]
+    check_told(played, above, ended)
+    for change, message in [
+        ({"status": "failed"}, "how run"),
+        ({"run_id": "none", "status": "cancelled"}, "never began"),
+    ]:
+        with pytest.raises(Broken, match=message):
+            check_told(played, above, msgspec.structs.replace(ended, **change))
+    with pytest.raises(Broken, match="there is none"):
+        check_told(played, above, e.ChildParked(9, "research", 1, "none", "why", 3))
+    with pytest.raises(Broken, match="and was not"):
+        check_told(played, above, e.ChildParked(9, "research", 1, ended.run_id, "why", 1))
+
+
+def test_a_run_that_nobody_has_announced_or_that_outlives_the_one_above_is_found(played):
+    first = played["sim-0"].events[0]
+    parent = e.Parent("sim-0", "research", 1)
+    with pytest.raises(Broken, match="no run has announced that"):
+        check_child(played, "other", first, parent)
+    [below] = [one for one in played.values() if one.parent is not None and one.parent.step == "research"]
+    below.status = "parked"
+    with pytest.raises(Broken, match="it goes on, and run sim-0 is over"):
+        check_the_end(played)
+    below.status = "succeeded"
+    check_the_end(played)
