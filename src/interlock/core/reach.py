@@ -61,13 +61,10 @@ class Reach(dict[int, int]):
             reached.update(self._near[one])
             for first in {self.first[near] for near in self._near[one]} - firsts:
                 firsts.add(first)
-                known = self.get(first)
-                if known is None:
-                    known = self._older.get(first)
-                if known is None:
-                    unknown.append(first)
+                if first in self or first in self._older:
+                    found |= self[first]  # which it is kept for once more
                 else:
-                    found |= known
+                    unknown.append(first)
         # The numbers of a plan are in its order: farther is lower for what comes before, higher for what comes after.
         return found | bitset_of(reached), sorted(unknown, reverse=n < unknown[-1])
 
