@@ -142,6 +142,12 @@ def test_the_ancestors_of_a_step_are_those_of_its_base_and_what_is_beyond_it(dec
         assert len(base) == max([len(set(bits(plan.ancestors[need]))) for need in plan.needs[n]], default=0)
 
 
+def test_steps_that_need_the_same_have_the_same_base_and_the_same_beyond_it():
+    plan = Plan([step("a"), step("b"), step("c", "b"), step("d", "a", "c"), step("e", "a", "c"), step("f", "d", "e")])
+    assert plan.base == [0, 0, 0, 2, 3, 3, 4]
+    assert [[*plan.beyond_base(n)] for n in range(1, 7)] == [[0], [0], [2], [1, 3], [1, 3], [4, 5]]
+
+
 def test_of_a_long_cycle_both_ends_are_shown():
     ring = [step(f"s{n}", f"s{(n + 1) % 1_000}") for n in range(1_000)]
     with pytest.raises(PlanError) as refused:
