@@ -2,14 +2,12 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
 
 import pytest
 
-import interlock as il
 from interlock.team import audit
 from interlock.team.load import load
 from interlock.testing import Simulator
@@ -48,10 +46,6 @@ ENDS = {
 }
 
 
-# Worlds have no nested teams yet: what that one comes to is told below.
-SIMULATED = [name for name in NAMES if name != "hierarchical"]
-
-
 def requests(name):
     return [json.loads(line) for line in (PATTERNS / name / "input.jsonl").read_text("utf-8").splitlines()]
 
@@ -73,7 +67,7 @@ def test_it_runs_through_the_command_line(name, tmp_path):
     assert [run["status"] for run in runs] == ["succeeded" if end else "parked" for end in ENDS[name]]
 
 
-@pytest.mark.parametrize("name", SIMULATED)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_comes_to_what_it_should(name):
     simulator = Simulator(load(PATTERNS / name))
     for request, end in zip(requests(name), ENDS[name], strict=True):
@@ -101,14 +95,14 @@ def play(name, seeds, agents):
 
 
 @pytest.mark.parametrize("agents", ["generated", "real"])
-@pytest.mark.parametrize("name", SIMULATED)
+@pytest.mark.parametrize("name", NAMES)
 def test_on_bad_days_every_promise_is_kept(name, agents):
     assert len(play(name, SEEDS, agents)) > 5
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", SIMULATED)
+@pytest.mark.parametrize("name", NAMES)
 def test_on_many_bad_days_every_promise_is_kept(name):
     assert len(play(name, SEEDS_SLOW, "real")) > 15
 
@@ -235,36 +229,27 @@ def test_a_kind_that_nobody_handles_is_refused():
     assert (done.status, "kind" in done.context["ticket"]) == ("failed", False)
 
 
-@pytest.fixture
-def nested(tmp_path):
-    """The first request of the hierarchical example, with its assessors changed."""
-
-    def run(**changes):
-        shutil.copytree(PATTERNS / "hierarchical", tmp_path / "team")
-        for name, (before, after) in changes.items():
-            file = tmp_path / "team/assessors" / name.replace("_", ".")
-            text = file.read_text()
-            assert before in text
-            file.write_text(text.replace(before, after))
-        return il.run(load(tmp_path / "team"), requests("hierarchical")[0])
-
-    return run
-
-
-def test_a_nested_team_is_asked_for_what_it_does_and_what_it_comes_to_goes_on(nested):
-    done = nested()
-    assert (done.status, done.context["reply"]) == ("succeeded", "Dear Ms Aydin, we pay 450 EUR.")
-
-
-def test_a_nested_team_that_fails_ends_the_run_and_nobody_is_paid(nested):
-    done = nested(
-        team_yaml=("use: work:decide", "retries: 0\n    use: work:decide"), work_py=("min(asked", "mine(asked")
-    )
+def test_a_nested_team_that_fails_ends_the_run_and_nobody_is_paid():
+    done = run("hierarchical", **{"assessors.chief": failing})
     assert (done.status, done.steps["assess"], "reply" in done.context) == ("failed", "dead", False)
 
 
-def test_what_a_nested_team_would_have_paid_is_checked_as_any_reply(nested):
-    done = nested(work_py=('{"worth": min(asked, worth)}', '{"worth": 90_000}'))
+def test_a_nested_team_sees_what_it_is_given_and_nothing_else():
+    seen = []
+
+    async def estimate(job):
+        seen.append(job.view.to_dict())
+        return {"opinions.builder": 300}
+
+    assert run("hierarchical", **{"assessors.builder": estimate}).status == "succeeded"
+    assert seen == [{"damage": "window"}]
+
+
+def test_what_a_nested_team_would_have_paid_is_checked_as_any_reply():
+    async def decide(job):
+        return {"worth": 90_000}
+
+    done = run("hierarchical", **{"assessors.chief": decide})
     assert (done.status, done.steps["assess"], "reply" in done.context) == ("failed", "dead", False)
     assert "offer.sum" in done.reason
 

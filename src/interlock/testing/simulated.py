@@ -72,8 +72,10 @@ class SimulatedRun(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults
 
     @classmethod
     def of(cls, episode: Episode) -> "SimulatedRun":
-        """The only run of a world."""
-        ((run_id, account),) = episode.runs.items()
+        """The only run of a world, beside those that do steps of it."""
+        ((run_id, account),) = (
+            one for one in episode.runs.items() if getattr(one[1].events[0], "parent", None) is None
+        )
         run = Run.of(run_id, _folded(account))
         moments = [happening.at for happening in episode.story if happening.what == "event"]
         return cls(

@@ -7,7 +7,7 @@
 Real code or fakes, one run or thousands of worlds: the engine, the machine and the assessment are always the real ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -38,9 +38,10 @@ class Simulator:
     """Runs a team in virtual time, with real or fake agents and with faults. Nothing waits and nothing is stored.
 
     agents: "real" for the team's own code, "generated" for fakes that answer what the team file allows, or a mapping
-    from names to one of these two words or a fake: anything that takes a Job. Who isn't named is what the method says:
-    real in `run`, and generated in `seeds`, `stress` and `crashes`, which make thousands of calls. What a method is
-    given for one call of it goes before what the simulator was made with.
+    from names to one of these two words or a fake: anything that takes a Job. An agent of a nested team is named after
+    the agent that the team is: `research.finder`. Who isn't named is what the method says: real in `run`, and generated
+    in `seeds`, `stress` and `crashes`, which make thousands of calls. What a method is given for one call of it goes
+    before what the simulator was made with.
 
     Real code is called inside virtual time: async functions may sleep, but find no network, threads or processes; any
     other function is called as it is. So replace an agent that calls a model.
@@ -99,12 +100,14 @@ class Simulator:
         Raises SimulationFailed for the first seed that breaks one, made as small as possible; else as `run`.
         """
         _outside_of_any_loop()
-        recipe, cast = self._recipe(requests, _at_least_1(runs, "runs")), self._cast(agents, GENERATED)
-        _refuse_scripts(cast, "seeds")
+        recipe, casts = self._recipe(requests, _at_least_1(runs, "runs")), self._casts(agents, GENERATED)
+        _refuse_scripts(casts, "seeds")
         scenes, chosen = Scenes(self.team, recipe), self._faults(faults)
         report = Report()
         for seed in range(first, first + _at_least_1(count, "count")):
-            scene = msgspec.structs.replace(scenes.of(seed), agents=cast, faults=chosen, invariants=invariants)
+            scene = msgspec.structs.replace(
+                scenes.of(seed), **self._played(casts), faults=chosen, invariants=invariants
+            )
             episode = World(scene, seed).play()
             if episode.broken is not None:
                 raise _smallest(scene, episode, episode.broken)
@@ -128,10 +131,12 @@ class Simulator:
         Raises SimulationFailed; else as `run`.
         """
         _outside_of_any_loop()
-        cast = self._cast(agents, GENERATED)
-        _refuse_scripts(cast, "stress")
+        casts = self._casts(agents, GENERATED)
+        _refuse_scripts(casts, "stress")
         scene = Scenes(self.team, self._recipe(requests, _at_least_1(runs, "runs"))).of(first)
-        schedules = Schedules(msgspec.structs.replace(scene, agents=overlapping(cast, self.rules, first)))
+        for team in self.team.teams.values():
+            casts[team.hash] = overlapping(casts[team.hash], team.rules, first)
+        schedules = Schedules(msgspec.structs.replace(scene, **self._played(casts)))
         if schedules.expected.broken is not None:
             raise _failed(schedules.expected.broken, schedules.expected)
         events = 0
@@ -154,7 +159,7 @@ class Simulator:
         _outside_of_any_loop()
         given = None if request is None else [request]
         scene = self._scene(self._recipe(given, 1), agents, GENERATED, (), seed)
-        _refuse_scripts(scene.agents, "crashes")
+        _refuse_scripts({self.team.hash: scene.agents, **scene.nested}, "crashes")
         try:
             report = explore_crashes(scene, seed)
         except Broken as broken:
@@ -168,7 +173,8 @@ class Simulator:
 
     def _scene(self, recipe: Recipe, agents: Agents | None, rest: str, faults: FaultsGiven, seed: int) -> Scene:
         scene = Scenes(self.team, recipe).of(seed)
-        return msgspec.structs.replace(scene, agents=self._cast(agents, rest), faults=self._faults(faults))
+        played = self._played(self._casts(agents, rest))
+        return msgspec.structs.replace(scene, **played, faults=self._faults(faults))
 
     def _recipe(self, requests: Sequence[Mapping[str, Any]] | None, runs: int) -> Recipe:
         if requests is not None and not requests:
@@ -186,40 +192,65 @@ class Simulator:
             return Faults.everything()
         return (given if isinstance(given, Faults) else Faults(given)).checked(self.team)
 
-    def _cast(self, given: Agents | None, rest: str) -> dict[str, Any]:
-        """Who plays each agent. Whoever does no step is never called, so no code of theirs is needed.
+    def _casts(self, given: Agents | None, rest: str) -> dict[str, Any]:
+        """Who plays each agent: of the team and of all that are nested in it, by hash."""
+        named = self._named(self.agents) | self._named(given or {})
+        return {team.hash: self._cast(team, prefix, named, rest) for prefix, team in _nested("", self.team)}
+
+    def _played(self, casts: Mapping[str, Any]) -> dict[str, Any]:
+        """The same as a scene is given it."""
+        nested = {hash_: cast for hash_, cast in casts.items() if hash_ != self.team.hash}
+        return {"agents": casts[self.team.hash], "nested": nested}
+
+    def _cast(self, team: Team, prefix: str, named: Mapping[str, Any], rest: str) -> dict[str, Any]:
+        """Who plays each agent of a team. Whoever does no step is never called, so no code of theirs is needed.
 
         Where an agent decides about the plan, anybody may be.
         """
-        performers = {duty.agent for duties in self.rules.duties for duty in duties}
-        performers |= self.team.agents.keys() if self.rules.supervisor is not None else set()
-        cast: dict[str, Any] = {name: rest if name in performers else GENERATED for name in self.team.agents}
-        cast |= self._named(self.agents) | self._named(given or {})
-        generated = Generated(self.rules)
-        return {name: self._player(name, choice, generated) for name, choice in cast.items()}
+        performers = {duty.agent for duties in team.rules.duties for duty in duties}
+        performers |= team.agents.keys() if team.rules.supervisor is not None else set()
+        generated, cast = Generated(team.rules), dict[str, Any]()
+        for name in (name for name in team.agents if name not in team.nested):
+            choice = named.get(f"{prefix}{name}", rest if name in performers else GENERATED)
+            cast[name] = _player(team, name, choice, generated)
+        return cast
 
     def _named(self, agents: Agents) -> dict[str, Any]:
-        named = dict.fromkeys(self.team.agents, agents) if isinstance(agents, str) else dict(agents)
+        known = [
+            f"{prefix}{name}"
+            for prefix, team in _nested("", self.team)
+            for name in team.agents
+            if name not in team.nested
+        ]
+        named = dict.fromkeys(known, agents) if isinstance(agents, str) else dict(agents)
         for name, choice in named.items():
-            if name not in self.team.agents:
-                fix = f"its agents are {', '.join(self.team.agents)}"
-                raise UsageError(f"the team has no agent {name}{hint(name, self.team.agents)}", fix=fix)
+            if name not in known:
+                fix = f"its agents are {', '.join(known)}"
+                raise UsageError(f"the team has no agent {name}{hint(name, known)}", fix=fix)
             if choice not in (REAL, GENERATED) and not callable(choice) and not hasattr(choice, "seeded"):
                 fix = 'give a function of the job, a fake, "real" or "generated"'
                 raise UsageError(f"agent {name} can't be played by a {type(choice).__name__}", fix=fix)
         return named
 
-    def _player(self, name: str, choice: Any, generated: Generated) -> Any:
-        if isinstance(choice, str):
-            return generated if choice == GENERATED else self._code(name)
-        return choice
 
-    def _code(self, name: str) -> Any:
-        try:
-            return code_of(self.team.agents[name], self.team.folder)
-        except TeamError as error:
-            located = [self.team.locate(problem) for problem in error.problems]
-            raise TeamError.of(located) from error.__cause__
+def _nested(prefix: str, team: Team) -> Iterator[tuple[str, Team]]:
+    """A team and all that are nested in it, each with what stands before the names of its agents."""
+    yield prefix, team
+    for name, inner in team.nested.items():
+        yield from _nested(f"{prefix}{name}.", inner)
+
+
+def _player(team: Team, name: str, choice: Any, generated: Generated) -> Any:
+    if isinstance(choice, str):
+        return generated if choice == GENERATED else _code(team, name)
+    return choice
+
+
+def _code(team: Team, name: str) -> Any:
+    try:
+        return code_of(team.agents[name], team.folder)
+    except TeamError as error:
+        raise TeamError.of([team.locate(problem) for problem in error.problems]) from error.__cause__
 
 
 def _outside_of_any_loop() -> None:
@@ -233,8 +264,8 @@ def _at_least_1(number: int, name: str) -> int:
     return number
 
 
-def _refuse_scripts(cast: Mapping[str, Any], method: str) -> None:
-    for name, player in cast.items():
+def _refuse_scripts(casts: Mapping[str, Mapping[str, Any]], method: str) -> None:
+    for name, player in (played for cast in casts.values() for played in cast.items()):
         if isinstance(player, Scripted):
             fix = "give a function of the job, or leave it generated"
             raise UsageError(f"the script of {name} is for one run, and {method} makes many", fix=fix)
