@@ -38,6 +38,7 @@ PAGES = [
     "docs/nested-teams.md",
     "docs/planning.md",
     "docs/waits.md",
+    "docs/conflicts.md",
     "docs/dynamic-plans.md",
     "docs/python.md",
     "docs/dead-letters.md",

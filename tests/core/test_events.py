@@ -220,6 +220,22 @@ GOLDEN = [
         b'{"t":"event_refused","at_us":8,"event":"paid","event_id":"e","by":"ann","findings":[{"code":"again","message":"no"}]}',
     ),
     (
+        e.ConflictsResolved(
+            9,
+            "a",
+            ("said",),
+            {"deal": Raw(b'{"x":1}')},
+            (e.Settled("deal.x", (e.Said(("b",), Raw(b"1")), e.Said(("c",), absent=True)), 0, "vote", "2 of 3"),),
+            3,
+            ("d",),
+        ),
+        b'{"t":"conflicts_resolved","at_us":9,"step":"a","reads":["said"],"writes":{"deal":{"x":1}},"settled":[{"path":"deal.x","said":[{"steps":["b"],"value":1},{"steps":["c"],"absent":true}],"taken":0,"by":"vote","why":"2 of 3"}],"agreed":3,"left_out":["d"]}',  # noqa: E501
+    ),
+    (
+        e.ConflictsResolved(9, "a", (), settled=(e.Settled("deal", (), -1, "person:eve", anew=Raw(b"7")),)),
+        b'{"t":"conflicts_resolved","at_us":9,"step":"a","reads":[],"settled":[{"path":"deal","said":[],"taken":-1,"by":"person:eve","anew":7}]}',
+    ),
+    (
         e.StepExpanded(10, "a", Raw(b'[{"n":1},2]')),
         b'{"t":"step_expanded","at_us":10,"step":"a","items":[{"n":1},2]}',
     ),

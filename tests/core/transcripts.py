@@ -171,6 +171,9 @@ def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing
             return f"committed {thing.step} #{thing.attempt}"
         case e.AttemptRefused():
             return f"refused {thing.step} #{thing.attempt}: {'; '.join(found.message for found in thing.findings)}"
+        case e.ConflictsResolved():
+            told = " ".join(f"{one.path}={one.taken} by {one.by}" for one in thing.settled) or "nothing"
+            return f"resolved {thing.step}: {told}; {thing.agreed} agreed"
         case e.StepExpanded():
             return f"expanded {thing.step} {bytes(thing.items).decode()}"
         case e.StepSkipped():

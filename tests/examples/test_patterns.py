@@ -31,6 +31,11 @@ ENDS = {
     "map": [("counts", {"good": 2, "bad": 2, "mixed": 2})],
     "map_reduce": [("notes", [f"{what} come first" for what in CHAPTERS])],
     "parallel": [("report", "parties: Acme Ltd, Brook Inc; dates: 2026-01-01, 2027-12-31; sums: 900 EUR")],
+    "reconcile": [
+        ("order", {"amount": "1,200.00", "due": "2026-03-01"}),
+        ("order", {"amount": "540.00", "due": "2026-03-01"}),
+        None,
+    ],
     "router": [
         ("answers", {"billing": "A copy of the invoice is on its way."}),
         ("reply", "Somebody comes tomorrow to mend it."),

@@ -140,6 +140,11 @@ TOLD = [
     (e.WaitEnded(0, "s", then="dead", reason="it can't be"), "it can't be"),
     (e.EventReceived(0, "paid", "e1", "bank"), "bank sends paid (e1), which is kept until a step waits for it"),
     (e.EventRefused(0, "paid", "e1", "bank", (e.Finding("again", "no"),)), "paid (e1) of bank refused: no"),
+    (e.ConflictsResolved(0, "s", (), agreed=1), "nothing contradictory; 1 field agreed"),
+    (
+        e.ConflictsResolved(0, "s", (), settled=(e.Settled("a.b", (), 0, "vote"),), agreed=2, left_out=("x",)),
+        "1 contradiction settled: a.b by vote; 2 fields agreed; without x",
+    ),
     (e.StepExpanded(0, "s", msgspec.Raw(b"[1]")), "became 1 item"),
     (e.StepExpanded(0, "s", msgspec.Raw(b"[1,2]")), "became 2 items"),
     (e.StepSkipped(0, "s", "no need"), "skipped: no need"),

@@ -939,6 +939,53 @@ def replaced() -> Told:
     return told
 
 
+def reconciled() -> Told:
+    """What three have said is reconciled: by vote and score, by a judge, by a person, who writes anew."""
+    readers = [agent(name, writes=[f"said.{name}"], on_dead="continue") for name in ("ann", "bob", "cid")]
+    steps = [step(name, name) for name in ("ann", "bob", "cid")]
+    needs = ["ann", "bob", "cid"]
+    team = il.Team(
+        [*readers, agent("jo", reads=["said"], writes=["judged"])],
+        il.Plan([
+            *steps,
+            il.Step("voted", reconcile={"among": "said", "policy": "vote", "otherwise": "score",
+                                        "same": {"sum": "number"}}, writes=["voted"], needs=needs),
+            il.Step("judged", "jo", "act", reconcile={"among": ["said.bob", "said.ann"], "policy": "judge"},
+                    writes=["judged"], needs=needs),
+            il.Step("asked", reconcile={"among": "said", "policy": "person", "missing": "conflict", "anew": True},
+                    writes=["asked"], needs=needs),
+        ]),
+        name="golden reconciled",
+    )  # fmt: skip
+    told = Told(team, {})
+    told.does("ann", lambda _: il.Reply(writes={"said.ann": {"sum": "1,200.50", "on": "a", "by": "x"}}, confidence=0.4))
+    told.does("bob", lambda _: il.Reply(writes={"said.bob": {"sum": 1200.5, "on": "b"}}, confidence=0.9))
+    told.fails("cid", "error", "it can't read", retryable=False)
+    told.does("judged", lambda _: {"choices": {"judged.sum": 3, "judged.on": 1}})
+    told.does("judged", lambda _: {"choices": {"judged.sum": 2, "judged.on": 1}})
+    told.decides("asked", "answer", text='{"asked.sum": 9, "asked.on": 1, "asked.by": 2}')
+    told.decides("asked", "answer", text='{"asked.sum": {"new": 7}, "asked.on": 1, "asked.by": 2}')
+    return told
+
+
+def reconciled_again() -> Told:
+    """A fork that reconciles what its origin's steps had said, by the scores that they had there."""
+    plan = il.Plan([
+        step("ann", "ann", writes=["said.ann"]), step("bob", "bob", writes=["said.bob"]),
+        il.Step("all", reconcile={"among": "said", "policy": "score"}, writes=["deal"], needs=["ann", "bob"]),
+        il.Step("none", reconcile={"among": ["said.ann.x", "said.bob.x"], "policy": "first"}, writes=["none"],
+                needs=["ann", "bob"], on_dead="continue"),
+        il.Step("some", reconcile={"among": ["said.ann.z", "said.bob.y"], "policy": "first", "quorum": 1},
+                writes=["some"], needs=["ann", "bob"]),
+    ])  # fmt: skip
+    team = il.Team([agent("ann", writes=["said.ann"]), agent("bob", writes=["said.bob"])], plan)
+    shared = [
+        e.StepShared(START_US, "ann", 1, "ann", {"said.ann": Raw(b'{"y":1}')}, score=0.5),
+        e.StepShared(START_US, "bob", 1, "bob", {"said.bob": Raw(b'{"y":2}')}, score=0.75),
+    ]
+    return Told(team, {}, origin=e.Origin("golden", ("all",), "person:eve", at="all"), shared=shared)
+
+
 RUNS = (
     judged,
     migrated,
@@ -970,6 +1017,8 @@ RUNS = (
     awaited,
     nested,
     below,
+    reconciled,
+    reconciled_again,
     grown,
     planned,
     shown_first,

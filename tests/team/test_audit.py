@@ -378,3 +378,51 @@ def test_whom_a_supervisor_may_give_steps_is_not_unused(tmp_path):
     )
     assert found.ok
     assert not {"unused_agent", "unused_actions"} & {*codes(found)}
+
+
+RECONCILING = """
+    agents:
+      ann: {allowed_actions: [act], context_access: [order], write_permissions: [said], use: "x:y"}
+    plan:
+      - {id: say, agent: ann, action: act, writes: [said.ann]}
+      - {id: settle, needs: [say], %s}
+"""
+
+
+def test_candidates_that_nobody_writes_are_a_finding(tmp_path):
+    given = "writes: [deal], reconcile: {among: [said.ann, told.bob], policy: first}"
+    found = one(findings(tmp_path, RECONCILING % given), "no_candidates")
+    assert (found.severity, found.paths, found.line) == ("warning", ("told.bob",), 6)
+    given = "writes: [deal], reconcile: {among: said, policy: first}"
+    assert "no_candidates" not in codes(findings(tmp_path, RECONCILING % given))
+
+
+def test_where_a_person_settles_contradictions_somebody_is_asked(tmp_path):
+    given = "writes: [deal], reconcile: {among: said, policy: %s}"
+    assert "no_person" in codes(findings(tmp_path, RECONCILING % given % "first"))
+    assert "no_person" not in codes(findings(tmp_path, RECONCILING % given % "person"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("writes: [a], reconcile: {among: said}", "plan[1].reconcile has no policy"),
+        ("reconcile: {among: said, policy: first}", "plan[1] has no writes"),
+        ("writes: [a], reconcile: {among: said, policy: luck}", "plan[1].reconcile.policy is 'luck'"),
+        ("writes: [a], reconcile: {among: 3, policy: first}", "plan[1].reconcile.among is the number 3"),
+        ("writes: [a], reconcile: {among: said, policy: first, otherwise: vote}", "first leaves nothing open"),
+        (
+            "writes: [a], samples: 2, reconcile: {among: said, policy: first}",
+            "a step that reconciles has no key samples",
+        ),
+        ("writes: [a], reconcile: {among: said, policy: judge}", "step settle has no judge"),
+        (
+            "writes: [said.x], reconcile: {among: other, policy: first}",
+            "step settle writes said.x, and agent ann owns it",
+        ),
+    ],
+)
+def test_what_a_reconciliation_can_not_say_is_told_with_its_place(tmp_path, given, message):
+    found = [finding for finding in findings(tmp_path, RECONCILING % given).findings if finding.severity == "error"]
+    assert any(message in finding.message for finding in found), found
+    assert found[0].line == 6

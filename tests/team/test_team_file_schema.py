@@ -10,7 +10,7 @@ import yaml
 from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 from interlock.team import Agent, team_file_schema
-from interlock.team.tables import AGENT, CONDITION, LIMITS, SCOPE_KEYS, STEP, WAIT
+from interlock.team.tables import AGENT, CONDITION, LIMITS, RECONCILE_STEP, SCOPE_KEYS, STEP, WAIT
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KINDS = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
@@ -99,7 +99,7 @@ def test_the_tables_have_the_fields_of_what_they_make():
     def names(struct):
         return {field.name for field in msgspec.structs.fields(struct)}
 
-    assert set(STEP.fields) | set(WAIT.fields) == names(Step)
+    assert set(STEP.fields) | set(WAIT.fields) | set(RECONCILE_STEP.fields) == names(Step)
     assert set(CONDITION.fields) == names(Condition)
     assert set(LIMITS.fields) == names(Limits)
     assert set(AGENT.fields) == (names(Agent) | set(SCOPE_KEYS)) - {"name", "scope"}

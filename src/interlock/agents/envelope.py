@@ -58,7 +58,7 @@ def posted(job: Job) -> bytes:
     """A job as JSON."""
     told = {"format": FORMAT} | {name: getattr(job, name) for name in _AS_THEY_ARE}
     told["view"] = tree_of(job)
-    for name in ("draft", "progress"):
+    for name in ("draft", "progress", "conflicts"):
         if told[name] is None:
             del told[name]
     told["schemas"] = [msgspec.Raw(text.encode()) for text in job.schemas]

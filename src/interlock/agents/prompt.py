@@ -84,13 +84,15 @@ def filled(template: str, job: Job, fence: str) -> str:
 def data_of(job: Job) -> dict[str, Any]:
     """All that the job shows, as a plain tree; with `item`, where it is one of a for_each, `draft` for a judge, ...
 
-    ... and `progress` for who decides about the plan.
+    ... `progress` for who decides about the plan, and `conflicts` for who judges what contradicts itself.
     """
     tree = tree_of(job)
     if job.draft is not None:
         tree = {**tree, "draft": job.draft}
     if job.progress is not None:
         tree = {**tree, "progress": job.progress}
+    if job.conflicts is not None:
+        tree = {**tree, "conflicts": job.conflicts}
     return tree if job.item is None else {**tree, "item": job.item}
 
 

@@ -69,9 +69,10 @@ def _job(call: Handed) -> Iterator[RenderableType]:
     if job.draft is not None:
         yield Text("\ndraft", "bold")
         yield Padding(Text(plain(msgspec.json.encode(job.draft).decode())), (0, 0, 0, INDENT), expand=False)
-    if job.progress is not None:
-        yield Text("\nprogress", "bold")
-        yield Padding(Text(plain(msgspec.json.encode(job.progress).decode())), (0, 0, 0, INDENT), expand=False)
+    for name in ("progress", "conflicts"):
+        if (shown := getattr(job, name)) is not None:
+            yield Text(f"\n{name}", "bold")
+            yield Padding(Text(plain(msgspec.json.encode(shown).decode())), (0, 0, 0, INDENT), expand=False)
     if job.item is not None:
         yield Text("\nitem", "bold")
         yield Padding(Text(plain(msgspec.json.encode(job.item).decode())), (0, 0, 0, INDENT), expand=False)

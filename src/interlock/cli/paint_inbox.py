@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from interlock.core.conflicts import INSTANCE
 from interlock.core.events import RunStarted
 from interlock.core.waits import awaited
 from interlock.ports import WaitingQuestion, WaitingStep
@@ -115,8 +116,8 @@ def _head(found: "Open", now_us: int) -> Iterator[Text]:
     waiting, job, number = found.waiting, found.call.job, found.call.attempt.attempt
     head = Text.assemble(("run ", "dim"), (waiting.run_id, "bold"), ("  step ", "dim"), (plain(waiting.step), "bold"))
     attempt = f"attempt {number}" if number else "not called yet"
-    asked = f"{attempt} · asked {ago(waiting.asked_us, now_us)}"
-    yield head.append(f"  {job.agent}.{job.action} · {asked}", "dim")
+    what = f"{job.agent}.{job.action} · {attempt}" if job.agent else "reconciles"
+    yield head.append(f"  {what} · asked {ago(waiting.asked_us, now_us)}", "dim")
     first = found.record.events[0]
     if isinstance(first, RunStarted) and first.parent is not None:
         yield Text(f"does step {line(first.parent.step)} of run {line(first.parent.run_id)}", "dim")
@@ -129,7 +130,8 @@ def _question(found: "Open") -> Iterator[RenderableType]:
     mark, style = MARKS["escalated"]
     short = "more of a budget is needed" if found.shortage else "why a person is needed"
     short = "a plan waits for approval" if found.asked.about_plan else short
-    yield Text(f"\n{mark} {'question' if found.asked.by_agent else short}", f"bold {style}")
+    asks = found.asked.by_agent or found.asked.contradicts
+    yield Text(f"\n{mark} {'question' if asks else short}", f"bold {style}")
     yield Padding(Text(plain(found.asked.question.text)), (0, 0, 0, INDENT), expand=False)
     if found.asked.question.choices:
         yield facts({"choices": " · ".join(found.asked.question.choices)})
@@ -147,7 +149,8 @@ def _effect(found: "Open", out: Console) -> Iterator[RenderableType]:
 
 def _refused(found: "Open", out: Console) -> Iterator[RenderableType]:
     """The reply that was refused, and why; an agent that asked has replied nothing else."""
-    if not found.asked.by_agent and found.shortage is None and not found.asked.about_plan:
+    refused = not found.asked.by_agent and found.shortage is None and not found.asked.about_plan
+    if refused and found.call.attempt.attempt:
         yield from reply_part(found.call.attempt, out)
         yield from verdict_part(found.call.attempt)
 
@@ -221,6 +224,9 @@ def _commands(found: "Open") -> Iterator[str]:
             yield raise_command(name, found.shortage)
         elif verb == "write":
             yield f"inbox answer {name} --set PATH=VALUE"
+        elif verb == "answer" and found.asked.contradicts:
+            example = found.asked.question.text.partition(INSTANCE)[2].partition("\n")[0]
+            yield f"inbox answer {name} {shlex.quote(line(example))}"
         elif verb == "answer" and found.asked.question.choices:
             for choice in found.asked.question.choices[:CHOICES_SHOWN]:
                 yield f"inbox answer {name} {shlex.quote(line(choice))}"

@@ -6,7 +6,7 @@ import msgspec
 from rich.text import Text
 from rich.tree import Tree
 
-from interlock.history import Lineage, Origin, Record, some
+from interlock.history import Lineage, Origin, Record, settled_line, some
 
 from .paint import MARKS, console, injected
 from .paint_run import indented_json
@@ -81,6 +81,7 @@ class _Drawing:
         text.append("  (its reads are drawn elsewhere)" if again else "", "dim")
         for leaf in origins[:VALUES_SHOWN]:
             text.append(f"\n{plain(leaf.path)} ").append(shortened(leaf.value), "dim")
+            text.append(f"\n  {line(settled_line(leaf.settled))}" if leaf.settled else "", "yellow")
         left = len(origins) - VALUES_SHOWN
         return text.append(f"\nand {plural(left, 'more path')}" if left > 0 else "", "dim")
 

@@ -73,7 +73,7 @@ def _grow(tree: Tree, prospect: Prospect, left: int) -> int:
 
 def _head(step: StepOutline) -> Text:
     style = f"bold {_STYLES[step.runs]}".strip()
-    text = Text.assemble((step.id, style), "  ", _shown(step.waits or f"{step.agents[0]}.{step.action}"))
+    text = Text.assemble((step.id, style), "  ", _shown(_does(step)))
     if step.samples:
         text.append(f"  {step.samples} samples", "cyan")
     if step.for_each is not None:
@@ -81,6 +81,10 @@ def _head(step: StepOutline) -> Text:
     if step.runs == "no":
         text.append(f"  is skipped: {_shown(step.why)}", "yellow")
     return text
+
+
+def _does(step: StepOutline) -> str:
+    return f"{step.agents[0]}.{step.action}" if step.agents else step.waits or step.reconciles
 
 
 def _each(step: StepOutline) -> str:
@@ -100,9 +104,11 @@ def _details(step: StepOutline, before: set[str], prospect: Prospect) -> Iterato
         yield f"only if {_shown(step.why)}"
     if step.needs and set(step.needs) != before:
         yield f"after {_listed(step.needs)}"
-    others = [*step.agents[1:], *(["a person"] if step.asks else [])]
+    others = [*step.agents[1:], *(["a person"] if step.asks and not step.reconciles else [])]
     if others:
         yield f"else by {_listed(others)}"
+    if step.agents and step.reconciles:
+        yield step.reconciles
     if step.writes:
         yield f"writes {_listed(step.writes)}"
     if step.join != "all":
@@ -112,6 +118,8 @@ def _details(step: StepOutline, before: set[str], prospect: Prospect) -> Iterato
     calls, most_ms, is_open = prospect.calls_of(step), prospect.most_ms_of(step), prospect.is_open(step)
     if step.waits:
         yield "nobody knows how long" if is_open else f"at most {duration(most_ms / 1_000)}"
+        return
+    if not step.agents:
         return
     each = " each" if step.samples or step.for_each is not None else ""
     time = "nobody knows how long" if is_open else f"{duration(most_ms / 1_000)}{each}"

@@ -186,6 +186,7 @@ _MARKED_AS = {
     e.WaitEnded: "committed",
     e.EventReceived: "ready",
     e.EventRefused: "failed",
+    e.ConflictsResolved: "committed",
     e.StepExpanded: "running",
     e.StepSkipped: "skipped",
     e.StepBuried: "dead",

@@ -10,9 +10,22 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
+from interlock.core.events import ConflictsResolved
 from interlock.core.moments import time_text
 from interlock.engine.clock import now_us
-from interlock.history import Attempt, ChildStory, Decided, EffectStory, Held, StepStory, Story, fork_of, why_held
+from interlock.history import (
+    Attempt,
+    ChildStory,
+    Decided,
+    EffectStory,
+    Held,
+    StepStory,
+    Story,
+    fork_of,
+    settled_line,
+    some,
+    why_held,
+)
 
 from .config import Settings
 from .paint import INJECTED, MARKS, console, injected, marked, next_commands
@@ -128,6 +141,7 @@ def _add_steps(tree: Tree, story: Story) -> None:
             items = [item for item in members if item.item_of == step.id]
             node = branch.add(_step_line(_above(step, story), attempts.get(step.id, []), columns, before, len(items)))
             _add_details(node, attempts.get(step.id, []), step.held)
+            _add_settled(node, step.resolved)
             _add_effects(node, effects.get(step.id, []))
             _add_runs(node, step.id, story)
             _add_items(node, items, attempts, effects, story)
@@ -169,15 +183,20 @@ def _run_line(child: ChildStory, inner: Story | None) -> Text:
 
 def _step_line(step: StepStory, attempts: Sequence[Attempt], width: int, before: set[str], items: int) -> Text:
     mark, style = MARKS[step.state]
-    text = Text.assemble(
-        (f"{mark} {plain(step.id):<{width}}", style), "  ", plain(step.waits_for or f"{step.agent}.{step.action}")
-    )
+    text = Text.assemble((f"{mark} {plain(step.id):<{width}}", style), "  ", plain(_does(step)))
     text.append("  " + _outcome(step, attempts), "dim" if step.state == "committed" else style)
     text.append(f"  {plural(items, 'item')}" if items else "", "dim")
     text.append(_requested(attempts))
     if set(step.needs) != before and step.needs:
         text.append(f"  after {', '.join(step.needs)}", "dim")
     return text
+
+
+def _does(step: StepStory) -> str:
+    """What a step waits for, reconciles, or has its agent do."""
+    if step.agent:
+        return f"{step.agent}.{step.action}"
+    return step.waits_for or step.reconciles
 
 
 def _requested(attempts: Sequence[Attempt]) -> str:
@@ -196,6 +215,9 @@ def _outcome(step: StepStory, attempts: Sequence[Attempt]) -> str:
         return f"until {time_text(step.begun.due_us)}" if step.begun.due_us else "for ever"
     if step.state == "committed" and step.waits_for:
         return line(step.reason) or ("it came" if step.waits_for.startswith("awaits") else "over")
+    if step.resolved is not None:
+        count = len(step.resolved.settled)
+        return f"{plural(count, 'contradiction')} settled" if count else "nothing contradicted itself"
     state = step.state.replace("_", " ")
     told = step.state in {"running", "backing_off", "ready", "performing"} or (
         attempts and step.reason in _said(attempts[-1])
@@ -210,6 +232,17 @@ def _add_details(node: Tree, attempts: Sequence[Attempt], held: Sequence[Held] =
     told: list[Attempt | Held] = [*held, *(() if plainly else attempts)]
     for one in sorted(told, key=lambda one: one.at_us):
         node.add(_held_line(one) if isinstance(one, Held) else _attempt_line(one))
+
+
+def _add_settled(node: Tree, resolved: ConflictsResolved | None) -> None:
+    """What contradicted itself, and what was taken."""
+    settled = resolved.settled if resolved is not None else ()
+    for one in settled[:ITEMS_SHOWN]:
+        node.add(Text.assemble((f"{line(one.path)} ", "bold"), line(settled_line(one))))
+    if len(settled) > ITEMS_SHOWN:
+        node.add(Text(f"and {plural(len(settled) - ITEMS_SHOWN, 'more contradiction')}", "dim"))
+    if resolved is not None and resolved.left_out:
+        node.add(Text(f"without {line(some(resolved.left_out))}", "dim"))
 
 
 def _attempt_line(attempt: Attempt) -> Text:

@@ -132,6 +132,7 @@ def call_document(run_id: str, call: Handed) -> dict[str, Any]:
     requests = {"requests": msgspec.to_builtins(job.requests)} if job.requests else {}
     draft = {} if job.draft is None else {"draft": job.draft}
     draft |= {} if job.progress is None else {"progress": job.progress}
+    draft |= {} if job.conflicts is None else {"conflicts": job.conflicts}
     return {
         "run_id": run_id,
         **head,

@@ -5,7 +5,7 @@ from typing import final
 import msgspec
 from msgspec import Raw
 
-from .events import AttemptCommitted, AttemptRefused, EventRefused, WaitEnded
+from .events import AttemptCommitted, AttemptRefused, ConflictsResolved, EventRefused, WaitEnded
 from .job import Question
 
 
@@ -103,6 +103,13 @@ class TakeEvent(Command, frozen=True, tag=True):
     verdict: WaitEnded | EventRefused
 
 
+class ResolveConflicts(Command, frozen=True, tag=True):
+    """Record how what others have said was reconciled."""
+
+    step: str
+    verdict: ConflictsResolved
+
+
 class ExpandStep(Command, frozen=True, tag=True):
     """Record that a for_each step became these items."""
 
@@ -187,6 +194,7 @@ ForTheRecord = (
     | TakeEvent
     | CallForDecision
     | ConcludeDraft
+    | ResolveConflicts
     | ExpandStep
     | SkipStep
     | BuryStep

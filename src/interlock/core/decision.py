@@ -51,8 +51,8 @@ class Asked(msgspec.Struct, frozen=True):
     by_agent: the agent has asked; else its attempts are used up, and `question` says why. effect: the key of the effect
     that it is about, whose outcome nobody knows; then its agent hasn't asked, nor are its attempts used up. budget: the
     gate of the budget that it needs more of, and whose. asked_us: since when it waits. approval: it is about whether
-    that effect may be performed. effects: those of the reply, which are approved with it. plan: that which a person is
-    asked to approve, as in QuestionAsked.
+    that effect may be performed. contradicts: it is about which of the things that others have said is right. effects:
+    those of the reply, which are approved with it. plan: that which a person is asked to approve, as in QuestionAsked.
     """
 
     attempt: int
@@ -66,6 +66,7 @@ class Asked(msgspec.Struct, frozen=True):
     whose: str = ""
     asked_us: int = 0
     approval: bool = False
+    contradicts: bool = False
     effects: tuple[EffectWanted, ...] = ()
     plan: Raw = NULL
 
@@ -86,6 +87,8 @@ class Asked(msgspec.Struct, frozen=True):
             return ("approve", "retry", "reject") if self.attempt else ("approve", "reject")
         if self.approval:
             return ("approve", "reject")
+        if self.contradicts:
+            return ("answer", "reject")
         if self.effect:
             return ("answer", "reject")
         if self.budget:

@@ -472,6 +472,45 @@ class EventRefused(Event, frozen=True, tag="event_refused"):
     step: str = ""
 
 
+class Said(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What some candidates say of a field: this value, or one that counts as the same. absent: that it isn't there."""
+
+    steps: tuple[str, ...]
+    value: Raw = NULL
+    absent: bool = False
+
+
+class Settled(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A contradiction, and which of what was said was taken, counted from 0; -1 for a new value.
+
+    by: first, score or vote; `judge AGENT`, or `person:ID`. why: what decided it, as far as there is something to say.
+    """
+
+    path: str
+    said: tuple[Said, ...]
+    taken: int
+    by: str
+    why: str = ""
+    anew: Raw = NULL
+
+
+class ConflictsResolved(Event, frozen=True, tag="conflicts_resolved"):
+    """What the candidates of a step have said was reconciled.
+
+    reads: where the candidates stand. writes: what is committed with it; none where its judge's reply has just
+    committed that.
+    settled: what they contradicted each other about; agreed: how many fields they did not. left_out: steps that could
+    have given a candidate, and have ended without one.
+    """
+
+    step: str
+    reads: tuple[str, ...]
+    writes: dict[str, Raw] = {}
+    settled: tuple[Settled, ...] = ()
+    agreed: int = 0
+    left_out: tuple[str, ...] = ()
+
+
 class StepExpanded(Event, frozen=True, tag="step_expanded"):
     """A for_each step became one step per item; the items are frozen here."""
 
@@ -519,7 +558,8 @@ class StepShared(Event, frozen=True, tag="step_shared"):
     """A step's commit was taken over from the run that this one is a fork of.
 
     attempt, agent: what made it there. changed: the paths in it that were set by whoever made the fork. request: as in
-    AttemptCommitted. event_id: of the event that had ended its wait.
+    AttemptCommitted. event_id: of the event that had ended its wait. score: what it had there, where a step goes by the
+    scores of those before it.
     """
 
     step: str
@@ -531,6 +571,7 @@ class StepShared(Event, frozen=True, tag="step_shared"):
     changed: tuple[str, ...] = ()
     request: BranchRequested | None = None
     event_id: str = ""
+    score: float | None = None
 
 
 class EffectShared(Event, frozen=True, tag="effect_shared"):
@@ -676,6 +717,7 @@ AnyEvent = (
     | WaitEnded
     | EventReceived
     | EventRefused
+    | ConflictsResolved
     | StepExpanded
     | StepSkipped
     | DecisionCalled

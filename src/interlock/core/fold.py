@@ -1,7 +1,7 @@
 """What each event makes of a run: one handler for each."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 from msgspec import Raw
@@ -20,7 +20,7 @@ from .judging import Drafted, Standing
 from .purse import Purse
 from .role import Duty
 from .rules import Rules
-from .states import SHARED, TERMINAL, Status
+from .states import RECONCILED, SHARED, TERMINAL, Status
 from .step import Step
 
 # Of why an attempt failed, where another reason follows.
@@ -71,6 +71,14 @@ class Fold(Approving):
         self._requested: set[int] = set()
         # Replies that wait for their judges: meanwhile the duty, link and tries of their steps are those of a judge.
         self._drafts: dict[int, Drafted] = {}
+        # Of steps that reconcile: what was chosen by whom, and those whose judge's choice is committed, and not told.
+        self.rulings: dict[int, tuple[str, Any]] = {}
+        self._ruled: dict[int, None] = {}
+        self._scores: dict[int, float | None] | None = {} if rules.by_score else None
+
+    def score_of(self, step: str) -> float | None:
+        """How good the commit of a step was found, or how sure its agent was; None where nobody has said."""
+        return None if self._scores is None else self._scores.get(self.number.get(step, 0))
 
     def _grow(self, added: Sequence[Step]) -> range:
         grown = super()._grow(added)
@@ -131,6 +139,8 @@ class Fold(Approving):
                 self._delegate(self.number[event.step], event)
             case e.ChildParked() | e.ChildEnded() | e.ChildAbandoned():
                 self._child_told(event)
+            case e.ConflictsResolved():
+                self._conflicts_resolved(event)
             case e.StepExpanded():
                 self._step_expanded(event)
             case e.DecisionCalled():
@@ -203,6 +213,11 @@ class Fold(Approving):
             self._requested.update(self.plan.groups[event.request.step])
         if n in self.decisions:
             self._decided = event.output
+        if self._scores is not None:
+            self._scores[n] = event.confidence if event.score is None else event.score
+        if n in self.rules.reconciles:
+            self.rulings[n] = f"judge {self._duty[n].agent}", event.output
+            self._ruled[n] = None
         self._end_with_effects(n)
 
     def _step_skipped(self, event: e.StepSkipped) -> None:
@@ -211,11 +226,21 @@ class Fold(Approving):
             self._takes_room(n, needed=False)
         self._end(n, "skipped", event.reason)
 
+    def _conflicts_resolved(self, event: e.ConflictsResolved) -> None:
+        n = self.number[event.step]
+        if n in self._ruled:
+            del self._ruled[n]
+            return
+        self.bank.commit(n, event.writes, (), reads=event.reads)
+        self._end(n, "committed", "", RECONCILED)
+
     def _step_shared(self, event: e.StepShared) -> None:
         n = self.number[event.step]
         self._commit(n, event)
         if event.event_id:
             self.event_ids.add(event.event_id)
+        if self._scores is not None:
+            self._scores[n] = event.score
         if event.request is not None:
             self._requested.update(self.plan.groups[event.request.step])
         if n in self.items and self.state[n] == "waiting":
@@ -466,6 +491,10 @@ class Fold(Approving):
         kept = reply if isinstance(reply, dict) else None
         effects = refused.effects if refused and kept is not None else ()
         told_with = (reads, event.due_us, "", "", "", event.at_us)
+        if n in self.rules.reconciles:
+            self.reasons[n] = event.reason.partition("\n")[0]
+            self._ask(n, Asked(event.attempt, Question(event.reason), False, None, *told_with, contradicts=True))
+            return
         self._ask(n, Asked(event.attempt, Question(event.reason), False, kept, *told_with, effects=effects))
 
     def _ask(self, n: int, asked: Asked) -> None:
@@ -500,6 +529,8 @@ class Fold(Approving):
             return
         if event.decision == "reject":
             self._reject(n, "", event, asked)
+        elif asked.contradicts:
+            self.rulings[n] = event.by, event.text
         else:
             if event.decision == "answer" or not asked.by_agent:  # to have it tried again answers nothing
                 self.answers[n] = event.text or self.answers.get(n, "")
@@ -616,6 +647,7 @@ class Fold(Approving):
         self._given_up.discard(n)
         self._reissue.discard(n)
         self._lost.pop(n, None)
+        self.rulings.pop(n, None)
         self.ledger.renew(n)
         if n in self._performed:
             self._takes_room(n, needed=False)

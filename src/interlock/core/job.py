@@ -36,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     the writes that a reply is checked against, as text. answer: what a person has said last about this step, in an
     earlier attempt; empty if nobody has. requests: those that the agent may make here. draft: of a judge, the reply
     that it judges; None for all others. progress: of an agent that decides about the plan, how the run stands.
+    conflicts: of one that judges what contradicts itself, by path what was said, under its number, and by which steps.
     """
 
     view: Mapping[str, Any]
@@ -55,6 +56,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     requests: tuple["Request", ...] = ()
     draft: Mapping[str, Any] | None = None
     progress: Mapping[str, Any] | None = None
+    conflicts: Mapping[str, Any] | None = None
 
     def effect(self, effect: str, payload: Any = None, *, key: str = "") -> Any:
         """Have an effect performed now, for its result: `await job.effect(...)`; without await in a sync agent.

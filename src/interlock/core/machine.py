@@ -21,6 +21,7 @@ from .arrivals import kept_arrival, kept_for
 from .assess import assess
 from .branches import unrequested
 from .conditions import holds
+from .conflicts import contradiction
 from .context import EVERYTHING, View
 from .deciding import Situation, added_by, decided, dropped_by, last_resort, progress, stated
 from .effects import Entry, approval_question
@@ -32,6 +33,7 @@ from .moments import time_us
 from .policy import due
 from .purse import Cost
 from .raises import question
+from .reconciling import CHOICES, Unreconciled, asked_of_judge, asked_of_person, resolution, ruled, rulings, verdict
 from .role import Duty
 from .states import TERMINAL
 from .step import Step
@@ -74,6 +76,8 @@ class Machine(Fold):
             return []
         if self._decided is not None:
             return [self._revision(self._decided)]
+        if self._ruled:
+            return [*map(self._ruling, self._ruled)]
         if self._each and self._has_news() and not self._situation(0).why_no_more():
             return [self._call_for_decision()]
         # Where nothing is busy, only deadlines are due: they outlast the parking.
@@ -116,7 +120,28 @@ class Machine(Fold):
             stuck = self.ledger.first_open(n) if self.state[n] == "performing" else self.ledger.blocker(n)
             if stuck is not None:
                 return self._stuck(n, stuck)
-        return self._call(n)
+        return self._reconcile_command(n) if n in self.rules.reconciles else self._call(n)
+
+    def _reconcile_command(self, n: int) -> c.AnyCommand:
+        """What others have said is reconciled; or somebody is asked where it contradicts itself."""
+        declared = self.rules.reconciles[n]
+        try:
+            found = resolution(self, n, rulings(self, n))
+            if not found.open:
+                told, submission = verdict(self, n, found)
+                if not submission.findings:
+                    return c.ResolveConflicts(told.step, told)
+                return self._burial(n, submission.findings[0].message)
+            if "judge" in declared.ways:
+                return self._call(n)
+            return self._appeal(n) if "person" in declared.ways else self._burial(n, contradiction(found.open))
+        except Unreconciled as why:
+            return self._burial(n, str(why))
+
+    def _ruling(self, n: int) -> c.ResolveConflicts:
+        """What a judge has settled, which its reply has committed."""
+        told, _ = verdict(self, n, resolution(self, n, rulings(self, n)))
+        return c.ResolveConflicts(told.step, msgspec.structs.replace(told, writes={}))
 
     def _kept_for(self, n: int) -> e.EventReceived | None:
         """The event that was kept for a step which begins to wait, or that is refused then, as it fits no step."""
@@ -155,11 +180,13 @@ class Machine(Fold):
 
     def _appeal(self, n: int) -> c.AskPerson:
         """A person is asked what to do, or for more of a budget."""
-        gate, reason = self._short.get(n, ""), self.reasons[n]
+        gate, reason = self._short.get(n, ""), self.reasons.get(n, "")
         budget, whose = self.rules.budget_at(gate, self._duty[n])
         if budget is not None:
             spent = None if budget.daily else self.purse.ledger(whose).spent
             reason = question(reason, budget, spent, is_shared=gate == "team_budget")
+        elif n in self.rules.reconciles:
+            reason = asked_of_person(self, n)
         return c.AskPerson(self.step_id(n), self.attempts[n], reason, self.deadline_ms(n), gate)
 
     def _judging_command(self, n: int, draft: Drafted) -> c.CallAgent | c.StartChild | c.ConcludeDraft:
@@ -356,6 +383,12 @@ class Machine(Fold):
         """What the agent is handed."""
         n = command.number
         step, item, draft = self.step(n), self.items.get(n), self._drafts.get(n)
+        conflicts, schemas = None, self.duty(n).schema_texts
+        writes = DECISION_KEYS if n in self.decisions else self.duty(n).writable_by(item[1] if item else 0).patterns
+        if n in self.rules.reconciles and draft is None:
+            open_, anew = resolution(self, n).open, self.rules.reconciles[n].anew
+            conflicts, text = asked_of_judge(open_, anew=anew)
+            writes, schemas = (CHOICES,), (text,)
         judge = draft.guardrail if draft else None
         return Job(
             view=self.bank.view(self.label[n], self.duty(n).sight),
@@ -369,11 +402,12 @@ class Machine(Fold):
             feedback=draft.feedback if draft else self.feedback.get(n, ()),
             item=msgspec.json.decode(item[2]) if item else None,
             index=item[1] if item else self.plan.sample_index.get(command.step),
-            writes=DECISION_KEYS if n in self.decisions else self.duty(n).writable_by(item[1] if item else 0).patterns,
-            schemas=self.duty(n).schema_texts,
+            writes=writes,
+            schemas=schemas,
             answer="" if draft else self.answers.get(n, ""),
             requests=self.duty(n).requests,
             progress=progress(self._situation(n)) if n in self.decisions else None,
+            conflicts=conflicts,
             draft={"action": step.action, "instructions": step.instructions, **draft.shown} if draft else None,
         )
 
@@ -382,6 +416,8 @@ class Machine(Fold):
         n = command.number
         assert isinstance(job.view, View)
         decides = n in self.decisions
+        if n in self.rules.reconciles and job.draft is None:
+            answer = ruled(self, n, answer, command.agent)
         verdict = assess(
             stated(answer) if decides else answer,
             bank=self.bank,
@@ -397,6 +433,9 @@ class Machine(Fold):
         )
         if isinstance(verdict, e.QuestionAsked):
             return msgspec.structs.replace(verdict, due_us=due(at_us, self.deadline_ms(n)))
+        if job.conflicts is not None and isinstance(verdict, e.AttemptCommitted | e.ReplyDrafted):
+            reads = dict.fromkeys((*self.rules.reconciles[n].among, *verdict.reads))
+            return msgspec.structs.replace(verdict, reads=tuple(reads))
         if decides and isinstance(verdict, e.AttemptCommitted):
             return self._on_decision(n, decided(verdict, self._situation(n), command.agent))
         return verdict
@@ -440,6 +479,8 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, P
         case c.BeginWait():
             due_us = command.due_us or min(due(at_us, command.duration_ms), e.AT_US_MAX)
             return e.WaitBegun(at_us, command.step, due_us, command.event)
+        case c.ResolveConflicts():
+            return msgspec.structs.replace(command.verdict, at_us=at_us)
         case c.TakeEvent():
             return msgspec.structs.replace(command.verdict, at_us=at_us)
         case c.ExpandStep():

@@ -1,6 +1,7 @@
-"""Who writes what an event brings: whoever sends it, who is no agent. The ownership proof, as far as that concerns.
+"""Who writes where no agent does: whoever sends an event, or a step that reconciles. The ownership proof for them.
 
-An event owns the fields that it writes: no agent may write them, and no other event, unless they have a reducer.
+An event owns the fields that it writes: no agent may write them, and no other event, unless they have a reducer. So
+does a step that reconciles.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +14,15 @@ from .policy import Policy
 from .role import Duty, Role
 from .schema import WritesSchema
 from .scope import Sharing, Sight
-from .step import Step, wait_of
+from .step import Step, reconcile_of, wait_of
 from .values import Limits, encode
 
 
-def waiting(step: Step) -> Duty:
-    """The part of nobody in a step that waits: what its event may write."""
+def by_itself(step: Step) -> Duty:
+    """The part of nobody in a step: what its event may write, or what it reconciles."""
     schemas = () if step.schema is None else (WritesSchema(step.schema),)
-    return Duty("", Sight(()), paths.Patterns(tuple(step.writes or ())), Policy(), schemas)
+    reads = () if step.reconcile is None else reconcile_of(step).among
+    return Duty("", Sight(reads, narrowed=bool(reads)), paths.Patterns(tuple(step.writes or ())), Policy(), schemas)
 
 
 def event_problems(plan: Plan, roles: Mapping[str, Role], sharing: Sharing, limits: Limits) -> Iterator[TeamError]:
@@ -35,7 +37,11 @@ def event_problems(plan: Plan, roles: Mapping[str, Role], sharing: Sharing, limi
 
 
 def _owner(step: Step) -> str:
-    return f"the event {step.await_event}"
+    return f"step {step.id}" if step.reconcile is not None else f"the event {step.await_event}"
+
+
+def _when(step: Step) -> str:
+    return f" when {step.await_event} comes" if step.await_event else ""
 
 
 def _unfit(step: Step, limits: Limits) -> Iterator[TeamError]:
@@ -50,7 +56,7 @@ def _unfit(step: Step, limits: Limits) -> Iterator[TeamError]:
         if not can_write(path):
             message = f"step {step.id} may not write {path}, which its schema names"
             yield PlanError(message, fix=f"put {path} into its writes", place=(*place, "schema"))
-    default = wait_of(step).default
+    default = {} if step.reconcile is not None else wait_of(step).default
     for path, value in default.items():
         try:
             encode(value, limits, limits.value_bytes_max)
@@ -69,7 +75,7 @@ def _owned(step: Step, owners: Mapping[str, Sequence[str]], sharing: Sharing) ->
             shared = next(filter(None, (paths.intersection(pattern, one) for one in theirs)), None)
             if shared is not None and name != _owner(step):
                 yield OwnershipError(
-                    f"step {step.id} writes {shared} when {step.await_event} comes, and {name} owns it",
+                    f"step {step.id} writes {shared}{_when(step)}, and {name} owns it",
                     fix=f"write another field, or declare a reducer for {pattern}",
                     place=("plan", step.id, "writes"),
                     agents=tuple(filter(None, [name.removeprefix("agent ") if name.startswith("agent ") else ""])),

@@ -94,7 +94,7 @@ Facts = list[e.AnyEvent]
 BY_DEADLINE = "default"
 
 
-def taken_over(  # noqa: C901 - one case per event
+def taken_over(  # noqa: C901, PLR0912 - one case per event
     machine: Machine,
     run_id: str,
     events: Sequence[e.AnyEvent],
@@ -128,7 +128,9 @@ def taken_over(  # noqa: C901 - one case per event
                 agents[step, event.attempt] = event.agent
             case e.AttemptCommitted() if machine.state[machine.number[step]] == "committed":
                 told = (event.attempt, agents[step, event.attempt], event.writes, event.deletes, event.reads)
-                fact = e.StepShared(at_us, step, *told, request=event.request)
+                fact = e.StepShared(at_us, step, *told, request=event.request, score=machine.score_of(step))
+            case e.ConflictsResolved() if event.writes or (e.StepShared, step) not in facts:
+                fact = e.StepShared(at_us, step, 0, "", event.writes, (), event.reads)
             case e.QuestionAnswered() if event.commits and machine.state[machine.number[step]] == "committed":
                 fact = e.StepShared(at_us, step, event.attempt, event.by, event.writes, event.deletes, event.reads)
             case e.QuestionExpired(then="default"):

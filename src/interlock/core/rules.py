@@ -5,8 +5,9 @@ two unordered steps write one, don't come to exist.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import chain, islice
+from operator import or_
 from typing import Any
 
 import msgspec
@@ -24,17 +25,18 @@ from .idle import blind, empty, looks_at, unread
 from .job import Request
 from .naming import hint
 from .nested import nested_step_problems, unbounded_problems, unheard_problems
-from .outsiders import event_problems, waiting
+from .outsiders import by_itself, event_problems
 from .paths import bits
 from .plan import Plan
 from .policy import Escalation, duration_ms
 from .races import Race, Writers, races, unordered_reads
+from .reconcile import Reconcile
 from .reducers import REDUCERS
 from .role import NOBODY, Duty, Role, role_problems, schema_problems, stand_ins
 from .schema import WritesSchema
 from .scope import Sharing, Sight
 from .states import OnDead
-from .step import INDEX, Step, wait_of
+from .step import INDEX, Step, reconcile_of, wait_of
 from .supervision import SupervisorPolicy, supervisor_problems
 from .values import ABSENT, DEFAULT_LIMITS, Limits, at, encode
 from .waits import Wait
@@ -120,12 +122,32 @@ class Rules:
         return ["fail_run", *(step.on_dead or self._on_dead(step) for step in self.plan.steps[1:])]
 
     def _on_dead(self, step: Step) -> OnDead:
-        return "fail_run" if step.waits else self.roles[step.agent].on_dead
+        return "fail_run" if step.by_itself else self.roles[step.agent].on_dead
 
     @cached_property
     def waits(self) -> dict[int, Wait]:
         """What the steps without an agent wait for."""
         return {n: wait_of(step) for n, step in enumerate(self.plan.steps) if step.waits}
+
+    @cached_property
+    def reconciles(self) -> dict[int, Reconcile]:
+        """What the steps reconcile that do."""
+        return {n: reconcile_of(step) for n, step in enumerate(self.plan.steps) if step.reconcile is not None}
+
+    @cached_property
+    def by_score(self) -> bool:
+        """Whether some step goes by the scores of those before it."""
+        return any("score" in declared.ways for declared in self.reconciles.values())
+
+    @cached_property
+    def feeders(self) -> dict[int, int]:
+        """Of the steps that reconcile, the bitset of those before them that may write a candidate."""
+        writers = Writers([(), *(self.may_write(step) for step in self.plan.steps[1:])], {})
+        found = {}
+        for n, declared in self.reconciles.items():
+            met = (writers.meeting(path) for path in declared.among)
+            found[n] = reduce(or_, met) & self.plan.ancestors[n]
+        return found
 
     @cached_property
     def first_duties(self) -> list[Duty]:
@@ -183,8 +205,8 @@ class Rules:
         raise KeyError(agent)
 
     def _duties(self, step: Step) -> tuple[Duty, ...]:
-        if step.waits:
-            return (waiting(step),)
+        if step.by_itself:
+            return (by_itself(step),)
         return tuple(self._duty(step, agent) for agent in self.chain(step.agent))
 
     def _duty(self, step: Step, agent: str) -> Duty:
@@ -263,6 +285,9 @@ class Rules:
 
     def escalation(self, step: Step) -> Escalation | None:
         """When a step asks a person: as it declares, else as its agent does."""
+        if step.reconcile is not None:
+            asks = "person" in reconcile_of(step).ways
+            return Escalation.of(True if step.escalate is None else step.escalate) if asks else None
         if step.waits:
             return None
         return self.roles[step.agent].escalation if step.escalate is None else Escalation.of(step.escalate)
@@ -296,7 +321,9 @@ class Rules:
         yield from event_problems(self.plan, self.roles, self.sharing, self.limits)
         chains = {name: [agent for agent in self.chain(name) if agent in self.roles] for name in self.roles}
         for step in self.plan.declared:
-            if not step.agent:  # it waits
+            if step.reconcile is not None:
+                yield from self._reconcile_problems(step)
+            if not step.agent:  # it waits, or reconciles without a judge
                 continue
             if step.agent not in self.roles:
                 message = f"step {step.id}: there is no agent {step.agent}{hint(step.agent, self.roles)}"
@@ -309,10 +336,36 @@ class Rules:
             if step.schema is not None:
                 roles = {agent: self.roles[agent] for agent in chain}
                 yield from schema_problems(step.schema, roles, ("plan", step.id, "schema"))
-            if step.escalate is not None or self.roles[step.agent].escalation is not None:
+            asks = step.escalate is not None or self.roles[step.agent].escalation is not None
+            if asks and step.reconcile is None:
                 yield from self._escalation_problems(step)
             if step.on_request:
                 yield from branch_problems(step, {agent: self.roles[agent].scope for agent in chain})
+
+    def _reconcile_problems(self, step: Step) -> Iterator[TeamError]:
+        """Candidates that are merged already, or that its judge may not see; a default, which is none of them."""
+        declared, place = reconcile_of(step), ("plan", step.id, "reconcile")
+        for path in (*declared.among, *(step.writes or ())):
+            near = (f for f in self.sharing.reducers if paths.inside(path, f) or paths.inside(f, path))
+            field = next(near, None)
+            if field is not None:
+                message = (
+                    f"step {step.id} reconciles with {path}, and {field} has a reducer, which merges what is there"
+                )
+                yield PlanError(message, fix=f"let each step write a field of its own, not {field}", place=place)
+        for agent in self.chain(step.agent):
+            for path in declared.among if agent in self.roles else ():
+                if not self._readable[agent].cover(path):
+                    message = f"step {step.id}: its judge {agent} may not read {path}, which it is to judge"
+                    yield PlanError(message, fix=f"add {path} to the context_access of {agent}", place=place)
+        try:
+            escalation = self.escalation(step)
+        except PlanError as error:
+            yield PlanError(f"step {step.id}: {error.message}", fix=error.fix, place=("plan", step.id, "escalate"))
+            return
+        if escalation is not None and escalation.then != "dead":
+            message = f"step {step.id}: {escalation.then} would be taken instead of what was said"
+            yield PlanError(message, fix="then: dead", place=("plan", step.id, "escalate"))
 
     def _escalation_problems(self, step: Step) -> Iterator[TeamError]:
         place = ("plan", step.id, "escalate") if step.escalate is not None else ("agents", step.agent, "escalate")
@@ -408,7 +461,10 @@ class Rules:
         for race in unordered_reads(self.plan, [_declared_reads(step) for step in steps], writers):
             reader, writer = race.steps
             message = f"step {reader} reads {race.path}, which step {writer} may write at the same time"
-            fix = f"let {reader} need {writer}, or mark it stale_ok: true to read what was there before"
+            stale = (
+                "" if self._declared(reader).by_itself else ", or mark it stale_ok: true to read what was there before"
+            )
+            fix = f"let {reader} need {writer}{stale}"
             yield PlanError(message, fix=fix, place=("plan", self.plan.declared_id[reader], "reads"))
         yield from self._succession_problems(writes)
         yield from usurped(self.plan, self.sharing, self._writable)
@@ -585,6 +641,8 @@ def deciding(step: Step) -> tuple[str, ...]:
 
 def _declared_reads(step: Step) -> tuple[str, ...]:
     """What a step says that it depends on."""
+    if step.reconcile is not None:
+        return (*reconcile_of(step).among, *deciding(step))
     if step.stale_ok or (step.reads is None and step.when is None and step.for_each is None and step.wait is None):
         return ()
     return (*(step.reads or ()), *deciding(step))

@@ -10,7 +10,7 @@ from interlock.errors import InputError
 
 from . import paths
 from .arrivals import lapsed
-from .assess import Submission, submitted, take_effects
+from .assess import FINDINGS_MAX, Submission, submitted, take_effects
 from .budget import DAY_US, Ledger
 from .commands import CallAgent
 from .decision import REASON_CHARS_MAX, TEXT_CHARS_MAX, Asked, Decision, laid_over
@@ -30,6 +30,7 @@ from .job import DELETE, Effect, Usage
 from .machine import Machine
 from .policy import due
 from .raises import more_of, why_not
+from .reconciling import answered
 from .step import INDEX
 from .values import decode
 
@@ -61,7 +62,7 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     if asked.approval and verb == "approve":
         return QuestionAnswered(at_us, step, asked.attempt, by, verb, reason=reason, effect=asked.effect)
     if verb in {"answer", "retry", "reject", "skip"}:
-        return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, reason=reason)
+        return _said(machine, n, decision, by, reason, at_us)
     if asked.budget and verb == "approve":
         return _raised(machine, n, decision, by, reason, at_us)
     if n in machine.decisions:
@@ -79,6 +80,16 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     written = submission.writes, tuple(submission.deletes)
     effects = submission.effects
     return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, *written, reads, reason, effects)
+
+
+def _said(
+    machine: Machine, n: int, decision: Decision, by: str, reason: str, at_us: int
+) -> QuestionAnswered | AnswerRefused:
+    """A person says something, and writes nothing; of what contradicts itself, which is right."""
+    asked, step, verb = machine.questions[n], decision.step, decision.verb
+    if asked.contradicts and verb == "answer" and (findings := answered(machine, n, decision.text, by)):
+        return AnswerRefused(at_us, step, by, verb, tuple(findings[:FINDINGS_MAX]))
+    return QuestionAnswered(at_us, step, asked.attempt, by, verb, decision.text, reason=reason)
 
 
 def approval_asked(machine: Machine, command: CallAgent, key: str, usage: Usage | None, at_us: int) -> QuestionAsked:
@@ -182,6 +193,7 @@ def _problem(decision: Decision, asked: Asked, reason: str) -> str:
         why = f"the question is {about}" if asked.effect else _WHY_NOT.get(decision.verb, "")
         why = "it needs more of a budget" if asked.budget else why
         why = "the question is whether a plan may run" if asked.about_plan else why
+        why = "choose what is right, or reject it" if asked.contradicts else why
         return f"{decision.step} can't be dealt with by {decision.verb}: {why}"
     if len(text) > TEXT_CHARS_MAX or len(reason) > REASON_CHARS_MAX:
         return f"a text has at most {TEXT_CHARS_MAX:,} characters, and a reason {REASON_CHARS_MAX:,}"

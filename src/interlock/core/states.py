@@ -39,6 +39,8 @@ LEGAL: dict[State, frozenset[State]] = {
 }
 # What a step may become whose commit is taken over from another run; an item, even before it is its turn.
 SHARED: dict[State, frozenset[State]] = {"ready": frozenset({"committed"}), "waiting": frozenset({"committed"})}
+# What a step may become that reconciles what others have said, and needs nobody for it.
+RECONCILED: dict[State, frozenset[State]] = {"ready": frozenset({"committed"})}
 # What it may become when its run is reopened: tried again, or an item of it is, or it was skipped for want of them. An
 # item waits where too many others of its for_each are under way.
 REOPENED: dict[State, frozenset[State]] = {

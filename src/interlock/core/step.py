@@ -11,6 +11,7 @@ from interlock.errors import PlanError, ValueRefused
 from . import paths
 from .naming import is_id
 from .policy import RETRIES_MAX, TIMEOUT_MS_MAX, duration_ms
+from .reconcile import EXAMPLE, Reconcile
 from .scope import texts
 from .states import OnDead
 from .values import encode
@@ -59,7 +60,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """One agent doing one action, or a wait.
+    """One agent doing one action, or a wait, or a reconciliation.
 
     needs: ids of steps that must be done first. reads, writes: path patterns that narrow the agent's scope for this
     step; in `writes`, `{step}` is the step's id and `{index}` its number. stale_ok: it may read what an unordered step
@@ -80,6 +81,10 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     `2026-12-01T09:00:00Z`, or the path of such a text in the context. await_event: the name of an event that comes from
     outside; what it brings is written at the one path in `writes`. deadline: how long for; on_deadline: what becomes of
     the step then: `dead`, `skip`, `continue`, or `{default: {path: value}}`.
+
+    reconcile: what others have said of one thing is compared field by field, and written at the one path in `writes`,
+    such as `{among: extractions, policy: vote, otherwise: person}`; see Reconcile. Such a step has an agent only where
+    that judges: `policy: judge`.
     """
 
     id: str
@@ -111,11 +116,17 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     await_event: str = ""
     deadline: str | None = None
     on_deadline: str | Mapping[str, Any] | None = None
+    reconcile: Mapping[str, Any] | None = None
 
     @property
     def waits(self) -> bool:
         """Whether it waits, and nobody does anything."""
         return self.wait is not None or self.await_event != ""
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether no agent does it: it waits, or reconciles without a judge."""
+        return self.waits or (self.reconcile is not None and not self.agent)
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
@@ -218,6 +229,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "await_event": (str,),
     "deadline": (str, _NONE),
     "on_deadline": (str, Mapping, _NONE),
+    "reconcile": (Mapping, _NONE),
 }
 
 
@@ -278,7 +290,9 @@ def _check_share(step: Step, name: str) -> None:
 
 def _check_kind(step: Step) -> None:
     """A step is done by an agent, or waits."""
-    if step.wait is not None or step.await_event:
+    if step.reconcile is not None:
+        _check_reconcile(step)
+    elif step.wait is not None or step.await_event:
         _check_wait(step)
     elif not step.agent or not step.action:
         lacking = "action" if step.agent else "agent"
@@ -293,6 +307,41 @@ def _check_kind(step: Step) -> None:
 def wait_of(step: Step) -> Wait:
     """What a step waits for. Raises PlanError."""
     return Wait.of(step.wait, step.await_event, step.deadline, step.on_deadline)
+
+
+def reconcile_of(step: Step) -> Reconcile:
+    """What a step reconciles. Raises PlanError."""
+    assert step.reconcile is not None
+    return Reconcile.of(step.reconcile)
+
+
+def _check_reconcile(step: Step) -> None:
+    place = ("plan", step.id)
+    try:
+        declared = reconcile_of(step)
+    except PlanError as error:
+        fix = error.fix or EXAMPLE
+        raise PlanError(f"step {step.id}: {error.message}", fix=fix, place=(*place, "reconcile")) from error
+    judged = "judge" in declared.ways
+    if judged != bool(step.agent) or judged != bool(step.action):
+        message = f"step {step.id} has {'no judge' if judged else 'an agent, and its policy asks none'}"
+        fix = "give it agent and action" if judged else "remove agent and action, or write policy: judge"
+        raise PlanError(message, fix=fix, place=(*place, "reconcile"))
+    barred = _NOT_OF_JUDGES if judged else tuple(name for name in _OF_AGENTS if name != "escalate")
+    for name in (*barred, "wait", "await_event", "deadline", "on_deadline"):
+        if getattr(step, name) != getattr(_NOTHING_SAID, name):
+            raise PlanError(f"step {step.id} reconciles, and has {name}", fix="remove it", place=(*place, name))
+    if step.escalate is not None and ("person" not in declared.ways or step.escalate is False):
+        message = f"step {step.id} has escalate, and whether a person is asked is said by its policy"
+        raise PlanError(message, fix="remove it", place=(*place, "escalate"))
+    if len(step.writes or ()) != 1 or any(paths.base(pattern) != pattern for pattern in step.writes or ()):
+        message = f"step {step.id} reconciles, and what that comes to is written at one path"
+        raise PlanError(message, fix="name one field in writes", place=(*place, "writes"))
+    target = (step.writes or ("",))[0]
+    inside = next((p for p in declared.among if paths.inside(p, target) or paths.inside(target, p)), None)
+    if inside is not None or "{" in target:
+        message = f"step {step.id} writes {target}, which is not apart from the candidates"
+        raise PlanError(message, fix="write it somewhere else", place=(*place, "writes"))
 
 
 def _check_wait(step: Step) -> None:
@@ -350,4 +399,6 @@ _OF_AGENTS = (
     "escalate",
     "on_request",
 )
+# What says nothing of a judge of contradictions.
+_NOT_OF_JUDGES = ("reads", "samples", "for_each", "width", "batch", "on_request")
 REQUEST = _NOTHING_SAID = Step("")

@@ -78,7 +78,9 @@ def _of_question(run_id: str, machine: Machine, fact: e.QuestionAsked | e.StepEs
     if asked.effect:
         effect = machine.ledger.entry(n, asked.effect).effect
         text, reason = f"its effect {effect} waits for a person", asked.question.text
-    elif asked.by_agent or asked.budget or asked.about_plan:  # what is said of a budget or a plan is the run's own
+    elif (
+        asked.by_agent or asked.budget or asked.about_plan or asked.contradicts
+    ):  # what is said of these is the run's own
         text = asked.question.text
     else:
         text, reason = "all its attempts have failed", asked.question.text

@@ -16,6 +16,7 @@ from .letter import Letter, letter, to_redrive_elsewhere
 from .lineage import Lineage, Origin, lineage
 from .record import Record
 from .replay import Handed, Mismatch, Moment, Move, Replay, attempt_asked_about, handed, replay, to_be_handed
+from .settling import settled_line
 from .spread import Spread
 from .standing import BudgetStanding, RateStanding, Standing, standing
 from .story import (
@@ -77,6 +78,7 @@ __all__ = [
     "outcome_of",
     "replay",
     "sentence",
+    "settled_line",
     "shortage",
     "some",
     "standing",

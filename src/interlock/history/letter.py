@@ -89,7 +89,14 @@ def _commits(event: e.AnyEvent) -> bool:
     if isinstance(event, e.QuestionExpired):
         return event.then == "default"
     return isinstance(
-        event, e.AttemptCommitted | e.WaitEnded | e.EventReceived | e.StepExpanded | e.StepShared | e.EffectShared
+        event,
+        e.AttemptCommitted
+        | e.ConflictsResolved
+        | e.WaitEnded
+        | e.EventReceived
+        | e.StepExpanded
+        | e.StepShared
+        | e.EffectShared,
     )
 
 

@@ -16,13 +16,15 @@ from interlock.core.values import ABSENT, at
 from interlock.errors import InputError
 
 from .record import Record
+from .settling import told_settled
 
 NEAR_PATHS_MAX = 3
 PATHS_COMPARED_MAX = 5_000
 REQUEST = "request"
 # The writer of what a team file declares for a question that nobody answers.
+RECONCILED = "reconciled"
 DEFAULT = "default"
-_Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.WaitEnded | e.StepShared
+_Commit = e.AttemptCommitted | e.ConflictsResolved | e.QuestionAnswered | e.QuestionExpired | e.WaitEnded | e.StepShared
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -32,7 +34,8 @@ class Origin(msgspec.Struct, frozen=True):
     and whoever sent the event that a step awaited.
     requested_by: the steps without whose request the writer would have been skipped.
     told_by: the people who answered or advised it before. forked_from: of a value that was set when a run was forked,
-    that run; agent is who set it, or nobody where that was in a fork before this one.
+    that run; agent is who set it, or nobody where that was in a fork before this one. settled: what the candidates for
+    it contradicted each other about, and who decided that.
     """
 
     path: str
@@ -46,6 +49,7 @@ class Origin(msgspec.Struct, frozen=True):
     requested_by: tuple[str, ...] = ()
     told_by: tuple[str, ...] = ()
     forked_from: str = ""
+    settled: e.Settled | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The origin as `explain --json` prints it."""
@@ -53,7 +57,8 @@ class Origin(msgspec.Struct, frozen=True):
         why = {"requested_by": self.requested_by, "told_by": self.told_by}
         told = {name: people for name, people in why.items() if people}
         fork = {"forked_from": self.forked_from} if self.forked_from else {}
-        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **told, **fork}
+        settled = {"contradiction": told_settled(self.settled)} if self.settled else {}
+        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **told, **fork, **settled}
 
 
 class Lineage:
@@ -159,6 +164,7 @@ class _Writers:
         self._committed: dict[int, _Commit] = {}
         self._told_by: dict[str, dict[str, None]] = {}
         self._decoded: dict[tuple[int, str], Any] = {}
+        self._settled: dict[int, tuple[e.Settled, ...]] = {}
         self._request: e.RunStarted | None = None
         self._requesters: dict[str, dict[str, None]] = {}
         for event in events:
@@ -168,10 +174,17 @@ class _Writers:
                 self._started[event.step, event.attempt] = event
             elif isinstance(event, e.QuestionAnswered) and not event.commits:
                 self._told_by.setdefault(event.step, {})[event.by] = None
+            elif isinstance(event, e.ConflictsResolved) and self._settle(machine.number[event.step], event):
+                pass  # its judge's reply has committed that
             elif isinstance(event, _Commit):
                 self._committed[machine.number[event.step]] = event
             elif isinstance(event, e.RunStarted):
                 self._request = event
+
+    def _settle(self, n: int, event: e.ConflictsResolved) -> bool:
+        """Note what was settled; whether it was committed before."""
+        self._settled[n] = event.settled
+        return not event.writes
 
     def origin(self, leaf: str, writer: int, reads: tuple[str, ...]) -> Origin:
         value = self._value(leaf, writer)
@@ -187,8 +200,9 @@ class _Writers:
         declared = self._machine.plan.declared_id[self._machine.step(writer).id]
         asked = tuple(self._requesters.get(declared, ()))
         told_by = tuple(self._told_by.get(event.step, ()))
-        attempt = 0 if isinstance(event, e.WaitEnded) else event.attempt
-        return Origin(leaf, writer, event.step, agent, attempt, event.at_us, value, reads, asked, told_by)
+        attempt = 0 if isinstance(event, e.WaitEnded | e.ConflictsResolved) else event.attempt
+        settled = next((one for one in self._settled.get(writer, ()) if paths.inside(leaf, one.path)), None)
+        return Origin(leaf, writer, event.step, agent, attempt, event.at_us, value, reads, asked, told_by, "", settled)
 
     def _set_by(self, leaf: str, writer: int) -> tuple[str, str] | None:
         """Who set a leaf when the run was forked, and from which; None where nobody did."""
@@ -215,6 +229,8 @@ class _Writers:
                 return DEFAULT
             case e.WaitEnded():
                 return event.by or DEFAULT
+            case e.ConflictsResolved():
+                return RECONCILED
         return self._started[event.step, event.attempt].agent
 
     def _value(self, leaf: str, writer: int) -> Any:

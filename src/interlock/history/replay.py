@@ -30,6 +30,7 @@ _DUE = {
     e.ChildStarted: c.StartChild,
     e.EffectStarted: c.PerformEffect,
     e.StepExpanded: c.ExpandStep,
+    e.ConflictsResolved: c.ResolveConflicts,
     e.StepSkipped: c.SkipStep,
     e.DecisionCalled: c.CallForDecision,
     e.PlanRevised: c.RevisePlan,
@@ -186,16 +187,21 @@ class Replay:
 
 
 _BEGUN = e.AttemptStarted | e.ChildStarted
-_FROZEN = e.StepExpanded | e.DecisionCalled | e.PlanRevised
+_FROZEN = e.StepExpanded | e.ConflictsResolved | e.DecisionCalled | e.PlanRevised
 
 
 def _unfrozen(
-    event: e.StepExpanded | e.DecisionCalled | e.PlanRevised, command: Any
+    event: e.StepExpanded | e.ConflictsResolved | e.DecisionCalled | e.PlanRevised, command: Any
 ) -> Iterator[tuple[str, str, str, str]]:
     """In what a list that was frozen in an event differs from the one that its events give."""
     match event:
         case e.StepExpanded() if bytes(event.items) != bytes(command.items):
             yield event.step, "list of items", _short(event.items), _short(command.items)
+        case e.ConflictsResolved():
+            meant = msgspec.structs.replace(command.verdict, at_us=event.at_us)
+            for name in ("writes", "settled", "agreed", "left_out", "reads"):
+                recorded, computed = (_short(msgspec.Raw(e.encode(getattr(one, name)))) for one in (event, meant))
+                yield from _unequal(event.step, f"resolution ({name})", recorded, computed)
         case e.PlanRevised() if bytes(event.added) != bytes(command.added):
             yield event.step, "list of new steps", _short(event.added), _short(command.added)
         case e.PlanRevised():

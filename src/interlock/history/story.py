@@ -20,6 +20,7 @@ from interlock.ports import RunRow
 
 from .children import ChildStory, children
 from .record import Record
+from .settling import told_settled
 
 _FAILURES = {"timeout": "timed out", "crash": "crashed", "error": "failed"}
 _OUTCOMES: dict[type, str] = {
@@ -165,7 +166,7 @@ class StepStory(msgspec.Struct, frozen=True):
 
     held: which gates kept its calls away. branch_of: the steps one of which must have requested it. waits_for: of a
     step without an agent, what for, as declared; begun: that it does so now, since when and until when;
-    takes_data: its event brings data.
+    takes_data: its event brings data. reconciles: what, as declared; resolved: what that came to.
     """
 
     id: str
@@ -181,6 +182,8 @@ class StepStory(msgspec.Struct, frozen=True):
     waits_for: str = ""
     begun: e.WaitBegun | None = None
     takes_data: bool = False
+    reconciles: str = ""
+    resolved: e.ConflictsResolved | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The step as `show --json` prints it."""
@@ -193,6 +196,11 @@ class StepStory(msgspec.Struct, frozen=True):
             "held": held,
         }
         optional["waits_for"] = self.waits_for
+        optional["reconciles"] = self.reconciles
+        if self.resolved is not None:
+            document["contradictions"] = [told_settled(one) for one in self.resolved.settled]
+            document["agreed"] = self.resolved.agreed
+            optional["left_out"] = self.resolved.left_out
         if self.begun is not None:
             document["since"] = timestamp(self.begun.at_us)
             document["until"] = timestamp(self.begun.due_us) if self.begun.due_us else None
@@ -311,7 +319,7 @@ def story(record: Record) -> Story:
         record.row,
         machine.status,
         machine.reason,
-        [*_steps(machine, holds(events), _lapsed(events))],
+        [*_steps(machine, holds(events), _lapsed(events), _resolved(events))],
         attempts(events),
         machine.context.to_dict(),
         machine.cost,
@@ -351,7 +359,14 @@ def _lapsed(events: Sequence[e.AnyEvent]) -> set[str]:
     return ended | {event.step for event in events if isinstance(event, e.StepShared) and event.agent == BY_DEADLINE}
 
 
-def _steps(machine: Machine, held: Sequence[Held], lapsed: Collection[str]) -> Iterator[StepStory]:
+def _resolved(events: Sequence[e.AnyEvent]) -> dict[str, e.ConflictsResolved]:
+    """What the steps that reconcile have come to."""
+    return {event.step: event for event in events if isinstance(event, e.ConflictsResolved)}
+
+
+def _steps(
+    machine: Machine, held: Sequence[Held], lapsed: Collection[str], resolved: Mapping[str, e.ConflictsResolved]
+) -> Iterator[StepStory]:
     """Every step in plan order, the items of a for_each after it."""
     stages = _stages(machine)
     of_step: dict[str, list[Held]] = {}
@@ -362,7 +377,8 @@ def _steps(machine: Machine, held: Sequence[Held], lapsed: Collection[str]) -> I
     for n in machine.items:
         items.setdefault(machine.label[n], []).append(n)
     for n in machine.plan.number.values():
-        yield _step(machine, n, stages[n], of_step, lapsed=machine.step_id(n) in lapsed)
+        step = _step(machine, n, stages[n], of_step, lapsed=machine.step_id(n) in lapsed)
+        yield msgspec.structs.replace(step, resolved=resolved[step.id]) if step.id in resolved else step
         for item in items.get(n, ()):
             yield _step(machine, item, stages[n], of_step, item_of=machine.step_id(n))
 
@@ -387,6 +403,7 @@ def _step(
         "" if wait is None else wait.described,
         machine.waits.get(n),
         bool(step.writes),
+        machine.rules.reconciles[n].described if n in machine.rules.reconciles else "",
     )
 
 

@@ -81,6 +81,8 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return f"{event.by} sends {event.event} ({event.event_id}), which is kept until a step waits for it"
         case e.EventRefused():
             return f"{event.event} ({event.event_id}) of {event.by} refused: {reasons(event.findings)}"
+        case e.ConflictsResolved():
+            return _resolved(event)
         case e.StepExpanded():
             return f"became {_items(event)}"
         case e.StepSkipped():
@@ -190,6 +192,15 @@ def _waited(event: e.WaitEnded) -> str:
     if not event.then:
         return "its time has come"
     return event.reason or f"its event has not come in time; then: {'default' if wrote else event.then}{wrote}"
+
+
+def _resolved(event: e.ConflictsResolved) -> str:
+    count = len(event.settled)
+    told = [f"{one.path} by {one.by}" for one in event.settled]
+    what = f"{count:,} contradiction{'s' * (count != 1)} settled: {some(told)}" if told else "nothing contradictory"
+    agreed = f"; {event.agreed:,} field{'s' * (event.agreed != 1)} agreed"
+    without = f"; without {some(event.left_out)}" if event.left_out else ""
+    return f"{what}{agreed}{without}"
 
 
 def _committed(event: e.AttemptCommitted) -> str:

@@ -25,7 +25,7 @@ def estimate(plan: Plan) -> Estimate:
     """How often a plan calls each agent, if nothing is skipped and nothing is tried again."""
     calls: dict[str, int] = {}
     for step in plan.steps[1:]:
-        if step.waits:
+        if step.by_itself:
             continue
         calls[step.agent] = calls.get(step.agent, 0) + 1
     return Estimate(calls)

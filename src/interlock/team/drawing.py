@@ -124,7 +124,10 @@ def _shape(step: StepOutline) -> Shape:
 
 def _lines(step: StepOutline) -> Iterator[str]:
     yield step.id
-    yield step.waits or " or ".join((*step.agents, *(["a person"] if step.asks else [])))
+    if step.agents or not step.reconciles:
+        yield step.waits or " or ".join((*step.agents, *(["a person"] if step.asks else [])))
+    if step.reconciles:
+        yield step.reconciles
     if step.for_each is not None:
         yield f"for each {step.batch:,} of {step.for_each}" if step.batch else f"for each of {step.for_each}"
         if step.width:

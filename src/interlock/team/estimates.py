@@ -98,7 +98,7 @@ _NO_TEAMS: Nested = {}
 
 def duties_of(step: StepOutline, rules: Rules) -> tuple[Duty, ...]:
     """Who does a step: its agent, then those that stand in; nobody, where it waits."""
-    return () if step.waits else rules.duties[rules.plan.groups[step.id][0]]
+    return () if not step.agents else rules.duties[rules.plan.groups[step.id][0]]
 
 
 def calls_of(step: StepOutline, rules: Rules, nested: Nested = _NO_TEAMS) -> int | None:
@@ -117,7 +117,7 @@ def _calls(duty: Duty, rules: Rules, nested: Nested) -> int | None:
 
 
 def _least_calls(step: StepOutline, nested: Nested) -> int:
-    if step.runs != "yes" or step.waits:
+    if step.runs != "yes" or not step.agents or step.reconciles:
         return 0
     first = step.agents[0]
     return (step.copies or 0) * (nested[first].calls_least if first in nested else 1)

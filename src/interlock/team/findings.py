@@ -12,12 +12,13 @@ import msgspec
 from interlock.core import paths
 from interlock.core.guardrail import Judge
 from interlock.core.naming import nearest
+from interlock.core.paths import bits
 from interlock.core.plan import Plan
 from interlock.core.policy import TIMEOUT_SIMPLE_MS
 from interlock.core.races import Writers, unordered_reads
 from interlock.core.role import stand_ins
 from interlock.core.rules import Rules, deciding
-from interlock.core.step import Step
+from interlock.core.step import Step, reconcile_of
 
 from .agent import Agent
 from .costs import uncertain
@@ -170,6 +171,7 @@ def people(subject: Subject) -> Iterator[AuditFinding]:
     """Is there a way to a person, where nothing stands between a failure and the end?"""
     steps = subject.plan.declared if subject.plan else ()
     asks = any(declared.escalate for declared in (*subject.agents.values(), *steps))
+    asks = asks or any(step.reconcile is not None and "person" in reconcile_of(step).ways for step in steps)
     if subject.agents and not asks and all(agent.fallback is None for agent in subject.agents.values()):
         given_up = "nobody is asked before a step is given up: it becomes a dead letter"
         message = f"{given_up}; an agent can ask one with Reply(ask=Question(...))"
@@ -191,6 +193,25 @@ def waits(subject: Subject) -> Iterator[AuditFinding]:
 
 def _waits(subject: Subject) -> list[Step]:
     return [step for step in (subject.plan.declared if subject.plan else ()) if step.waits]
+
+
+def _by_themselves(subject: Subject) -> list[Step]:
+    return [step for step in (subject.plan.declared if subject.plan else ()) if step.by_itself]
+
+
+def candidates(subject: Subject) -> Iterator[AuditFinding]:
+    """Which steps reconcile what no step before them says?"""
+    rules = subject.rules
+    for n, declared in rules.reconciles.items() if rules else ():
+        assert rules is not None
+        step = rules.plan.steps[n]
+        writers = Writers([rules.may_write(rules.plan.steps[m]) for m in bits(rules.feeders[n])], {})
+        silent = tuple(path for path in declared.among if not writers.meeting(path))
+        if silent:
+            message = f"step {step.id} reconciles {_listed(silent)}, which no step before it may write"
+            fix = "name the paths that the steps before it write, or make sure that each request brings them"
+            place = ("plan", step.id)
+            yield AuditFinding("no_candidates", "warning", (), silent, message, fix, subject.line(place))
 
 
 def costs(subject: Subject) -> Iterator[AuditFinding]:
@@ -278,8 +299,10 @@ def fields(subject: Subject) -> Iterator[AuditFinding]:
     """Which fields must the request bring, and which are the result?"""
     reads = {pattern for agent in subject.agents.values() for pattern in agent.scope.context_access} - {_ALL}
     writes = {pattern for agent in subject.agents.values() for pattern in agent.scope.write_permissions} - {_ALL}
-    writes |= {pattern for step in _waits(subject) for pattern in step.writes or ()}
-    looked_at = {path for step in (subject.plan.declared if subject.plan else ()) for path in deciding(step)}
+    writes |= {pattern for step in _by_themselves(subject) for pattern in step.writes or ()}
+    declared = subject.plan.declared if subject.plan else ()
+    looked_at = {path for step in declared for path in deciding(step)}
+    looked_at |= {path for step in declared if step.reconcile is not None for path in reconcile_of(step).among}
     brought = tuple(sorted(apart(reads | looked_at, writes)))
     if brought:
         message = f"no agent writes {_listed(brought)}: the request has to bring it"
@@ -292,7 +315,7 @@ def fields(subject: Subject) -> Iterator[AuditFinding]:
 def mistyped(subject: Subject) -> Iterator[AuditFinding]:
     """Which steps depend on a field that nobody writes, though one of nearly that name is written?"""
     written = [paths.base(pattern) for agent in subject.agents.values() for pattern in agent.scope.write_permissions]
-    written += [pattern for step in _waits(subject) for pattern in step.writes or ()]
+    written += [pattern for step in _by_themselves(subject) for pattern in step.writes or ()]
     for step in subject.plan.declared if subject.plan else ():
         for path in apart(deciding(step), written):
             near = nearest(path, filter(None, written))
@@ -332,7 +355,7 @@ def _meetings(plan: Plan, rules: Rules) -> Iterator[tuple[str, str, str]]:
     """Reader, writer and pattern, by declared ids, of what the agents' broad scopes let happen."""
     reads: list[tuple[str, ...]] = [()]
     for step in plan.steps[1:]:
-        broad = step.reads is None and not step.stale_ok and not step.waits
+        broad = step.reads is None and not step.stale_ok and not step.by_itself
         reads.append(tuple(rules.roles[step.agent].scope.context_access) if broad else ())
     writers = Writers([(), *(rules.may_write(step) for step in plan.steps[1:])], rules.sharing.reducers)
     for race in unordered_reads(plan, reads, writers):
@@ -351,6 +374,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     undecided,
     people,
     waits,
+    candidates,
     costs,
     runnable,
     chosen,

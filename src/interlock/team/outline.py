@@ -22,7 +22,8 @@ Runs = Literal["yes", "maybe", "no"]
 class StepOutline(msgspec.Struct, frozen=True, kw_only=True):
     """One declared step.
 
-    agents: who does it, then those that stand in, in their order; nobody where it waits. waits: what it waits for.
+    agents: who does it, then those that stand in, in their order; nobody where it waits or reconciles. waits: what it
+    waits for. reconciles: what, and who decides about contradictions.
     level: how many steps follow one another up to it, itself included. copies: how many of it there are; None for as
     many as a list has items that nobody knows yet.
     requested_by: as (step, action), where it is a branch. runs: whether it does, if no step is given up; why: what that
@@ -34,6 +35,7 @@ class StepOutline(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...]
     action: str
     waits: str
+    reconciles: str
     level: int
     needs: tuple[str, ...]
     writes: tuple[str, ...]
@@ -169,9 +171,10 @@ def _outlined(
         copies = 0 if runs == "no" else foresight.items(step, n)
     return StepOutline(
         id=step.id,
-        agents=() if step.waits else tuple(duty.agent for duty in rules.duties[n]),
+        agents=() if step.by_itself else tuple(duty.agent for duty in rules.duties[n]),
         action=step.action,
         waits=rules.waits[n].described if step.waits else "",
+        reconciles="" if step.reconcile is None else rules.reconciles[n].described,
         level=1 + max((before[need].level for need in needs), default=0),
         needs=needs,
         writes=rules.may_write(step),

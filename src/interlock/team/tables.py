@@ -29,6 +29,7 @@ from .nesting import TeamFile, border_problems
 from .notify import shape as notify_shape
 from .output import Output
 from .plans import PLANS_MAX
+from .reconciling import shape as reconcile_shape
 from .secret_names import names_a_secret
 from .shapes import (
     Brief,
@@ -468,6 +469,10 @@ STEP = Record(
 )
 
 _OF_ANY_STEP = ("id", "needs", "when", "join", "on_dead")
+_OF_JUDGES = (
+    *(*_OF_ANY_STEP, "schema", "instructions", "timeout", "retries", "backoff", "retry_for"),
+    *("budget", "guardrails", "threshold"),
+)
 WAIT = Record(
     "a step that waits",
     {name: field for name, field in STEP.fields.items() if name in _OF_ANY_STEP}
@@ -487,7 +492,18 @@ WAIT = Record(
     },
     rivals=("wait", "await_event"),
 )
-ANY_STEP = Either(("wait", "await_event"), WAIT, STEP)
+RECONCILE_STEP = Record(
+    "a step that reconciles",
+    {name: field for name, field in STEP.fields.items() if name in _OF_JUDGES}
+    | {
+        "agent": Field(NAME, "The agent that judges, where the policy asks one."),
+        "action": Field(ACTION, "What it is asked to do."),
+        "reconcile": Field(reconcile_shape(PATH, PATTERN), "What is compared, and who decides.", required=True),
+        "writes": Field(Many(PATTERN), "The one path at which is written what it comes to.", required=True),
+        "escalate": Field(ESCALATE, "How long a person is waited for: {deadline: 24h}."),
+    },
+)
+ANY_STEP = Either(("reconcile",), RECONCILE_STEP, Either(("wait", "await_event"), WAIT, STEP))
 
 PHASE = Record(
     "a phase",

@@ -1,4 +1,4 @@
-"""Decisions about a plan, as a model makes them: mostly good ones, and all that can be wrong with them."""
+"""Decisions about a plan, and about contradictions, as a model makes them: mostly good ones, and all that is wrong."""
 
 from collections.abc import Iterator
 from random import Random
@@ -60,6 +60,25 @@ def _drop(still_open: list[str], job: Job, random: Random) -> dict[str, Any]:
         {"drop": [dropped], "finish": {}},
     )
     return random.choice(several)
+
+
+def ruling(job: Job, random: Random) -> Reply:
+    """What a model chooses of what contradicts itself: one of what was said, or something that can't be."""
+    conflicts = job.conflicts or {}
+    good: dict[str, Any] = {path: random.randint(1, len(said)) for path, said in conflicts.items()}
+    if random.random() < GOOD_SHARE:
+        return Reply(writes={"choices": good}) if random.random() < HALF else Reply(output={"choices": good})
+    wrong: tuple[Any, ...] = (
+        {"choices": {path: len(said) + 1 for path, said in conflicts.items()}},
+        {"choices": {path: text(random) for path in conflicts}},
+        {"choices": {path: {"new": text(random)} for path in conflicts}},
+        {"choices": good | {text(random): 1}},
+        {"choices": dict(list(good.items())[1:])},
+        {path: said[0].get("value") for path, said in conflicts.items()},
+        {"choices": text(random)},
+        text(random),
+    )
+    return Reply(output=random.choice(wrong))
 
 
 def _steps(job: Job, random: Random) -> Iterator[dict[str, Any]]:

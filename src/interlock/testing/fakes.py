@@ -28,7 +28,7 @@ from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused
 from interlock.wiring import open_journal
 
 from .chance import Chance
-from .deciding import decision
+from .deciding import decision, ruling
 from .generation.replies import ReplyMaker
 from .generation.texts import pick, text
 from .grown import GrownRules
@@ -261,6 +261,8 @@ class Generated:
             return _judgement(random)
         if job.progress is not None:
             return decision(job, random)
+        if job.conflicts is not None:
+            return ruling(job, random)
         rules = self._grown.of(job)
         step = rules.plan.steps[rules.plan.number_of(job.step)]
         maker = self._makers.get((step.id, job.agent))

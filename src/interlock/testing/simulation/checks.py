@@ -105,6 +105,10 @@ def _check_commit(account: Account, event: e.AttemptCommitted | e.ReplyDrafted, 
     if name in account.added:
         _check_decision(account, event, reply)
         return
+    if call.job.conflicts is not None:  # what is written by it, the account knows
+        chosen = reply.writes or reply.output
+        account.require_same("replies", "what {} has chosen", msgspec.json.decode(event.output), chosen, name)
+        return
     account.require_same("replies", "the writes of {}", committed, writes, name)
     rest = (list(event.deletes), event.usage, event.confidence, msgspec.json.decode(event.output))
     meant = (deletes, reply.usage, reply.confidence, reply.output)
@@ -208,10 +212,10 @@ def _check_refusal(account: Account, event: e.AttemptRefused, call: Call) -> Non
     if reasons[0].startswith(UNREADABLE):
         return
     kept = msgspec.json.decode(event.reply)
-    if isinstance(kept, dict):
+    if isinstance(kept, dict) and call.job.conflicts is None:
         answered = {paths.canonical(path): value for path, value in reply.writes.items()}
         account.require("refusals", _encode(kept) == _encode(answered), f"{which} answered {answered!r:.200}")
-    else:
+    elif call.job.conflicts is None:
         there = kept == _unicode(call.error.said) if isinstance(call.error, ReplyRefused) else kept
         account.require("refusals", isinstance(kept, str) and there, f"nothing is kept of what {which} answered")
     account.require_same("refusals", f"what {which} consumed", event.usage, _usage(call))

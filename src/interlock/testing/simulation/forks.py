@@ -8,7 +8,7 @@ from interlock.core import events as e
 from .account import Account
 from .account.effects import CONFLICT
 
-_Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.WaitEnded | e.StepShared
+_Commit = e.AttemptCommitted | e.ConflictsResolved | e.QuestionAnswered | e.QuestionExpired | e.WaitEnded | e.StepShared
 
 
 def check_fork(origin: Account, told: e.Origin, events: Sequence[e.AnyEvent]) -> None:
@@ -62,6 +62,8 @@ def _commits(event: e.AnyEvent) -> TypeGuard[_Commit]:
     """Whether a step has committed with this."""
     if isinstance(event, e.QuestionAnswered):
         return event.commits
+    if isinstance(event, e.ConflictsResolved):
+        return bool(event.writes)  # else its judge's reply has
     if isinstance(event, e.WaitEnded):
         return event.then in {"", "continue"}
     return isinstance(event, e.AttemptCommitted | e.StepShared) or (

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from interlock.core import events as e
 from interlock.core.budget import USD_MICROS, BudgetPolicy
 from interlock.core.decision import Asked
+from interlock.core.machine import Machine
+from interlock.core.reconciling import resolution
 from interlock.core.rules import Rules
 from interlock.engine.decisions import folded
 from interlock.engine.engine import Engine
@@ -73,6 +75,8 @@ async def decide(
         return None
     budget, _ = machine.rules.budget_at(asked.budget, machine.duty(n))
     given = _decision(asked, budget, random, writes)
+    if asked.contradicts and given["verb"] == "answer" and random.random() > MISTAKEN:
+        given["text"] = _choices(machine, n, random)
     given |= {"attempt": question.attempt, "asked_us": question.asked_us}
     with suppress(DecisionRefused, StaleDriver):
         return await engine.decide(question.run_id, question.step, by=BY, **given)
@@ -95,6 +99,11 @@ def _decision(
     if budget is not None and verb == "approve":
         given["more"] = _more(budget, random)
     return given | ({"writes": writes} if verb == "write" else {})
+
+
+def _choices(machine: Machine, n: int, random: Random) -> str:
+    """What somebody chooses of what contradicts itself."""
+    return " ".join(f"{field.path}={random.randint(1, len(field.said))}" for field in resolution(machine, n).open)
 
 
 def _more(budget: BudgetPolicy, random: Random) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .attempts import (
 )
 from .calls import check_call
 from .children import child_told
+from .conflicts import conflicts_resolved
 from .growing import decision_called, gave_up, plan_revised
 from .known import Known
 from .naive import NaiveContext
@@ -118,6 +119,8 @@ class Account(Known):
                 event_received(self, event)
             case e.EventRefused():
                 event_refused(self, event)
+            case e.ConflictsResolved():
+                conflicts_resolved(self, event)
             case e.StepExpanded():
                 step_expanded(self, event)
             case e.DecisionCalled():

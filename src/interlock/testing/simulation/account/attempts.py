@@ -1,5 +1,7 @@
 """What must be true of attempts: when a call may begin, what its outcome leads to, and what is left when none helps."""
 
+import msgspec
+
 from interlock.core import events as e
 from interlock.core.breaker import BreakerPolicy
 from interlock.core.budget import BudgetPolicy
@@ -12,6 +14,7 @@ from .approvals import agreed
 from .budgets import BudgetAccount
 from .calls import repeats, seen_by
 from .commits import commit, require_score
+from .conflicts import is_irreconcilable
 from .known import Known, StepAccount
 from .payment import charge, charged, outcome, pay
 from .performing import forget_waits, held_up_by, perform
@@ -96,6 +99,9 @@ def attempt_committed(run: Known, event: e.AttemptCommitted) -> None:
         run.branches.hear(run.declared(one), one.duty.agent, event.request)
     for wanted in event.effects:
         run.effects.asked(event.step, wanted.effect, wanted.key, wanted.payload, one.duty.effects)
+    one.score = event.confidence if event.score is None else event.score
+    if run.declared(one).reconcile is not None:
+        one.ruling = f"judge {one.duty.agent}", msgspec.json.decode(event.output)
     perform(run, event.step, *(wanted.key for wanted in event.effects))
 
 
@@ -206,7 +212,7 @@ def step_buried(run: Known, event: e.StepBuried) -> None:
     name, one = event.step, run.step(event.step)
     step = run.declared(one)
     unlisted = one.item is ABSENT and step.for_each is not None and not can_expand(run, one, step.for_each)
-    unlisted = unlisted or is_timeless(run, one)
+    unlisted = unlisted or is_timeless(run, one) or is_irreconcilable(run, one)
     run.require("once", one.state not in TERMINAL, f"{name} is given up although it is {one.state}")
     held = one.state in {"performing", "ready"} and not all(map(run.effects.asks, held_up_by(run, name)))
     run.require("attempts", one.given_up or unlisted or held, f"{name} is given up with attempts left")

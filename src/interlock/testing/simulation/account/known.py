@@ -49,6 +49,9 @@ class StepAccount:
         self.asked = self.answer = self.about = self.short = ""
         self.due_us = 0
         self.draft: DraftAccount | None = None
+        # How sure its agent was, or how good its guardrails found it; and of one that reconciles, who chose what.
+        self.score: float | None = None
+        self.ruling: tuple[str, Any] | None = None
         # Those of the last refused reply, which a person may approve with it.
         self.refused_effects: tuple[e.EffectWanted, ...] = ()
 

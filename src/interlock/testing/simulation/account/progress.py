@@ -68,6 +68,7 @@ def step_shared(run: Known, event: e.StepShared) -> None:
     run.written += (*writes, *event.deletes)
     if event.event_id:
         run.require("waits", run.waits.take(event.event_id), f"{event.step} takes over an event that another has had")
+    one.score = event.score
     if event.request is not None:
         run.branches.hear(run.declared(one), event.agent, event.request)
     end(run, event.step, "committed")
@@ -139,7 +140,7 @@ def _fate(run: Known, name: str) -> str:
 def on_dead(run: Known, name: str) -> str:
     """What it means for the run that this step has died: its own word, or else its agent's."""
     step = run.declared(run.steps[name])
-    return step.on_dead or ("fail_run" if step.waits else run.rules.roles[step.agent].on_dead)
+    return step.on_dead or ("fail_run" if step.by_itself else run.rules.roles[step.agent].on_dead)
 
 
 def require_turn(run: Known, name: str, what: str) -> None:

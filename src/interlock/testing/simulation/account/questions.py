@@ -8,6 +8,7 @@ from interlock.errors import cut_short
 from .approvals import plan_answered, plan_asked, plan_refused
 from .budgets import wrong_with
 from .commits import commit
+from .conflicts import is_for_a_person
 from .known import Known, StepAccount
 from .payment import charge, outcome
 from .performing import forget_waits, held_up_by, is_waited_for, perform, settle
@@ -57,7 +58,8 @@ def step_escalated(run: Known, event: e.StepEscalated) -> None:
     declared = run.rules.escalations[one.number]
     run.require("people", event.budget == one.short, f"{name} asks for its {event.budget}, not its {one.short}")
     if not event.budget:
-        run.require("attempts", one.given_up, f"{name} is escalated with attempts left")
+        stuck = one.given_up or is_for_a_person(run, one)
+        run.require("attempts", stuck, f"{name} is escalated with attempts left")
         asks = declared is not None or name in run.handed
         run.require("people", asks, f"{name} is escalated, which it doesn't declare")
     deadline_us = 1_000 * declared.deadline_ms if declared is not None else 0
@@ -103,7 +105,9 @@ def question_answered(run: Known, event: e.QuestionAnswered) -> None:
         return
     one.state, one.given_up = "ready", event.decision == "reject" or bool(one.about)
     one.buried = one.given_up
-    if not one.about and event.decision in {"answer", "retry"}:
+    if run.declared(one).reconcile is not None and not one.asked and event.decision == "answer":
+        one.ruling = event.by, event.text
+    elif not one.about and event.decision in {"answer", "retry"}:
         _advised(event, one)
 
 

@@ -1,0 +1,76 @@
+"""What contradicts itself is told, a person settles it, and it is explained who said what and who decided."""
+
+import json
+
+TEAM = """\
+agents:
+  ann: {allowed_actions: [read], context_access: [text], write_permissions: [found.ann], use: "agents:ann"}
+  bob: {allowed_actions: [read], context_access: [text], write_permissions: [found.bob], use: "agents:bob"}
+plan:
+  - phase: read
+    steps: [{id: ann, agent: ann, action: read}, {id: bob, agent: bob, action: read}]
+  - phase: settle
+    steps:
+      - id: settle
+        reconcile: {among: found, policy: vote, otherwise: person}
+        escalate: {deadline: 3d}
+        writes: [deal]
+"""
+AGENTS = """
+
+async def ann(job):
+    return {"found.ann": {"sum": 1, "on": "may"}}
+
+
+async def bob(job):
+    return {"found.bob": {"sum": 2, "on": "may"}}
+"""
+
+
+def asked(desk):
+    """A run that waits for a person; its id."""
+    (desk.folder / "team.yaml").write_text(TEAM)
+    agents = desk.folder / "agents.py"
+    agents.write_text(agents.read_text() + AGENTS)
+    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "x"), "--json")
+    assert ended.code == 3, ended.err
+    return ended.runs[0]["run_id"]
+
+
+def test_a_person_settles_it_and_all_of_it_is_told(desk):
+    run = asked(desk)
+    shown = desk.run("inbox", "show", run).out
+    assert "step settle  reconciles" in shown
+    assert "1. 1  (ann)" in shown
+    assert f"interlock inbox answer {run} deal.sum=1" in shown
+    assert "answer, reject" in shown
+    wrong = desk.run("inbox", "answer", run, "deal.sum=3")
+    assert wrong.code == 2
+    assert "for deal.sum choose a number from 1 to 2" in wrong.err
+    told = desk.run("inbox", "answer", run, "deal.sum=2", "--by", "eve")
+    assert told.code == 0, told.err
+    shown = desk.run("show", run).out
+    assert "deal.sum 2 of bob by person:eve (no majority: 1 to 1), not 1 of ann" in shown
+    assert "1 contradiction settled" in shown
+    step = json.loads(desk.run("show", run, "--json").out)["plan"][-1]
+    said = [{"steps": ["ann"], "value": 1}, {"steps": ["bob"], "value": 2}]
+    how = {"taken": 1, "by": "person:eve", "why": "no majority: 1 to 1"}
+    assert (step["contradictions"], step["agreed"]) == ([{"path": "deal.sum", "said": said, **how}], 1)
+    explained = desk.run("explain", run, "deal.sum").out
+    assert "settle  reconciled" in explained
+    assert "2 of bob by person:eve (no majority: 1 to 1), not 1 of ann" in explained
+    document = json.loads(desk.run("explain", run, "deal.sum", "--json").out)
+    assert document["origins"][0]["contradiction"]["taken"] == 1
+    assert "contradiction" not in json.loads(desk.run("explain", run, "deal.on", "--json").out)["origins"][0]
+    replayed = desk.run("replay", run)
+    assert replayed.code == 0
+    assert "1 contradiction settled: deal.sum by person:eve; 1 field agreed" in replayed.out
+
+
+def test_the_plan_tells_who_decides(desk):
+    asked(desk)
+    assert "settle  reconciles found: by vote, else by a person" in desk.run("plan", ".").out
+    steps = json.loads(desk.run("plan", ".", "--json").out)["steps"]
+    assert steps[-1]["reconciles"] == "reconciles found: by vote, else by a person"
+    assert steps[-1]["calls_most"] == 0
+    assert "reconciles found" in desk.run("plan", ".", "--format", "mermaid").out

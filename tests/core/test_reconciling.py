@@ -1,0 +1,701 @@
+"""Steps that reconcile what others have said: field by field, each contradiction told, nothing merged over."""
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+import interlock.core.events as e
+from interlock.core import decision
+from interlock.core.job import DELETE, Question, Reply
+from interlock.core.plan import Plan
+from interlock.core.policy import Policy
+from interlock.core.reconcile import Reconcile
+from interlock.core.reconciling import ASKED_MAX
+from interlock.core.redrive import taken_over
+from interlock.core.role import Role
+from interlock.core.rules import Rules
+from interlock.core.scope import Scope, Sharing
+from interlock.core.settlement import expired, settled
+from interlock.core.step import Condition, Step
+from interlock.core.values import Limits
+from interlock.errors import OwnershipError, PlanError, RaceError, TeamError
+
+from .transcripts import ONCE, Transcript, step
+
+AGENTS = ("ann", "bob", "cid")
+ROLES = {name: Role(Scope(["act"], [], [f"said.{name}"]), ONCE) for name in AGENTS}
+JUDGE = Role(Scope(["act"], ["said"], ["deal"]), Policy(retries=1))
+
+
+def settle(policy="first", otherwise=None, among="said", **given):
+    ways = {"policy": policy} | ({} if otherwise is None else {"otherwise": otherwise})
+    how = {name: given.pop(name) for name in ("same", "missing", "quorum", "anew") if name in given}
+    needs = given.pop("needs", AGENTS)
+    return Step("settle", reconcile={"among": among, **ways, **how}, writes=["deal"], needs=needs, **given)
+
+
+def told(last, *more, join="all", on_dead="continue", roles=None, **given):
+    speakers = [step(f"{name}", agent=name, on_dead=on_dead) for name in AGENTS]
+    return Transcript(*speakers, last, *more, roles={**ROLES, **(roles or {})}, **given)
+
+
+def say(run, **said):
+    """Each speaker says this; None for one that is given up. Returns what follows from the last."""
+    run.begin()
+    lines = []
+    for name in sorted(AGENTS, key=lambda name: name in said and said[name] is not None):
+        value = said.get(name)
+        if value is None:
+            lines = run.fail(name, retryable=False)
+        else:
+            lines = run.reply(name, Reply(writes={f"said.{name}": value}, confidence=said.get(f"{name}_sure")))
+    return lines
+
+
+def resolution(run):
+    events = [e.decode(raw) for raw in run.journal]
+    return next(event for event in events if isinstance(event, e.ConflictsResolved))
+
+
+def deal(run):
+    return run.context["deal"]
+
+
+ONE, TWO, THREE = {"sum": 1, "on": "a"}, {"sum": 2, "on": "a"}, {"sum": 1, "on": "b"}
+
+
+# --- what is found ---
+
+
+def test_a_contradiction_is_told_with_all_that_was_said():
+    run = told(settle())
+    assert say(run, ann=ONE, bob=TWO, cid=ONE) == ["resolved settle: deal.sum=0 by first; 1 agreed", "succeeded"]
+    assert deal(run) == ONE
+    assert resolution(run) == e.ConflictsResolved(
+        run.at_us,
+        "settle",
+        ("said",),
+        {"deal": Raw(b'{"sum":1,"on":"a"}')},
+        (e.Settled("deal.sum", (e.Said(("ann", "cid"), Raw(b"1")), e.Said(("bob",), Raw(b"2"))), 0, "first"),),
+        1,
+    )
+    assert run.machine.bank.lineage("deal.sum")[0].reads == ("said",)
+
+
+def test_the_first_is_the_first_in_the_plan_whoever_was_quicker():
+    run = told(settle(among=["said.cid", "said.ann", "said.bob"]))
+    run.begin()
+    for name, said in (("cid", TWO), ("bob", TWO), ("ann", ONE)):
+        run.reply(name, {f"said.{name}": said})
+    assert deal(run) == ONE
+
+
+@pytest.mark.parametrize(
+    ("ann", "bob", "found"),
+    [
+        ({"a": {"b": 1}}, {"a": {"c": 2}}, ({"a": {"b": 1, "c": 2}}, [], 2)),
+        ({"a": {"b": 1}}, {"a": 7}, ({"a": {"b": 1}}, ["deal.a"], 0)),
+        ({"a": [1, 2]}, {"a": [1, 3]}, ({"a": [1, 2]}, ["deal.a"], 0)),
+        ({"a": 1}, {"a": 1.0}, ({"a": 1}, ["deal.a"], 0)),
+        ({"a": None}, {"a": 1}, ({"a": None}, ["deal.a"], 0)),
+        ({"a.b": 1}, {"a.b": 2}, ({"a.b": 1}, ['deal."a.b"'], 0)),
+        ({}, {}, ({}, [], 1)),
+        ({}, {"a": 1}, ({"a": 1}, [], 1)),
+        ({"a": {}}, {"a": {"b": 1}}, ({"a": {"b": 1}}, [], 1)),
+        (5, 6, (5, ["deal"], 0)),
+        (5, 5, (5, [], 1)),
+    ],
+)
+def test_objects_by_their_fields_and_all_else_as_a_whole(ann, bob, found):
+    run = told(settle())
+    say(run, ann=ann, bob=bob)
+    paths = [one.path for one in resolution(run).settled]
+    assert (deal(run), paths, resolution(run).agreed) == found
+    assert resolution(run).left_out == ("cid",)
+
+
+def test_what_one_alone_says_is_no_contradiction_unless_that_is_declared():
+    run = told(settle("vote", missing="conflict"))
+    lines = say(run, ann={"a": 1, "b": 1}, bob={"b": 1}, cid={"b": 1})
+    assert lines == ["resolved settle: deal.a=1 by vote; 1 agreed", "succeeded"]
+    assert resolution(run).settled[0].said[1] == e.Said(("bob", "cid"), absent=True)
+    assert deal(run) == {"b": 1}
+
+
+def test_all_of_it_may_come_to_nothing():
+    run = told(settle("vote", missing="conflict", among=["said.ann.x", "said.bob.x", "said.cid.x"], quorum=1))
+    say(run, ann={"x": {"a": 1}}, bob={"x": {}}, cid={"x": {}})
+    assert run.states["settle"] == "committed"
+
+
+def test_what_counts_as_the_same_is_declared_and_the_value_is_still_one_of_them():
+    run = told(settle("vote", same={"sum": "number", "by.*": "text"}))
+    ann = {"sum": "1,200.50", "by": {"who": "Alder LTD"}}
+    bob = {"sum": 1200.5, "by": {"who": "alder  ltd"}}
+    assert say(run, ann=ann, bob=bob)[0] == "resolved settle: nothing; 2 agreed"
+    assert deal(run) == ann
+
+
+def test_scalars_are_compared_in_a_form_too():
+    run = told(settle(same={"*": "number"}))
+    assert say(run, ann="7.0", bob=7)[0] == "resolved settle: nothing; 1 agreed"
+
+
+def test_a_candidate_that_is_not_there_is_none():
+    run = told(settle(among=["said.ann", "said.bob.part", "said.nobody"], quorum=1))
+    say(run, ann=1, bob=2)
+    assert resolution(run).agreed == 1
+
+
+def test_candidates_of_samples_and_of_the_request_are_as_good_as_any():
+    speak = Step("s", "ann", "act", samples=2, writes=["said.{step}"])
+    last = Step("settle", reconcile={"among": "said", "policy": "vote"}, writes=["deal"], needs=["s"])
+    roles = {"ann": Role(Scope(["act"], [], ["said.*"]), ONCE)}
+    run = Transcript(speak, last, roles=roles, request={"said": {"old": 2}})
+    run.begin()
+    run.reply("s-1", {"said.s-1": 1})
+    assert run.reply("s-2", {"said.s-2": 1})[0] == "resolved settle: deal=1 by vote; 0 agreed"
+    assert resolution(run).settled[0].said[0].steps == ("request",)
+
+
+def test_items_that_were_given_up_are_left_out():
+    speak = Step("s", "ann", "act", for_each="items", writes=["said.{step}"], on_dead="skip")
+    last = Step("settle", reconcile={"among": "said", "policy": "first", "quorum": 1}, writes=["deal"], needs=["s"])
+    roles = {"ann": Role(Scope(["act"], [], ["said.*"]), ONCE)}
+    run = Transcript(speak, last, roles=roles, request={"items": [1, 2]})
+    run.begin()
+    run.reply("s-0", {"said.s-0": 1})
+    run.fail("s-1", retryable=False)
+    assert resolution(run).left_out == ("s-1",)
+
+
+# --- who decides ---
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ((1, 2, 1), "deal=0 by vote"),
+        ((1, 2, 2), "deal=1 by vote"),
+        ((1, 2, 3), "deal=0 by first"),
+        ((1, 2, None), "deal=0 by first"),
+    ],
+)
+def test_a_vote_is_the_majority_and_what_it_leaves_open_is_decided_otherwise(said, line):
+    run = told(settle("vote", "first"))
+    assert say(run, **dict(zip(AGENTS, said, strict=True)))[0] == f"resolved settle: {line}; 0 agreed"
+    why = resolution(run).settled[0].why
+    assert why == ("2 of 3" if "vote" in line else f"no majority: {'1 to 1 to 1' if said[2] else '1 to 1'}")
+
+
+@pytest.mark.parametrize(
+    ("sure", "taken", "why"),
+    [
+        ((0.5, 0.9, 0.1), 1, "0.9 against 0.5"),
+        ((0.5, None, None), 0, "0.5 against none"),
+        ((None, None, None), 0, "none has a score; the first in the plan"),
+        ((0.5, 0.9, 0.9), 1, "several have 0.9; the first in the plan"),
+    ],
+)
+def test_the_higher_score_is_that_of_the_step_which_said_it(sure, taken, why):
+    run = told(settle("score"))
+    say(run, ann=1, bob=2, cid=3, ann_sure=sure[0], bob_sure=sure[1], cid_sure=sure[2])
+    assert (resolution(run).settled[0].taken, resolution(run).settled[0].why) == (taken, why)
+    assert deal(run) == taken + 1
+
+
+def test_a_vote_that_is_tied_may_be_settled_by_score():
+    run = told(settle("vote", "score"))
+    say(run, ann=1, bob=2, ann_sure=0.1, bob_sure=0.3)
+    assert resolution(run).settled[0].why == "no majority: 1 to 1; 0.3 against 0.1"
+
+
+def test_without_anybody_who_decides_it_is_given_up():
+    run = told(settle("vote"))
+    assert say(run, ann={"a": 1}, bob={"a": 2}) == [
+        "buried settle: what was said contradicts itself about deal.a",
+        "failed: settle: what was said contradicts itself about deal.a",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "reason"),
+    [
+        ({}, {"ann": 1}, "there is 1 candidate at said, and 2 are needed"),
+        ({"quorum": 3}, {"ann": 1, "bob": 2}, "there are 2 candidates at said, and 3 are needed"),
+        ({}, {"ann": 1, "bob": "x" * 40}, "deal is too long"),
+    ],
+)
+def test_why_it_is_given_up(given, said, reason):
+    if reason.startswith("deal"):
+        given = {"schema": {"properties": {"deal": {"type": "string"}}}}
+        reason = "deal"
+    run = told(settle(**given))
+    assert say(run, **said)[0].startswith(f"buried settle: {reason}")
+
+
+def test_what_stands_at_the_path_must_be_an_object():
+    run = told(settle(among="list", needs=[]), request={"list": [1, 2]})
+    assert run.begin()[0] == "buried settle: list holds no object, whose values could be candidates"
+
+
+def test_too_many_candidates_or_fields_or_contradictions_are_no_flood():
+    many = {f"c{n}": 1 for n in range(1_001)}
+    run = told(settle(among="all", needs=[]), request={"all": many})
+    assert run.begin()[0] == "buried settle: all holds more than 1,000 candidates"
+    run = told(
+        settle(among="all", needs=[]), request={"all": {"x": many, "y": many}}, limits=Limits(commit_fields_max=1_000)
+    )
+    assert run.begin()[0] == "buried settle: the candidates have more than 1,000 fields"
+    other = dict.fromkeys(many, 2)
+    run = told(settle("person", among="all", needs=[]), request={"all": {"x": many, "y": other}})
+    assert run.begin()[0].endswith(f"more than {ASKED_MAX}, which nobody is asked about")
+
+
+def test_it_is_skipped_as_any_step_is():
+    run = told(settle(when=Condition("go", "exists")))
+    assert say(run, ann=1, bob=1)[0].startswith("skipped settle: its condition did not hold")
+
+
+# --- a person ---
+
+
+PERSON = settle("person")
+
+
+def answer(run, text, *, verb="answer", by="person:eve"):
+    verdict = settled(run.machine, decision.decided("settle", verb, text=text), by, "", run.tick())
+    return verdict, run.say(verdict)
+
+
+def test_a_person_chooses_per_field():
+    run = told(settle("vote", "person"), step("after", agent="ann", needs=["settle"], writes=["said.ann"]))
+    lines = say(run, ann={"a": 1, "b": 1, "c": 0}, bob={"a": 2, "b": 2, "c": 0})
+    assert lines[0].splitlines() == [
+        "escalated settle: what was said contradicts itself about deal.a, deal.b",
+        "Answer with the number of what is right:",
+        "deal.a:",
+        "  1. 1  (ann)",
+        "  2. 2  (bob)",
+        "deal.b:",
+        "  1. 1  (ann)",
+        "  2. 2  (bob)",
+        "For instance: deal.a=1 deal.b=1",
+    ]
+    asked = run.machine.questions[run.machine.number["settle"]]
+    assert asked.verbs == ("answer", "reject")
+    verdict, lines = answer(run, "deal.a=2, deal.b=1")
+    assert isinstance(verdict, e.QuestionAnswered)
+    assert lines == [
+        "resolved settle: deal.a=1 by person:eve deal.b=0 by person:eve; 1 agreed",
+        "call ann for after #1",
+    ]
+    assert deal(run) == {"a": 2, "b": 1, "c": 0}
+    assert resolution(run).settled[0].why == "no majority: 1 to 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("deal.a=2", "nothing is chosen for deal.b"),
+        ("deal.a=2 deal.b=3", "for deal.b choose a number from 1 to 2"),
+        ("deal.a=2 deal.b=0", "for deal.b choose a number from 1 to 2"),
+        ("deal.a=2 deal.b=1 deal.c=1", "'deal.c' is none of what is asked about: deal.a, deal.b"),
+        ("1200", "choices say for each path the number of what is right"),
+        ("the first, please", "choices say for each path the number of what is right"),
+        ("{", "choices say for each path the number of what is right"),
+        ('{"deal.a": true, "deal.b": 1}', "for deal.a choose a number from 1 to 2"),
+        ('{"deal.a": {"new": 3}, "deal.b": 1}', "for deal.a choose a number from 1 to 2"),
+        ("deal.a=99999999999999999999 deal.b=1", "choices say for each path the number of what is right"),
+    ],
+)
+def test_a_person_can_choose_nothing_else(text, why):
+    run = told(PERSON)
+    say(run, ann={"a": 1, "b": 1}, bob={"a": 2, "b": 2})
+    verdict, lines = answer(run, text)
+    assert isinstance(verdict, e.AnswerRefused)
+    assert (verdict.findings[0].message, lines, run.states["settle"]) == (why, [], "escalated")
+
+
+@pytest.mark.parametrize("verb", ["write", "retry", "approve", "edit"])
+def test_a_person_cannot_write_past_it(verb):
+    run = told(PERSON)
+    say(run, ann=1, bob=2)
+    given = decision.decided("settle", verb, writes={"deal": 3} if verb in {"write", "edit"} else {})
+    verdict = settled(run.machine, given, "person:eve", "", run.tick())
+    assert verdict.findings[0].message == f"settle can't be dealt with by {verb}: choose what is right, or reject it"
+
+
+def test_a_person_may_write_anew_where_that_is_declared():
+    run = told(settle("person", anew=True))
+    assert 'Or a value of your own: {"deal": {"new": VALUE}}' in say(run, ann=1, bob=2)[0]
+    verdict, _ = answer(run, '{"deal": {"new": 18446744073709551616}}')
+    assert verdict.findings[0].message.startswith("the new value for deal can't be used")
+    answer(run, '{"deal": {"new": 3}}')
+    assert (deal(run), resolution(run).settled[0].taken, resolution(run).settled[0].anew) == (3, -1, Raw(b"3"))
+
+
+def test_what_is_written_anew_must_fit_the_schema():
+    run = told(settle("person", anew=True, schema={"properties": {"deal": {"type": "integer"}}}))
+    say(run, ann=1, bob=2)
+    verdict, _ = answer(run, '{"deal": {"new": "three"}}')
+    assert isinstance(verdict, e.AnswerRefused)
+    assert answer(run, "2")[1][0] == "resolved settle: deal=1 by person:eve; 0 agreed"
+
+
+def test_a_person_may_reject_or_skip_and_a_deadline_ends_it():
+    run = told(PERSON)
+    say(run, ann=1, bob=2)
+    assert answer(run, "", verb="reject")[1][0] == "buried settle: rejected by person:eve"
+    run = told(PERSON)
+    say(run, ann=1, bob=2)
+    assert answer(run, "", verb="skip")[1] == ["succeeded"]
+    run = told(settle("person", escalate={"deadline": "1h"}))
+    assert say(run, ann=1, bob=2)[1].startswith("parked")
+    n = run.machine.number["settle"]
+    verdict = expired(run.machine, n, run.machine.questions[n].due_us)
+    assert run.say(verdict)[0].startswith("buried settle: nobody has answered in time")
+
+
+def test_a_machine_folded_anew_goes_on_where_it_was():
+    run = told(PERSON)
+    say(run, ann=1, bob=2)
+    assert run.crash() == []
+    assert answer(run, "2")[1][0] == "resolved settle: deal=1 by person:eve; 0 agreed"
+    assert run.fold().context.to_dict() == run.context
+
+
+def test_a_rejected_one_that_is_tried_again_asks_again():
+    run = told(PERSON)
+    say(run, ann=1, bob=2)
+    answer(run, "", verb="reject")
+    lines = run.say(e.RunReopened(run.tick(), ("settle",), "person:eve"))
+    assert lines[0].startswith("escalated settle: what was said")
+
+
+# --- a judge ---
+
+
+def judged(policy="judge", otherwise=None, **given):
+    role = given.pop("role", JUDGE)
+    last = settle(policy, otherwise, agent="jo", action="act", **given)
+    return told(last, roles={"jo": role})
+
+
+def test_a_judge_is_told_what_contradicts_itself_and_nothing_else():
+    run = judged()
+    assert say(run, ann={"a": 1, "b": 5}, bob={"a": 2, "b": 5}) == ["call jo for settle #1"]
+    run.start("settle")
+    job = run.jobs["settle"]
+    assert job.conflicts == {
+        "deal.a": [{"number": 1, "steps": ["ann"], "value": 1}, {"number": 2, "steps": ["bob"], "value": 2}]
+    }
+    assert job.writes == ("choices",)
+    schema = msgspec.json.decode(job.schemas[0])
+    assert schema["properties"]["choices"]["properties"] == {"deal.a": {"type": "integer", "minimum": 1, "maximum": 2}}
+    assert run.reply("settle", {"choices": {"deal.a": 2}}) == [
+        "resolved settle: deal.a=1 by judge jo; 1 agreed",
+        "succeeded",
+    ]
+    assert deal(run) == {"a": 2, "b": 5}
+    assert resolution(run).writes == {}
+    assert run.machine.bank.lineage("deal.a")[0].reads == ("said",)
+    assert run.fold().context.to_dict() == run.context
+
+
+def test_a_judge_may_answer_by_its_output():
+    run = judged()
+    say(run, ann=1, bob=2)
+    run.reply("settle", Reply(output={"choices": {"deal": 1}}))
+    assert deal(run) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"choices": {"deal": 3}},
+        {"choices": {"deal": "1"}},
+        {"choices": {"deal": True}},
+        {"choices": {"deal": {"new": 3}}},
+        {"choices": {"deal": 1, "said": 2}},
+        {"choices": {1: 1}},
+        {"choices": [1]},
+        {"choices": {"deal": 1}, "deal": 7},
+        {"deal": 1},
+        {},
+        Reply(),
+        Reply(writes={"deal": DELETE}),
+        Reply(writes=[1]),
+        "2",
+        None,
+    ],
+)
+def test_whatever_else_a_judge_answers_is_refused(answer):
+    run = judged()
+    say(run, ann=1, bob=2)
+    lines = run.reply("settle", answer)
+    assert lines[-1] == "call jo for settle #2"
+    assert "deal" not in run.context
+    run.start("settle")
+    assert run.jobs["settle"].feedback
+
+
+def test_a_judge_that_cannot_is_given_up_or_a_person_asked():
+    run = judged()
+    say(run, ann=1, bob=2)
+    run.refuse("settle")
+    refused = [e.decode(raw) for raw in run.journal][-1]
+    assert refused.reply == Raw(b'"{\\"\\":\\"no path\\"}"')
+    assert run.refuse("settle")[0].startswith("buried settle: ")
+    run = judged(otherwise="person")
+    say(run, ann=1, bob=2)
+    run.refuse("settle")
+    assert run.refuse("settle")[0].startswith("escalated settle: what was said contradicts itself about deal")
+    assert answer(run, "2")[1][0] == "resolved settle: deal=1 by person:eve; 0 agreed"
+    assert run.fold().context.to_dict() == run.context
+
+
+def test_a_judge_is_asked_only_about_what_a_vote_leaves_open():
+    run = judged("vote", ["judge", "person"])
+    say(run, ann={"a": 1, "b": 1}, bob={"a": 1, "b": 2}, cid={"a": 2, "b": 3})
+    run.start("settle")
+    assert [*run.jobs["settle"].conflicts] == ["deal.b"]
+    assert run.reply("settle", {"choices": {"deal.b": 3}})[0] == (
+        "resolved settle: deal.a=0 by vote deal.b=2 by judge jo; 0 agreed"
+    )
+
+
+def test_nobody_is_called_where_nothing_contradicts_itself():
+    run = judged()
+    assert say(run, ann=1, bob=1) == ["resolved settle: nothing; 1 agreed", "succeeded"]
+
+
+def test_a_judge_may_write_anew_where_that_is_declared():
+    run = judged(anew=True)
+    say(run, ann=1, bob=2)
+    run.start("settle")
+    schema = msgspec.json.decode(run.jobs["settle"].schemas[0])
+    assert "anyOf" in schema["properties"]["choices"]["properties"]["deal"]
+    run.reply("settle", {"choices": {"deal": {"new": {1}}}})
+    run.start("settle")
+    assert "can't be used" in run.jobs["settle"].feedback[0]
+    run.reply("settle", {"choices": {"deal": {"new": 3}}})
+    assert (deal(run), resolution(run).settled[0].taken) == (3, -1)
+
+
+def test_what_a_judge_comes_to_keeps_to_the_schema():
+    run = judged(schema={"properties": {"deal": {"type": "integer", "maximum": 1}}})
+    say(run, ann=1, bob=2)
+    assert run.reply("settle", {"choices": {"deal": 2}}) == ["call jo for settle #2"]
+
+
+def test_a_judge_may_ask_a_person_itself():
+    run = judged()
+    say(run, ann=1, bob=2)
+    run.reply("settle", Reply(ask=Question("Which?")))
+    asked = run.machine.questions[run.machine.number["settle"]]
+    assert (asked.by_agent, asked.contradicts) == (True, False)
+    assert answer(run, "the second")[1] == ["call jo for settle #2"]
+    run.reply("settle", {"choices": {"deal": 2}})
+    assert deal(run) == 2
+
+
+def test_an_absent_value_can_be_chosen():
+    run = judged(missing="conflict")
+    say(run, ann={"a": 1, "b": 1}, bob={"b": 1})
+    run.start("settle")
+    assert run.jobs["settle"].conflicts["deal.a"][1] == {"number": 2, "steps": ["bob"]}
+    run.reply("settle", {"choices": {"deal.a": 2}})
+    assert deal(run) == {"b": 1}
+
+
+def test_a_judge_may_settle_on_nothing_at_all():
+    run = judged(missing="conflict", among=["said.ann.x", "said.bob.x"], quorum=1)
+    say(run, ann={"x": {"a": 1}}, bob={"x": {}})
+    run.reply("settle", {"choices": {"deal.a": 2}})
+    assert run.states["settle"] == "committed"
+
+
+class Trap(str):
+    """A key that is never to be looked at."""
+
+    __slots__ = ()
+
+    def __eq__(self, other):
+        raise AssertionError
+
+    def __hash__(self):
+        return hash("choices")
+
+
+@pytest.mark.parametrize("answer", [{Trap("choices"): 1}, {"choices": {Trap("deal"): 1}}, {"choices": {1: 2}}])
+def test_the_keys_of_an_answer_may_do_anything(answer):
+    run = judged(anew=True)
+    say(run, ann=1, bob=2)
+    assert run.reply("settle", answer) == ["call jo for settle #2"]
+    run.start("settle")
+    run.reply("settle", {"choices": {"deal": {Trap("new"): 3}}})
+    assert run.states["settle"] == "dead"
+
+
+# --- forks ---
+
+
+def shared(run, *tried):
+    events = [e.decode(told) for told in run.journal]
+    facts = taken_over(run.machine, "run", events, tried, run.tick())
+    return {fact.step: fact for fact in facts if isinstance(fact, e.StepShared)}
+
+
+def test_a_fork_shares_what_was_settled_and_the_scores_of_who_said_it():
+    last = step("after", agent="ann", needs=["settle"], writes=["said.ann"])
+    run = told(settle("score", among=["said.ann", "said.bob"], needs=AGENTS[:2]), last)
+    run.begin()
+    run.reply("ann", Reply(writes={"said.ann": 1}, confidence=0.2))
+    run.reply("bob", Reply(writes={"said.bob": 2}, confidence=0.7))
+    found = shared(run, "after")
+    assert found["settle"].writes == {"deal": Raw(b"2")}
+    assert (found["settle"].agent, found["settle"].attempt, found["bob"].score) == ("", 0, 0.7)
+    again = shared(run, "settle")
+    assert "settle" not in again
+    fork = told(settle("score", among=["said.ann", "said.bob"], needs=AGENTS[:2]), last)
+    fork.begin()
+    assert fork.say(*again.values())[0] == "resolved settle: deal=1 by score; 0 agreed"
+
+
+def test_a_fork_shares_what_a_judge_has_settled_once():
+    run = judged()
+    say(run, ann=1, bob=2)
+    run.reply("settle", {"choices": {"deal": 2}})
+    found = shared(run)["settle"]
+    assert (found.agent, found.attempt, found.writes) == ("jo", 1, {"deal": Raw(b"2")})
+
+
+# --- what is declared wrongly ---
+
+
+def test_what_it_does_in_a_few_words():
+    given = {"among": "said", "policy": "vote", "otherwise": ["judge", "person"]}
+    assert Reconcile.of(given).described == "reconciles said: by vote, else by a judge, else by a person"
+    assert Reconcile.of({"among": ["a", "b"], "policy": "first"}).described == (
+        "reconciles 2 candidates: the first in the plan"
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"policy": "first"}, "among doesn't say which candidates"),
+        ({"among": [], "policy": "first"}, "among doesn't say which candidates"),
+        ({"among": 5, "policy": "first"}, "among doesn't say which candidates"),
+        ({"among": [5], "policy": "first"}, "among doesn't say which candidates"),
+        ({"among": "a..b", "policy": "first"}, "among: "),
+        ({"among": ["a", "a.b"], "policy": "first"}, "among has a.b twice"),
+        ({"among": ["a", "a"], "policy": "first"}, "among has a twice"),
+        ({"among": [f"a{n}" for n in range(1_001)], "policy": "first"}, "among has 1,001 paths"),
+        ({"among": "a"}, "policy is None"),
+        ({"among": "a", "policy": "luck"}, "policy is 'luck'"),
+        ({"among": "a", "policy": "dead"}, "policy is 'dead'"),
+        ({"among": "a", "policy": "vote", "otherwise": 5}, None),
+        ({"among": "a", "policy": "vote", "otherwise": [5]}, "policy is 'vote', and otherwise [5]"),
+        ({"among": "a", "policy": "first", "otherwise": "vote"}, "otherwise: first leaves nothing open"),
+        ({"among": "a", "policy": "vote", "otherwise": ["vote"]}, "otherwise: vote is not followed by vote"),
+        ({"among": "a", "policy": "first", "same": 5}, "same doesn't say"),
+        ({"among": "a", "policy": "first", "same": {"a": "money"}}, "same doesn't say"),
+        ({"among": "a", "policy": "first", "same": {"a..b": "date"}}, "same: "),
+        ({"among": "a", "policy": "first", "missing": "x"}, "missing is 'x'"),
+        ({"among": "a", "policy": "person", "anew": 1}, "anew is 1"),
+        ({"among": "a", "policy": "first", "anew": True}, "anew lets a judge or a person write"),
+        ({"among": "a", "policy": "first", "quorum": 0}, "quorum is 0"),
+        ({"among": ["a", "b"], "policy": "first", "quorum": 3}, "quorum is 3"),
+        ({"among": "a", "policy": "first", "colour": "red"}, "reconcile has 'colour'"),
+        ({"among": "a", "policy": "judge"}, "step s has no judge"),
+        ({"among": "deal", "policy": "first"}, "step s writes deal, which is not apart from the candidates"),
+        ({"among": "deal.a", "policy": "first"}, "step s writes deal, which is not apart from the candidates"),
+    ],
+)
+def test_what_reconcile_may_not_say(how, message):
+    def made():
+        return Plan([Step("s", reconcile=how, writes=["deal"])])
+
+    if message is None:
+        made()
+        return
+    with pytest.raises(PlanError) as raised:
+        made()
+    assert message in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"writes": []}, "is written at one path"),
+        ({"writes": ["a", "b"]}, "is written at one path"),
+        ({"writes": ["a.*"]}, "is written at one path"),
+        ({"writes": ["out.{step}"]}, "which is not apart"),
+        ({"agent": "jo", "action": "act"}, "step s has an agent, and its policy asks none"),
+        ({"agent": "jo"}, "step s has an agent"),
+        ({"wait": "2h"}, "step s reconciles, and has wait"),
+        ({"await_event": "x"}, "step s reconciles, and has await_event"),
+        ({"samples": 2}, "step s reconciles, and has samples"),
+        ({"escalate": True}, "whether a person is asked is said by its policy"),
+        ({"reconcile": 5}, "reconcile of step s is a int"),
+    ],
+)
+def test_what_a_step_that_reconciles_may_not_have(given, message):
+    how = {"among": "said", "policy": "first"}
+    with pytest.raises(PlanError) as raised:
+        Plan([Step("s", **{"reconcile": how, "writes": ["deal"], **given})])
+    assert message in raised.value.message
+
+
+def rules(*steps, roles=None, **sharing):
+    return Rules(Plan(steps), {**ROLES, **(roles or {})}, Sharing(**sharing))
+
+
+def test_who_owns_what_it_writes_is_proved():
+    with pytest.raises(OwnershipError, match=r"step settle writes said\.ann, and agent ann owns it"):
+        rules(Step("settle", reconcile={"among": "x", "policy": "first"}, writes=["said.ann"]))
+    with pytest.raises(OwnershipError, match="step s2 writes deal, and step s1 owns it"):
+        rules(*(Step(s, reconcile={"among": s, "policy": "first"}, writes=["deal"]) for s in ("s1", "s2")))
+    with pytest.raises(PlanError, match="step settle writes deal, which jo may not write"):
+        rules(settle("judge", agent="jo", action="act", needs=()), roles={"jo": Role(Scope(["act"], ["said"], []))})
+
+
+def test_what_it_reads_must_not_be_written_meanwhile():
+    with pytest.raises(PlanError, match="step settle reads said, which step ann may write at the same time"):
+        rules(step("ann", agent="ann"), settle(needs=()))
+    rules(step("ann", agent="ann"), settle(needs=("ann",)))
+
+
+def test_no_two_steps_write_it_at_a_time():
+    with pytest.raises(TeamError) as raised:
+        rules(
+            settle("judge", agent="jo", action="act", needs=()),
+            step("other", agent="jo"),
+            roles={"jo": JUDGE},
+        )
+    assert any(isinstance(one, RaceError) for one in raised.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("last", "role", "message"),
+    [
+        (settle(needs=()), None, "said has a reducer"),
+        (
+            settle("judge", agent="jo", action="act", needs=()),
+            Role(Scope(["act"], ["x"], ["deal"])),
+            "may not read said",
+        ),
+        (settle("judge", agent="jo", action="act", needs=()), None, "there is no agent jo"),
+        (settle("person", escalate={"deadline": "1h", "then": "fallback"}, needs=()), None, "fallback would be taken"),
+        (settle("person", escalate={"deadline": "x"}, needs=()), None, "step settle: 'x' is not a duration"),
+        (settle(schema={"properties": {"other": {}}}, needs=()), None, "may not write other, which its schema names"),
+    ],
+)
+def test_what_the_rules_find(last, role, message):
+    reducers = {"said": "merge"} if "reducer" in message else {}
+    roles = {} if role is None else {"jo": role}
+    with pytest.raises(TeamError) as raised:
+        rules(last, roles=roles, reducers=reducers)
+    assert message in str(raised.value)
