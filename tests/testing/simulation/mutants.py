@@ -25,6 +25,7 @@ WATCHED = TEAM.with_name("watched.yaml")
 JUDGED = TEAM.with_name("judged.yaml")
 APPROVED = TEAM.with_name("effects_approved.yaml")
 WAITS = TEAM.with_name("waits.yaml")
+RECONCILED = TEAM.with_name("reconciled.yaml")
 JUDGED_EFFECTS = TEAM.with_name("effects_judged.yaml")
 NARROW = TEAM.with_name("narrow.yaml")
 NESTED = TEAM.with_name("nested.yaml")
@@ -902,6 +903,42 @@ def _kept(raw):
         "event counted twice",
         [("core/arrivals.py", "    if given.id in machine.event_ids:", "    if False:")],
         team=WAITS,
+    ),
+    Mutant(
+        "contradiction further down merged over",
+        [("core/conflicts.py", "if field.contradictory:", "if field.contradictory and len(field.keys) < 2:")],
+        team=RECONCILED,
+    ),
+    Mutant(
+        "vote won without a majority",
+        [("core/conflicts.py", "if 2 * votes[best] > sum(votes):", "if 2 * votes[best] >= sum(votes):")],
+        team=RECONCILED,
+    ),
+    Mutant(
+        "lower score wins",
+        [("core/conflicts.py", "best = max(range(len(scores)), key", "best = min(range(len(scores)), key")],
+        team=RECONCILED,
+    ),
+    Mutant(
+        "first to answer taken for the first in the plan",
+        [("core/reconciling.py", "in sorted(found, key=lambda one: one[:2])]", "in found]")],
+        team=RECONCILED,
+    ),
+    Mutant(
+        "judge writes anew",
+        [("core/conflicts.py", "if anew and is_object(choice)", "if is_object(choice)")],
+        team=RECONCILED,
+    ),
+    Mutant(
+        "who has said nothing is not told",
+        [
+            (
+                "core/reconciling.py",
+                'if machine.state[m] in {"dead", "skipped"})\n    items',
+                'if machine.state[m] == "skipped")\n    items',
+            )
+        ],
+        team=RECONCILED,
     ),
     Mutant(
         "breaker never opens",
