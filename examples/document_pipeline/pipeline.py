@@ -12,6 +12,16 @@ async def extract(job: il.Job) -> il.Reply:
     return il.Reply(writes={"entities.found": rules.extract(job.view["document.text"])})
 
 
+@il.agent("reader_first")
+async def read_first(job: il.Job) -> il.Reply:
+    return il.Reply(writes={"readings.first": rules.first_facts(job.view["document.text"])}, confidence=0.9)
+
+
+@il.agent("reader_last")
+async def read_last(job: il.Job) -> il.Reply:
+    return il.Reply(writes={"readings.last": rules.last_facts(job.view["document.text"])}, confidence=0.6)
+
+
 @il.agent("validator")
 def validate(job: il.Job) -> il.Reply:  # not async: runs in a worker process, which a timeout can kill
     valid, rejected = rules.validate(job.view["document.text"], job.view["entities.found"])

@@ -6,7 +6,7 @@ guess: a missing fact can be seen, a wrong one can't.
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Literal, TypedDict, TypeVar
 
@@ -112,6 +112,44 @@ def _mentions(line: str, kind: Kind) -> Iterator[Mention]:
         labels = ROLES.get(kind, {}).items()
         role = next((role for role, label in labels if label.search(before)), "other")
         yield {"kind": kind, "role": role, "text": match.group()}
+
+
+# --- key facts: two readings, which may contradict each other ----------------------------------------------------
+
+
+class KeyFacts(TypedDict, total=False):
+    """What matters most in a document; what it doesn't say is left out."""
+
+    total: Amount
+    issued: str
+    due: str
+
+
+def first_facts(text: str) -> KeyFacts:
+    """Of each what stands first, dates as they are written."""
+    return _key_facts(extract(text), lambda words: words if iso_date(words) else "")
+
+
+def last_facts(text: str) -> KeyFacts:
+    """Of each what stands last, dates as YYYY-MM-DD."""
+    return _key_facts(reversed(extract(text)), iso_date)
+
+
+def _key_facts(mentions: Iterable[Mention], date: Callable[[str], str]) -> KeyFacts:
+    facts: KeyFacts = {}
+    for mention in mentions:
+        role, words = mention["role"], mention["text"]
+        if role not in {"total", "issued", "due"} or role in facts:
+            continue
+        try:
+            if role == "total":
+                currency, cents = money(words)
+                facts["total"] = Amount(role=role, currency=currency, cents=cents)
+            else:
+                facts[role] = date(words)
+        except ValueError:
+            continue  # in doubt, nothing
+    return facts
 
 
 # --- validate: what of it holds? -------------------------------------------------------------------------------
