@@ -39,6 +39,7 @@ PAGES = [
     "docs/planning.md",
     "docs/waits.md",
     "docs/conflicts.md",
+    "docs/result.md",
     "docs/dynamic-plans.md",
     "docs/python.md",
     "docs/dead-letters.md",

@@ -74,3 +74,27 @@ def test_the_plan_tells_who_decides(desk):
     assert steps[-1]["reconciles"] == "reconciles found: by vote, else by a person"
     assert steps[-1]["calls_most"] == 0
     assert "reconciles found" in desk.run("plan", ".", "--format", "mermaid").out
+
+
+def test_what_a_run_results_in_is_printed_last(desk):
+    asked(desk)
+    text = TEAM.replace("policy: vote, otherwise: person", "policy: first").replace(
+        "        escalate: {deadline: 3d}\n", ""
+    )
+    (desk.folder / "team.yaml").write_text(text + 'result: {text: "It is {deal.sum}, {text}."}\n')
+    given = desk.write("in.jsonl", "as I\u001b[31m said")
+    shown = desk.run("run", ".", "--input", given).out
+    assert shown.rstrip().endswith("result\n  It is 1, as I\\u001b[31m said.")
+    ended = desk.run("run", ".", "--input", given, "--json")
+    assert ended.runs[0]["result"] == "It is 1, as I\u001b[31m said."
+    run = ended.runs[0]["run_id"]
+    assert json.loads(desk.run("show", run, "--json").out)["result"] == ended.runs[0]["result"]
+    (desk.folder / "team.yaml").write_text(text + "result: deal.nothing\n")
+    ended = desk.run("run", ".", "--input", given, "--json").runs[0]
+    assert "result" not in ended
+    assert "no result: there is nothing at deal.nothing" in desk.run("show", ended["run_id"]).out
+    (desk.folder / "team.yaml").write_text(text + "result: dale\n")
+    wrong = desk.run("run", ".", "--input", given)
+    assert wrong.code == 2
+    assert "team.yaml:" in wrong.err
+    assert "the result is dale, which no step writes; did you mean deal?" in wrong.err

@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from interlock.core.events import ConflictsResolved
 from interlock.core.moments import time_text
+from interlock.core.result import Outcome
 from interlock.engine.clock import now_us
 from interlock.history import (
     Attempt,
@@ -62,6 +63,7 @@ def show_story(story: Story, settings: Settings) -> None:
         out.print(Text(f"kept: {line(event.event)} ({line(event.event_id)}), sent by {line(event.by)}", "dim"))
     out.print(Text("\ncontext", "bold"))
     out.print(indented_json(story.context, out))
+    _print_result(story.result, out)
     if story.status == "running":
         out.print(next_commands([settings.command(f"resume {story.row.run_id}")]))
     elif story.status == "parked":
@@ -82,6 +84,18 @@ def _moves(story: Story, settings: Settings) -> Iterator[str]:
         yield settings.command(f"event {story.row.run_id} {words}")
     if any(one.due_us for _, one in waiting):
         yield settings.command(f"resume {story.row.run_id}") + "   # when its time has come"
+
+
+def _print_result(result: Outcome, out: Console) -> None:
+    """What the run resulted in; a text as it reads."""
+    if result.lacking:
+        out.print(Text(f"\nno result: {line(result.lacking)}", "yellow"))
+    elif result.value is not None:
+        out.print(Text("\nresult", "bold"))
+        value = result.value
+        is_text = isinstance(value, str)
+        shown = Padding(Text(plain(value)), (0, 0, 0, INDENT), expand=False) if is_text else indented_json(value, out)
+        out.print(shown)
 
 
 def _facts(story: Story) -> list[str]:

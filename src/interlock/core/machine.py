@@ -34,6 +34,7 @@ from .policy import due
 from .purse import Cost
 from .raises import question
 from .reconciling import CHOICES, Unreconciled, asked_of_judge, asked_of_person, resolution, ruled, rulings, verdict
+from .result import Outcome
 from .role import Duty
 from .states import TERMINAL
 from .step import Step
@@ -54,6 +55,14 @@ class Machine(Fold):
     def context(self) -> View:
         """Everything that was committed."""
         return self.bank.whole(EVERYTHING)
+
+    @property
+    def result(self) -> Outcome:
+        """What the run has resulted in, as its team declares it."""
+        declared = self.rules.result
+        if declared is None or self.status != "succeeded":
+            return Outcome()
+        return declared.taken(self.context)
 
     def wanted(self) -> list[tuple[str, int, str, bool]]:
         """The calls that are in flight or to be made, as (step, attempt, agent, whether it is in flight)."""

@@ -32,6 +32,7 @@ from .policy import Escalation, duration_ms
 from .races import Race, Writers, races, unordered_reads
 from .reconcile import Reconcile
 from .reducers import REDUCERS
+from .result import Result, result_problems
 from .role import NOBODY, Duty, Role, role_problems, schema_problems, stand_ins
 from .schema import WritesSchema
 from .scope import Sharing, Sight
@@ -71,8 +72,12 @@ class Rules:
 
     guard: makes a guardrail of what was declared as one; it raises a TeamError whose place counts from there.
 
+    result: what its runs result in, where that is declared.
+
     Raises TeamError (or one of its kinds) with every problem found.
     """
+
+    result: Result | None = None
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a run is held to, by name
         self,
@@ -185,6 +190,16 @@ class Rules:
         if gate == "team_budget":
             return self.gate.budget, ""
         return next(((budget, whose) for kind, whose, budget in duty.budgets if kind == gate), (None, ""))
+
+    def resulting_in(self, declared: Any) -> "Rules":
+        """The same rules, whose runs result in what is declared. Raises TeamError."""
+        self.result = Result.of(declared)
+        written = [pattern for role in self.roles.values() for pattern in role.scope.write_permissions]
+        written += [pattern for step in self.plan.declared if step.by_itself for pattern in step.writes or ()]
+        problems = [*result_problems(self.result, written)]
+        if problems:
+            raise TeamError.of(problems)
+        return self
 
     # --- duties ---
 

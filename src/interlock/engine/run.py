@@ -16,7 +16,8 @@ class Run(msgspec.Struct, frozen=True):
 
     steps: id -> state, items of for_each steps included. duration: seconds from start to the last event. reason: why
     it did not succeed, or the question it waits with. row: its number in its batch, from 0. faults: the hash of those
-    injected on purpose; empty for an ordinary run.
+    injected on purpose; empty for an ordinary run. result: what the team declares as its result; None until it has
+    succeeded, and where nothing stands there.
     """
 
     run_id: str
@@ -28,6 +29,7 @@ class Run(msgspec.Struct, frozen=True):
     duration: float
     row: int = 0
     faults: str = ""
+    result: Any = None
 
     @classmethod
     def of(cls, run_id: str, machine: Machine, row: int = 0) -> "Run":
@@ -42,6 +44,7 @@ class Run(msgspec.Struct, frozen=True):
             duration=(machine.at_us - machine.started_us) / 1e6,
             row=row,
             faults=machine.faults,
+            result=machine.result.value,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,5 +58,6 @@ class Run(msgspec.Struct, frozen=True):
             "duration_ms": round(self.duration * 1_000, 3),
             "input": self.row,
         }
+        document |= {} if self.result is None else {"result": self.result}
         optional = {"reason": self.reason if self.status != "succeeded" else None, "faults": self.faults or None}
         return document | {key: value for key, value in optional.items() if value is not None}

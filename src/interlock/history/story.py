@@ -16,6 +16,7 @@ from interlock.core.job import Question, Usage
 from interlock.core.machine import Machine
 from interlock.core.purse import Cost
 from interlock.core.redrive import BY_DEADLINE
+from interlock.core.result import Outcome
 from interlock.ports import RunRow
 
 from .children import ChildStory, children
@@ -241,7 +242,8 @@ class Story(msgspec.Struct, frozen=True):
 
     faults: the hash of those injected on purpose; empty for an ordinary run. origin: what a fork goes on from. kept:
     the events that have come before a step waits for them. parent: of a run that does a step of another. children: the
-    runs that do steps of this one; runs: the stories of those that are known, by id.
+    runs that do steps of this one; runs: the stories of those that are known, by id. result: what the team declares as
+    its result.
     """
 
     row: RunRow
@@ -260,6 +262,7 @@ class Story(msgspec.Struct, frozen=True):
     parent: e.Parent | None = None
     children: Sequence[ChildStory] = ()
     runs: "Mapping[str, Story]" = {}
+    result: Outcome = Outcome()
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `interlock show --json` prints it."""
@@ -285,6 +288,7 @@ class Story(msgspec.Struct, frozen=True):
             document["parent"] = {name: getattr(self.parent, name) for name in ("run_id", "step", "attempt")}
         if self.children:
             document["children"] = [self._child(child) for child in self.children]
+        document |= {} if self.result.value is None else {"result": self.result.value}
         origin = {"origin": msgspec.to_builtins(self.origin)} if self.origin else {}
         return document | ({"faults": self.faults} if self.faults else {}) | origin
 
@@ -331,6 +335,7 @@ def story(record: Record) -> Story:
         [event for kept in machine.kept.values() for event in kept],
         first.parent if isinstance(first, e.RunStarted) else None,
         children(events),
+        result=machine.result,
     )
 
 

@@ -206,7 +206,8 @@ def _agent(name: str, declared: Mapping[str, Any], folder: Path, nesting: Nestin
 
 def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
     shared = {name: sections.section(name) for name in ("reducers", "succession", "mcp_servers", "effects")}
-    shared |= {name: sections.section(name) or None for name in ("rate", "budget", "notify", "supervisor", "planner")}
+    keys = ("rate", "budget", "notify", "supervisor", "planner", "result")
+    shared |= {name: sections.section(name) or None for name in keys}
     declared = sections.section("plans") if sections.has("plans") else {}
     plans = {name: _plan_called(name, steps, limits, draft) for name, steps in (declared or {}).items()}
     shared["plans"] = plans

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .source import Source  # the loader's half of this room, which PyYAML comes with
 
 # What all agents of a team share, as it is declared.
-_SHARED = ("reducers", "succession", "mcp_servers", "rate", "budget", "supervisor", "planner")
+_SHARED = ("reducers", "succession", "mcp_servers", "rate", "budget", "supervisor", "planner", "result")
 # What is computed once of a team and its plan.
 _OF_THE_PLAN = frozenset({"rules", "document", "hash", "teams"})
 
@@ -48,6 +48,7 @@ class Team:
     after another. limits: bounds on what a run may hold. rate, budget: of all agents together, declared as in a team
     file. supervisor, planner: who decides about the plan, declared as in a team file; then the plan may be left out.
     plans: by name, those that a planner of rules chooses among. chosen: which of them this team was put under.
+    result: what a run results in: a path, or `{"text": "Dear {customer.name}, ..."}`.
     effects: name -> the function that performs it, or a mapping with the keys of a team file. notify: who is told
     when a run waits for a person: addresses that apprise knows, functions, or mappings with the keys of a team file. It
     is no part of what a run is pinned to.
@@ -74,6 +75,7 @@ class Team:
         supervisor: Mapping[str, Any] | None = None,
         planner: Mapping[str, Any] | None = None,
         plans: Mapping[str, Plan] | None = None,
+        result: str | Mapping[str, str] | None = None,
         name: str = "",
     ) -> None:
         if plan is not None and not isinstance(plan, Plan):
@@ -97,6 +99,7 @@ class Team:
             "notify": declared_notify.checkable(notify),
             "supervisor": supervisor,
             "planner": planner,
+            "result": result,
         }
         problems = [p for key, value in given.items() if value for p in TEAM.fields[key].shape.problems(value, (key,))]
         if problems:
@@ -105,6 +108,7 @@ class Team:
         self.mcp_servers = dict(mcp_servers or {})
         self.rate, self.budget = rate, budget
         self.supervisor, self.planner, self.plans = supervisor, planner, dict(plans or {})
+        self.result = result
         self.chosen: Chosen | None = None
         if plan is None and (supervisor is not None or (planner is not None and not chooses(planner))):
             self.plan = Plan((), may_be_empty=True)
@@ -216,7 +220,8 @@ class Team:
         policy = supervisor_of(self.supervisor, self.planner, planned)
         if policy is not None and policy.otherwise:
             Rules(self.plans[policy.otherwise], self.roles, *shared)  # is its proof
-        return Rules(self.plan, self.roles, *shared, policy)
+        rules = Rules(self.plan, self.roles, *shared, policy)
+        return rules if self.result is None else rules.resulting_in(self.result)
 
     @cached_property
     def document(self) -> bytes:

@@ -14,6 +14,7 @@ from interlock.core.nested import MAPPINGS_MAX
 from interlock.core.plan import ROUNDS_MAX
 from interlock.core.policy import RETRIES_MAX, Escalation
 from interlock.core.reducers import REDUCERS
+from interlock.core.result import EXAMPLE, TEMPLATE_CHARS_MAX, Result
 from interlock.core.schema import WritesSchema
 from interlock.core.scope import Scope
 from interlock.core.states import OnDead
@@ -51,7 +52,7 @@ from .shapes import (
     dotted,
     matching,
 )
-from .waits import DEADLINE, EVENT, ON_DEADLINE, TIME
+from .waits import DEADLINE, EVENT, ON_DEADLINE, TIME, Taken
 
 ACTION_CHARS_MAX = 200
 AGENTS_MAX = 2_000
@@ -583,6 +584,22 @@ SUPERVISOR = Record(
     },
 )
 
+RESULT = Taken(
+    Result.of,
+    EXAMPLE,
+    {
+        "anyOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "properties": {"text": {"type": "string", "maxLength": TEMPLATE_CHARS_MAX}},
+                "required": ["text"],
+                "additionalProperties": False,
+            },
+        ]
+    },
+)
+
 TEAM = Record(
     "a team file",
     {
@@ -603,6 +620,7 @@ TEAM = Record(
             Either(CHOOSES, RULES_PLANNER, PLANNER),
             "The agent that decides, before anything else, which steps there are; or rules that choose a plan.",
         ),
+        "result": Field(RESULT, "What a run results in: a path, or {text: a template with {paths}}."),
         "mcp_servers": Field(
             Named(NAME, MCP_SERVER, most=MCP_SERVERS_MAX), "MCP servers by name, for the tools of LLM agents."
         ),
