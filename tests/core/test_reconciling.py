@@ -7,6 +7,7 @@ from msgspec import Raw
 import interlock.core.events as e
 from interlock.core import decision
 from interlock.core.job import DELETE, Question, Reply
+from interlock.core.nested import Nested
 from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.reconcile import Reconcile
@@ -666,6 +667,12 @@ def test_what_it_reads_must_not_be_written_meanwhile():
     with pytest.raises(PlanError, match="step settle reads said, which step ann may write at the same time"):
         rules(step("ann", agent="ann"), settle(needs=()))
     rules(step("ann", agent="ann"), settle(needs=("ann",)))
+
+
+def test_a_team_is_no_judge():
+    nested = Role(Scope(["act"], ["said"], ["deal"]), nested=Nested("team.yaml", "f" * 64))
+    with pytest.raises(TeamError, match="step settle has jo as its judge, which is a team"):
+        rules(settle("judge", agent="jo", action="act", needs=()), roles={"jo": nested})
 
 
 def test_no_two_steps_write_it_at_a_time():

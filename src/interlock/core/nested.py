@@ -124,6 +124,9 @@ def nested_step_problems(step: Step, name: str, nested: Nested) -> Iterator[Team
         if source != ITEM and not paths.Patterns(tuple(step.reads or ())).reach(source):
             message = f"step {step.id} does not read {source}, which is an input of the team nested in {name}"
             yield PlanError(message, fix=f"add {source} to its reads", place=(*place, "reads"), agents=(name,))
+    if step.reconcile is not None:
+        message = f"step {step.id} has {name} as its judge, which is a team, and does not say which candidate is right"
+        yield PlanError(message, fix="name another agent", place=(*place, "agent"), agents=(name,))
     if step.on_request and name == step.agent:
         message = f"step {step.id} has branches that are requested, and {name} is a team, which requests nothing"
         yield PlanError(message, fix="give the other steps a when", place=(*place, "on_request"), agents=(name,))
