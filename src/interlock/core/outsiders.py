@@ -10,7 +10,7 @@ from interlock.errors import OwnershipError, PathError, PlanError, TeamError, Va
 
 from . import paths
 from .plan import Plan
-from .policy import Policy
+from .policy import Escalation, Policy
 from .role import Duty, Role
 from .schema import WritesSchema
 from .scope import Sharing, Sight
@@ -81,3 +81,36 @@ def _owned(step: Step, owners: Mapping[str, Sequence[str]], sharing: Sharing) ->
                     agents=tuple(filter(None, [name.removeprefix("agent ") if name.startswith("agent ") else ""])),
                     paths=(shared,),
                 )
+
+
+def asks_person(step: Step) -> Escalation | None:
+    """When a step that reconciles asks a person; None where it never does. Raises PlanError."""
+    asks = "person" in reconcile_of(step).ways
+    return Escalation.of(True if step.escalate is None else step.escalate) if asks else None
+
+
+def reconcile_problems(step: Step, readable: Mapping[str, paths.Patterns], sharing: Sharing) -> Iterator[TeamError]:
+    """Candidates that are merged already, or that a judge may not see; what is taken where a person doesn't answer.
+
+    readable: what its judges may read, by name.
+    """
+    declared, place = reconcile_of(step), ("plan", step.id, "reconcile")
+    for path in (*declared.among, *(step.writes or ())):
+        field = next((f for f in sharing.reducers if paths.inside(path, f) or paths.inside(f, path)), None)
+        if field is not None:
+            message = f"step {step.id} reconciles with {path}, and {field} has a reducer, which merges what is there"
+            yield PlanError(message, fix=f"let each step write a field of its own, not {field}", place=place)
+    for agent, patterns in readable.items():
+        for path in declared.among:
+            if not patterns.cover(path):
+                message = f"step {step.id}: its judge {agent} may not read {path}, which it is to judge"
+                yield PlanError(message, fix=f"add {path} to the context_access of {agent}", place=place)
+    place = ("plan", step.id, "escalate")
+    try:
+        escalation = asks_person(step)
+    except PlanError as error:
+        yield PlanError(f"step {step.id}: {error.message}", fix=error.fix, place=place)
+        return
+    if escalation is not None and escalation.then != "dead":
+        message = f"step {step.id}: {escalation.then} would be taken instead of what was said"
+        yield PlanError(message, fix="then: dead", place=place)

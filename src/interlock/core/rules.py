@@ -25,7 +25,7 @@ from .idle import blind, empty, looks_at, unread
 from .job import Request
 from .naming import hint
 from .nested import nested_step_problems, unbounded_problems, unheard_problems
-from .outsiders import by_itself, event_problems
+from .outsiders import asks_person, by_itself, event_problems, reconcile_problems
 from .paths import bits
 from .plan import Plan
 from .policy import Escalation, duration_ms
@@ -301,8 +301,7 @@ class Rules:
     def escalation(self, step: Step) -> Escalation | None:
         """When a step asks a person: as it declares, else as its agent does."""
         if step.reconcile is not None:
-            asks = "person" in reconcile_of(step).ways
-            return Escalation.of(True if step.escalate is None else step.escalate) if asks else None
+            return asks_person(step)
         if step.waits:
             return None
         return self.roles[step.agent].escalation if step.escalate is None else Escalation.of(step.escalate)
@@ -337,7 +336,8 @@ class Rules:
         chains = {name: [agent for agent in self.chain(name) if agent in self.roles] for name in self.roles}
         for step in self.plan.declared:
             if step.reconcile is not None:
-                yield from self._reconcile_problems(step)
+                readable = {agent: self._readable[agent] for agent in self.chain(step.agent) if agent in self.roles}
+                yield from reconcile_problems(step, readable, self.sharing)
             if not step.agent:  # it waits, or reconciles without a judge
                 continue
             if step.agent not in self.roles:
@@ -356,31 +356,6 @@ class Rules:
                 yield from self._escalation_problems(step)
             if step.on_request:
                 yield from branch_problems(step, {agent: self.roles[agent].scope for agent in chain})
-
-    def _reconcile_problems(self, step: Step) -> Iterator[TeamError]:
-        """Candidates that are merged already, or that its judge may not see; a default, which is none of them."""
-        declared, place = reconcile_of(step), ("plan", step.id, "reconcile")
-        for path in (*declared.among, *(step.writes or ())):
-            near = (f for f in self.sharing.reducers if paths.inside(path, f) or paths.inside(f, path))
-            field = next(near, None)
-            if field is not None:
-                message = (
-                    f"step {step.id} reconciles with {path}, and {field} has a reducer, which merges what is there"
-                )
-                yield PlanError(message, fix=f"let each step write a field of its own, not {field}", place=place)
-        for agent in self.chain(step.agent):
-            for path in declared.among if agent in self.roles else ():
-                if not self._readable[agent].cover(path):
-                    message = f"step {step.id}: its judge {agent} may not read {path}, which it is to judge"
-                    yield PlanError(message, fix=f"add {path} to the context_access of {agent}", place=place)
-        try:
-            escalation = self.escalation(step)
-        except PlanError as error:
-            yield PlanError(f"step {step.id}: {error.message}", fix=error.fix, place=("plan", step.id, "escalate"))
-            return
-        if escalation is not None and escalation.then != "dead":
-            message = f"step {step.id}: {escalation.then} would be taken instead of what was said"
-            yield PlanError(message, fix="then: dead", place=("plan", step.id, "escalate"))
 
     def _escalation_problems(self, step: Step) -> Iterator[TeamError]:
         place = ("plan", step.id, "escalate") if step.escalate is not None else ("agents", step.agent, "escalate")
