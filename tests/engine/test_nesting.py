@@ -158,9 +158,63 @@ async def test_a_run_that_fails_is_a_failure_of_its_step():
         failed = [event for event in await one.journal.load("r") if isinstance(event, e.AttemptFailed)]
         assert [(one.kind, one.attempt) for one in failed] == [("child_failed", 1), ("child_failed", 2)]
         assert run.status == "failed"
-        assert f"run {child_id('r', 'research', 2)} has failed: check: ZeroDivisionError" in run.reason
+        assert f"run {CHILD} has failed: check: ZeroDivisionError" in run.reason
+        # It was tried again in its place: only what was dead, and what it consumed is charged once.
+        assert (staff.calls.count("ann:draft"), staff.calls.count("ann:check"), run.cost.calls) == (1, 2, 3)
+        assert [row.run_id for row in await one.journal.runs()] == [CHILD, "r"]
+
+
+@in_time
+async def test_a_run_that_cannot_go_on_in_its_place_is_followed_by_another():
+    staff = Staff(draft=lambda job: 1 / 0)
+    steps = [il.Step("draft", "ann", "act"), il.Step("check", "ann", "act", needs=["draft"], join="any_outcome")]
+    inner = il.Team([*inner_team().agents.values()], il.Plan(steps), name="inner")
+    async with engine(outer_team(inner, retries=1), staff) as one:
+        run = await one.run({"question": "bees"}, run_id="r")
+        assert (run.status, run.cost.calls) == ("failed", 4)
+        assert {row.run_id for row in await one.journal.runs()} == {"r", CHILD, child_id("r", "research", 2)}
+
+
+@in_time
+async def test_who_retries_a_dead_step_has_the_run_below_go_on_or_takes_what_it_has_come_to():
+    staff = Staff(check=lambda job: 1 / 0)
+    async with engine(outer_team(None, AFTER), staff) as one:
+        for run_id in ("r", "s"):
+            assert (await one.run({"question": "bees"}, run_id=run_id)).status == "failed"
+        del staff.does["check"]
+        below = await one.redrive(child_id("s", "research", 1), by="ann")
+        assert (below.status, (await one.journal.run("s")).status) == ("succeeded", "failed")
+        for run_id in ("r", "s"):
+            run = await one.retry(run_id, "research", by="ann", reason="mended")
+            assert (run.status, run.context["done"], run.cost.calls) == ("succeeded", "told all about bees", 4)
         assert staff.calls.count("ann:draft") == 2
-        assert run.cost.calls == 4
+
+
+@pytest.mark.parametrize("after", [False, True])
+@in_time
+async def test_whoever_dies_while_a_run_below_is_tried_again_leaves_what_the_next_one_finishes(after):
+    for write in range(1, 100):
+        store, staff = MemoryStore(), Staff(check=lambda job: 1 / 0)
+        async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as one:
+            await one.run({"question": "bees"}, run_id="r")
+        del staff.does["check"]
+
+        def retry(one):
+            return one.retry("r", "research", by="ann")
+
+        if await dies(write, staff, store, retry, after=after):
+            assert write > 3
+            return
+        async with engine(outer_team(None, AFTER), staff, MemoryJournal(store)) as other:
+            async for _ in other.resume():
+                pass
+            if store.rows["r"].status == "failed":
+                await retry(other)
+            assert [(row.run_id, row.status) for row in await other.journal.runs()] == [
+                (CHILD, "succeeded"),
+                ("r", "succeeded"),
+            ]
+    raise AssertionError("it never ended")
 
 
 @in_time

@@ -68,8 +68,9 @@ class Delegating(Revising):
     """The steps of a run that other runs do.
 
     children: the runs that do a step now, by its number. abandoned: those that a step waits for no more, and whose end
-    isn't known yet. charged: what was told of a run that has ended, by its id: what it has consumed, in how many calls.
-    parent: the run a step of which this one does; share: what that has set aside for it.
+    isn't known yet. failed: of a step whose run has failed, that run. charged: what was told of a run that has ended,
+    by its id: what it has consumed, in how many calls. parent: the run a step of which this one does; share: what that
+    has set aside for it.
     """
 
     purse: Purse
@@ -81,6 +82,7 @@ class Delegating(Revising):
         super().__init__(rules)
         self.children: dict[int, Child] = {}
         self.abandoned: dict[str, e.ChildAbandoned] = {}
+        self.failed: dict[int, str] = {}
         self.charged: dict[str, tuple[Usage, int]] = {}
         self.parent: e.Parent | None = None
 
@@ -121,6 +123,10 @@ class Delegating(Revising):
             child.failure = FAILURES.get(event.status, "")
             why = f": {cut_short(event.reason, REASON_CHARS_MAX)}" if event.reason else ""
             child.reason = f"run {event.run_id} {ended(event.status)}{why}"
+            if event.status == "failed":
+                self.failed[n] = event.run_id
+            else:
+                self.failed.pop(n, None)
             self.purse.settle_run(self.budgets(n), event.usage, event.calls, event.at_us)
         else:
             child.failure, child.reason = "timeout", f"run {event.run_id} has not ended in time, and is cancelled"

@@ -5,13 +5,14 @@ it is read from its own events. So whoever dies between any two writes leaves no
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from interlock.core import events as e
 from interlock.core.children import told_by
+from interlock.core.commands import StartChild
 from interlock.core.machine import Machine
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound
@@ -58,6 +59,12 @@ class Nest(Protocol):
     async def folded(self, run_id: str) -> Machine:
         """A run as it is in the journal. Raises RunNotFound, JournalError."""
 
+    async def again(self, run_id: str) -> int | None:
+        """From how many events on a run that has failed does its step if that is tried again.
+
+        0: it has succeeded meanwhile. None: another one must.
+        """
+
     def hear(self, request: Request) -> None:
         """Something was asked of a run in an append of another, which is durable."""
 
@@ -99,6 +106,8 @@ class Children:
         self._nest, self._run_id, self._machine = nest, run_id, machine
         self._arrive, self._fail = arrive, fail
         self._looks: set[asyncio.Task[None]] = set()
+        # Of a step that is tried again, by attempt: which run does it, and from how many events on.
+        self._chosen: dict[tuple[str, int], tuple[str, int]] = {}
         # What was told and is not folded yet, by the id of the request.
         self.unheard: dict[str, Request] = {}
 
@@ -106,6 +115,31 @@ class Children:
         """The run that is to do a step may begin: its announcement is durable."""
         if self._nest is not None:
             self._nest.begin(self._run_id, self._machine, started)
+
+    def choice(self, command: StartChild, again: Callable[[], Any]) -> tuple[str, int] | None:
+        """The run that is to do a step, and how many events it has; None until that is known, and `again` called."""
+        failed, name = self._machine.failed.get(command.number), (command.step, command.attempt)
+        if failed is None or self._nest is None:
+            return child_id(self._run_id, *name), 0
+        if name not in self._chosen:
+            self._spawn(self._choose(self._nest, command, failed, again))
+            return None
+        return self._chosen.pop(name)
+
+    async def _choose(self, nest: Nest, command: StartChild, failed: str, again: Callable[[], Any]) -> None:
+        try:
+            seq = await nest.again(failed)
+        except JournalError as error:
+            self._fail(error)
+            return
+        new = child_id(self._run_id, command.step, command.attempt)
+        self._chosen[command.step, command.attempt] = (new, 0) if seq is None else (failed, seq)
+        again()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = tasks.spawn(work)
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
 
     def go_on(self) -> None:
         """Whoever drove this run may have died before the others had begun, or were cancelled."""
@@ -120,9 +154,7 @@ class Children:
         """A run has told that it is worth a look."""
         if self._nest is not None and request.request_id not in self.unheard:
             self.unheard[request.request_id] = request
-            task = tasks.spawn(self._look(self._nest, request))
-            self._looks.add(task)
-            task.add_done_callback(self._looks.discard)
+            self._spawn(self._look(self._nest, request))
 
     async def _look(self, nest: Nest, request: Request) -> None:
         try:

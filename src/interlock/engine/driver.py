@@ -27,7 +27,7 @@ from interlock.ports import NOTHING_POSTED, AtGates, Opening, Request, listen
 from . import tasks
 from .asking import Asking
 from .calls import Call, failed
-from .children import CHILD, Children, FromChild, child_id
+from .children import CHILD, Children, FromChild
 from .decisions import DECIDED, cancelled, verdict_on
 from .partials import Telling
 from .performances import Performances, slot_of
@@ -348,9 +348,10 @@ class Driver:
         if held is not None:
             self._arrived.append(held)
             return
-        run_id = child_id(self._run_id, command.step, command.attempt)
-        facts.append(self.machine.start_child(command, run_id, at_us))
-        ready.append(command)
+        chosen = self._children.choice(command, partial(self._grant, command))
+        if chosen is not None:
+            facts.append(self.machine.start_child(command, chosen[0], at_us, chosen[1]))
+            ready.append(command)
 
     def _seated(self, commands: Commands, granted: list[Granted], at_us: int) -> Commands:
         """The timers; calls and effects are granted a place, or wait for one."""

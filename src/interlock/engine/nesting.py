@@ -15,6 +15,7 @@ from msgspec import Raw
 from interlock.core import events as e
 from interlock.core.children import parent_of, request_of, told_by
 from interlock.core.machine import Machine
+from interlock.core.redrive import dead_steps, obstacle
 from interlock.errors import (
     InputError,
     JournalError,
@@ -24,7 +25,7 @@ from interlock.errors import (
     RunNotFound,
     StaleDriver,
 )
-from interlock.ports import Opening, Request, RunRow
+from interlock.ports import Letters, Opening, Request, RunRow
 
 from .children import CANCEL, CHILD, FromChild, asks_of
 from .decisions import OPEN, cancelled, folded
@@ -70,6 +71,28 @@ class Nesting(Redriving):
         """A run as it is in the journal."""
         engine = await self._of(run_id)
         return await folded(self.journal, engine._rules, run_id)
+
+    async def again(self, run_id: str) -> int | None:
+        """From how many events on a run that has failed does its step if that is tried again; see Nest."""
+        try:
+            machine = await self.folded(run_id)
+        except RunNotFound:
+            return None
+        if machine.status == "succeeded":
+            return 0
+        dead = dead_steps(machine)
+        waiting = {letter.step for letter in await self.journal.letters(Letters(run_id=run_id, waiting=True), 0)}
+        may = machine.status == "failed" and dead and not obstacle(machine, dead) and waiting.issuperset(dead)
+        return machine.seq if may else None
+
+    async def _try_again(self, engine: "Engine", row: RunRow, started: e.ChildStarted, above: str) -> bool:
+        """Go on with a run that has failed, in its place, if it is the one that is to do the step now."""
+        machine = await folded(self.journal, engine._rules, row.run_id)
+        if row.status != "failed" or machine.seq != started.seq:
+            return False
+        if await self.journal.claim(row.run_id, ended=True):
+            await engine._reopen(row, machine, dead_steps(machine), f"run:{above}", "its step is tried again")
+        return True
 
     def hear(self, request: Request) -> None:
         """Something was asked of a run in an append of another, which is durable."""
@@ -119,6 +142,8 @@ class Nesting(Redriving):
                     await engine._go_on(row, await folded(self.journal, engine._rules, name))
                 return True
             return False
+        if started.seq and await self._try_again(engine, row, started, run_id):
+            return True
         if (driver := self._drivers.get(run_id)) is not None:
             driver.deliver(Request(f"{CHILD}/{name}", run_id, CHILD, name))
         return True
