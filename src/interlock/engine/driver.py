@@ -622,6 +622,8 @@ class Driver:
             return False
         if request.kind == "cancel" and request.request_id not in self._settles:
             self._settles.append(request.request_id)
+            if self.machine.parent is not None:
+                self._children.unheard[request.request_id] = request  # the run above asks once; it may be parked now
             self._arrive(cancelled(request, self._shell.now_us()))
         elif request.kind in DECIDED and self._is_open(request.request_id):
             self._settles.append(request.request_id)

@@ -198,11 +198,15 @@ class Nesting(Redriving):
         except RunNotFound:
             return
         engine = self._family.get(row.team)
-        if engine is None or row.status != "parked" or not await self.journal.claim(run_id):
+        goes_on = row.status == "running" and row.parent  # whoever drove it has died, and nobody waits for it
+        if engine is None or not (row.status == "parked" or goes_on) or run_id in self._drivers:
+            return
+        if not await self.journal.claim(run_id):
             return
         machine = await folded(self.journal, engine._rules, run_id)
-        await engine._take_asked(row, machine)
-        if machine.status == "running":
+        if machine.status == "parked":
+            await engine._take_asked(row, machine)
+        if machine.status == "running" and run_id not in self._drivers:
             await engine._go_on(row, machine)
 
     async def _take_asked(self, row: RunRow, machine: Machine) -> None:
