@@ -15,6 +15,7 @@ from interlock.engine.engine import Engine, cancel
 from interlock.errors import InputError, JournalError, RunInterrupted, RunNotFound, StaleDriver, TeamChanged
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from interlock.journal.sqlite import SqliteJournal
+from interlock.ports import Request
 from tests import virtual
 
 from .stage import Ann, SlowJournal, chain, end, engine, fan, kind, repeated, started, step, story, team
@@ -899,6 +900,19 @@ def test_an_ordinary_run_bears_no_mark():
             return await running.journal.load(run.run_id)
 
     assert virtual.run(main())[0].faults == ""
+
+
+def test_what_is_asked_of_a_run_that_never_began_ends_nothing():
+    """A run is cancelled while the one that is to do a step of it has not begun."""
+
+    async def main():
+        async with engine(chain(1), Ann()) as running:
+            running.hear(Request("cancel-nowhere", "nowhere", "cancel", "run:above"))
+            [asking] = running._woken
+            await asyncio.gather(asking)
+            return (await running.run({})).status
+
+    assert virtual.run(main()) == "succeeded"
 
 
 # --- a journal that was damaged ---

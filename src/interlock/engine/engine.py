@@ -17,7 +17,7 @@ from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
 from interlock.core.naming import is_id
 from interlock.core.settlement import overdue
-from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, StaleDriver
+from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, RunNotFound, StaleDriver
 from interlock.ids import new_id, row_run_id
 from interlock.ports import (
     Adapter,
@@ -660,6 +660,8 @@ class Engine(Nesting):
                 await settle(journal, machine, request, self._shell.secrets, self._now_us)
                 if row.status == "parked":  # else somebody here goes on with it when there is room
                     await engine._go_on_beside(run_id)
+        except RunNotFound:
+            pass  # it was to do a step of a run that was cancelled before it had begun, and never begins
         except (JournalError, DecisionRefused, RunInterrupted) as error:
             if isinstance(error, DecisionRefused):  # what was refused may be sent again under its id
                 self._deciding.discard(request.request_id)
