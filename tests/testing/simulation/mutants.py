@@ -383,7 +383,13 @@ MUTANTS = [
     ),
     Mutant(
         "fork that calls again what it could share",
-        [("core/redrive.py", "                fact = e.StepShared(at_us, step, *told, request=event.request)\n", "")],
+        [
+            (
+                "core/redrive.py",
+                "fact = e.StepShared(at_us, step, *told, request=event.request, score=machine.score_of(step))",
+                "pass",
+            )
+        ],
     ),
     Mutant(
         "letter that is redriven as often as anybody likes",
@@ -781,7 +787,7 @@ def _kept(raw):
     ),
     Mutant(
         "request that a fork forgets",
-        [("core/redrive.py", ", *told, request=event.request)", ", *told)")],
+        [("core/redrive.py", ", *told, request=event.request, score", ", *told, score")],
         team=REQUESTS,
     ),
     Mutant(
@@ -1073,9 +1079,9 @@ def _kept(raw):
         [
             (
                 "engine/driver.py",
-                "        facts.append(self.machine.start_child(command, run_id, at_us))\n",
-                """        facts.append(self.machine.start_child(command, run_id, at_us))
-        self._children.begin(facts[-1])
+                "            facts.append(self.machine.start_child(command, chosen[0], at_us, chosen[1]))\n",
+                """            facts.append(self.machine.start_child(command, chosen[0], at_us, chosen[1]))
+            self._children.begin(facts[-1])
 """,
             )
         ],
