@@ -12,6 +12,7 @@ from interlock.engine.children import child_id
 from interlock.engine.engine import Engine
 from interlock.engine.family import Crew
 from interlock.errors import DecisionRefused, JournalFull
+from interlock.history import Record, lineage
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from tests import virtual
 
@@ -116,6 +117,24 @@ async def test_a_step_is_done_by_a_run_of_its_own():
         row = await one.journal.run(CHILD)
         assert (row.status, row.parent) == ("succeeded", "r")
         assert run.cost.calls == 3
+
+
+@in_time
+async def test_where_a_value_came_from_is_known_across_the_border():
+    inner = inner_team(steps=("check",))
+    async with engine(outer_team(inner, AFTER), Staff(check=lambda job: {"result": {"text": "x"}})) as one:
+        await one.run({"question": "bees"}, run_id="r")
+        row = await one.journal.run("r")
+        record = Record(row, row.team, one.team.rules, await one.journal.load("r"))
+        [origin] = lineage(record, "answer.text").first
+        assert (origin.step, origin.agent, origin.run_id, origin.path_there) == (
+            "research",
+            "lab",
+            CHILD,
+            "result.text",
+        )
+        assert origin.to_dict()["path_there"] == "result.text"
+        assert lineage(record, "done").first[0].run_id == ""
 
 
 @in_time

@@ -82,6 +82,8 @@ class _Drawing:
         for leaf in origins[:VALUES_SHOWN]:
             text.append(f"\n{plain(leaf.path)} ").append(shortened(leaf.value), "dim")
             text.append(f"\n  {line(settled_line(leaf.settled))}" if leaf.settled else "", "yellow")
+            if leaf.run_id:
+                text.append(f"\n  came from {plain(leaf.path_there)} of run {leaf.run_id}", "dim")
         left = len(origins) - VALUES_SHOWN
         return text.append(f"\nand {plural(left, 'more path')}" if left > 0 else "", "dim")
 

@@ -12,6 +12,8 @@ import msgspec
 from interlock.core import events as e
 from interlock.core import paths
 from interlock.core.machine import Machine
+from interlock.core.nested import STEP
+from interlock.core.step import INDEX
 from interlock.core.values import ABSENT, at
 from interlock.errors import InputError
 
@@ -35,7 +37,8 @@ class Origin(msgspec.Struct, frozen=True):
     requested_by: the steps without whose request the writer would have been skipped.
     told_by: the people who answered or advised it before. forked_from: of a value that was set when a run was forked,
     that run; agent is who set it, or nobody where that was in a fork before this one. settled: what the candidates for
-    it contradicted each other about, and who decided that.
+    it contradicted each other about, and who decided that. run_id, path_there: of a value that a nested team has come
+    to, its run, and where the value stands in that.
     """
 
     path: str
@@ -50,6 +53,8 @@ class Origin(msgspec.Struct, frozen=True):
     told_by: tuple[str, ...] = ()
     forked_from: str = ""
     settled: e.Settled | None = None
+    run_id: str = ""
+    path_there: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The origin as `explain --json` prints it."""
@@ -58,7 +63,9 @@ class Origin(msgspec.Struct, frozen=True):
         told = {name: people for name, people in why.items() if people}
         fork = {"forked_from": self.forked_from} if self.forked_from else {}
         settled = {"contradiction": told_settled(self.settled)} if self.settled else {}
-        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **told, **fork, **settled}
+        below = {"run_id": self.run_id, "path_there": self.path_there} if self.run_id else {}
+        known = {**told, **fork, **settled, **below}
+        return {"path": self.path, **who, "value": self.value, "reads": self.reads, **known}
 
 
 class Lineage:
@@ -202,7 +209,23 @@ class _Writers:
         told_by = tuple(self._told_by.get(event.step, ()))
         attempt = 0 if isinstance(event, e.WaitEnded | e.ConflictsResolved) else event.attempt
         settled = next((one for one in self._settled.get(writer, ()) if paths.inside(leaf, one.path)), None)
-        return Origin(leaf, writer, event.step, agent, attempt, event.at_us, value, reads, asked, told_by, "", settled)
+        known = (event.at_us, value, reads, asked, told_by, "", settled)
+        found = Origin(leaf, writer, event.step, agent, attempt, *known)
+        started = self._started.get((event.step, attempt))
+        if not isinstance(event, e.AttemptCommitted) or not isinstance(started, e.ChildStarted):
+            return found
+        return msgspec.structs.replace(found, run_id=started.run_id, path_there=self._there(leaf, writer, agent))
+
+    def _there(self, leaf: str, writer: int, agent: str) -> str:
+        """Where the value of a leaf stands in the run that did its step."""
+        nested, items = self._machine.rules.roles[agent].nested, self._machine.items
+        assert nested is not None
+        index = str(items[writer][1]) if writer in items else ""
+        for target, source in (nested.outputs or {}).items():
+            filled = target.replace(STEP, self._machine.step_id(writer)).replace(INDEX, index)
+            if paths.inside(leaf, filled):
+                return source + leaf[len(filled) :]
+        return leaf
 
     def _set_by(self, leaf: str, writer: int) -> tuple[str, str] | None:
         """Who set a leaf when the run was forked, and from which; None where nobody did."""
