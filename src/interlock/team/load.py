@@ -30,6 +30,7 @@ from .plans import of_plan
 from .shapes import Place, placed
 from .source import Source, read
 from .tables import AGENT, LIMITS, SCOPE_KEYS, STEP, TEAM
+from .templates import expanded
 
 TEAM_FILE = "team.yaml"
 NAMES_SHOWN = 5
@@ -63,12 +64,12 @@ def draft_of(path: str | Path, nesting: Nesting | None = None) -> Draft:
     """Make what can be made of a team file; never raises for what is in it. nesting: the teams that it is nested in."""
     try:
         found = _file(path)
-        source = _with_agents_on_top(read(found))
+        source, unfilled = expanded(_with_agents_on_top(read(found)))
         source = msgspec.structs.replace(source, steps={step["id"]: place for place, step in _steps(source.data)})
     except TeamError as error:
         return Draft(problems=[error])
     draft = Draft(source=source)
-    problems = [*islice(TEAM.problems(source.data, ()), PROBLEMS_MAX), *_doubled_ids(source)]
+    problems = [*unfilled, *islice(TEAM.problems(source.data, ()), PROBLEMS_MAX), *_doubled_ids(source)]
     later = _build(draft, _Sections(source.data, problems), nesting or Nesting((found.resolve(),)))
     draft.problems = _located([*problems, *(_in_file(p, source) for p in later)], source)
     return draft
@@ -208,7 +209,9 @@ def _team(draft: Draft, sections: _Sections, limits: Limits) -> Team:
     shared = {name: sections.section(name) for name in ("reducers", "succession", "mcp_servers", "effects")}
     keys = ("rate", "budget", "notify", "supervisor", "planner", "result")
     shared |= {name: sections.section(name) or None for name in keys}
-    declared = sections.section("plans") if sections.has("plans") else {}
+    declared = sections.section("plans")
+    if not sections.has("plans"):
+        declared = shared["planner"] = None  # whose rules would be found to name plans that aren't there
     plans = {name: _plan_called(name, steps, limits, draft) for name, steps in (declared or {}).items()}
     shared["plans"] = plans
     team = Team([*draft.agents.values()], draft.plan, limits=limits, name=sections.section("name") or "", **shared)

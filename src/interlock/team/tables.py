@@ -52,6 +52,7 @@ from .shapes import (
     dotted,
     matching,
 )
+from .templates import Made
 from .waits import DEADLINE, EVENT, ON_DEADLINE, TIME, Taken
 
 ACTION_CHARS_MAX = 200
@@ -614,7 +615,8 @@ TEAM = Record(
         "plan": Field(Many(PLAN_ITEM, least=1), "Phases, one after another, or steps with needs."),
         "supervisor": Field(SUPERVISOR, "The agent that decides, while a run goes on, which steps come next."),
         "plans": Field(
-            Named(NAME, Many(PLAN_ITEM, least=1), most=PLANS_MAX), "Plans by name, of which the planner's rules choose."
+            Named(NAME, Made(Many(PLAN_ITEM, least=1)), most=PLANS_MAX),
+            "Plans by name, of which the planner's rules choose: steps, or {parameters, steps}, or {like, with}.",
         ),
         "planner": Field(
             Either(CHOOSES, RULES_PLANNER, PLANNER),
