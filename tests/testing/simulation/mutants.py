@@ -1114,11 +1114,6 @@ def _kept(raw):
         team=NESTED,
     ),
     Mutant(
-        "parked nested run keeps the one above going",
-        [("core/delegating.py", "            self._busy -= not child.parked_seq\n", "")],
-        team=NESTED,
-    ),
-    Mutant(
         "nested call taken for lost at resume",
         [("core/machine.py", "self._items_left.keys() | self.children.keys()", "self._items_left.keys()")],
         faults={"crash": 0.5},
