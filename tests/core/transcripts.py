@@ -15,8 +15,9 @@ from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
 from interlock.core.plan import Phase, Plan
 from interlock.core.policy import Policy
+from interlock.core.proofs import Guard
 from interlock.core.role import Role
-from interlock.core.rules import Guard, Rules
+from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.step import Step
 from interlock.core.supervision import SupervisorPolicy

@@ -16,7 +16,7 @@ from .job import DELETE
 from .machine import Machine
 from .naming import hint
 from .paths import bits
-from .rules import deciding
+from .proofs import deciding
 from .values import encode
 
 # A step in one of these states has not started: nothing was computed from what a dead one left out.

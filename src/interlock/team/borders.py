@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from interlock.core.rules import deciding
+from interlock.core.proofs import deciding
 
 from .agent import Agent
 from .findings import AuditFinding, Subject, apart

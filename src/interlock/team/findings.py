@@ -15,9 +15,10 @@ from interlock.core.naming import nearest
 from interlock.core.paths import bits
 from interlock.core.plan import Plan
 from interlock.core.policy import TIMEOUT_SIMPLE_MS
+from interlock.core.proofs import deciding
 from interlock.core.races import Writers, unordered_reads
 from interlock.core.role import stand_ins
-from interlock.core.rules import Rules, deciding
+from interlock.core.rules import Rules
 from interlock.core.step import Step, reconcile_of
 
 from .agent import Agent

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from interlock.core.guardrail import Seat
-from interlock.core.rules import Guard
+from interlock.core.proofs import Guard
 from interlock.core.values import encode_declared
 from interlock.errors import TeamError
 

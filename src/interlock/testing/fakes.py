@@ -20,8 +20,9 @@ from interlock.core.context import EVERYTHING, View
 from interlock.core.job import DELETE, Effect, Job, Question, Reply, Request, Usage
 from interlock.core.paths import Patterns, base, inside, is_open
 from interlock.core.policy import Policy
+from interlock.core.proofs import deciding
 from interlock.core.role import Duty
-from interlock.core.rules import Rules, deciding
+from interlock.core.rules import Rules
 from interlock.core.values import DEFAULT_LIMITS
 from interlock.engine.tasks import run_main
 from interlock.errors import FAILURES, AgentError, AgentRefused, ReplyRefused

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from interlock.core import paths
-from interlock.core.rules import Rules, deciding
+from interlock.core.proofs import deciding
+from interlock.core.rules import Rules
 from interlock.core.step import Condition, Step, wait_of
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from interlock.core import paths
 from interlock.core.job import Job
-from interlock.core.rules import Rules, deciding
+from interlock.core.proofs import deciding
+from interlock.core.rules import Rules
 from interlock.core.step import Step
 from interlock.errors import TeamError
 
