@@ -162,7 +162,7 @@ MUTANTS = [
                 "        if call.over:\n            self._arrive(outcome)\n",
             ),
             (
-                "core/fold.py",
+                "core/attempting.py",
                 (
                     "        if not self._conclude(n, event):\n            assert self.attempts[n] == event.attempt, "
                     'f"{event.step}: attempt {event.attempt} is not the running one"\n'
@@ -242,7 +242,7 @@ MUTANTS = [
         "draft committed before its judge is asked",
         [
             (
-                "core/fold.py",
+                "core/attempting.py",
                 "        draft.go_on()\n",
                 "        draft.assessment = draft.panel.weigh({**draft.scores, 'judge': 1.0}, ())\n",
             )
@@ -258,7 +258,7 @@ MUTANTS = [
         "refused write partly applied",
         [
             (
-                "core/fold.py",
+                "core/attempting.py",
                 "        told = tuple(finding.message for finding in event.findings)\n",
                 """        told = tuple(finding.message for finding in event.findings)
         if bytes(event.reply)[:1] == b"{":
@@ -273,7 +273,7 @@ MUTANTS = [
         "feedback of an older attempt",
         [
             (
-                "core/fold.py",
+                "core/attempting.py",
                 "            self.feedback[n] = told\n",
                 "            self.feedback.setdefault(n, told)\n",
             )
@@ -325,7 +325,7 @@ MUTANTS = [
         "more retries than declared",
         [
             (
-                "core/fold.py",
+                "core/attempting.py",
                 "self._tries[n] > policy.retries",
                 "self._tries[n] > policy.retries + 1",
             )
@@ -489,7 +489,7 @@ MUTANTS = [
         "failure for good tried again",
         [
             (
-                "core/fold.py",
+                "core/attempting.py",
                 "self._setback(n, event.error, again=event.retryable,",
                 "self._setback(n, event.error, again=True,",
             )
@@ -706,7 +706,7 @@ def _kept(raw):
     ),
     Mutant(
         "lost call made again for ever",
-        [("core/fold.py", "if self._lost[n] > self.duty(n).policy.reissues_max:", "if False:")],
+        [("core/attempting.py", "if self._lost[n] > self.duty(n).policy.reissues_max:", "if False:")],
         {"crash_after_write": 0.6},
         EFFECTS,  # without gates, whose turns are writes at which the process dies before it has called
     ),
@@ -887,7 +887,7 @@ def _kept(raw):
         "effect performed although a person has rejected it",
         [
             (
-                "core/fold.py",
+                "core/answering.py",
                 'if event.decision == "reject" or (not asked.approval and event.text == GIVE_UP):',
                 "if not asked.approval and event.text == GIVE_UP:",
             )
@@ -1007,7 +1007,7 @@ def _kept(raw):
     ),
     Mutant(
         "lost call not charged",
-        [("core/fold.py", "        self._settle(n, None)\n", "        self._settle(n, NOTHING_USED)\n")],
+        [("core/attempting.py", "        self._settle(n, None)\n", "        self._settle(n, NOTHING_USED)\n")],
     ),
     Mutant(
         "outcome told outside of the transaction",
