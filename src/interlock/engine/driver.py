@@ -14,49 +14,27 @@ from typing import Any, final
 import msgspec
 
 from interlock.core import events as e
-from interlock.core.assess import usage_of
 from interlock.core.commands import CallAgent, ForTheShell, PerformEffect, StartChild, StartTimer
 from interlock.core.gate import Outcome, Verdict
-from interlock.core.job import Usage, effect_key, idempotency_key
+from interlock.core.job import effect_key, idempotency_key
 from interlock.core.machine import Machine
 from interlock.core.settlement import approval_asked, expired, overdue
 from interlock.core.values import decode
-from interlock.errors import ReplyRefused, describe
-from interlock.ports import NOTHING_POSTED, AtGates, Opening, Request, listen
+from interlock.ports import NOTHING_POSTED, AtGates, Opening, Request
 
-from . import tasks
 from .asking import Asking
-from .calls import Call, failed
+from .calling import Answer, Awaiting, Calling
+from .calls import Call
 from .children import CHILD, Children, FromChild
 from .decisions import DECIDED, cancelled, verdict_on
-from .partials import Telling
 from .performances import Performances, slot_of
 from .secrecy import without_secrets
 from .shell import Shell
 
 log = logging.getLogger("interlock")
 
-# How long a call that has timed out may take to tell what it has consumed.
-BILL_SECONDS = 0.1
-
 Commands = list[ForTheShell]
 Granted = CallAgent | PerformEffect | StartChild
-
-
-@final
-class _Answer(msgspec.Struct, frozen=True):
-    """What an agent answered; judged only when its turn to be folded has come."""
-
-    call: Call
-    answer: Any
-
-
-@final
-class _Awaiting(msgspec.Struct, frozen=True):
-    """A call has ended since it waits for a person's approval; asked for when its turn to be folded has come."""
-
-    call: Call
-    usage: Usage | None
 
 
 @final
@@ -84,10 +62,11 @@ class Driver:
     def __init__(self, shell: Shell, run_id: str, machine: Machine) -> None:
         self._shell, self._run_id, self.machine = shell, run_id, machine
         self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
         # Agents' tasks start from this context, not from that of the agent whose reply made them ready.
         self._context = contextvars.copy_context()
-        self._calls: dict[int, Call] = {}
-        self._arrived: list[e.AnyEvent | _Answer | _Awaiting | _Decided | _Overdue | FromChild] = []
+        self._calling = Calling(shell, run_id, self._ended, self._context, self._arrive)
+        self._arrived: list[e.AnyEvent | Answer | Awaiting | _Decided | _Overdue | FromChild] = []
         self._granted: list[Granted] = []
         # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
         self._at_gate: list[CallAgent] = []
@@ -103,13 +82,11 @@ class Driver:
         self._verdicts: dict[str, asyncio.Future[e.AnyEvent | None]] = {}
         self._settled: list[tuple[str, e.AnyEvent]] = []
         self._timers: dict[int | tuple[int, str], asyncio.TimerHandle] = {}
-        self._asking = Asking(machine, self._arrive, shell.now_us, shell.secrets, self._wait_for_person)
+        self._asking = Asking(machine, self._arrive, shell.now_us, shell.secrets, self._calling.wait_for_person)
         self._children = Children(shell.nest, run_id, machine, self._arrive, self.fail)
         self._asks: list[Request] = []
         self._performances = Performances(shell, machine.rules.limits, self._arrive)
-        self._alarm: asyncio.TimerHandle | None = None
         self._opening: Opening | None = None
-        self._ended: asyncio.Future[None] = self._loop.create_future()
         self._busy = True  # until it is driven
         self._turn_is_near = False
 
@@ -202,7 +179,11 @@ class Driver:
             elif type(command) is StartChild:
                 self._begin_child(command)
             else:
-                self._call(command)
+                call = Call(command, self.machine.job(self._run_id, command))
+                if self.machine.rules.effects:
+                    self._asking.let(call)
+                del self._announced_calls[command.number]
+                self._calling.begin(call)
         self._ask_gates()
 
     def _begin_child(self, command: StartChild) -> None:
@@ -228,7 +209,7 @@ class Driver:
 
     def _stopped(self, commands: Commands) -> bool:
         """Whether the shell stops and everything in flight here has come in."""
-        if not self._shell.stopping or self._calls or self._arrived or self._performances:
+        if not self._shell.stopping or self._calling.in_flight or self._arrived or self._performances:
             return False
         return all(isinstance(command, StartTimer) for command in commands)
 
@@ -269,10 +250,10 @@ class Driver:
         for item in arrived:
             if machine.status != "running" and not isinstance(item, e.RunReopened):
                 continue
-            if type(item) is _Answer:
+            if type(item) is Answer:
                 at_us = max(at_us, machine.at_us)
                 fact: e.AnyEvent = machine.judge(item.call.command, item.call.job, item.answer, at_us)
-            elif type(item) is _Awaiting:
+            elif type(item) is Awaiting:
                 fact = approval_asked(machine, item.call.command, item.call.approval, item.usage, at_us)
             elif type(item) is _Decided:
                 fact = verdict_on(item.request, machine, at_us)
@@ -512,108 +493,6 @@ class Driver:
         else:
             self._arrive(_Overdue(timer))
 
-    # --- calls ---
-
-    def _call(self, command: CallAgent) -> None:
-        """Start the call in a task of its own: contextvars, cancellation and a hang of one agent stay its own."""
-        call = Call(command, self.machine.job(self._run_id, command))
-        if self.machine.rules.effects:
-            self._asking.let(call)
-        del self._announced_calls[command.number]
-        self._calls[command.number] = call
-        call.task = tasks.spawn(self._attempt(call), self._context.copy())
-
-    async def _attempt(self, call: Call) -> None:
-        command = call.command
-        outcome: e.AnyEvent | _Answer
-        telling = self._telling(call)
-        try:
-            answer = await self._shell.adapters[command.agent].call(call.job, partial(self._began, call))
-            outcome = _Answer(call, answer)
-        except ReplyRefused as refused:
-            outcome = _Answer(call, ReplyRefused(describe(refused), usage=refused.usage, said=refused.said))
-        except BaseException as error:
-            if isinstance(error, GeneratorExit) and asyncio.current_task(self._loop) is not call.task:
-                raise  # not the agent's: the loop was closed over this task
-            outcome = failed(error, command, self._shell.now_us())
-        finally:
-            if telling is not None:
-                telling.end()
-        call.leave(self._shell.slots)
-        if call.over:
-            self._late(command, outcome)
-        elif call.timed_out:
-            self._end_timed_out(call, _consumed(outcome))
-        else:
-            self._end(call, outcome)
-
-    def _end(self, call: Call, outcome: e.AnyEvent | _Answer | _Awaiting) -> None:
-        call.over = True
-        del self._calls[call.command.number]
-        self._arrive(outcome)
-
-    def _telling(self, call: Call) -> Telling | None:
-        """What passes on the text of this call while it comes, if anybody wants it."""
-        if self._shell.hearer is None or call.job.draft is not None:
-            return None
-        job = call.job
-        telling = Telling(self._shell.hearer, job, lambda: call.over or call.timed_out, self._shell.secrets)
-        listen(telling)
-        return telling
-
-    def _began(self, call: Call, *, fault: str = "") -> None:
-        """The timeout of a call runs from here. One alarm serves all calls: most end long before it rings."""
-        if fault and not call.over:
-            self._arrive(e.FaultInjected(self._shell.now_us(), call.command.step, call.command.attempt, fault))
-        call.deadline = self._loop.time() + call.command.timeout_ms / 1_000
-        if self._alarm is None or self._alarm.when() > call.deadline:
-            self._set_alarm(call.deadline)
-
-    def _set_alarm(self, when: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(when, self._alarm_rang)
-
-    def _alarm_rang(self) -> None:
-        self._alarm = None
-        now = self._loop.time()
-        for call in list(self._calls.values()):
-            if call.deadline is not None and call.deadline <= now:
-                self._time_out(call)
-        deadlines = [call.deadline for call in self._calls.values() if call.deadline is not None]
-        if deadlines:
-            self._set_alarm(min(deadlines))
-
-    def _time_out(self, call: Call) -> None:
-        """The attempt fails, whatever its agent answers now; but what it has consumed is told as it is cancelled."""
-        call.timed_out, call.deadline = True, None
-        call.stop(self._shell, self._run_id)
-        self._loop.call_later(BILL_SECONDS, self._end_timed_out, call)
-
-    def _wait_for_person(self, call: Call, key: str) -> None:
-        """The attempt ends: an effect that its agent waits for needs a person's approval, which may take months."""
-        call.approval = key
-        self._time_out(call)
-
-    def _end_timed_out(self, call: Call, usage: Usage | None = None) -> None:
-        if call.approval and not call.over:
-            self._end(call, _Awaiting(call, usage))
-        elif not call.over:
-            now, command = self._shell.now_us(), call.command
-            error = f"timed out after {command.timeout_ms / 1_000:g} s"
-            self._end(call, e.AttemptFailed(now, command.step, command.attempt, "timeout", error, usage=usage))
-
-    def _give_up(self, call: Call) -> None:
-        """Stop a call whose outcome doesn't count any more. One that has timed out is being stopped already."""
-        call.over = True
-        if not call.timed_out:
-            call.stop(self._shell, self._run_id)
-
-    def _late(self, command: CallAgent, outcome: e.AnyEvent | _Answer) -> None:
-        answered, usage = isinstance(outcome, _Answer), _consumed(outcome)
-        if (answered or usage is not None) and not self._over:
-            self._arrive(e.ReplyArrivedLate(self._shell.now_us(), command.step, command.attempt, usage))
-
     # --- news ---
 
     def deliver(self, request: Request) -> bool:
@@ -667,9 +546,9 @@ class Driver:
         """The shell has begun to stop: see what that means here."""
         self._turn()
 
-    def _arrive(self, item: e.AnyEvent | _Answer | _Awaiting | _Decided | _Overdue | FromChild) -> None:
+    def _arrive(self, item: e.AnyEvent | Answer | Awaiting | _Decided | _Overdue | FromChild) -> None:
         self._arrived.append(item)
-        if self._calls:
+        if self._calling.in_flight:
             self._turn_soon()
         else:
             self._turn()
@@ -687,12 +566,9 @@ class Driver:
 
     def _abandon(self) -> None:
         """No driver, no calls and no timers: what is in flight is cancelled."""
-        for timer in (*self._timers.values(), self._alarm):
-            if timer is not None:
-                timer.cancel()
-        for call in self._calls.values():
-            self._give_up(call)
-        self._calls.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._calling.abandon()
         self._performances.abandon()
         self._children.abandon()
         self._asking.abandon()
@@ -712,7 +588,3 @@ def _slot(command: Granted) -> str | None:
     if isinstance(command, CallAgent):
         return command.agent
     return None if isinstance(command, StartChild) or command.immediate else slot_of(command.effect)
-
-
-def _consumed(outcome: e.AnyEvent | _Answer) -> Usage | None:
-    return usage_of(outcome.answer) if isinstance(outcome, _Answer) else getattr(outcome, "usage", None)

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 
 from . import clock
+from .calling import Calling
 from .calls import Call
-from .driver import Driver
 
 BEAT_SECONDS = 0.2
 BLOCKED_SECONDS = 0.5
 
 log = logging.getLogger("interlock")
-_ATTEMPT: CodeType = Driver._attempt.__code__  # noqa: SLF001 - the frame that every call of an agent has on its stack
+_ATTEMPT: CodeType = Calling._attempt.__code__  # noqa: SLF001 - the frame that every call of an agent has on its stack
 
 
 class Watchdog:

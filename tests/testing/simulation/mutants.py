@@ -157,9 +157,9 @@ MUTANTS = [
         "late reply committed after a timeout",
         [
             (
-                "engine/driver.py",
+                "engine/calling.py",
                 "        if call.over:\n            self._late(command, outcome)\n",
-                "        if call.over:\n            self._arrive(outcome)\n",
+                "        if call.over:\n            self._tell(outcome)\n",
             ),
             (
                 "core/attempting.py",
@@ -339,7 +339,7 @@ MUTANTS = [
         "timeout that never fires",
         [
             (
-                "engine/driver.py",
+                "engine/calling.py",
                 "            if call.deadline is not None and call.deadline <= now:\n",
                 "            if False:\n",
             )
@@ -483,7 +483,7 @@ MUTANTS = [
     ),
     Mutant(
         "calls of a cancelled run not stopped",
-        [("engine/driver.py", "        for call in self._calls.values():\n            self._give_up(call)\n", "")],
+        [("engine/calling.py", "        for call in self.in_flight.values():\n            self._give_up(call)\n", "")],
     ),
     Mutant(
         "failure for good tried again",
@@ -524,9 +524,9 @@ MUTANTS = [
         "late reply not charged",
         [
             (
-                "engine/driver.py",
-                "answered, usage = isinstance(outcome, _Answer), _consumed(outcome)",
-                "answered, usage = isinstance(outcome, _Answer), None",
+                "engine/calling.py",
+                "answered, usage = isinstance(outcome, Answer), _consumed(outcome)",
+                "answered, usage = isinstance(outcome, Answer), None",
             )
         ],
     ),
