@@ -512,7 +512,7 @@ from interlock.testing.generation.replies import ReplyMaker, RequestMaker
 rules = il.Team.load(sys.argv[1]).rules
 random = Random(7)
 made = [RequestMaker(rules)(random)]
-for step in rules.plan.steps[1:]:
+for step in [step for step in rules.plan.steps[1:] if step.agent]:
     job = Job(view={}, run_id="r", step=step.id, agent=step.agent, action="", attempt=1, idempotency_key="")
     made += [ReplyMaker(rules, step, step.agent)(job, random) for _ in range(20)]
 print(ascii(made))
