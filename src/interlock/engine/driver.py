@@ -15,8 +15,8 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.commands import CallAgent, ForTheShell, PerformEffect, StartChild, StartTimer
-from interlock.core.gate import Outcome, Verdict
-from interlock.core.job import effect_key, idempotency_key
+from interlock.core.gate import Verdict
+from interlock.core.job import effect_key
 from interlock.core.machine import Machine
 from interlock.core.settlement import approval_asked, expired, overdue
 from interlock.core.values import decode
@@ -27,9 +27,11 @@ from .calling import Answer, Awaiting, Calling
 from .calls import Call
 from .children import CHILD, Children, FromChild
 from .decisions import DECIDED, cancelled, verdict_on
+from .passes import Passes
 from .performances import Performances, slot_of
 from .secrecy import without_secrets
 from .shell import Shell
+from .verdicts import Verdicts
 
 log = logging.getLogger("interlock")
 
@@ -68,19 +70,16 @@ class Driver:
         self._calling = Calling(shell, run_id, self._ended, self._context, self._arrive)
         self._arrived: list[e.AnyEvent | Answer | Awaiting | _Decided | _Overdue | FromChild] = []
         self._granted: list[Granted] = []
-        # Calls that have room and must ask at a gate, or have passed it; and, of those that must, who is called.
+        # Calls that have room and must ask at a gate, or have passed it; and what the gates of all calls are told.
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
-        self._gated = {attempt: (agent, self._key(*attempt)) for attempt, agent in machine.drafted().items()}
+        self._passes = Passes(shell.gates, run_id, machine)
         # How many events the run had when it was looked last whether anything of it keeps them away.
         self._looked_seq = -1
         # Calls that have room and are announced, until that is durable and they are made.
         self._announced_calls: dict[int, CallAgent] = {}
         self._settles: list[str] = []
-        self._told: list[tuple[str, Outcome]] = []
-        # What people have decided, by the id of the request: its verdict as soon as that is durable.
-        self._verdicts: dict[str, asyncio.Future[e.AnyEvent | None]] = {}
-        self._settled: list[tuple[str, e.AnyEvent]] = []
+        self._verdicts = Verdicts()
         self._timers: dict[int | tuple[int, str], asyncio.TimerHandle] = {}
         self._asking = Asking(machine, self._arrive, shell.now_us, shell.secrets, self._calling.wait_for_person)
         self._children = Children(shell.nest, run_id, machine, self._arrive, self.fail)
@@ -162,8 +161,8 @@ class Driver:
     def _carry_out(self, facts: list[e.AnyEvent], commands: Commands) -> None:
         """The facts are durable: tell the observers, and do what is commanded."""
         if facts:
-            self._tell_observers(facts)
-            self._tell_people()
+            self._shell.tell(self._run_id, facts)
+            self._verdicts.tell()
             self._asking.heard(facts)
         if self._asks:
             asks, self._asks = self._asks, []
@@ -195,13 +194,6 @@ class Driver:
             self._start_timer(StartTimer(command.number, command.step, started.due_us, command.timeout_ms))
         self._children.begin(started)
 
-    def _tell_observers(self, facts: list[e.AnyEvent]) -> None:
-        for observe in self._shell.observers:
-            try:
-                observe(self._run_id, facts)
-            except (Exception, asyncio.CancelledError):
-                log.exception("an observer of run %s failed; the run goes on", self._run_id)
-
     def fail(self, error: BaseException) -> None:
         """End with an error; what is in flight is cancelled."""
         if not self._ended.done():
@@ -226,13 +218,13 @@ class Driver:
         to_do = machine.follow_up(facts, at_us)
         if shell.gates:
             for fact in facts[arrived:]:  # among them the verdict on a reply that has waited for a judge
-                self._tell_gates(fact)
+                self._passes.hear(fact)
         commands = self._announced(to_do, facts, at_us)
         if not facts:
             return facts, commands, None
         settles, self._settles = self._settles, []
         opening, self._opening = self._opening, None
-        told, self._told = self._told, []
+        told = self._passes.take()
         asks = self._asks = self._children.asks(facts)
         noticing = shell.noticing
         posting = NOTHING_POSTED if noticing is None else noticing.of_facts(self._run_id, machine, facts)
@@ -270,9 +262,9 @@ class Driver:
             if secrets:
                 fact = without_secrets(fact, secrets)
             if gates:
-                self._tell_gates(fact)
+                self._passes.hear(fact)
             if type(item) is _Decided:
-                self._settled.append((item.request.request_id, fact))
+                self._verdicts.note(item.request.request_id, fact)
             machine.apply(fact)
             facts.append(fact)
         return facts
@@ -368,18 +360,15 @@ class Driver:
             if held is None:
                 return False
             self._arrived.append(held)
-            self._told += self._shell.gates.told_not_made(call.agent, self._key(call.step, call.attempt), at_us)
+            self._passes.not_made(call, at_us)
         self._shell.slots.give_back(call.agent)
         return True
-
-    def _key(self, step: str, attempt: int) -> str:
-        return idempotency_key(self._run_id, step, attempt)
 
     def _ask_gates(self) -> None:
         """Only once they were told what has come to pass, such as that the same call was lost."""
         asking, self._at_gate = self._at_gate, []
         for call in asking:
-            key = self._key(call.step, call.attempt)
+            key = self._passes.key(call.step, call.attempt)
             self._shell.gates.ask(call.agent, key, partial(self._answered, call, key), self.machine.at_us)
 
     def _pass_gates(
@@ -389,7 +378,7 @@ class Driver:
         before = len(facts)
         asking, self._at_gate = self._at_gate, []
         for call in asking:
-            key = self._key(call.step, call.attempt)
+            key = self._passes.key(call.step, call.attempt)
             verdict = self._shell.gates.ask_within(at_gates, call.agent, key, self.machine.at_us)
             if verdict.by is None:
                 self._let_through(call, key)
@@ -416,33 +405,8 @@ class Driver:
             self._turn_soon()
 
     def _let_through(self, call: CallAgent, key: str) -> None:
-        self._gated[call.step, call.attempt] = call.agent, key
+        self._passes.note(call, key)
         self._passed.append(call)
-
-    def _tell_gates(self, fact: e.AnyEvent) -> None:
-        """What a fact says to the gate of the agent whose call it ends, or has ended before."""
-        if type(fact) is e.BudgetRaised:
-            self._told += self._shell.gates.told_raise(fact)
-            return
-        ended = (getattr(fact, "step", ""), getattr(fact, "attempt", 0))
-        passed = self._gated.get(ended)
-        if passed is not None:
-            agent, key = passed
-            self._told += self._shell.gates.told(agent, fact, key)
-        elif isinstance(fact, e.AttemptInterrupted):
-            agent = self.machine.duty(self.machine.number[fact.step]).agent
-            self._told += self._shell.gates.told(agent, fact, self._key(*ended))
-        elif isinstance(fact, e.RunCancelled):
-            for (step, attempt), agent in self.machine.drafted().items():
-                drafted = e.AttemptInterrupted(fact.at_us, step, attempt)
-                self._told += self._shell.gates.told(agent, drafted, self._key(step, attempt))
-            for step, attempt, agent, is_in_flight in self.machine.wanted():
-                key = self._key(step, attempt)
-                if is_in_flight:
-                    lost = e.AttemptInterrupted(fact.at_us, step, attempt)
-                    self._told += self._shell.gates.told(agent, lost, key)
-                else:
-                    self._told += self._shell.gates.told_not_made(agent, key, fact.at_us)
 
     def _give_back(self, command: Granted) -> None:
         slot = _slot(command)
@@ -504,9 +468,8 @@ class Driver:
             if self.machine.parent is not None:
                 self._children.unheard[request.request_id] = request  # the run above asks once; it may be parked now
             self._arrive(cancelled(request, self._shell.now_us()))
-        elif request.kind in DECIDED and self._is_open(request.request_id):
+        elif request.kind in DECIDED and self._verdicts.expect(request.request_id):
             self._settles.append(request.request_id)
-            self._verdicts[request.request_id] = self._loop.create_future()
             self._arrive(_Decided(request))
         elif request.kind == CHILD:
             self._children.hear(request)
@@ -517,26 +480,16 @@ class Driver:
         if not self._over:
             self._arrive(told)
 
-    def _is_open(self, request_id: str) -> bool:
-        """Whether a decision has no verdict yet, nor awaits one. An event that was refused may be sent again."""
-        before = self._verdicts.get(request_id)
-        return before is None or (before.done() and isinstance(before.result(), e.EventRefused))
-
     async def verdict(self, request: Request) -> e.AnyEvent | None:
         """Deliver a decision; returns what becomes of it, None where the driver is done before it can be taken."""
         # Shared with the driver: whoever waits for it may be cancelled.
-        return await asyncio.shield(self._verdicts[request.request_id]) if self.deliver(request) else None
+        return await asyncio.shield(self._verdicts.of(request.request_id)) if self.deliver(request) else None
 
     @property
     def undecided(self) -> list[Request]:
         """What was decided and delivered when the driver was done already."""
         decided = (item.request for item in self._arrived if isinstance(item, _Decided))
         return [*decided, *self._children.unheard.values()]
-
-    def _tell_people(self) -> None:
-        settled, self._settled = self._settled, []
-        for request_id, verdict in settled:
-            self._verdicts[request_id].set_result(verdict)
 
     async def ended(self) -> None:
         """Wait until the driver is done, however that comes about."""
@@ -578,9 +531,7 @@ class Driver:
         self._at_gate.clear()
         self._passed.clear()
         self._announced_calls.clear()
-        for verdict in self._verdicts.values():
-            if not verdict.done():
-                verdict.set_result(None)
+        self._verdicts.abandon()
 
 
 def _slot(command: Granted) -> str | None:

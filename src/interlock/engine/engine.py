@@ -419,7 +419,7 @@ class Engine(Nesting):
         """The run as it ends; None where somebody else has decided about it at this moment, and goes on with it."""
         if machine.status == "parked" and overdue(machine, self._now_us()) and await self.journal.claim(row.run_id):
             try:
-                await expire(self.journal, machine, row.run_id, partial(self._tell, row.run_id), self._now_us())
+                await expire(self.journal, machine, row.run_id, partial(self._shell.tell, row.run_id), self._now_us())
             except StaleDriver:
                 return None
         if machine.status != "running":
@@ -624,14 +624,6 @@ class Engine(Nesting):
             log.warning("run %s, after a deadline: %s", run_id, error)
         finally:
             self._expiring.discard(run_id)
-
-    def _tell(self, run_id: str, facts: Sequence[e.AnyEvent]) -> None:
-        """Tell the observers what was journaled without a driver."""
-        for observe in self._shell.observers:
-            try:
-                observe(run_id, facts)
-            except (Exception, asyncio.CancelledError):
-                log.exception("an observer failed")
 
     def _wake(self, request: Request) -> None:
         """Something is asked of a run that is parked, and goes on beside all else, or that waits here for room."""

@@ -225,7 +225,7 @@ class Nesting(Redriving):
             return
         asks, settles = asks_of(run_id, machine, facts), [one.request_id for one in requests]
         await self.journal.append(run_id, seq, facts, settles=settles, asks=asks)
-        self._tell(run_id, facts)
+        self._shell.tell(run_id, facts)
         for ask in asks:
             self.hear(ask)
 

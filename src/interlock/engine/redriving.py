@@ -82,9 +82,6 @@ class Redriving:
         """Something was asked of a run in an append of another, which is durable."""
         raise NotImplementedError
 
-    def _tell(self, run_id: str, facts: Sequence[e.AnyEvent]) -> None:
-        raise NotImplementedError
-
     def _until_stop(self, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
         raise NotImplementedError
 
@@ -294,10 +291,10 @@ class Redriving:
                 opening = Opening(self._team_hash, self._rules.plan.hash, self._source)
                 # The fork first: a run that was cancelled, and goes on nowhere, would be lost.
                 await self.journal.append(other, 0, facts, opening=opening)
-                self._tell(other, facts)
+                self._shell.tell(other, facts)
             asks = asks_of(run_id, machine, end)
             await self.journal.append(run_id, seq, end, asks=asks)
-            self._tell(run_id, end)
+            self._shell.tell(run_id, end)
             for request in asks:
                 self.hear(request)
             return await self._go_on_with(other)

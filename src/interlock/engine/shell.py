@@ -1,6 +1,7 @@
 """What all drivers of an engine share: where they write, whom they call, and how much room there is."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -13,6 +14,8 @@ from .gates import Gatekeeper
 from .noticing import Noticing
 from .partials import Hearer
 from .slots import Slots
+
+log = logging.getLogger("interlock")
 
 Observer = Callable[[str, Sequence[e.AnyEvent]], None]
 
@@ -39,3 +42,11 @@ class Shell(msgspec.Struct):
     # Calls that were cancelled and have not ended yet; and per agent, how many took longer than that allows.
     ending: set[asyncio.Task[None]] = set()
     stubborn: dict[str, int] = {}
+
+    def tell(self, run_id: str, facts: Sequence[e.AnyEvent]) -> None:
+        """Tell the observers what is durable of a run."""
+        for observe in self.observers:
+            try:
+                observe(run_id, facts)
+            except (Exception, asyncio.CancelledError):
+                log.exception("an observer of run %s failed; the run goes on", run_id)
