@@ -28,7 +28,8 @@ from .calls import Call
 from .children import CHILD, Children, FromChild
 from .decisions import DECIDED, cancelled, verdict_on
 from .passes import Passes
-from .performances import Performances, slot_of
+from .performances import Performances
+from .seating import Seating
 from .secrecy import without_secrets
 from .shell import Shell
 from .verdicts import Verdicts
@@ -36,7 +37,6 @@ from .verdicts import Verdicts
 log = logging.getLogger("interlock")
 
 Commands = list[ForTheShell]
-Granted = CallAgent | PerformEffect | StartChild
 
 
 @final
@@ -69,7 +69,7 @@ class Driver:
         self._context = contextvars.copy_context()
         self._calling = Calling(shell, run_id, self._ended, self._context, self._arrive)
         self._arrived: list[e.AnyEvent | Answer | Awaiting | _Decided | _Overdue | FromChild] = []
-        self._granted: list[Granted] = []
+        self._seating = Seating(shell, machine, self._ended, self._turn_soon)
         # Calls that have room and must ask at a gate, or have passed it; and what the gates of all calls are told.
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
@@ -80,7 +80,7 @@ class Driver:
         self._announced_calls: dict[int, CallAgent] = {}
         self._settles: list[str] = []
         self._verdicts = Verdicts()
-        self._timers: dict[int | tuple[int, str], asyncio.TimerHandle] = {}
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._asking = Asking(machine, self._arrive, shell.now_us, shell.secrets, self._calling.wait_for_person)
         self._children = Children(shell.nest, run_id, machine, self._arrive, self.fail)
         self._asks: list[Request] = []
@@ -120,7 +120,7 @@ class Driver:
 
     @property
     def _is_news(self) -> bool:
-        return bool(self._arrived or self._granted or self._passed)
+        return bool(self._arrived or self._seating.granted or self._passed)
 
     # --- a turn ---
 
@@ -288,9 +288,8 @@ class Driver:
     def _announced(self, commands: Commands, facts: list[e.AnyEvent], at_us: int) -> Commands:
         """The timers, and those calls and effects for which there is room; their announcement joins the facts."""
         shell = self._shell
-        granted, self._granted = self._granted, []
         self._looked_seq = self.machine.seq
-        ready = self._seated(commands, granted, at_us)
+        ready, granted = self._seating.seat(commands, at_us)
         for call in granted:
             if type(call) is PerformEffect:
                 self._announce_effect(call, ready, facts, at_us)
@@ -321,32 +320,17 @@ class Driver:
         if held is not None:
             self._arrived.append(held)
             return
-        chosen = self._children.choice(command, partial(self._grant, command))
+        chosen = self._children.choice(command, partial(self._seating.grant, command))
         if chosen is not None:
             facts.append(self.machine.start_child(command, chosen[0], at_us, chosen[1]))
             ready.append(command)
-
-    def _seated(self, commands: Commands, granted: list[Granted], at_us: int) -> Commands:
-        """The timers; calls and effects are granted a place, or wait for one."""
-        shell = self._shell
-        timers: Commands = []
-        for command in commands:
-            if type(command) is StartTimer:
-                timers.append(command)
-            elif type(command) is PerformEffect and command.due_us > at_us:
-                self._perform_later(command)
-            elif (slot := _slot(command)) is None or shell.slots.take(slot):
-                granted.append(command)
-            else:
-                shell.slots.wait(slot, partial(self._grant, command))
-        return timers
 
     def _announce_effect(self, command: PerformEffect, ready: Commands, facts: list[e.AnyEvent], at_us: int) -> None:
         if self.machine.is_due(command) and not self._shell.stopping:
             facts.append(self.machine.start_effect(command, at_us))
             ready.append(command)
         else:
-            self._give_back(command)
+            self._seating.give_back(command)
 
     # --- gates ---
 
@@ -407,36 +391,6 @@ class Driver:
     def _let_through(self, call: CallAgent, key: str) -> None:
         self._passes.note(call, key)
         self._passed.append(call)
-
-    def _give_back(self, command: Granted) -> None:
-        slot = _slot(command)
-        if slot is not None:
-            self._shell.slots.give_back(slot)
-
-    def _grant(self, command: Granted) -> bool:
-        if self._over or self._shell.stopping or self.machine.status != "running":
-            return False
-        self._granted.append(command)
-        self._turn_soon()
-        return True
-
-    def _perform_later(self, command: PerformEffect) -> None:
-        """A try that must wait. It is announced when its time has come, if somebody still waits for it."""
-        name = (command.number, command.key)
-        before = self._timers.pop(name, None)
-        if before is not None:
-            before.cancel()
-        delay = min(max(0, command.due_us - self._shell.now_us()), 1_000 * command.wait_ms) / 1e6
-        self._timers[name] = self._loop.call_later(delay, self._wait_is_over, name, command)
-
-    def _wait_is_over(self, name: tuple[int, str], command: PerformEffect) -> None:
-        del self._timers[name]
-        slot = _slot(command)
-        if slot is None or self._shell.slots.take(slot):
-            if not self._grant(command):
-                self._give_back(command)
-        else:
-            self._shell.slots.wait(slot, partial(self._grant, command))
 
     def _perform(self, command: PerformEffect) -> None:
         entry = self.machine.ledger.entry(command.number, command.key)
@@ -525,17 +479,10 @@ class Driver:
         self._performances.abandon()
         self._children.abandon()
         self._asking.abandon()
-        for command in (*self._granted, *self._at_gate, *self._passed, *self._announced_calls.values()):
-            self._give_back(command)
-        self._granted.clear()
+        self._seating.abandon()
+        for call in (*self._at_gate, *self._passed, *self._announced_calls.values()):
+            self._seating.give_back(call)
         self._at_gate.clear()
         self._passed.clear()
         self._announced_calls.clear()
         self._verdicts.abandon()
-
-
-def _slot(command: Granted) -> str | None:
-    """The room that a command takes; None for a run, and where an agent waits for its effect, and has room already."""
-    if isinstance(command, CallAgent):
-        return command.agent
-    return None if isinstance(command, StartChild) or command.immediate else slot_of(command.effect)
