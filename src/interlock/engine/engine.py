@@ -2,22 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from interlock import errors
 from interlock.core import events as e
 from interlock.core import given
 from interlock.core.decision import Verb, decided
 from interlock.core.machine import Machine
 from interlock.core.naming import is_id
-from interlock.core.settlement import overdue
-from interlock.errors import DecisionRefused, InputError, JournalError, RunInterrupted, RunNotFound, StaleDriver
+from interlock.errors import InputError, RunInterrupted, StaleDriver
 from interlock.ids import new_id, row_run_id
 from interlock.ports import (
     Adapter,
@@ -29,7 +26,6 @@ from interlock.ports import (
     RunRow,
     Secrets,
     WaitingQuestion,
-    WaitingStep,
 )
 from interlock.team import Team
 
@@ -37,18 +33,16 @@ from . import clock, tasks
 from .approval import approval_of
 from .breakers import move_breaker, policy_of
 from .cancelling import cancel
-from .children import CHILD
-from .decisions import DECIDED, OPEN, accept, decide, expire, folded, refuse_secrets, request_of, settle
+from .decisions import accept, decide, folded, refuse_secrets, request_of
 from .deliveries import addressee, event_id_in, event_request
 from .driver import Driver
 from .family import Crew, by_its_team, gates_name
 from .gates import Gatekeeper
-from .lost import lost as _lost
-from .nesting import ASKED, Nesting
 from .notifier import Notifier
 from .partials import Hearer
 from .performances import slot_of
 from .redriving import unless_stopped
+from .resuming import Resuming
 from .run import Run
 from .shell import Observer, Shell
 from .slots import Slots
@@ -58,12 +52,9 @@ log = logging.getLogger("interlock")
 
 CALLS_MAX = 256
 RUNS_MAX = 256
-# How soon deadlines are looked after, and how often, since other processes park runs, too.
-DEADLINE_FIRST_SECONDS = 1.0
-DEADLINE_POLL_SECONDS = 30.0
 
 
-class Engine(Nesting):
+class Engine(Resuming):
     """Runs a team. Use it as an async context manager.
 
     calls_max, runs_max: calls and runs in flight at once. watch: name agents that block the loop, from a thread.
@@ -168,15 +159,6 @@ class Engine(Nesting):
             if engine._notifier is not None:
                 engine._notifier.start(self.journal, self._now_us)
         return self
-
-    def _has_deadlines(self) -> bool:
-        """Whether a run of this team may have to go on by itself because a time has come."""
-        rules = self._rules
-        return self._has_waits() or any(asked is not None and asked.deadline_ms for asked in rules.escalations)
-
-    def _has_waits(self) -> bool:
-        bounded = (role.nested is not None and role.policy.timeout_ms for role in self._rules.roles.values())
-        return bool(self._rules.waits) or any(bounded)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -304,134 +286,6 @@ class Engine(Nesting):
                 return
             yield item
 
-    # --- resuming ---
-
-    async def resume(self, width: int | None = None, *, ids: Collection[str] | None = None) -> AsyncIterator[Run]:
-        """Go on with every run and batch of this team file in the journal that nobody drives; yields runs as they end.
-
-        ids: with these runs and batches alone, whichever file with the same declarations they were started from.
-
-        Raises at the end, when all others are done: JournalError if a run is damaged; TeamChanged if there are runs of
-        this team file that were started under another version of it, unless ids are given; InputError.
-        """
-        if ids is not None:
-            given.names("ids", ids)
-        given.whole("width", width or self._runs_max, 1)
-        damaged: list[JournalError] = []
-        taken: set[str] = set()
-        go_on = partial(self._resume_row, damaged, taken)
-        try:
-            async for run in tasks.each(self._until_stop(self._unfinished(ids, taken)), go_on, width or self._runs_max):
-                if run is not None:
-                    yield run
-        finally:  # those that it has not come to, since it ends early
-            self._expiring -= taken
-        for batch in await self.journal.batches():
-            if batch.team == self._team_hash and self._is_wanted(batch.batch_id, batch.source, ids):
-                async for run in self.run_batch(batch, width):
-                    yield run
-        if damaged:
-            raise damaged[0]
-        if ids is None:
-            await self._refuse_changed()
-
-    async def _unfinished(self, ids: Collection[str] | None, taken: set[str]) -> AsyncIterator[RunRow]:
-        for team in [*self._family]:
-            for row in await self.journal.claim(team=team, source=self._source if ids is None else None):
-                mine = row.run_id not in self._drivers and self._is_wanted(row.run_id, row.source, ids)
-                if mine and not (row.parent and await self._is_resumed(row.parent, ids)):
-                    yield row
-        for run_id in await self.journal.asked() if len(self._family) > 1 else ():
-            for row in await self._asked_of(run_id, ids):
-                yield row
-        for one in await self._overdue():
-            if ids is None or one.run_id in ids:
-                self._expiring.add(one.run_id)
-                taken.add(one.run_id)
-                rows = [row for row in await self.journal.claim(one.run_id) if row.status == "parked"]
-                if not rows:  # somebody has been quicker; its next wait may be ours
-                    self._expiring.discard(one.run_id)
-                for row in rows:
-                    yield row
-
-    async def _is_resumed(self, run_id: str, ids: Collection[str] | None) -> bool:
-        """Whether this run is gone on with, and with it those that do its steps."""
-        row = await self.journal.run(run_id)
-        return row.status == "running" and self._is_wanted(run_id, row.source, ids)
-
-    async def _asked_of(self, run_id: str, ids: Collection[str] | None) -> list[RunRow]:
-        """A parked run that others ask something of, if it is one of these teams', and this handle's now."""
-        row = await self.journal.run(run_id)
-        mine = row.team in self._family and self._is_wanted(run_id, row.source, ids) and run_id not in self._drivers
-        if not mine or all(one.kind not in ASKED for one in await self.journal.requests(run_id)):
-            return []
-        return [row for row in await self.journal.claim(run_id) if row.status == "parked"]
-
-    def _is_wanted(self, name: str, source: str, ids: Collection[str] | None) -> bool:
-        return source == self._source if ids is None else name in ids
-
-    async def _resume_row(self, damaged: list[JournalError], taken: set[str], row: RunRow) -> Run | None:
-        """Go on with one run of many; one that can't be read must not hold up the others."""
-        if row.damage:
-            damaged.append(JournalError(row.damage, fix="restore it from a copy"))
-            return None
-        try:
-            async with self._room:  # beside the width: woken runs go on, too
-                engine = self._family.get(row.team, self)
-                try:  # as it is when its turn has come
-                    machine = await folded(self.journal, engine._rules, row.run_id)
-                except JournalError as error:
-                    damaged.append(error)
-                    return None
-                if (row.status, machine.status) == ("parked", "running") or row.run_id in self._drivers:
-                    return None  # another process has been quicker, and goes on with it; or the run above it is here
-                if row.status == "parked" and len(self._family) > 1:
-                    await engine._take_asked(row, machine)
-                return await unless_stopped(engine._go_on(row, machine))
-        except StaleDriver:
-            if row.status != "parked" and (await self.journal.run(row.run_id)).status == "running":
-                raise
-            return None  # a parked run is anybody's: an event or a decision has come by another process
-        finally:
-            self._expiring.discard(row.run_id)
-            taken.discard(row.run_id)
-
-    @by_its_team
-    async def resume_run(self, run_id: str) -> Run:
-        """Go on with one run that nobody drives. A run that has ended or waits for a person is returned as it is.
-
-        Raises RunNotFound, TeamChanged, StaleDriver (another process drives it), RunInterrupted or InputError.
-        """
-        given.text("run_id", run_id)
-        row = await self.journal.run(run_id)
-        if row.team != self._team_hash:
-            raise await self._changed(row)
-        if row.status == "running":
-            claimed = await self.journal.claim(run_id)
-            if not claimed:
-                raise StaleDriver(f"run {run_id} is driven by another process", fix="wait for it, or stop that process")
-        run = await self._go_on(row, await folded(self.journal, self._rules, run_id))
-        if run is None:
-            raise StaleDriver(f"somebody has decided about run {run_id}, and goes on with it", fix="wait for it")
-        return run
-
-    async def _go_on(self, row: RunRow, machine: Machine) -> Run | None:
-        """The run as it ends; None where somebody else has decided about it at this moment, and goes on with it."""
-        if machine.status == "parked" and overdue(machine, self._now_us()) and await self.journal.claim(row.run_id):
-            try:
-                await expire(self.journal, machine, row.run_id, partial(self._shell.tell, row.run_id), self._now_us())
-            except StaleDriver:
-                return None
-        if machine.status != "running":
-            return Run.of(row.run_id, machine, row.row)
-        lost = _lost(machine, max(self._now_us(), machine.at_us))
-        return await self._drive(row.run_id, machine, lost, None, row.row)
-
-    async def _refuse_changed(self) -> None:
-        for row in await self.journal.runs(status="running", limit=0):
-            if row.source == self._source and row.team not in self._family and self._source:
-                raise await self._changed(row)
-
     # --- cancelling and stopping ---
 
     async def cancel(self, run_id: str, *, by: str = "program", reason: str = "") -> RunRow:
@@ -543,122 +397,10 @@ class Engine(Nesting):
         self._spawn(self._go_on_beside(run_id))
         return await self._seen(run_id)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = tasks.spawn(work)
-        self._woken.add(task)
-        task.add_done_callback(self._woken.discard)
-
-    async def _go_on_beside(self, run_id: str) -> None:
-        """Go on with a run that an event may have moved, unless somebody does."""
-        try:
-            async with self._room:
-                for row in await self.journal.claim(run_id) if run_id not in self._drivers else ():
-                    await self._go_on(row, await folded(self.journal, self._rules, run_id))
-        except (JournalError, RunInterrupted) as error:
-            self._left_by(run_id, error)
-            log.warning("run %s, after an event: %s", run_id, error)
-
-    def _left_by(self, run_id: str, error: errors.InterlockError) -> None:
-        """Nobody waits for a run that this engine goes on with beside: where the disk fails it, it must try again."""
-        if isinstance(error, errors.JournalFull | errors.JournalUnavailable):
-            self._spawn(self._go_on_later(run_id))
-
-    async def _go_on_later(self, run_id: str) -> None:
-        await asyncio.sleep(DEADLINE_POLL_SECONDS)
-        await self._go_on_beside(run_id)
-
     async def _seen(self, run_id: str) -> Run:
         """A run as it is in the journal."""
         row = await self.journal.run(run_id)
         return Run.of(run_id, await folded(self.journal, self._rules, run_id), row.row)
-
-    async def _overdue(self) -> list[WaitingQuestion | WaitingStep]:
-        """What nobody has answered in time, and waits that are over, of parked runs of this team file, by deadline."""
-        now_us = self._now_us()
-        late = [one for one in await self._with_deadline() if one.due_us <= now_us]
-        first = {one.run_id: one for one in reversed(late)}
-        return [one for one in late if first[one.run_id] is one]
-
-    async def _with_deadline(self) -> list[WaitingQuestion | WaitingStep]:
-        open_: list[WaitingQuestion | WaitingStep] = [*await self.journal.questions()]
-        open_ += await self.journal.waits() if any(one._has_waits() for one in self._family.values()) else ()
-        found = [one for one in open_ if one.due_us and self._is_mine(one)]
-        return sorted(found, key=lambda one: (one.due_us, one.run_id))
-
-    def _is_mine(self, one: WaitingQuestion | WaitingStep) -> bool:
-        here = one.run_id in self._drivers or one.run_id in self._expiring
-        return one.team in self._family and one.source == self._source and not here
-
-    async def _watch_deadlines(self) -> None:
-        """Go on with parked runs whose questions are overdue, as long as this engine is open.
-
-        It looks first after a moment, so that whoever opens an engine to resume runs gets them.
-        """
-        await asyncio.sleep(DEADLINE_FIRST_SECONDS)
-        seconds = 0.0
-        while True:
-            self._parked.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):  # wait_for may swallow the cancellation that ends this
-                    await self._parked.wait()
-            try:
-                for one in await self._overdue():
-                    self._expiring.add(one.run_id)
-                    self._spawn(self._expire(one.run_id))
-                left = [one.due_us - self._now_us() for one in await self._with_deadline()]
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end this for good
-                log.warning("deadlines can't be looked after: %s", errors.describe(error))
-                left = []
-            seconds = max(DEADLINE_FIRST_SECONDS, min([DEADLINE_POLL_SECONDS, *(us / 1e6 for us in left)]))
-
-    async def _expire(self, run_id: str) -> None:
-        try:
-            async with self._room:
-                for row in await self.journal.claim(run_id):
-                    if row.status != "parked":
-                        continue
-                    engine = self._family[row.team]
-                    await engine._go_on(row, await folded(self.journal, engine._rules, run_id))
-        except (JournalError, RunInterrupted) as error:
-            self._left_by(run_id, error)
-            log.warning("run %s, after a deadline: %s", run_id, error)
-        finally:
-            self._expiring.discard(run_id)
-
-    def _wake(self, request: Request) -> None:
-        """Something is asked of a run that is parked, and goes on beside all else, or that waits here for room."""
-        if request.request_id in self._deciding or self._shell.stopping:
-            return
-        self._deciding.add(request.request_id)
-        self._spawn(self._take_decision(request))
-
-    async def _take_decision(self, request: Request) -> None:
-        run_id, journal = request.run_id, self.journal
-        try:
-            row = await journal.run(run_id)
-            if request.kind in ASKED and row.status == "parked":
-                async with self._room:
-                    await self._take_up(run_id)
-                return
-            engine = self._family.get(row.team)
-            if request.kind == CHILD:
-                return  # whoever goes on with it here, when there is room, finds that in the journal
-            if request.kind not in DECIDED:
-                await cancel(journal, run_id, by=request.by, reason=request.reason, now_us=self._now_us)
-                if row.parent:
-                    await self._take_up(row.parent)
-            elif engine is not None and row.status in OPEN and await journal.claim(run_id):
-                machine = await folded(journal, engine._rules, run_id)
-                await settle(journal, machine, request, self._shell.secrets, self._now_us)
-                if row.status == "parked":  # else somebody here goes on with it when there is room
-                    await engine._go_on_beside(run_id)
-        except RunNotFound:
-            pass  # it was to do a step of a run that was cancelled before it had begun, and never begins
-        except (JournalError, DecisionRefused, RunInterrupted) as error:
-            if isinstance(error, DecisionRefused):  # what was refused may be sent again under its id
-                self._deciding.discard(request.request_id)
-            self._left_by(run_id, error)
-            log.warning("run %s, after %s has decided: %s", run_id, request.by, error)
 
     # --- breakers ---
 

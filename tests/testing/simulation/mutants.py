@@ -113,7 +113,7 @@ MUTANTS = [
         "retry count lost on resume",
         [
             (
-                "engine/engine.py",
+                "engine/resuming.py",
                 '        if machine.status != "running":\n            return Run.of(row.run_id, machine, row.row)\n',
                 (
                     '        if machine.status != "running":\n            return Run.of(row.run_id, machine, row.row)\n'
@@ -144,7 +144,7 @@ MUTANTS = [
         "timer lost on resume",
         [
             (
-                "engine/engine.py",
+                "engine/resuming.py",
                 "        lost = _lost(machine, max",
                 (
                     '        machine._due = {n: None for n in machine._due if machine.state[n] != "backing_off"}\n'
@@ -186,7 +186,7 @@ MUTANTS = [
         "for_each re-read on resume",
         [
             (
-                "engine/engine.py",
+                "engine/resuming.py",
                 "        lost = _lost(machine, max",
                 """        for n, (item_id, index, item) in machine.items.items():
             there = machine.bank.value(machine.step(n).for_each, -1)[index : index + 1]
@@ -898,7 +898,7 @@ def _kept(raw):
         "wait forgotten at resume",
         [
             (
-                "engine/engine.py",
+                "engine/beside.py",
                 "open_ += await self.journal.waits() if any(one._has_waits() for one in self._family.values()) else ()",
                 "pass",
             )
@@ -1123,7 +1123,7 @@ def _kept(raw):
         "parked run that others ask something of left alone at resume",
         [
             (
-                "engine/engine.py",
+                "engine/resuming.py",
                 "for run_id in await self.journal.asked() if len(self._family) > 1 else ():",
                 "for run_id in ():",
             )
