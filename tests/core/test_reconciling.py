@@ -318,6 +318,27 @@ def test_a_person_can_choose_nothing_else(text, why):
     assert (verdict.findings[0].message, lines, run.states["settle"]) == (why, [], "escalated")
 
 
+def test_the_example_of_an_answer_is_one_that_is_taken():
+    run = told(PERSON)
+    asked = say(run, ann=dict.fromkeys("abc", 1), bob=dict.fromkeys("abc", 2))[0]
+    example = asked.partition("For instance: ")[2].partition("\n")[0]
+    assert example == "deal.a=1 deal.b=1 deal.c=1"
+    assert isinstance(answer(run, example)[0], e.QuestionAnswered)
+
+
+def test_the_example_of_an_answer_to_many_is_cut_short_and_says_so():
+    run, names = told(PERSON), [f"f{n:02}" for n in range(11)]
+    asked = say(run, ann=dict.fromkeys(names, 1), bob=dict.fromkeys(names, 2))[0]
+    assert asked.endswith("deal.f08=1 deal.f09=1 ...")
+
+
+def test_spaces_around_the_numbers_do_no_harm():
+    run = told(PERSON)
+    say(run, ann={"a": 1, "b": 1}, bob={"a": 2, "b": 2})
+    answer(run, "deal.a = 2, deal.b= 1")
+    assert deal(run) == {"a": 2, "b": 1}
+
+
 @pytest.mark.parametrize("verb", ["write", "retry", "approve", "edit"])
 def test_a_person_cannot_write_past_it(verb):
     run = told(PERSON)

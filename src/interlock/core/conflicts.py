@@ -261,6 +261,7 @@ def typed(text: str, fields: Sequence[Compared]) -> Any:
             return None
     if text.isdecimal() and len(fields) == 1:
         text = f"{fields[0].path}={text}"
+    text = "=".join(part.strip() for part in text.split("="))
     pairs = [part.rpartition("=") for part in text.replace(",", " ").split()]
     if not all(path and number.isdecimal() and len(number) < SHOWN_MAX for path, _, number in pairs):
         return None
@@ -283,8 +284,8 @@ def question(fields: Sequence[Compared], *, anew: bool) -> str:
         lines += [
             f"  {n}. {shown(said)}  ({', '.join(said.steps[:SHOWN_MAX])})" for n, said in enumerate(field.said, 1)
         ]
-    first = fields[0].path
-    lines.append(INSTANCE + " ".join(f"{field.path}=1" for field in fields[:2]))
+    first, more = fields[0].path, " ..." if len(fields) > SHOWN_MAX else ""
+    lines.append(INSTANCE + " ".join(f"{field.path}=1" for field in fields[:SHOWN_MAX]) + more)
     lines += [f'Or a value of your own: {{"{first}": {{"{NEW}": VALUE}}}}'] if anew else []
     return "\n".join(lines)
 

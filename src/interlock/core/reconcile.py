@@ -113,8 +113,11 @@ def _ways(policy: Any, otherwise: Any) -> tuple[Way, ...]:
         raise PlanError(f"policy is {policy!r:.80}, and otherwise {otherwise!r:.80}", fix=f"of {', '.join(known)}")
     for way, following in pairwise(listed):
         if following not in _FOLLOWING.get(way, ("dead",)):
-            why = "leaves nothing open" if way not in _FOLLOWING else f"is not followed by {following}"
-            raise PlanError(f"otherwise: {way} {why}", fix=EXAMPLE)
+            if way not in _FOLLOWING:
+                raise PlanError(
+                    f"otherwise: {way} leaves nothing open", fix=f"let {way} be the last: nothing comes after"
+                )
+            raise PlanError(f"otherwise: {way} is not followed by {following}", fix=EXAMPLE)
     return tuple(listed)
 
 
