@@ -170,6 +170,13 @@ def at_its_bounds(**roles):
     return run
 
 
+def test_who_is_to_decide_beyond_its_bounds_is_told_that_no_more_is_left():
+    run = at_its_bounds()
+    decide(run, "decide-2", "retry", text="Be done.")
+    run.start("decide-2")
+    assert run.jobs["decide-2"].progress["left"]["decisions"] == 0
+
+
 def test_a_person_decides_at_its_bounds():
     run = at_its_bounds()
     run.machine = run.fold()

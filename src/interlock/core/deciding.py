@@ -111,7 +111,7 @@ def progress(now: Situation) -> dict[str, Any]:
     policy, plan = now.policy, now.plan
     before = [n for n in range(1, now.number) if plan.ancestors[now.number] >> n & 1 and plan.steps[n].id]
     done = [n for n in before if not is_decision(plan.steps[n].id)]
-    left = {"decisions": policy.asked_at_most - len(now.additions), "steps": now.steps_left}
+    left = {"decisions": max(0, policy.asked_at_most - len(now.additions)), "steps": now.steps_left}
     told: dict[str, Any] = {
         "agents": dict(_agents(now)),
         "done": [_told(now, n) for n in done[-STEPS_TOLD_MAX:]],
@@ -136,7 +136,7 @@ def _agents(now: Situation) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in sorted(_available(now))[:AGENTS_TOLD_MAX]:
         scope = now.rules.roles[name].scope
         actions, writes = [*scope.allowed_actions], [*scope.write_permissions]
-        yield name, {"actions": actions, "reads": [*scope.readable], "writes": writes}
+        yield name, {"actions": actions, "reads": [*dict.fromkeys(scope.readable)], "writes": writes}
 
 
 def _available(now: Situation) -> frozenset[str]:
