@@ -142,6 +142,36 @@ def test_what_the_plan_leaves_idle(tmp_path):
     assert one(found, "never_read").paths == ("out",)
 
 
+def test_what_the_result_is_made_of_is_read(tmp_path):
+    team = """\
+        agents:
+          a: {allowed_actions: [x], write_permissions: [out]}
+        plan: [{id: s, agent: a, action: x}]
+        result: %s
+        """
+    found = findings(tmp_path, team % "{text: 'Dear {customer.name}, {out.text}'}")
+    assert "never_read" not in codes(found)
+    assert one(found, "from_request").paths == ("customer.name",)
+    assert not findings(tmp_path, team % "{text: 'Dear {'}").ok
+
+
+def test_a_nested_team_that_is_to_have_more_than_there_is_never_begins(tmp_path):
+    (tmp_path / "inner.yaml").write_text(
+        "agents: {a: {allowed_actions: [x], write_permissions: [b], use: 'x:y'}}\n"
+        "plan: [{id: s, agent: a, action: x}]\n"
+    )
+    team = """\
+        budget: {calls: 5}
+        agents:
+          inner: {team: inner.yaml, allowed_actions: [x], write_permissions: [b], budget: {calls: %d}}
+        plan: [{id: s, agent: inner, action: x}]
+        """
+    found = one(findings(tmp_path, team % 6), "share_too_large")
+    assert (found.severity, found.agents, found.line) == ("warning", ("inner",), 3)
+    assert found.fix == "give it at most 5 calls, or the run more"
+    assert "share_too_large" not in codes(findings(tmp_path, team % 5))
+
+
 def test_the_tools_of_a_model_are_actions_that_are_used(tmp_path):
     found = findings(
         tmp_path,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from interlock.core.result import Result
 from interlock.errors import TeamError
 
 from .borders import borders
@@ -44,6 +45,7 @@ def _of_team(team: Team) -> tuple[Subject, tuple[TeamError, ...]]:
     unplanned = team.plan is None and not team.plans
     subject = Subject(team.agents, team.plan, unplanned, None, team.line, team.plans, team.planner)
     try:
+        subject.result = () if team.result is None else Result.of(team.result).reads
         subject.rules = team.rules if team.plan is not None else None
     except TeamError as error:
         return subject, error.problems

@@ -3,7 +3,7 @@
 What concerns many agents in the same way is one finding, so that the list stays worth reading.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal
 
@@ -50,7 +50,7 @@ class Subject(msgspec.Struct):
     """What is audited: as much of a team as could be made of it.
 
     unplanned: it declares no plan, where `plan` may also be missing because it is broken. rules: there only if all was
-    proved. line: the line of a place, 0 where it is unknown.
+    proved. line: the line of a place, 0 where it is unknown. result: the paths of which the result is made.
     """
 
     agents: dict[str, Agent]
@@ -60,6 +60,7 @@ class Subject(msgspec.Struct):
     line: Callable[[Place], int]
     plans: Mapping[str, Plan] = {}
     planner: Mapping[str, Any] | None = None
+    result: Sequence[str] = ()
 
 
 def chosen(subject: Subject) -> Iterator[AuditFinding]:
@@ -227,6 +228,20 @@ def costs(subject: Subject) -> Iterator[AuditFinding]:
         yield AuditFinding("unknown_cost", "warning", names, (), message, fix, line)
 
 
+def shares(subject: Subject) -> Iterator[AuditFinding]:
+    """Which nested teams are to have more of the budget of a run than there is?"""
+    rules = subject.rules
+    if rules is None or rules.budget is None:
+        return
+    for amount, most, _ in rules.budget.bounds:
+        for name, role in rules.roles.items():
+            if role.nested is not None and role.budget is not None and (getattr(role.budget, amount) or 0) > most:
+                message = f"the team {name} never begins: its budget has more {amount} than that of the run"
+                fix = f"give it at most {most / 1e6 if amount == 'usd' else most:,} {amount}, or the run more"
+                line = subject.line(("agents", name))
+                yield AuditFinding("share_too_large", "warning", (name,), (), message, fix, line)
+
+
 def runnable(subject: Subject) -> Iterator[AuditFinding]:
     """Can it run?"""
     if subject.unplanned:
@@ -303,6 +318,7 @@ def fields(subject: Subject) -> Iterator[AuditFinding]:
     writes |= {pattern for step in _by_themselves(subject) for pattern in step.writes or ()}
     declared = subject.plan.declared if subject.plan else ()
     looked_at = {path for step in declared for path in deciding(step)}
+    looked_at |= {*subject.result}
     looked_at |= {path for step in declared if step.reconcile is not None for path in reconcile_of(step).among}
     brought = tuple(sorted(apart(reads | looked_at, writes)))
     if brought:
@@ -377,6 +393,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[AuditFinding]], ...] = (
     waits,
     candidates,
     costs,
+    shares,
     runnable,
     chosen,
     unused,
