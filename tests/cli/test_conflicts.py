@@ -98,3 +98,14 @@ def test_what_a_run_results_in_is_printed_last(desk):
     assert wrong.code == 2
     assert "team.yaml:" in wrong.err
     assert "the result is dale, which no step writes; did you mean deal?" in wrong.err
+
+
+def test_a_dead_letter_that_nobody_was_called_for_names_no_agent_and_no_job(desk):
+    asked(desk)
+    text = TEAM.replace(", otherwise: person", "").replace("        escalate: {deadline: 3d}\n", "")
+    (desk.folder / "team.yaml").write_text(text)
+    run = desk.run("run", ".", "--input", "in.jsonl", "--json").runs[0]["run_id"]
+    shown = desk.run("dlq", "show", run).out
+    assert shown.splitlines()[0].startswith(f"run {run}  step settle  0 calls")
+    assert "contradicts itself about deal.sum" in shown
+    assert "job" not in shown

@@ -190,5 +190,6 @@ supervisor: {agent: sorter, action: decide, decisions_max: 7}
     ended = desk.run("plan", "grown.yaml", env={"COLUMNS": "80"})
     assert ended.code == 0, ended.err
     assert "Not counted: sorter decides up to 7 times, and adds up to 100 steps." in words(ended.out)
+    assert "time 0 ms cost" in words(ended.out)
     document = json.loads(desk.run("plan", "grown.yaml", "--json").out)
     assert (document["steps"], document["supervisor"]["decisions_max"]) == ([], 7)

@@ -46,11 +46,11 @@ def test_a_request_chooses_its_plan_and_the_journal_says_why(planned):
 def test_the_plan_is_shown_with_the_rule_that_chooses_it(planned):
     name = planned.write("in.jsonl", "ask")
     out = planned.run("plan", ".", "--input", name).out
-    assert 'chosen: careful by rule 1: text == "ask"' in out
+    assert 'chosen: careful (rule 1: text == "ask")' in out
     document = planned.json("plan", ".", "--input", name)
     assert (document["chosen"], len(document["steps"])) == ("careful", 2)
     ended = planned.run("plan", ".")
-    assert (ended.code, "its plans: short, careful" in ended.err) == (2, True)
+    assert (ended.code, "give it the request: --input FILE; its plans are short, careful" in ended.err) == (2, True)
 
 
 def test_many_requests_run_under_the_plans_that_they_have(planned):
@@ -129,3 +129,20 @@ def test_a_simulation_is_of_one_of_the_plans(planned):
     assert planned.run("simulate", ".", "--seeds", "3", "--plan", "careful").code == 0
     ended = planned.run("simulate", ".", "--seeds", "3", "--plan", "carful")
     assert (ended.code, "did you mean careful?" in ended.err) == (2, True)
+
+
+def test_who_decides_at_the_bounds_is_told_what_a_decision_is(planned):
+    planned.write_team("""\
+agents:
+  lead: {allowed_actions: [decide], context_access: [text], write_permissions: [answer], use: "agents:leading"}
+supervisor: {agent: lead, action: decide, decisions_max: 1, then: escalate}
+""")
+    agents = planned.folder / "agents.py"
+    agents.write_text(agents.read_text() + "\n\nasync def leading(job):\n    return {'add': []}\n")
+    run = planned.run("run", ".", "--input", planned.write("in.jsonl", "x"), "--json").runs[0]["run_id"]
+    shown = planned.run("inbox", "show", run).out
+    assert f"""interlock inbox answer {run} --set 'finish={{"PATH": VALUE}}'""" in shown
+    assert "new steps: [{id, agent, action," in shown
+    assert "properties" not in shown
+    ended = planned.run("inbox", "answer", run, "--set", 'finish={"answer": 5}', "--json")
+    assert (ended.code, ended.runs[0]["context"]["answer"]) == (0, 5)

@@ -78,13 +78,14 @@ def _parts(letter: Letter, row: LetterRow) -> Iterator[RenderableType]:
     facts += [f"{count(cost.tokens)} tokens", money(cost.usd)] if cost.tokens or cost.usd else []
     facts += [shown_team(row.source)] if row.source else []
     head = Text.assemble(("run ", "dim"), (row.run_id, "bold"), ("  step ", "dim"), (plain(row.step), "bold"))
-    yield head.append(f"  {plain(letter.agent)} · {' · '.join(facts)}", "dim")
+    yield head.append("  " + " · ".join(filter(None, (plain(letter.agent), *facts))), "dim")
     yield Text(plain(letter.buried.reason), MARKS["dead"][1])
     if row.redriven_run:
         who = f"redriven by {line(row.redriven_by)}" + (f": {line(row.redriven_reason)}" if row.redriven_reason else "")
         yield Text.assemble((f"{who}; run {row.redriven_run} is ", "dim"), marked(row.outcome))
-    job = f"\njob  {plain(letter.action)}" + (f": {line(letter.instructions)}" if letter.instructions else "")
-    yield Text(job, "bold")
+    if letter.action:  # nobody is called for a step that waits, or reconciles
+        job = f"\njob  {plain(letter.action)}" + (f": {line(letter.instructions)}" if letter.instructions else "")
+        yield Text(job, "bold")
     for attempt in letter.attempts:
         yield from _attempt(attempt)
     if letter.effects:

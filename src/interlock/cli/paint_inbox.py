@@ -14,6 +14,7 @@ from rich.text import Text
 
 from interlock.core.conflicts import INSTANCE
 from interlock.core.events import RunStarted
+from interlock.core.supervision import is_decision
 from interlock.core.waits import awaited
 from interlock.ports import WaitingQuestion, WaitingStep
 
@@ -199,7 +200,9 @@ def _may(found: "Open") -> Iterator[RenderableType]:
         told["edit, write"] = "none of them will be performed"
     if "write" in found.verbs:
         told["write"] = ", ".join(found.call.job.writes) or "nothing"
-    if "write" in found.verbs and found.call.job.schemas:
+    if "write" in found.verbs and _decides(found):
+        told |= {name: text for name, text in _DECISION.items() if name in found.call.job.writes}
+    elif "write" in found.verbs and found.call.job.schemas:
         told["schema"] = "\n".join(found.call.job.schemas)
     yield facts(told)
 
@@ -208,6 +211,18 @@ def raise_command(name: str, short: "Shortage") -> str:
     """The command that approves as much more of a budget as might help."""
     amounts = {what: f"{amount:.6f}".rstrip("0").rstrip(".") for what, amount in short.suggested.items()}
     return f"inbox approve {name}" + "".join(f" --more {what}={amount}" for what, amount in amounts.items())
+
+
+_DECISION = {
+    "add": "new steps: [{id, agent, action, needs, reads, writes, instructions, when, ...}]",
+    "drop": "steps that wait, and are not to be done: [id]",
+    "finish": "nothing more is done; what the agent itself writes: {path: value}",
+}
+
+
+def _decides(found: "Open") -> bool:
+    """Whether what is written is a decision about the plan: its schema says more than anybody reads."""
+    return is_decision(found.waiting.step) and "add" in found.call.job.writes
 
 
 _ARGUMENTS = {"answer": " 'TEXT'", "retry": " 'ADVICE'", "edit": " --set PATH=VALUE", "reject": " --reason 'WHY'"}
@@ -222,6 +237,8 @@ def _commands(found: "Open") -> Iterator[str]:
             continue
         if verb == "approve" and found.shortage is not None:
             yield raise_command(name, found.shortage)
+        elif verb == "write" and _decides(found):
+            yield f"inbox answer {name} --set 'finish={{\"PATH\": VALUE}}'"
         elif verb == "write":
             yield f"inbox answer {name} --set PATH=VALUE"
         elif verb == "answer" and found.asked.contradicts:

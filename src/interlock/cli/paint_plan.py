@@ -35,7 +35,7 @@ def show_plan(picture: Picture) -> None:
     if picture.origin:
         out.print(Text(f"for the request of {line(picture.origin)}", "dim"))
     if picture.chosen:
-        out.print(Text.assemble(("chosen: ", "dim"), (picture.chosen, "bold"), (f" by {line(picture.why)}", "dim")))
+        out.print(Text.assemble(("chosen: ", "dim"), (picture.chosen, "bold"), (f" ({line(picture.why)})", "dim")))
     out.print(_tree(prospect))
     out.print(Text("\nat most", "bold"))
     out.print(Padding(_estimates(prospect), (0, 0, 0, INDENT), expand=False))
@@ -139,7 +139,7 @@ def _estimates(prospect: Prospect) -> Table:
     way = " > ".join(found.way.steps[:LISTED_MAX]) + (" > ..." if len(found.way.steps) > LISTED_MAX else "")
     grows = f"; longer with more items than the width of {_listed(found.way.grows)}" if found.way.grows else ""
     waits = f"; nobody knows how long {_listed(found.way.open)} waits" if found.way.open else ""
-    table.add_row("time", Text(f"{duration(found.way.most_ms / 1_000)}: {way}{grows}{waits}"))
+    table.add_row("time", Text(f"{duration(found.way.most_ms / 1_000)}{': ' if way else ''}{way}{grows}{waits}"))
     cost, tokens = _cap(found.usd, money), _cap(found.tokens, lambda most: count(int(most or 0)))
     if cost == tokens:
         table.add_row("cost, tokens", Text(cost))

@@ -43,8 +43,8 @@ def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, *
         raise InputError(f"--json is a format of its own, and so is {form}", fix="give one of them")
     team = Team.load(name)
     if team.plans and chooses(team.planner) and input_name is None:
-        fix = f"name one: --input FILE; its plans: {', '.join(team.plans)}"
-        raise InputError("which plan there is hangs on the request", fix=fix)
+        fix = f"give it the request: --input FILE; its plans are {', '.join(team.plans)}"
+        raise InputError("which plan it has hangs on the request", fix=fix)
     if team.plan is None and not team.plans:
         raise TeamError("the team has no plan", fix="give it a plan", place=("plan",), file=str(team.path or ""))
     row = inputs.read(input_name, mapping).rows[0] if input_name is not None else None
