@@ -41,6 +41,9 @@ def test_a_request_chooses_its_plan_and_the_journal_says_why(planned):
     told = planned.run("replay", "last").out
     assert "started under the plan short (no rule fits: the default)" in told
     assert planned.run("replay", "last").code == 0
+    assert "\nplan short (no rule fits: the default)\n" in planned.run("show", "last").out
+    document = planned.json("show", "last")
+    assert (document["chosen"], document["why"]) == ("short", "no rule fits: the default")
 
 
 def test_the_plan_is_shown_with_the_rule_that_chooses_it(planned):

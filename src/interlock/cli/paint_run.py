@@ -117,6 +117,8 @@ def _head(story: Story) -> RenderableType:
         lines.append(Text(plain(story.reason), MARKS[story.status][1]))
     if above := story.parent:
         lines.append(Text(f"does step {line(above.step)} of run {line(above.run_id)}", "dim"))
+    if story.chosen is not None:
+        lines.append(Text(f"plan {line(story.chosen.plan)} ({line(story.chosen.why)})", "dim"))
     if origin := story.origin:
         why = f": {line(origin.reason)}" if origin.reason else ""
         lines.append(Text(f"{line(fork_of(origin))}{why}", "dim"))

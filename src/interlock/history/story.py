@@ -243,7 +243,7 @@ class Story(msgspec.Struct, frozen=True):
     faults: the hash of those injected on purpose; empty for an ordinary run. origin: what a fork goes on from. kept:
     the events that have come before a step waits for them. parent: of a run that does a step of another. children: the
     runs that do steps of this one; runs: the stories of those that are known, by id. result: what the team declares as
-    its result.
+    its result. chosen: which of several plans its request has; None where there is one.
     """
 
     row: RunRow
@@ -263,6 +263,7 @@ class Story(msgspec.Struct, frozen=True):
     children: Sequence[ChildStory] = ()
     runs: "Mapping[str, Story]" = {}
     result: Outcome = Outcome()
+    chosen: e.PlanChosen | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `interlock show --json` prints it."""
@@ -288,6 +289,7 @@ class Story(msgspec.Struct, frozen=True):
             document["parent"] = {name: getattr(self.parent, name) for name in ("run_id", "step", "attempt")}
         if self.children:
             document["children"] = [self._child(child) for child in self.children]
+        document |= {} if self.chosen is None else {"chosen": self.chosen.plan, "why": self.chosen.why}
         document |= {} if self.result.value is None else {"result": self.result.value}
         origin = {"origin": msgspec.to_builtins(self.origin)} if self.origin else {}
         return document | ({"faults": self.faults} if self.faults else {}) | origin
@@ -336,6 +338,7 @@ def story(record: Record) -> Story:
         first.parent if isinstance(first, e.RunStarted) else None,
         children(events),
         result=machine.result,
+        chosen=first.chosen if isinstance(first, e.RunStarted) else None,
     )
 
 
