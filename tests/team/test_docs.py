@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from interlock.team.tables import AGENT, EFFECT, LIMITS, MCP_SERVER, PHASE, RECONCILE_STEP, STEP, SUPERVISOR, TEAM, TOOL
+from interlock.team.kinds import MCP_SERVER, TOOL
+from interlock.team.steps import PHASE, RECONCILE_STEP, STEP
+from interlock.team.tables import AGENT, EFFECT, LIMITS, SUPERVISOR, TEAM
 
 TEXT = Path(__file__).parents[2].joinpath("docs/team-file.md").read_text("utf-8")
 

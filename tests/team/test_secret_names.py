@@ -3,8 +3,8 @@
 import pytest
 
 from interlock.agents.secret import Vault
+from interlock.team.kinds import MCP_SERVER
 from interlock.team.secret_names import names_a_secret
-from interlock.team.tables import MCP_SERVER
 
 TELLING = [
     "OPENAI_API_KEY",

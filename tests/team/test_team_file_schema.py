@@ -10,7 +10,8 @@ import yaml
 from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 from interlock.team import Agent, team_file_schema
-from interlock.team.tables import AGENT, CONDITION, LIMITS, RECONCILE_STEP, SCOPE_KEYS, STEP, WAIT
+from interlock.team.steps import CONDITION, RECONCILE_STEP, STEP, WAIT
+from interlock.team.tables import AGENT, LIMITS, SCOPE_KEYS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KINDS = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}

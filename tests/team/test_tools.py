@@ -7,7 +7,7 @@ import pytest
 from interlock.core.scope import Scope
 from interlock.errors import TeamError
 from interlock.team import Agent, Team
-from interlock.team.tables import FILLED_IN
+from interlock.team.values import FILLED_IN
 
 HEAD = """\
 mcp_servers:

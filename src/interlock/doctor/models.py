@@ -11,7 +11,7 @@ from interlock.agents.llm.providers import Client, Place
 from interlock.agents.secret import secret
 from interlock.core.naming import hint
 from interlock.errors import BadRequest, MissingExtra
-from interlock.team.tables import OPENAI
+from interlock.team.kinds import OPENAI
 
 from .diagnosis import shown
 

@@ -8,7 +8,7 @@ from interlock.agents.tools.mcp import McpServer
 from interlock.core.naming import hint
 from interlock.errors import AgentRefused
 from interlock.team import Agent
-from interlock.team.tables import tools_of
+from interlock.team.kinds import tools_of
 
 from .diagnosis import Diagnosis, shown
 

@@ -24,9 +24,11 @@ from interlock.core.values import described
 from interlock.errors import TeamError
 
 from .gates import gate_of, run_budget_of
+from .kinds import KINDS, tools_of
 from .nesting import AnyTeam, is_team
 from .shapes import Place
-from .tables import AGENT, KINDS, NAME, SCOPE_KEYS, Effects, Effort, Isolation, tools_of
+from .tables import AGENT, SCOPE_KEYS, Effects, Effort, Isolation
+from .values import NAME
 
 Work = TypeVar("Work", bound=Callable[..., Any])
 

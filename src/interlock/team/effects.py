@@ -7,7 +7,7 @@ from interlock.core.effects import EffectRule
 from interlock.core.policy import duration_ms
 from interlock.core.values import described
 
-from .tables import USE
+from .values import USE
 
 Declared = dict[str, Any]
 

@@ -29,7 +29,8 @@ from .nesting import Nesting, opened
 from .plans import of_plan
 from .shapes import Place, placed
 from .source import Source, read
-from .tables import AGENT, LIMITS, SCOPE_KEYS, STEP, TEAM
+from .steps import STEP
+from .tables import AGENT, LIMITS, SCOPE_KEYS, TEAM
 from .templates import expanded
 
 TEAM_FILE = "team.yaml"

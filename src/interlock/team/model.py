@@ -26,10 +26,12 @@ from .agent import Agent, declared_agent
 from .document import document
 from .gates import gate_of, run_budget_of
 from .guarding import guard
+from .kinds import tools_of
 from .nesting import Family
 from .plans import Chosen, chooses, problems_of, rules_of
 from .shapes import placed
-from .tables import TEAM, USE, tools_of
+from .tables import TEAM
+from .values import USE
 
 if TYPE_CHECKING:
     from .source import Source  # the loader's half of this room, which PyYAML comes with

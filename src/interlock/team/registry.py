@@ -23,7 +23,7 @@ from interlock.errors import TeamError
 from .agent import Agent, contradictions
 from .choosing import Chooser
 from .model import Team
-from .tables import USE
+from .values import USE
 
 
 class _Folders:

@@ -9,33 +9,11 @@ import msgspec
 from interlock.core.naming import hint
 from interlock.errors import TeamError
 
-from .shapes import Place, Shape, dotted, kind_of
+from .shapes import Place, dotted, kind_of
 from .source import NODES_MAX, Source
 
 _PARAMETER = re.compile(r"\$\{([A-Za-z0-9_-]{1,80})\}")
 _VALUES = (str, int, float, bool)
-
-
-class Made(msgspec.Struct, frozen=True):
-    """A plan, or what one is made of: to the schema of files. When anything is judged, it is made already."""
-
-    plan: Shape
-
-    def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
-        """What is wrong with the plan."""
-        yield from self.plan.problems(value, place)
-
-    def schema(self) -> dict[str, Any]:
-        """Any of the three."""
-        kinds = [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
-        values = {"type": "object", "additionalProperties": {"anyOf": kinds}}
-        steps = {"type": "array", "items": {"type": "object"}, "minItems": 1}
-        template = _record({"parameters": values, "steps": steps}, "steps")
-        return {"anyOf": [self.plan.schema(), template, _record({"like": {"type": "string"}, "with": values}, "like")]}
-
-
-def _record(properties: dict[str, Any], required: str) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": [required], "additionalProperties": False}
 
 
 def expanded(source: Source) -> tuple[Source, list[TeamError]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import interlock as il
-from interlock.team.tables import LLM
+from interlock.team.kinds import LLM
 from tests.agents.model_server import ModelServer
 
 ROOT = Path(__file__).parents[3]

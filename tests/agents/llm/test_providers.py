@@ -8,7 +8,7 @@ import interlock as il
 from interlock.agents.llm.providers import PROVIDERS, Place
 from interlock.agents.tools import Workshop
 from interlock.errors import MissingExtra, TeamError
-from interlock.team.tables import PROVIDERS as DECLARED
+from interlock.team.kinds import PROVIDERS as DECLARED
 from interlock.wiring import adapters
 
 

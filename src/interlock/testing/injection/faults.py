@@ -24,7 +24,7 @@ from interlock.errors import FaultsError, TeamError
 from interlock.team import Team
 from interlock.team.shapes import SHOWN_CHARS_MAX, Choice, Field, Many, Place, Record, Whole, dotted, kind_of
 from interlock.team.source import Source, read
-from interlock.team.tables import NAME
+from interlock.team.values import NAME
 from interlock.testing.chance import Chance
 
 # What an agent answers instead of its reply.
