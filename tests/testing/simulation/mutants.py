@@ -124,7 +124,7 @@ MUTANTS = [
     ),
     Mutant(
         "reissue with a new idempotency key",
-        [("core/machine.py", "return self.attempts[n] + (n not in self._reissue)", "return self.attempts[n] + 1")],
+        [("core/commanding.py", "return self.attempts[n] + (n not in self._reissue)", "return self.attempts[n] + 1")],
     ),
     Mutant(
         "expected seq off by one",
@@ -355,7 +355,7 @@ MUTANTS = [
     ),
     Mutant(
         "a run fails by a step whose death it outlives",
-        [("core/machine.py", ' and fails[label[n]] == "fail_run")', ")")],
+        [("core/commanding.py", ' and fails[label[n]] == "fail_run")', ")")],
     ),
     Mutant(
         "one dead item is the death of all",
@@ -671,7 +671,7 @@ def _kept(raw):
     ),
     Mutant(
         "for_each wider than allowed",
-        [("core/machine.py", "if len(items) > limits.for_each_width_max or", "if")],
+        [("core/commanding.py", "if len(items) > limits.for_each_width_max or", "if")],
     ),
     Mutant(
         "more items at a time than their width",
@@ -702,7 +702,7 @@ def _kept(raw):
     ),
     Mutant(
         "more steps than allowed",
-        [("core/machine.py", " or len(self.state) - 1 + len(items) > limits.steps_max:", ":")],
+        [("core/commanding.py", " or len(self.state) - 1 + len(items) > limits.steps_max:", ":")],
     ),
     Mutant(
         "lost call made again for ever",
@@ -736,12 +736,12 @@ def _kept(raw):
     ),
     Mutant(
         "branch that runs although nobody has requested it",
-        [("core/machine.py", "if n in self.plan.requesters and n not in self._requested:", "if False:")],
+        [("core/commanding.py", "if n in self.plan.requesters and n not in self._requested:", "if False:")],
         team=REQUESTS,
     ),
     Mutant(
         "decision asked for after the last one",
-        [("core/machine.py", 'if end.status == "failed" or self.finished:', 'if end.status == "failed":')],
+        [("core/commanding.py", 'if end.status == "failed" or self.finished:', 'if end.status == "failed":')],
         team=GROWN,
     ),
     Mutant(
@@ -751,7 +751,7 @@ def _kept(raw):
     ),
     Mutant(
         "decision that misses what has ended",
-        [("core/machine.py", "tuple(ended), reason)", "tuple(ended)[:1], reason)")],
+        [("core/commanding.py", "tuple(ended), reason)", "tuple(ended)[:1], reason)")],
         team=GROWN,
     ),
     Mutant(
@@ -777,7 +777,7 @@ def _kept(raw):
     ),
     Mutant(
         "decision whose steps repeat others",
-        [("core/machine.py", "other = self.repeated(n, self._duty[n].agent, self._view_hash(n))", 'other = ""')],
+        [("core/commanding.py", "other = self.repeated(n, self._duty[n].agent, self._view_hash(n))", 'other = ""')],
         team=GROWN,
     ),
     Mutant(
