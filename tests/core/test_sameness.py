@@ -47,6 +47,7 @@ def test_the_same_in_other_words(form, one, other):
         ("number", "1,200", 1200),  # or one and a fifth
         ("number", "1,200", 1.2),
         ("number", "1,200", "1.200"),
+        ("number", "01,200", 1.2),
         ("number", "1,200.5", "1200,5.0"),
         ("number", "1,200,50", 120050),
         ("number", "1,200,300,4", 12003004),
@@ -66,10 +67,15 @@ def test_the_same_in_other_words(form, one, other):
         ("date", "13/13/2026", "2027-01-13"),
         ("date", "5 Marchember 2026", "2026-03-05"),
         ("date", "5 mars 2026", "2026-03-05"),
+        ("date", "1² March 2026", "12 March 2026"),
         ("date", 20260301, "2026-03-01"),
         ("date", "2026-03-01", "2026-03-01T00:00:00Z"),
         ("text", "Alder", "Adler"),
         ("text", 1, "1"),
+        ("text", "10²", "102"),
+        ("text", "2⁵", "25"),
+        ("text", "a₁₂", "a12"),
+        ("text", "1½", "11⁄2"),
     ],
 )
 def test_what_is_not_the_same(form, one, other):

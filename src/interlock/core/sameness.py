@@ -20,8 +20,10 @@ CHARS_MAX = 80
 _SPACES = " \u00a0\u202f'"
 _THOUSANDS = re.compile(rf"[-+]?[1-9]\d{{0,2}}(?:([,.{_SPACES}])\d{{3}})(?:\1\d{{3}})*(?:([,.])\d+)?", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?\d+(?:([,.])\d+)?", re.ASCII)
-_AMBIGUOUS = re.compile(r"[-+]?[1-9]\d{0,2}[,.]\d{3}", re.ASCII)
+_AMBIGUOUS = re.compile(r"[-+]?0*[1-9]\d{0,2}[,.]\d{3}", re.ASCII)
 _EXPONENT = re.compile(r"[-+]?\d+(?:\.\d+)?[eE][-+]?\d{1,3}", re.ASCII)
+# Digits above and below the line, and fractions, which would be digits of the number before them.
+_OFF_LINE = re.compile("[\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f\u2150-\u215f\u2189]")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NAMES = (
     *("january", "february", "march", "april", "may", "june"),
@@ -47,8 +49,9 @@ def sense(value: Any, form: Form | None = None) -> Hashable:
 
 
 def _text(value: str) -> str:
-    """Without regard to case and space."""
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+    """Without regard to case and space, and to how a letter is drawn. A raised digit is no digit: 10² isn't 102."""
+    plain = value if value.isascii() else _OFF_LINE.sub(r"^\g<0>", value)
+    return " ".join(unicodedata.normalize("NFKC", plain).casefold().split())
 
 
 def _number(value: Any) -> Decimal | None:
