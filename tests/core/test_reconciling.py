@@ -295,6 +295,25 @@ def test_a_person_chooses_per_field():
     assert resolution(run).settled[0].why == "no majority: 1 to 1"
 
 
+@pytest.mark.parametrize("name", ["net sum", "sum, net", "sum=net", "a.b", "sum:\n  1. 9", "b", "a b=1 deal.b"])
+def test_a_field_may_have_any_name(name):
+    """What the question gives as an instance is an answer."""
+    run = told(PERSON)
+    asked = say(run, ann={name: 1, "b b": 1}, bob={name: 2, "b b": 2})[0]
+    instance = asked.splitlines()[-1].removeprefix("For instance: ")
+    verdict, _ = answer(run, f"{instance[:-1]}2,")
+    assert isinstance(verdict, e.QuestionAnswered)
+    assert deal(run) == {name: 1, "b b": 2}
+
+
+@pytest.mark.parametrize("name", ["net sum", "a\nb"])
+def test_a_single_field_of_any_name_is_answered_by_a_number(name):
+    run = told(PERSON)
+    say(run, ann={name: 1}, bob={name: 2})
+    answer(run, " 2 ")
+    assert deal(run) == {name: 2}
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -307,6 +326,8 @@ def test_a_person_chooses_per_field():
         ("{", "choices say for each path the number of what is right"),
         ('{"deal.a": true, "deal.b": 1}', "for deal.a choose a number from 1 to 2"),
         ('{"deal.a": {"new": 3}, "deal.b": 1}', "for deal.a choose a number from 1 to 2"),
+        ("deal.a=1 deal.b=1 deal.a=2", "choices say for each path the number of what is right"),
+        ("deal.a=1 deal.b=1 please", "choices say for each path the number of what is right"),
         ("deal.a=99999999999999999999 deal.b=1", "choices say for each path the number of what is right"),
     ],
 )

@@ -4,6 +4,7 @@ Objects are compared by their fields, anything else as a whole. What is taken fo
 there, as it stands; only where the plan allows it, a judge or a person gives a new value.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -259,13 +260,18 @@ def typed(text: str, fields: Sequence[Compared]) -> Any:
             return msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
             return None
-    if text.isdecimal() and len(fields) == 1:
-        text = f"{fields[0].path}={text}"
-    text = "=".join(part.strip() for part in text.split("="))
-    pairs = [part.rpartition("=") for part in text.replace(",", " ").split()]
-    if not all(path and number.isdecimal() and len(number) < SHOWN_MAX for path, _, number in pairs):
-        return None
-    return {path: int(number) for path, _, number in pairs}
+    if text.isdecimal() and len(text) < SHOWN_MAX and len(fields) == 1:
+        return {fields[0].path: int(text)}
+    # A path may hold a space, a comma or "=": those that are asked about are known, and the longest is meant.
+    known = "|".join(re.escape(field.path) for field in sorted(fields, key=lambda one: -len(one.path)))
+    pair = re.compile(rf"[\s,]*({known}|[^\s,]+?)\s*=\s*(\d{{1,{SHOWN_MAX - 1}}})(?=[\s,]|$)")
+    found: dict[str, int] = {}
+    end = 0
+    while one := pair.match(text, end):
+        if one[1] in found:
+            return None
+        found[one[1]], end = int(one[2]), one.end()
+    return None if text[end:].strip(", ") else found
 
 
 # --- telling ---
