@@ -11,7 +11,7 @@ from interlock.core import events as e
 from interlock.engine.children import child_id
 from interlock.engine.engine import Engine
 from interlock.engine.family import Crew
-from interlock.errors import DecisionRefused, JournalFull
+from interlock.errors import DecisionRefused, InputError, JournalFull
 from interlock.history import Record, lineage
 from interlock.journal.memory import MemoryJournal, MemoryStore
 from tests import virtual
@@ -330,6 +330,22 @@ async def test_who_cancels_a_parked_run_cancels_those_that_do_its_steps():
             ("r", "cancelled"),
         ]
         assert await one.journal.questions() == []
+
+
+@in_time
+async def test_a_run_that_is_migrated_leaves_none_below_that_waits_for_ever():
+    """What did its step is of the team as it was: no engine of the new one knows that."""
+    journals = MemoryStore()
+    async with engine(outer_team(), Staff(check=asks), MemoryJournal(journals)) as old:
+        assert (await old.run({"question": "bees"}, run_id="r")).status == "parked"
+    async with engine(outer_team(inner_team(retries=2)), Staff(check=asks), MemoryJournal(journals)) as new:
+        with pytest.raises(InputError, match=r"run n\w+ does a step of run r") as refused:
+            await new.migrate(CHILD)
+        assert refused.value.fix == "migrate that one: interlock resume r --migrate"
+        heir = await new.migrate("r")
+        await asyncio.sleep(1)
+        assert (heir.status, (await new.journal.run(CHILD)).status) == ("parked", "cancelled")
+        assert [one.run_id for one in await new.inbox()] == [child_id(heir.run_id, "research", 1)]
 
 
 @in_time

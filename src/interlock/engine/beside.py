@@ -41,11 +41,12 @@ class Beside(Nesting):
         run_id, journal = request.run_id, self.journal
         try:
             row = await journal.run(run_id)
-            if request.kind in ASKED and row.status == "parked":
+            engine = self._family.get(row.team)
+            # Who is cancelled goes on nowhere: that takes no engine of its team, which may be another by now.
+            if request.kind in ASKED and row.status == "parked" and (engine is not None or request.kind == CHILD):
                 async with self._room:
                     await self._take_up(run_id)
                 return
-            engine = self._family.get(row.team)
             if request.kind == CHILD:
                 return  # whoever goes on with it here, when there is room, finds that in the journal
             if request.kind not in DECIDED:

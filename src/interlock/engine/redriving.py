@@ -323,7 +323,7 @@ class Redriving:
             raise InputError(f"run {row.run_id} was started under this very team", fix=fix)
         if row.parent:
             message = f"run {row.run_id} does a step of run {row.parent}"
-            raise InputError(message, fix=f"migrate that one: interlock migrate {row.parent}")
+            raise InputError(message, fix=f"migrate that one: interlock resume {row.parent} --migrate")
         if row.status not in {"running", "parked"}:
             fix = f"run a step of it again under this team: interlock fork {row.run_id} --at STEP --team TEAM"
             raise InputError(f"run {row.run_id} is over: it has {row.status}", fix=fix)
