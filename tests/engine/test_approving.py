@@ -83,6 +83,33 @@ def test_a_fork_of_what_was_not_approved_asks_again():
     assert virtual.run(main()) == "succeeded"
 
 
+@pytest.mark.parametrize("answer", ["", "reject"])
+def test_what_was_not_approved_is_asked_about_again_under_another_version_of_the_team(answer):
+    """Whoever changes the team has not approved its plan by that."""
+    store = MemoryStore()
+    staff = []
+
+    async def work(job):
+        staff.append(job.step)
+        return {}
+
+    async def main():
+        async with engine(chain(2), work, journal=MemoryJournal(store)) as old:
+            await old.run({}, run_id="run", approve_plan=True)
+            if answer:
+                await old.decide("run", "s0", answer, by="eve")
+        async with engine(chain(3), work, journal=MemoryJournal(store)) as new:
+            if answer:
+                heir = await new.fork("run", at="s0", by="eve", under_this_team=True)
+            else:
+                heir = await new.migrate("run", by="eve")
+            assert (heir.status, heir.reason[:31], staff) == ("parked", "May this plan run? 3 steps: s0 ", [])
+            return (await new.decide(heir.run_id, "s0", "approve", by="eve")).status
+
+    assert virtual.run(main()) == "succeeded"
+    assert staff == ["s0", "s1", "s2"]
+
+
 def test_what_is_asked_for_must_be_possible():
     decides = {"agent": "lead", "action": "decide"}
     lead = il.Agent("lead", scope=il.Scope(["decide"], ["*"], ["answer"]))

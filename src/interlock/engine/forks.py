@@ -81,6 +81,9 @@ async def forked(
     first = events[0]
     assert isinstance(first, e.RunStarted)
     request = first.request
+    # What nobody has approved is asked about again, and so is what is decided anew.
+    decides = rules.supervisor is not None and rules.supervisor.ask == "start"
+    approval = first.approval if machine.rejected or machine.waits_for_approval or decides else None
     if is_other:
         facts, machine = adopted(rules, machine.plan, request, facts, steps, now_us)
     for path, value in tried.changes.items():
@@ -89,9 +92,6 @@ async def forked(
     other = row.team if is_other else ""
     told = (tried.by, tried.reason, changed, other, tried.at, repeats, tried.replaces)
     origin = e.Origin(row.run_id, tuple(steps), *told)
-    # What nobody has approved is asked about again, and so is what is decided anew.
-    decides = rules.supervisor is not None and rules.supervisor.ask == "start"
-    approval = first.approval if machine.rejected or machine.waits_for_approval or decides else None
     return [e.RunStarted(now_us, request, team, rules.plan.hash, e.FORMAT_VERSION, faults, origin, approval), *facts]
 
 
