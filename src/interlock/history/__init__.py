@@ -8,6 +8,7 @@ to the request, one `Origin` at a time. A `Difference` is where two runs part. A
 percentiles. The `Standing` of a gate is what it keeps of all runs on a journal.
 """
 
+from .attempts import Attempt, Decided, Ending, Held, WaitEnding, attempts, holds, outcome_of
 from .children import ChildStory, children
 from .difference import Contrast, Difference, Divergence, compare
 from .drawn import Drawn, Shortage, shortage
@@ -19,22 +20,9 @@ from .replay import Handed, Mismatch, Moment, Move, Replay, attempt_asked_about,
 from .settling import settled_line
 from .spread import Spread
 from .standing import BudgetStanding, RateStanding, Standing, standing
-from .story import (
-    Attempt,
-    Decided,
-    EffectStory,
-    Ending,
-    Held,
-    StepStory,
-    Story,
-    WaitEnding,
-    attempts,
-    holds,
-    outcome_of,
-    story,
-    timestamp,
-)
+from .story import EffectStory, StepStory, Story, story
 from .telling import fork_of, sentence, some, visible, why_held
+from .times import timestamp
 
 __all__ = [
     "AgentFigures",

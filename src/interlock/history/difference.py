@@ -16,8 +16,8 @@ from interlock.core import paths
 from interlock.core.events import RunStarted
 from interlock.core.values import ABSENT, encode_canonical
 
+from .attempts import Attempt, attempts
 from .record import Record
-from .story import Attempt, attempts
 
 # Naming the paths in which two views differ costs their size, so only so many are looked into.
 VIEWS_COMPARED_MAX = 200

@@ -9,7 +9,7 @@ from interlock.core.budget import USD_MICROS, Amounts, BudgetPolicy, Ledger, lim
 from interlock.core.gate import AtGate, GatePolicy, tell
 from interlock.core.machine import Machine
 
-from .story import Attempt
+from .attempts import Attempt
 
 # What is approved where nothing says how much a call takes: a part of what was declared.
 PART_SUGGESTED = 10

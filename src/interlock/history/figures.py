@@ -18,9 +18,10 @@ from interlock.core.paths import bits
 from interlock.core.plan import Plan
 from interlock.ports import RunRow
 
+from .attempts import Ending
 from .spent import PerRun, Spent
 from .spread import Spread
-from .story import Ending, timestamp
+from .times import timestamp
 
 # Findings about the form of a reply. Every other code says that what it states isn't good enough.
 FORM = frozenset({"shape", "scope", "path", "value", "size"})

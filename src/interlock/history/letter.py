@@ -10,9 +10,11 @@ from interlock.core.naming import hint
 from interlock.core.purse import Cost
 from interlock.errors import InputError
 
+from .attempts import Attempt, attempts
 from .record import Record
 from .replay import Handed, handed
-from .story import Attempt, EffectStory, attempts, effects, timestamp
+from .story import EffectStory, effects
+from .times import timestamp
 
 
 class Letter(msgspec.Struct, frozen=True):

@@ -21,8 +21,9 @@ from interlock.core.redrive import obstacle
 from interlock.errors import BrokenPromise, InputError
 from interlock.ports import RunRow
 
+from .attempts import Attempt, attempts
 from .record import Record
-from .story import Attempt, attempts, timestamp
+from .times import timestamp
 
 _STATES_COMPARED_AT_ONCE = 256
 _DUE = {

@@ -11,7 +11,7 @@ from interlock.core.budget import USD_MICROS, Amounts, shortfall
 from interlock.core.gate import TOKENS_AT_FIRST, AtGate, Gate, GatePolicy, tell
 from interlock.core.rate import PERIODS_US, Rate, earliest, taken
 
-from .story import timestamp
+from .times import timestamp
 
 _PER = {period_us: name for name, period_us in PERIODS_US.items()}
 
