@@ -18,6 +18,7 @@ from interlock.core.decision import BODY_BYTES_MAX
 from interlock.core.job import Question
 from interlock.errors import JournalError, JournalFull, JournalTooNew, JournalUnavailable, StaleDriver
 from interlock.journal import failures, store
+from interlock.journal import file as journal_file
 from interlock.journal.ownership import DriverLocks
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Batch, LetterRow, Letters, Opening, Request, WaitingQuestion
@@ -46,7 +47,7 @@ from .contract import (
 )
 from .processes import Process
 
-FORMAT = len(store.MIGRATIONS)
+FORMAT = len(journal_file.MIGRATIONS)
 # The beginnings of the hashes of what brings a journal to each version.
 VERSIONS = [
     "77b58537dbcdb1f2",
@@ -119,8 +120,8 @@ async def test_commits_wait_for_the_disk(path):
 
 def test_every_version_is_what_it_was():
     # Compatibility data: journals of these versions exist. A change of the schema is a new entry in MIGRATIONS.
-    assert [hashlib.sha256(step.encode()).hexdigest()[:16] for step in store.MIGRATIONS] == VERSIONS
-    assert store.APPLICATION_ID == 0x494C4B31
+    assert [hashlib.sha256(step.encode()).hexdigest()[:16] for step in journal_file.MIGRATIONS] == VERSIONS
+    assert journal_file.APPLICATION_ID == 0x494C4B31
 
 
 @in_loop
@@ -137,16 +138,16 @@ async def test_an_older_journal_is_brought_up_to_date(path, monkeypatch):
     async with opened(path) as journal:
         await open_run(journal)
     migrations = (
-        *store.MIGRATIONS,
+        *journal_file.MIGRATIONS,
         "ALTER TABLE run ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'; DROP TABLE driver;",
     )
     with monkeypatch.context() as later:
-        later.setattr(store, "MIGRATIONS", migrations)
+        later.setattr(journal_file, "MIGRATIONS", migrations)
         for file in (path, path.with_name("new.db")):
             async with opened(file):
                 pass
             assert sql(file, "PRAGMA user_version") == [(FORMAT + 1,)]
-            assert sql(file, "PRAGMA application_id") == [(store.APPLICATION_ID,)]
+            assert sql(file, "PRAGMA application_id") == [(journal_file.APPLICATION_ID,)]
         async with opened(path) as journal:
             assert await journal.load("r") == [STARTED]
         assert sql(path, "SELECT colour FROM run") == [("red",)]
@@ -159,8 +160,8 @@ def of_version_1(path):
     asked = e.QuestionAsked(2_000, "s", 1, Question("May I? “Ja”"))
     told = {"parked": [STARTED, attempt(1), asked], "running": [STARTED, asked], "cancelled": [STARTED, asked]}
     with closing(apsw.Connection(str(path))) as db:
-        db.execute(store.MIGRATIONS[0])
-        db.execute(f"PRAGMA application_id={store.APPLICATION_ID}; PRAGMA user_version=1")
+        db.execute(journal_file.MIGRATIONS[0])
+        db.execute(f"PRAGMA application_id={journal_file.APPLICATION_ID}; PRAGMA user_version=1")
         for number, (status, events) in enumerate(told.items(), 1):
             row = (number, status, status, "", TEAM, PLAN, "team.yaml", "", 0, 1, 1_000, 0)
             db.execute(f"INSERT INTO run VALUES ({','.join('?' * 12)})", row)
@@ -187,7 +188,7 @@ async def test_in_a_journal_of_version_1_what_was_asked_can_be_answered(path):
 @in_loop
 async def test_what_was_given_up_before_there_was_a_list_is_on_it(path, monkeypatch):
     with monkeypatch.context() as earlier:
-        earlier.setattr(store, "MIGRATIONS", store.MIGRATIONS[:1])
+        earlier.setattr(journal_file, "MIGRATIONS", journal_file.MIGRATIONS[:1])
         earlier.setattr(store.SqliteStore, "_append", without_letters(store.SqliteStore._append))
         async with opened(path) as journal:
             calls = [attempt(1, "a"), attempt(1, "b"), attempt(2, "a")]
@@ -217,7 +218,11 @@ async def test_a_failed_migration_changes_nothing(path, monkeypatch):
     async with opened(path) as journal:
         await open_run(journal)
     with monkeypatch.context() as later:
-        later.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, "CREATE TABLE colour (name); CREATE TABLE run (name)"))
+        later.setattr(
+            journal_file,
+            "MIGRATIONS",
+            (*journal_file.MIGRATIONS, "CREATE TABLE colour (name); CREATE TABLE run (name)"),
+        )
         with pytest.raises(JournalError):
             SqliteJournal(path)
     assert sql(path, "PRAGMA user_version") == [(FORMAT,)]
@@ -720,7 +725,7 @@ async def test_a_journal_whose_file_is_gone_takes_nothing_more(path):
 @in_loop
 async def test_a_journal_of_the_first_format_has_gates_from_now_on(path, monkeypatch):
     with monkeypatch.context() as earlier:
-        earlier.setattr(store, "MIGRATIONS", store.MIGRATIONS[:1])
+        earlier.setattr(journal_file, "MIGRATIONS", journal_file.MIGRATIONS[:1])
         store.SqliteStore(path).close()
         assert sql(path, "PRAGMA user_version") == [(1,)]
     async with opened(path) as journal:
@@ -797,7 +802,7 @@ def write_requests(path):
 @in_loop
 async def test_the_runs_of_a_journal_of_format_6_do_no_step_of_another(path, monkeypatch):
     with monkeypatch.context() as earlier:
-        earlier.setattr(store, "MIGRATIONS", store.MIGRATIONS[:6])
+        earlier.setattr(journal_file, "MIGRATIONS", journal_file.MIGRATIONS[:6])
         store.SqliteStore(path).close()
     run = "'r', 'running', '', 't', 'p', '', '', 0, 0, 1000, 0"
     sql(path, f"INSERT INTO run VALUES (1, {run})")
@@ -831,7 +836,7 @@ async def test_a_fact_and_what_it_asks_of_another_run_become_durable_together(pa
 @in_loop
 async def test_a_journal_of_format_4_has_notices_from_now_on(path, monkeypatch):
     with monkeypatch.context() as earlier:
-        earlier.setattr(store, "MIGRATIONS", store.MIGRATIONS[:4])
+        earlier.setattr(journal_file, "MIGRATIONS", journal_file.MIGRATIONS[:4])
         store.SqliteStore(path).close()
         assert sql(path, "PRAGMA user_version") == [(4,)]
     async with opened(path) as journal:

@@ -16,17 +16,7 @@ from interlock.core.machine import Machine
 from interlock.core.naming import is_id
 from interlock.errors import InputError, RunInterrupted, StaleDriver
 from interlock.ids import new_id, row_run_id
-from interlock.ports import (
-    Adapter,
-    Batch,
-    Journal,
-    Opening,
-    Performer,
-    Request,
-    RunRow,
-    Secrets,
-    WaitingQuestion,
-)
+from interlock.ports import Adapter, Batch, Journal, Opening, Performer, Request, RunRow, Secrets, WaitingQuestion
 from interlock.team import Team
 
 from . import clock, tasks

@@ -1,17 +1,13 @@
-"""The SQLite file of a journal, used from one thread: every statement and every transaction is here.
+"""What is written to the SQLite file of a journal and read from it, from one thread.
 
 Appends are checked against a cache of where each stream ends. It holds as long as no other connection has written,
 which SQLite tells inside the transaction (`data_version`); the unique key on (run, seq) stands behind it.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from pathlib import Path
-from typing import Any
 
-import apsw
 import msgspec
 
 from interlock.core.breaker import decode as decode_moved
@@ -21,13 +17,7 @@ from interlock.core.gate import decode as decode_gate
 from interlock.core.notice import decode as decode_notice
 from interlock.core.notice import encode as encode_notice
 from interlock.core.values import content_hash
-from interlock.errors import (
-    JournalError,
-    JournalTooNew,
-    JournalUnavailable,
-    RunNotFound,
-    StaleDriver,
-)
+from interlock.errors import JournalError, JournalUnavailable, RunNotFound, StaleDriver
 from interlock.ports import (
     MOVES_KEPT_MAX,
     NOTHING_POSTED,
@@ -47,23 +37,13 @@ from interlock.ports import (
     WaitingStep,
 )
 
-from . import failures
-from .decoding import faults_in
 from .failures import clear_errors
-from .ownership import DriverLocks
+from .file import JournalFile, Place
 from .projection import Buried, Change, Projection, Redriven
-from .queries import queries, script
-from .rows import BATCH, GATE_FIX, LETTER, QUESTION, REQUEST, RUN, Warnings, readable, reread, sound, sound_number
+from .rows import BATCH, GATE_FIX, LETTER, QUESTION, REQUEST, RUN, readable, sound, sound_number
 
 # Of a request so many characters of a text, and bytes of its body, are read: one more than is taken of each.
 REQUEST_BOUNDS = (REQUEST_CHARS_MAX + 1, BODY_BYTES_MAX + 1)
-# What brings a journal from each version to the next, from nothing on. Its format is how many of them it has had.
-MIGRATIONS = tuple(
-    script(f"{name}.sql") for name in ("schema", "questions", "gates", "letters", "notices", "waits", "parents")
-)
-APPLICATION_ID = 0x494C4B31  # "ILK1", so that another program's database is never taken for a journal
-# A small write-ahead log keeps a live journal near the size of its payload.
-CHECKPOINT_PAGES = 100
 PENDING_CHUNK = 200
 # A driver whose number is held by somebody else takes the next one.
 EPOCH_TRIES_MAX = 1_000
@@ -84,125 +64,8 @@ class Append(msgspec.Struct, gc=False):
     posting: Posting = NOTHING_POSTED
 
 
-class _Place(msgspec.Struct):
-    """Where a run's stream ends, and who owns it."""
-
-    number: int
-    owner: int
-    next_seq: int
-
-
-class SqliteStore:
-    """One connection to a journal file. Raises JournalError where the file can't be opened or is no journal."""
-
-    def __init__(self, path: Path) -> None:
-        with clear_errors(path):
-            # All who open this file, under whatever name, must see the same lock files.
-            self.path = _real(path)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.db = apsw.Connection(str(self.path))
-        self.epoch = 0
-        self.locks = DriverLocks(self.path)
-        self._places: dict[str, _Place] = {}
-        self._data_version = -1
-        self._unheard = False
-        self._sql = queries()
-        self._warnings = Warnings()
-        try:
-            with clear_errors(self.path, self.db):
-                self._prepare()
-                self._identity = self._identify()
-        except BaseException:
-            self.db.close()
-            raise
-
-    def _identify(self) -> tuple[int, int]:
-        """Which file the name stands for now."""
-        found = os.stat(self.path)  # noqa: PTH116 - Path.stat costs four times as much, for every append
-        return found.st_dev, found.st_ino
-
-    def _prepare(self) -> None:
-        execute = self.db.execute
-        self.db.create_scalar_function("faults_in", faults_in, 1, deterministic=True)  # type: ignore[arg-type]
-        execute(f"PRAGMA busy_timeout={failures.BUSY_MS_MAX}").fetchall()
-        begun = execute("PRAGMA user_version").get or execute("SELECT count(*) FROM sqlite_schema").get
-        if begun and execute("PRAGMA application_id").get != APPLICATION_ID:
-            raise JournalError(f"{self.path} is a SQLite database, but no Interlock journal", fix="name another file")
-        self._refuse_newer()
-        execute("PRAGMA journal_mode=WAL").fetchall()
-        execute("PRAGMA synchronous=FULL")
-        execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}").fetchall()
-        if execute("PRAGMA user_version").get < len(MIGRATIONS):
-            with self._transaction():
-                self._migrate()
-
-    def _migrate(self) -> None:
-        for number, statements in enumerate(MIGRATIONS, 1):
-            if self.db.execute("PRAGMA user_version").get < number:
-                self.db.execute(statements)
-                self.db.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={number}")
-
-    def _refuse_newer(self) -> None:
-        version, known = self.db.execute("PRAGMA user_version").get, len(MIGRATIONS)
-        if version > known:
-            message = f"the journal {self.path} has format {version}, and this Interlock knows formats up to {known}"
-            raise JournalTooNew(message, fix="update Interlock")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        epoch = self.epoch
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            self._notice_others()
-            yield
-            self.db.execute("COMMIT")
-        except BaseException:
-            self._places.clear()
-            if self.epoch != epoch:
-                # The row of this driver goes with the transaction, and its number will be another's.
-                self.locks.drop(self.epoch)
-                self.epoch = epoch
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-            raise
-
-    def _notice_others(self) -> None:
-        """Forget what another connection may have changed; it may even have brought the journal to a newer format.
-
-        Inside a transaction nobody else can write, so what this finds still holds at its end.
-        """
-        version = self.db.execute("PRAGMA data_version").get
-        if version != self._data_version:
-            self._places.clear()
-            self._refuse_newer()
-            self._data_version = version
-            self._unheard = True
-
-    def _run_query(self, name: str, *values: Any) -> list[Any]:
-        try:
-            return self.db.execute(self._sql[name], values).fetchall()
-        except UnicodeDecodeError:
-            return reread(self.db, self._sql[name], values)
-
-    def carry_out(self, work: Callable[[], Result]) -> Result:
-        """Do something in a transaction of its own, with errors that say what to do."""
-        with clear_errors(self.path, self.db), self._transaction():
-            return work()
-
-    def read(self, work: Callable[[], Result]) -> Result:
-        """Ask one question, whoever is writing at the moment."""
-        with clear_errors(self.path, self.db):
-            return work()
-
-    def close(self) -> None:
-        """Close the connection, then give up ownership."""
-        with clear_errors(self.path, self.db):
-            try:
-                self.db.close()
-            finally:
-                self.locks.drop_all()
-
-    # --- appending ---
+class SqliteStore(JournalFile):
+    """One connection to a journal file, and what is written and read by it."""
 
     def append(self, group: Sequence[Append]) -> list[Exception | None]:
         """Write many appends in one transaction. The outcome of each: None, or why it did not happen."""
@@ -293,7 +156,7 @@ class SqliteStore:
                 return
         raise JournalError(f"other processes hold the locks of all new drivers of {self.path}", fix="stop them")
 
-    def _place(self, item: Append) -> _Place | None:
+    def _place(self, item: Append) -> Place | None:
         """Where this append may go, as far as its run and its letters are concerned; None where it may go nowhere."""
         if any(self._is_redriven(item.run_id, change) for change in item.shown.letters):
             return None
@@ -302,16 +165,16 @@ class SqliteStore:
             return place
         return self._open_run(item, item.opening) if place is None and not item.expected_seq else None
 
-    def _stored_place(self, run_id: str) -> _Place | None:
+    def _stored_place(self, run_id: str) -> Place | None:
         found = self._run_query("place", run_id)
         if not found:
             return None
         number, owner, last_seq = found[0]
         owner, last_seq = sound_number(owner, "run.owner", run_id), sound_number(last_seq, "event.seq", run_id)
-        place = self._places[run_id] = _Place(number, owner, last_seq + 1)
+        place = self._places[run_id] = Place(number, owner, last_seq + 1)
         return place
 
-    def _open_run(self, item: Append, opening: Opening) -> _Place | None:
+    def _open_run(self, item: Append, opening: Opening) -> Place | None:
         if opening.batch and not self._run_query("take_batch_row", opening.batch, opening.row, self.epoch):
             return None  # another driver has taken over the batch, or the row
         self._run_query(
@@ -325,7 +188,7 @@ class SqliteStore:
             self.epoch,
             item.at_us,
         )
-        place = self._places[item.run_id] = _Place(self.db.last_insert_rowid(), self.epoch, 0)
+        place = self._places[item.run_id] = Place(self.db.last_insert_rowid(), self.epoch, 0)
         if opening.parent:
             self._run_query("set_parent", opening.parent, place.number)
         return place
@@ -553,14 +416,6 @@ class SqliteStore:
             found = [*self._warnings.listed(REQUEST, self._run_query("requests_to", self.epoch, *REQUEST_BOUNDS))]
         self._unheard = False
         return found
-
-
-def _real(path: Path) -> Path:
-    try:
-        str(path).encode()
-        return Path(os.path.realpath(path))
-    except ValueError as error:
-        raise JournalError(f"{str(path)!r} can't be the name of a journal: {error}") from None
 
 
 def _no_run(run_id: str) -> RunNotFound:

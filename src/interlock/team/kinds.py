@@ -14,29 +14,8 @@ from .gates import DURATION
 from .nesting import TeamFile
 from .output import Output
 from .secret_names import names_a_secret
-from .shapes import (
-    Brief,
-    Choice,
-    Field,
-    Flag,
-    Many,
-    Named,
-    Number,
-    Place,
-    Record,
-    Text,
-    Whole,
-    dotted,
-)
-from .values import (
-    ACTION,
-    ADDRESS,
-    FILLED_IN,
-    NAME,
-    PATH,
-    TEXT,
-    USE,
-)
+from .shapes import Brief, Choice, Field, Flag, Many, Named, Number, Place, Record, Text, Whole, dotted
+from .values import ACTION, ADDRESS, FILLED_IN, NAME, PATH, TEXT, USE
 
 TOOLS_MAX = 128
 USD_MAX = 1e6

@@ -12,21 +12,7 @@ from interlock.errors import TeamError
 
 from .gates import DURATION, STEP_BUDGET
 from .reconciling import shape as reconcile_shape
-from .shapes import (
-    Choice,
-    Either,
-    Field,
-    Flag,
-    Json,
-    Many,
-    Named,
-    Place,
-    Record,
-    Shape,
-    Text,
-    Whole,
-    dotted,
-)
+from .shapes import Choice, Either, Field, Flag, Json, Many, Named, Place, Record, Shape, Text, Whole, dotted
 from .values import ACTION, ESCALATE, GUARDRAILS, NAME, ON_DEAD, PATH, PATTERN, SCHEMA, TEXT, THRESHOLD
 from .waits import DEADLINE, EVENT, ON_DEADLINE, TIME
 

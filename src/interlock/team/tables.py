@@ -21,21 +21,7 @@ from .kinds import KINDS, MCP_SERVER, tools_of
 from .nesting import border_problems
 from .notify import shape as notify_shape
 from .plans import PLANS_MAX
-from .shapes import (
-    Brief,
-    Choice,
-    Either,
-    Field,
-    Flag,
-    Listed,
-    Many,
-    Named,
-    Place,
-    Record,
-    Text,
-    Whole,
-    dotted,
-)
+from .shapes import Brief, Choice, Either, Field, Flag, Listed, Many, Named, Place, Record, Text, Whole, dotted
 from .steps import CONDITION, PLAN_ITEM, Made
 from .values import ACTION, ESCALATE, GUARDRAILS, MAPPING, NAME, ON_DEAD, PATH, PATTERN, SCHEMA, TEXT, THRESHOLD, USE
 from .waits import Taken
