@@ -1,116 +1,27 @@
 """The commands. Each parses its arguments, calls what does the work, and returns an exit code."""
 
-import sys
-from collections.abc import Callable
-from functools import wraps
-from io import TextIOWrapper
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from interlock.core.states import Status
 from interlock.errors import InputError, UsageError
 
-from . import exits
-
-app = typer.Typer(
-    help="Run teams of AI agents: who runs when, what each may see and write, durable at every step.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+from .frame import (
+    GRACE,
+    ConcurrencyOption,
+    GraceOption,
+    JournalOption,
+    JsonOption,
+    RunName,
+    Team,
+    app,
+    command,
+    completed_path,
+    completed_run,
 )
 
-GRACE = "10s"
-# Under which heading the help lists a command.
-_PANELS = {
-    "Run": ("run", "resume", "cancel", "event", "fork", "retry", "skip"),
-    "Look into runs": ("runs", "show", "replay", "explain", "diff", "stats"),
-    "Prepare and test": ("plan", "audit", "doctor", "simulate", "schema", "demo"),
-    "Decide and repair": ("inbox", "dlq", "breakers", "notify"),
-}
-PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
-
-
-def guarded(work: Callable[..., int]) -> Callable[..., None]:
-    """Have a function's errors told in one message, and end with the exit code that it returns."""
-
-    @wraps(work)
-    def ending(**arguments: Any) -> None:
-        raise typer.Exit(exits.guarded(lambda: work(**arguments)))
-
-    return ending
-
-
-def command(work: Callable[..., int]) -> Callable[..., None]:
-    """Make a function a command."""
-    return app.command(work.__name__, rich_help_panel=PANEL_OF[work.__name__])(guarded(work))
-
-
-def commands(group: typer.Typer, name: str) -> None:
-    """Add commands that have one word in common."""
-    app.add_typer(group, name=name, help=group.info.help, rich_help_panel=PANEL_OF[name])
-
-
-def _recent_runs(incomplete: str) -> list[tuple[str, str]]:
-    """Run ids for the shell's completion."""
-    from .looking import recent_runs
-
-    return recent_runs(incomplete)
-
-
-def _paths_of_run(context: typer.Context, incomplete: str) -> list[str]:
-    """Paths in the context of the run that was named, for the shell's completion."""
-    from .replaying import paths_of
-
-    return paths_of(context.params.get("run") or "last", incomplete)
-
-
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
-    if wanted:
-        from interlock import __version__
-
-        sys.stdout.write(f"interlock {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def interlock(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
-    ] = False,
-) -> None:
-    """Run teams of AI agents: who runs when, what each may see and write, durable at every step."""
-    del version  # its callback has answered
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # so that no terminal is too old
-
-
-Team = Annotated[str, typer.Argument(metavar="TEAM", help="A team file, or a folder with a team.yaml.")]
-RunName = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN",
-        help="A run id, the beginning of one, or 'last'.",
-        autocompletion=_recent_runs,
-        show_default=False,
-    ),
-]
-JournalOption = Annotated[
-    str | None,
-    typer.Option("--journal", metavar="PATH", help="The journal. Default: .interlock/journal.db", show_default=False),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-ConcurrencyOption = Annotated[
-    int | None,
-    typer.Option(
-        "--concurrency", metavar="N", min=1, max=10_000, help="How many runs, and calls, at once. Default: 256"
-    ),
-]
-GraceOption = Annotated[
-    str, typer.Option("--grace", metavar="TIME", help="After Ctrl-C, how long calls in flight may take to finish.")
-]
+__all__ = ("app",)
 
 
 @command
@@ -191,7 +102,7 @@ def resume(  # noqa: PLR0913 - its options
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN|BATCH]...", help="Which; all by default.", autocompletion=_recent_runs, show_default=False
+            metavar="[RUN|BATCH]...", help="Which; all by default.", autocompletion=completed_run, show_default=False
         ),
     ] = None,
     *,
@@ -258,7 +169,7 @@ def replay(
         typer.Argument(
             metavar="RUN[/STEP[/ATTEMPT]]",
             help="A run, or one call of it: last/classify/1. Without ATTEMPT the last one that is no judge's.",
-            autocompletion=_recent_runs,
+            autocompletion=completed_run,
             show_default=False,
         ),
     ],
@@ -283,7 +194,7 @@ def explain(
         typer.Argument(
             metavar="PATH",
             help="A dotted path, such as ticket.response.",
-            autocompletion=_paths_of_run,
+            autocompletion=completed_path,
             show_default=False,
         ),
     ],
@@ -300,10 +211,10 @@ def explain(
 @command
 def diff(
     run_a: Annotated[
-        str, typer.Argument(metavar="RUN_A", help="A run.", autocompletion=_recent_runs, show_default=False)
+        str, typer.Argument(metavar="RUN_A", help="A run.", autocompletion=completed_run, show_default=False)
     ],
     run_b: Annotated[
-        str, typer.Argument(metavar="RUN_B", help="Another run.", autocompletion=_recent_runs, show_default=False)
+        str, typer.Argument(metavar="RUN_B", help="Another run.", autocompletion=completed_run, show_default=False)
     ],
     *,
     journal: JournalOption = None,
@@ -320,7 +231,7 @@ def stats(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...", help="Which; all by default.", autocompletion=_recent_runs, show_default=False
+            metavar="[RUN]...", help="Which; all by default.", autocompletion=completed_run, show_default=False
         ),
     ] = None,
     *,
@@ -506,7 +417,7 @@ def demo() -> int:
     return show_demo()
 
 
-# They add themselves, with the options from here.
+# They add themselves, and stand in the help after those from here.
 from . import (  # noqa: E402
     breakers_commands,  # noqa: F401
     dlq_commands,  # noqa: F401

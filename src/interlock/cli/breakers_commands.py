@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .app import JournalOption, JsonOption, commands, guarded
+from .frame import JournalOption, JsonOption, commands, guarded
 
 breakers = typer.Typer(
     help="Breakers, rates and daily budgets: what keeps calls away. Breakers can be moved by hand.",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .app import GRACE, ConcurrencyOption, GraceOption, JournalOption, JsonOption, commands, guarded
+from .frame import GRACE, ConcurrencyOption, GraceOption, JournalOption, JsonOption, commands, guarded
 
 dlq = typer.Typer(
     help="Dead letters: the steps that were given up, why, and trying them again.",

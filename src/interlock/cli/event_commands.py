@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .app import GRACE, GraceOption, JournalOption, JsonOption, RunName, command
+from .frame import GRACE, GraceOption, JournalOption, JsonOption, RunName, command
 
 
 @command

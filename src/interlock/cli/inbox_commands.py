@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .app import GRACE, GraceOption, JournalOption, JsonOption, commands, guarded
+from .frame import GRACE, GraceOption, JournalOption, JsonOption, commands, guarded
 
 inbox = typer.Typer(
     help="Questions to people: what waits, and what you decide about it.",

@@ -2,7 +2,7 @@
 
 import typer
 
-from .app import JsonOption, Team, commands, guarded
+from .frame import JsonOption, Team, commands, guarded
 
 notify = typer.Typer(
     help="Who is told when a run waits for a person: send them a test.",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .app import JsonOption, Team, command
+from .frame import JsonOption, Team, command
 
 
 @command

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .app import GRACE, GraceOption, JournalOption, JsonOption, RunName, command
+from .frame import GRACE, GraceOption, JournalOption, JsonOption, RunName, command
 
 ByOption = Annotated[
     str, typer.Option("--by", metavar="NAME", help="Who does it. Default: your login name.", show_default=False)
