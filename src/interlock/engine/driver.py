@@ -6,7 +6,6 @@ thrown away with the driver. While an append is under way, outcomes of calls gat
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, final
@@ -33,8 +32,6 @@ from .seating import Seating
 from .secrecy import without_secrets
 from .shell import Shell
 from .verdicts import Verdicts
-
-log = logging.getLogger("interlock")
 
 Commands = list[ForTheShell]
 

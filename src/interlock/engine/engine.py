@@ -1,7 +1,6 @@
 """Drives many runs of one team on one journal, within bounds, and stops in good order."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -37,8 +36,6 @@ from .run import Run
 from .shell import Observer, Shell
 from .slots import Slots
 from .watchdog import Watchdog
-
-log = logging.getLogger("interlock")
 
 CALLS_MAX = 256
 RUNS_MAX = 256
