@@ -91,7 +91,7 @@ def test_what_is_asked_can_be_read_in_the_list(width, monkeypatch):
     monkeypatch.setattr(paint_inbox, "console", lambda: out)
     said = "resolver was not called: agent resolver: its budget is 0.10 USD, of which 0.02 USD are left; consumed: 2"
     one = WaitingQuestion("1k0t6fvh8fermd6xjm4rza", "resolve", 3, said, 1, 2 * 10**9, "t", "/a/team.yaml")
-    paint_inbox.show_inbox([(one.run_id, one)], 1, 2_000_000, Settings(".interlock/journal.db"))
+    paint_inbox.show_inbox([(one.run_id, one)], 1, 2_000_000, Settings(".interlock/journal.db"), {})
     shown = re.sub(r"\x1b\[[0-9;]*m", "", out.file.getvalue()).splitlines()
     assert any("its budget is 0.10 USD" in line for line in shown)
     assert all(len(line.rstrip()) <= width for line in shown)

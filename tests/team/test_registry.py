@@ -17,9 +17,11 @@ from interlock.team.registry import code_of, resolve_all, resolve_guardrails
 
 @pytest.fixture(autouse=True)
 def clean_imports(monkeypatch, tmp_path_factory):
-    """What a test imports is gone after it, and the agents of an earlier test are out of its way."""
+    """What a test imports is gone after it, and the agents of an earlier test are out of its way, of any file."""
     nothing = tmp_path_factory.mktemp("nothing")
     registry._folders.activate(nothing)
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"desk", "other", "thing"}]:
+        monkeypatch.delitem(sys.modules, name)
     before, path = dict(sys.modules), list(sys.path)
     monkeypatch.setattr(registry, "_folders", registry._Folders())
     yield

@@ -102,7 +102,9 @@ def test_every_invariant_is_in_the_table():
     checked = set()
     for path in (ROOT / "src" / "interlock" / "testing").rglob("*.py"):
         code = path.read_text("utf-8")
-        checked |= set(re.findall(r"""(?:\.require(?:_same)?|\bBroken|SimulationFailed)\(\s*"([a-z_]+)",""", code))
+        checked |= set(
+            re.findall(r"""(?:\.require(?:_same)?|\.broken|\bBroken|SimulationFailed)\(\s*"([a-z_]+)",""", code)
+        )
     named = set(re.findall(r"`([a-z_]+)`", text_of("simulate-a-team")))
     assert checked - named == set()
     assert {"views", "permissions", "rows", "schedules", "crashes"} <= checked

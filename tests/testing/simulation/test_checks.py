@@ -138,6 +138,7 @@ TOLD = {
     "feedback": (),
     "item": None,
     "answer": "",
+    "conflicts": None,
 }
 JOB = SimpleNamespace(**TOLD)
 
