@@ -33,7 +33,7 @@ setup: $(VENV)/.stamp $(CREWAI)/.ready ## Install Interlock and all that its tes
 # A file's tests stay together, so that what they share is made once. The core is covered by its own tests alone.
 test: lint $(CREWAI)/.ready ## Everything CI checks: lint, all tests, full branch coverage of the core
 	COVERAGE_PARALLEL=true $(BIN)/coverage erase
-	COVERAGE_PARALLEL=true COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/core
+	COVERAGE_PARALLEL=true COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not thorough' tests/core
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='src/interlock/core/*' --fail-under=100
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not thorough' --ignore=tests/core

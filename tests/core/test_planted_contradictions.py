@@ -121,6 +121,6 @@ def test_every_planted_contradiction_is_found_and_no_decoy_is_told():
     check(500)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_in_ten_thousand_documents_too():
     check(10_000)
