@@ -110,6 +110,25 @@ def test_what_was_not_approved_is_asked_about_again_under_another_version_of_the
     assert staff == ["s0", "s1", "s2"]
 
 
+def test_what_was_approved_does_not_become_another_plan():
+    """A run under way goes on with the plan that a person has seen."""
+    store = MemoryStore()
+
+    async def asks_once(job):
+        return {} if job.step == "s0" or job.answer else il.Reply(ask=il.Question("Go on?"))
+
+    async def main():
+        async with engine(chain(2), asks_once, journal=MemoryJournal(store)) as old:
+            await old.run({}, run_id="run", approve_plan=True)
+            assert (await old.decide("run", "s0", "approve", by="eve")).status == "parked"
+        async with engine(chain(3), asks_once, journal=MemoryJournal(store)) as new:
+            with pytest.raises(InputError, match="run run has a plan that a person has approved, and this team has"):
+                await new.migrate("run", by="eve")
+            return (await new.journal.run("run")).status
+
+    assert virtual.run(main()) == "parked"
+
+
 def test_what_is_asked_for_must_be_possible():
     decides = {"agent": "lead", "action": "decide"}
     lead = il.Agent("lead", scope=il.Scope(["decide"], ["*"], ["answer"]))

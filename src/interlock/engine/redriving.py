@@ -278,7 +278,9 @@ class Redriving:
             await self._refuse_replaced(row, "resume HEIR --migrate")
             self._refuse_to_migrate(row)
             await self._claim(run_id, "migrate")
-            machine = await folded(self.journal, await rules_of(self.journal, row), run_id)
+            rules = await rules_of(self.journal, row)
+            machine = await folded(self.journal, rules, run_id)
+            self._refuse_what_nobody_approved(run_id, machine, rules)
             now, seq, other = max(self._now_us(), machine.at_us), machine.seq, migrated_id(run_id, self._team_hash)
             why = f"it goes on as run {other}, under another version of its team"
             cancelled = e.RunCancelled(now, by, why, other)
@@ -327,6 +329,14 @@ class Redriving:
         if row.status not in {"running", "parked"}:
             fix = f"run a step of it again under this team: interlock fork {row.run_id} --at STEP --team TEAM"
             raise InputError(f"run {row.run_id} is over: it has {row.status}", fix=fix)
+
+    def _refuse_what_nobody_approved(self, run_id: str, machine: Machine, rules: Rules) -> None:
+        """What a person has approved is what runs: another plan is something else. rules: those that it began with."""
+        is_approved = machine.approval is not None and not (machine.waits_for_approval or machine.rejected)
+        if is_approved and rules.plan.hash != self._rules.plan.hash:
+            message = f"run {run_id} has a plan that a person has approved, and this team has another"
+            fix = f"go on with what was approved: interlock resume {run_id} --as-pinned"
+            raise InputError(message, fix=fix)
 
     async def _has_been_migrated(self, other: str, run_id: str) -> bool:
         """Whether the fork that takes the place of a run is there already."""
