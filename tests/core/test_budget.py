@@ -194,3 +194,13 @@ def test_what_is_spent_does_not_come_back():
     policy, ledger = BudgetPolicy(tokens=100), Ledger(spent=Amounts(tokens=100))
     assert shortfall(ledger, policy, 0)
     assert not is_only_reserved(ledger, policy)
+
+
+@pytest.mark.parametrize(("most", "is_only"), [(6, False), (7, True), (8, True)])
+def test_a_run_makes_one_call_and_may_leave_all_others(most, is_only):
+    policy, ledger = BudgetPolicy(calls=most, call_calls=5), Ledger(spent=Amounts(calls=1))
+    reserve(ledger, policy)
+    assert shortfall(ledger, policy, 0)
+    assert is_only_reserved(ledger, policy) == is_only
+    settle(ledger, policy, Usage(), 0, 1)
+    assert (ledger.spent.calls, ledger.reserved.calls, ledger.returnable) == (2, 0, 0)

@@ -115,7 +115,7 @@ class Ledger(msgspec.Struct, omit_defaults=True):
     """What was spent (of a daily budget: on this day since 1970), and what is reserved for calls that go on.
 
     raised: by how much people have raised the budget; of a daily one, for this day. raised_us, at_once: when that was
-    last, and by how much then.
+    last, and by how much then. returnable: of the calls that are reserved, how many a run may leave that does a step.
     """
 
     day: int = 0
@@ -124,6 +124,7 @@ class Ledger(msgspec.Struct, omit_defaults=True):
     raised: Amounts | None = None
     raised_us: int = 0
     at_once: Amounts | None = None
+    returnable: int = 0
 
 
 def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
@@ -150,10 +151,11 @@ def limit(ledger: Ledger, policy: BudgetPolicy, name: str) -> int | None:
 
 
 def is_only_reserved(ledger: Ledger, policy: BudgetPolicy) -> bool:
-    """Whether what is lacking is set aside for calls that go on, and may be left by them. Of calls, nothing is left."""
+    """Whether what is lacking is set aside for what goes on, and may be left by it. A run may make few calls."""
     call = policy.call
     calls, tokens, usd = (limit(ledger, policy, name) for name in ("calls", "tokens", "usd"))
-    if calls is not None and ledger.spent.calls + ledger.reserved.calls + call.calls > calls:
+    kept = ledger.spent.calls + ledger.reserved.calls - ledger.returnable
+    if calls is not None and kept + call.calls > calls:
         return False
     bounds = ((tokens, ledger.spent.tokens, call.tokens), (usd, ledger.spent.usd, call.usd))
     return all(most is None or (spent + need <= most and (need or spent < most)) for most, spent, need in bounds)
@@ -163,6 +165,8 @@ def reserve(ledger: Ledger, policy: BudgetPolicy) -> None:
     """Set aside what a call may consume."""
     reserved = ledger.reserved
     reserved.calls += policy.call_calls
+    if policy.call_calls > 1:
+        ledger.returnable += policy.call_calls - 1
     if policy.call_tokens or policy.call_usd:
         reserved.tokens += policy.call_tokens
         reserved.usd += policy.call_usd
@@ -189,6 +193,8 @@ def release(ledger: Ledger, policy: BudgetPolicy) -> None:
     """What was set aside for a call is free again."""
     reserved = ledger.reserved
     reserved.calls -= policy.call_calls
+    if policy.call_calls > 1:
+        ledger.returnable -= policy.call_calls - 1
     if policy.call_tokens or policy.call_usd:
         reserved.tokens -= policy.call_tokens
         reserved.usd -= policy.call_usd

@@ -11,24 +11,31 @@ class BudgetAccount:
         self.calls = self.tokens = self.usd = 0
         # What is set aside for calls in flight, and for runs that do a step.
         self.held_calls = self.held_tokens = self.held_usd = 0
+        # For how many of them that is: each makes a call at least, as far as anybody knows.
+        self.holders = 0
         # What people have approved beside what is declared.
         self.more_calls = self.more_tokens = self.more_usd = 0
 
-    def lacks(self, budget: BudgetPolicy) -> str:
-        """What there is too little of for another call; "" where there is enough."""
-        calls = self.calls + self.held_calls + budget.call_calls
+    def lacks(self, budget: BudgetPolicy, *, at_best: bool = False) -> str:
+        """What there is too little of for another call; "" where there is enough.
+
+        at_best: even if what is set aside comes back, but for one call of each.
+        """
+        calls = self.calls + (self.holders if at_best else self.held_calls) + budget.call_calls
         if budget.calls is not None and calls > budget.calls + self.more_calls:
             return "calls"
         for name, spent, held, most, more, call in (
             ("tokens", self.tokens, self.held_tokens, budget.tokens, self.more_tokens, budget.call_tokens),
             ("dollars", self.usd, self.held_usd, budget.usd, self.more_usd, budget.call_usd),
         ):
-            if most is not None and (spent + held + call > most + more or (not call and spent >= most + more)):
+            taken = spent if at_best else spent + held
+            if most is not None and (taken + call > most + more or (not call and spent >= most + more)):
                 return name
         return ""
 
     def hold(self, budget: BudgetPolicy, times: int = 1) -> None:
         """What a call may consume is set aside; or it is no more, where `times` is -1."""
+        self.holders += times
         self.held_calls += times * budget.call_calls
         self.held_tokens += times * budget.call_tokens
         self.held_usd += times * budget.call_usd
