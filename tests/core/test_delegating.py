@@ -341,6 +341,114 @@ def test_a_share_is_shared_again_with_runs_below():
     assert run.machine.purse.ledger("its share of what the run above may consume").reserved.usd == 30
 
 
+class Two(Above):
+    """Two steps of teams under a budget that is enough for one of them at a time, the first of which is under way."""
+
+    def __init__(self, *more, usd=50, share=30, policy=UNBOUNDED, **given):
+        some = [step(name, agent="lab", writes=[f"found_by.{name}"]) for name in ("one", "two")]
+        role = lab(policy, outputs={"found_by.{step}": "result"}, budget=BudgetPolicy(usd=share))
+        super().__init__(*some, *more, role=role, budget=BudgetPolicy(usd=usd), **given)
+        self.begin()
+        self.first = self.have("one")[1]
+
+    def held(self, step_id="two"):
+        """What would be asked for is held, as its driver would tell."""
+        return self.say(self.machine.held(self.children[step_id], self.tick()))
+
+    def look_again(self, step_id="two"):
+        return self.say(e.BackoffEnded(self.tick(), step_id))
+
+    def end(self, usd=0.0):
+        """The first run ends."""
+        self.first.say(e.QuestionAnswered(self.first.tick(), "draft", 1, "person:ann", "answer", "yes"))
+        self.first.reply("draft", Reply(writes={"result": 1}, usage=Usage(usd=usd)))
+        return self.hear(self.first)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("parks_first", [False, True])
+def test_what_a_parked_run_has_set_aside_keeps_no_run_going_that_needs_it(crash, parks_first):
+    run = Two()
+    run.first.ask("draft", "May I?")
+    if parks_first:
+        assert run.hear(run.first) == (["ChildParked"], [])
+        lines = run.held()
+    else:
+        assert run.held() == ["wake two at 3,000,000"]
+        lines = run.hear(run.first)[1]
+    assert lines == ["parked: one: run c waits: draft asks: May I?"]
+    assert (run.machine.status, run.states["two"]) == ("parked", "backing_off")
+    if crash:
+        assert run.again() == []
+    lines = run.end()[1]
+    assert (run.machine.status, len(lines)) == ("running", 1)
+    assert lines[0].startswith("wake two at")
+    assert run.look_again() == ["have lab do two #1"]
+    assert run.machine.held(run.children["two"], run.tick()) is None
+
+
+def test_a_run_that_is_parked_again_parks_the_one_above_at_once():
+    run = Two()
+    run.held()
+    run.first.ask("draft", "May I?")
+    run.hear(run.first)
+    run.first.say(e.QuestionAnswered(run.first.tick(), "draft", 1, "person:ann", "answer", "yes"))
+    run.first.ask("draft", "Really?")
+    assert run.hear(run.first) == (["ChildParked"], ["parked: one: run c waits: draft asks: Really?"])
+
+
+def test_whoever_can_go_on_keeps_a_run_going_beside_what_is_held():
+    run = Two(step("tell"))
+    run.first.ask("draft")
+    run.hear(run.first)
+    assert run.held()[0].startswith("wake two at")
+    assert run.machine.status == "running"
+    assert run.reply("tell", {"told": 1})[0].startswith("parked: one: run c waits")
+
+
+def test_where_no_run_is_parked_what_is_held_is_tried_again():
+    run = Two()
+    assert run.held()[0].startswith("wake two at")
+    assert run.look_again() == ["have lab do two #1"]
+    assert run.machine.status == "running"
+
+
+def test_what_was_set_aside_and_is_spent_is_no_reason_to_wait():
+    run = Two(step("three", agent="lab", writes=["found_by.three"]), usd=70)
+    three = run.have("two", "d")[1]
+    three.ask("draft")
+    run.hear(three, "d")
+    assert run.held("three")[0].startswith("wake three at")
+    run.first.ask("draft")
+    # Two are parked, and what both have set aside is waited for.
+    assert run.hear(run.first)[1][0].startswith("parked: one: run c waits")
+    lines = run.end(usd=0.00005)[1]
+    assert [line.split(" at ")[0] for line in lines] == ["wake three"]
+    run.look_again("three")
+    assert run.machine.held(run.children["three"], run.tick()).gate == "run_budget"
+
+
+def test_a_step_whose_time_to_be_tried_again_is_bounded_waits_no_longer_than_that():
+    run = Two(policy=Policy(retries=5, timeout_ms=0, retry_for_ms=3_000))
+    run.first.say(e.RunFinished(run.first.tick(), "failed", "no"))
+    assert run.hear(run.first)[1][0].startswith("failed one #1: child_failed")
+    second = run.have("two", "d")[1]
+    second.ask("draft")
+    run.hear(second, "d")
+    assert run.held("one")[0].startswith("wake one at")
+    assert run.machine.status == "running"
+
+
+def test_calls_that_a_run_may_leave_are_waited_for_and_those_that_are_made_are_not():
+    role = lab(outputs={"found_by.{step}": "result"}, budget=BudgetPolicy(calls=3))
+    some = [step(name, agent="lab", writes=[f"found_by.{name}"]) for name in ("one", "two")]
+    for most, gate in ((4, "run_reservation"), (3, "run_budget")):
+        run = Above(*some, role=role, budget=BudgetPolicy(calls=most))
+        run.begin()
+        run.have("one")
+        assert run.machine.held(run.children["two"], run.tick()).gate == gate
+
+
 def test_the_hash_of_what_a_verdict_writes():
     assert hash_of(e.AttemptRefused(1, "a", 1, ())) == ""
     one = e.AttemptCommitted(1, "a", 1, {"x": Raw(b"1"), "y": Raw(b'{"b": 1}')})

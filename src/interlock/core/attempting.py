@@ -11,7 +11,7 @@ from .budget import NOTHING_USED
 from .context import Bank
 from .job import Usage
 from .judging import Drafted, Standing
-from .purse import Purse
+from .purse import RESERVATION, Purse
 from .role import Duty
 from .rules import Rules
 from .step import Step
@@ -51,6 +51,8 @@ class Attempting(Approving):
         self._lost: dict[int, int] = {}
         self._reissue: set[int] = set()
         self._waits: dict[int, tuple[int, int]] = {}
+        # Those that wait, however long, for what others have set aside of a budget of the run.
+        self._held: dict[int, None] = {}
         # The branches that were requested: those that run.
         self._requested: set[int] = set()
         # Replies that wait for their judges: meanwhile the duty, link and tries of their steps are those of a judge.
@@ -229,6 +231,8 @@ class Attempting(Approving):
             wait_us = max(1, event.until_us - self.at_us)
             self._waits[n] = (event.until_us, -(-wait_us // 1_000))
             self._move(n, "backing_off")
+            if event.gate == RESERVATION and not (n in self._first_us and duty.policy.retry_for_ms):
+                self._held[n] = None
             return
         else:
             if n in self._setbacks and n not in self._drafts:
@@ -237,6 +241,11 @@ class Attempting(Approving):
         # Whoever does it next makes a call of its own, with a key of its own, and not the one that was lost.
         self._reissue.discard(n)
         self._due[n] = None
+
+    def _backoff_ended(self, event: e.BackoffEnded) -> None:
+        n = self.number[event.step]
+        self._held.pop(n, None)
+        self._move(n, "ready")
 
     def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
         self.purse.settle_late(self.number[event.step], event.attempt, event.usage, self.at_us)

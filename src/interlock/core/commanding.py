@@ -16,6 +16,7 @@ from .effects import Entry, approval_question
 from .fold import Fold
 from .judging import Drafted
 from .moments import time_us
+from .purse import RESERVATION
 from .raises import question
 from .reconciling import Unreconciled, asked_of_person, resolution, rulings, verdict
 from .states import TERMINAL
@@ -37,6 +38,9 @@ class Commanding(Fold):
             return [*map(self._ruling, self._ruled)]
         if self._each and self._has_news() and not self._situation(0).why_no_more():
             return [self._call_for_decision()]
+        if self._held and self._waits_for_parked():
+            self._due |= self._held  # looked at again when the run goes on
+            return [c.ParkRun(self._question())]
         # Where nothing is busy, only deadlines are due: they outlast the parking.
         if self._busy and (self._due or self._due_effects):
             due, self._due = self._due, {}
@@ -49,6 +53,13 @@ class Commanding(Fold):
         if not self._busy:
             return [c.ParkRun(self._question())]
         return []
+
+    def _waits_for_parked(self) -> bool:
+        """Whether all that is left to do waits for what is set aside for runs that are parked themselves."""
+        if self._busy != len(self._held) or self.ledger.in_flight or not self._parked_child():
+            return False
+        lacking = (self.purse.lacking(self.budgets(n), self.at_us) for n in self._held)
+        return all(found[:1] == (RESERVATION,) for found in lacking)
 
     def _command(self, n: int) -> c.AnyCommand:  # noqa: C901 - one case for each thing that may be due
         if self.state[n] == "backing_off":

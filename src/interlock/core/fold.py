@@ -49,7 +49,7 @@ class Fold(Answering):
             case e.AttemptFailed():
                 self._attempt_failed(event)
             case e.BackoffEnded():
-                self._move(self.number[event.step], "ready")
+                self._backoff_ended(event)
             case e.AttemptInterrupted():
                 self._attempt_interrupted(event)
             case e.ReplyDrafted():

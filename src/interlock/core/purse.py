@@ -23,6 +23,8 @@ from .job import Usage
 
 # Of a duty: (the gate that it is, whose it is, how much); a call draws on each of them.
 Budgets = Sequence[tuple[str, str, BudgetPolicy]]
+# The gate that keeps a call away where others have set aside what it lacks, and may leave it.
+RESERVATION = "run_reservation"
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -61,7 +63,7 @@ class Purse:
             ledger = self.ledgers[whose]
             lacks = shortfall(ledger, budget, at_us)
             if lacks and is_only_reserved(ledger, budget):
-                return "run_reservation", f"{whose or 'the run'}: {lacks} for now", at_us + RESERVED_WAIT_US
+                return RESERVATION, f"{whose or 'the run'}: {lacks} for now", at_us + RESERVED_WAIT_US
             if lacks:
                 return gate, f"{whose or 'the run'}: {lacks}"
         return ()

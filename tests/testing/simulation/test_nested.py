@@ -47,6 +47,56 @@ def test_whenever_the_process_dies_nested_runs_come_to_the_same_end(tmp_path):
     assert report.points > 50
 
 
+def tight(folder):
+    """The same teams under a budget that is too little for two of them at a time."""
+    team = shutil.copytree(TEAMS, folder / "tight") / "nested.yaml"
+    declared = yaml.safe_load(team.read_text())
+    declared["budget"] = {"calls": 36, "usd": 8.0}
+    for name in ("lab", "labs"):
+        declared["agents"][name].pop("timeout", "")  # which would end most holds
+    team.write_text(yaml.safe_dump(declared, sort_keys=False))
+    return team
+
+
+def test_what_others_have_set_aside_is_waited_for_and_parked_runs_are_not_waited_for_awake(tmp_path):
+    made, gates, slept = scenes(tight(tmp_path), faults=every_fault(), runs=2), Counter(), 0
+    for seed in range(12):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            held = {""}
+            for event in account.events:
+                if isinstance(event, e.CallHeld):
+                    gates[event.gate] += 1
+                    held |= {event.step} if event.gate == "run_reservation" else set()
+                if isinstance(event, e.BackoffEnded):
+                    held.discard(event.step)
+                slept += isinstance(event, e.RunParked) and len(held) > 1
+    assert gates["run_reservation"]
+    assert slept
+
+
+def test_an_account_finds_a_hold_that_is_told_as_one_for_good_and_a_run_that_is_parked_too_early(tmp_path):
+    made = scenes(tight(tmp_path), faults=every_fault(), runs=2)
+    accounts = (account for seed in range(12) for account in World(made.of(seed), seed).play().runs.values())
+    for account in accounts:
+        again, held = type(account)(account.run_id, account.first_rules), ""
+        again.clock_is_steady = False  # nobody tells it of processes that died
+        for event in account.events:
+            if isinstance(event, e.CallHeld) and event.gate == "run_reservation":
+                for_good = msgspec.structs.replace(event, gate="run_budget", until_us=0)
+                with pytest.raises(Broken, match="is held, but the run has enough left"):
+                    again.hear(for_good)
+                held = event.step
+            if isinstance(event, e.RunParked) and held and again.step(held).held:
+                again.budgets[""].held_usd = again.budgets[""].held_calls = 0
+                with pytest.raises(Broken, match="could go on"):
+                    again.hear(event)
+                return
+            again.hear(event)
+    pytest.fail("nothing was held")
+
+
 def test_two_worlds_of_one_seed_are_the_same():
     made = scenes(NESTED, faults=every_fault(), runs=2)
     assert World(made.of(4), 4).play().digest == World(made.of(4), 4).play().digest

@@ -151,9 +151,9 @@ def backoff_ended(run: Known, event: e.BackoffEnded) -> None:
     one = run.step(event.step)
     run.require("backoff", one.state == "backing_off", f"{event.step} was not waiting: it is {one.state}")
     late_us = event.at_us - max(one.not_before_us, run.driven_since_us)
-    in_time = late_us <= BACKOFF_LATE_US_MAX or not run.clock_is_steady
+    in_time = late_us <= BACKOFF_LATE_US_MAX or one.slept or not run.clock_is_steady
     run.require("backoff", in_time, f"{event.step} waited {late_us / 1e6:g} s longer than it had to")
-    one.state = "ready"
+    one.state, one.held, one.slept = "ready", False, False
 
 
 def call_held(run: Known, event: e.CallHeld) -> None:
@@ -166,7 +166,7 @@ def call_held(run: Known, event: e.CallHeld) -> None:
     assert declared is not None
     for kind, whose, budget in run.budgets_of(one.duty):
         if kind == event.gate:
-            lacking = run.budgets.setdefault(whose, BudgetAccount()).lacks(budget)
+            lacking = run.budgets.setdefault(whose, BudgetAccount()).lacks(budget, at_best=True)
             run.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
     asks = isinstance(declared, BudgetPolicy) and declared.asks and event.gate.endswith("budget")
     if asks and one.draft is None:
@@ -179,6 +179,7 @@ def call_held(run: Known, event: e.CallHeld) -> None:
         one.first_us = -1
     elif event.until_us and in_time and (passes or declared.waits):
         one.state, one.not_before_us = "backing_off", event.until_us
+        one.held = event.gate == "run_reservation" and not (one.first_us >= 0 and one.duty.policy.retry_for_ms)
     else:
         one.given_up, one.reissue = True, False
         unjudged(one)

@@ -43,6 +43,8 @@ class StepAccount:
         # When the first attempt of who does it now began; -1 where there was none.
         self.first_us = -1
         self.open = self.reissue = self.given_up = self.buried = False
+        # Whether it waits for what others have set aside, and since then its run was parked.
+        self.held = self.slept = False
         self.feedback: tuple[str, ...] = ()
         # about: the key of the effect that a person is asked about.
         # short: the gate of the budget that it needs more of; it asks for that, or will.
@@ -164,6 +166,14 @@ class Known:
             held = dict(zip(("call_calls", "call_tokens", "call_usd"), call, strict=True))
             found.append((kind, whose, msgspec.structs.replace(budget, **held)))
         return tuple(found)
+
+    def lacks_for_now(self, duty: Duty) -> bool:
+        """Whether a call of this duty lacks only what is set aside for others, and may be left by them."""
+        for _, whose, budget in self.budgets_of(duty):
+            account = self.budgets.get(whose, BudgetAccount())
+            if account.lacks(budget):
+                return not account.lacks(budget, at_best=True)
+        return False
 
     @property
     def request(self) -> dict[str, Any]:
