@@ -117,6 +117,12 @@ def test_what_a_nested_team_asks_is_answered_and_the_whole_goes_on(outer):
     assert outer.run("inbox", "list").out.strip() == "nothing waits for a person"
 
 
+def test_a_failed_run_names_the_dead_letter_of_the_run_that_did_its_step(outer):
+    told = run(outer, "fail", code=1).out
+    top, inner = ids(outer)
+    assert told.endswith(f"next\n  interlock dlq show {inner}/work\n  interlock retry {top} nest\n")
+
+
 def test_an_answer_that_was_only_recorded_is_gone_on_with_later(outer):
     run(outer, "ask", code=3)
     top, inner = ids(outer)

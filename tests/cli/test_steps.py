@@ -114,6 +114,25 @@ def test_a_dead_step_is_tried_again_in_its_run(failed):
     assert f"interlock fork {run['run_id']} --at work" in " ".join(ended.err.split())
 
 
+def test_a_failed_run_says_what_helps(failed):
+    [run] = failed.json("runs")["runs"]
+    shown = failed.run("show", "last").out
+    assert shown.endswith(f"next\n  interlock dlq show {run['run_id']}/work\n  interlock retry {run['run_id']} work\n")
+
+
+def test_what_others_have_gone_on_from_is_done_again_in_a_fork(failed):
+    team = failed.folder / "team.yaml"
+    team.write_text(team.read_text().replace("needs: [work]}", "needs: [work], join: any_outcome}"))
+    agents = failed.folder / "agents.py"
+    agents.write_text(
+        agents.read_text().replace('return {"second": job.view["first"].upper()}', 'return {"second": ""}')
+    )
+    ended = failed.run("run", ".", "-i", failed.write("in.jsonl", "fail"))
+    run = failed.json("show", "last")
+    assert {step["id"]: step["state"] for step in run["plan"]} == {"work": "dead", "close": "committed"}
+    assert f"interlock fork {run['run_id']} --at work\n" in ended.out
+
+
 def test_a_run_goes_on_without_a_dead_step(failed):
     ended = failed.run("skip", "last", "work", "--by", "eve", "--reason", "it will do", "--json")
     [run] = ended.runs

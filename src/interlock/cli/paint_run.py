@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from interlock.core.events import ConflictsResolved
 from interlock.core.moments import time_text
+from interlock.core.redrive import NOT_STARTED
 from interlock.core.result import Outcome
 from interlock.engine.clock import now_us
 from interlock.history import (
@@ -68,6 +69,46 @@ def show_story(story: Story, settings: Settings) -> None:
         out.print(next_commands([settings.command(f"resume {story.row.run_id}")]))
     elif story.status == "parked":
         out.print(next_commands(_moves(story, settings)))
+    elif commands := [*_mends(story, settings)]:
+        out.print(next_commands(commands))
+
+
+def _mends(story: Story, settings: Settings) -> Iterator[str]:
+    """What helps a failed run: why its step was given up, and having that done again."""
+    dead = _fatal(story)
+    if dead is None:
+        return
+    yield settings.command(f"dlq show {_innermost(story, dead)}")
+    run = story.row.run_id
+    yield settings.command(f"fork {run} --at {dead.id}" if _is_used(story, dead) else f"retry {run} {dead.id}")
+
+
+def _is_used(story: Story, dead: StepStory) -> bool:
+    """Whether something that comes after a dead step has started, so that it can't be tried again in its run."""
+    after = {dead.item_of or dead.id}
+    later = [step for step in story.steps if not step.item_of]
+    while more := [step for step in later if step.id not in after and not after.isdisjoint(step.needs)]:
+        after.update(step.id for step in more)
+        if any(step.state not in NOT_STARTED for step in more):
+            return True
+    return False
+
+
+def _fatal(story: Story) -> StepStory | None:
+    """The step, or item, for which a run has failed."""
+    if story.status != "failed":
+        return None
+    groups = {step.item_of for step in story.steps}
+    dead = [step for step in story.steps if step.state == "dead" and step.id not in groups]
+    return next((step for step in dead if story.reason.startswith(f"{step.id}: ")), dead[0] if dead else None)
+
+
+def _innermost(story: Story, dead: StepStory) -> str:
+    """The dead letter that says why a step was given up: of the run that did it, if that has one."""
+    child = next((child for child in reversed(story.children) if child.step == dead.id), None)
+    inner = story.runs.get(child.run_id) if child is not None else None
+    below = _fatal(inner) if inner is not None else None
+    return f"{story.row.run_id}/{dead.id}" if inner is None or below is None else _innermost(inner, below)
 
 
 def _moves(story: Story, settings: Settings) -> Iterator[str]:
