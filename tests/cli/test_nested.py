@@ -123,6 +123,19 @@ def test_a_failed_run_names_the_dead_letter_of_the_run_that_did_its_step(outer):
     assert told.endswith(f"next\n  interlock dlq show {inner}/work\n  interlock retry {top} nest\n")
 
 
+def test_a_step_that_another_run_does_waits_for_that_one(outer):
+    (outer.folder / "outer.yaml").write_text(
+        OUTER.replace("    team: team.yaml", "    team: team.yaml\n    timeout: 5d")
+    )
+    run(outer, "ask", code=3)
+    top, inner = ids(outer)
+    told = outer.run("inbox", "list").out
+    assert "1 step waits for a time, an event or another run" in told
+    assert f"  {top}/nest  run {inner} does it until 20" in told
+    [wait] = outer.json("inbox", "list")["waits"]
+    assert (wait["run_id"], wait["child"]) == (top, inner)
+
+
 def test_an_answer_that_was_only_recorded_is_gone_on_with_later(outer):
     run(outer, "ask", code=3)
     top, inner = ids(outer)

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from interlock.core.gate import AtGate
 from interlock.core.job import DELETE
 from interlock.engine import clock, decisions, tasks
 from interlock.engine.breakers import gate_name
-from interlock.errors import DecisionRefused, InputError, InterlockError, RunNotFound
+from interlock.errors import DecisionRefused, InputError, InterlockError, JournalError, RunNotFound
 from interlock.history import Handed, Record, Shortage
 from interlock.ports import Journal, RunRow, WaitingQuestion, WaitingStep
 
@@ -36,6 +37,8 @@ __all__ = ["Answer", "Changes", "How", "completions", "decide", "listed", "shown
 
 COMPLETIONS_MAX = 50
 STEPS_SHOWN = 8
+# By run and step, the run that does the step.
+Below = Mapping[tuple[str, str], str]
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -126,21 +129,21 @@ class Open(msgspec.Struct, frozen=True):
 def listed(settings: Settings, limit: int, *, json: bool) -> int:
     """List what waits."""
 
-    async def look() -> tuple[list[WaitingQuestion], list[WaitingStep], dict[str, str]]:
+    async def look() -> tuple[list[WaitingQuestion], list[WaitingStep], dict[str, str], Below]:
         async with reading(settings) as journal:
-            found = await journal.questions()
+            found, waits = await journal.questions(), await journal.waits()
             above = {one.run_id: await _above(journal, one.run_id) for one in found[: limit or None]}
-            return found, await journal.waits(), above
+            return found, waits, above, await _below(journal, waits[: limit or None])
 
-    found, waits, above = asyncio.run(look())
+    found, waits, above, below = asyncio.run(look())
     waiting = found[: limit or None]
     if json:
         told = {"questions": [_row(one, above[one.run_id]) for one in waiting], "total": len(found)}
-        return _print(told | ({"waits": [_wait(one) for one in waits[: limit or None]]} if waits else {}))
+        return _print(told | ({"waits": [_wait(one, below) for one in waits[: limit or None]]} if waits else {}))
     from .paint_inbox import show_inbox, show_waits
 
     show_inbox([*_names(found)][: limit or None], len(found), clock.now_us(), settings, above)
-    show_waits(waits[: limit or None], len(waits))
+    show_waits(waits[: limit or None], len(waits), below)
     return exits.DONE
 
 
@@ -150,6 +153,16 @@ async def _above(journal: Journal, run_id: str) -> str:
         return (await journal.run(run_id)).parent
     except RunNotFound:
         return ""
+
+
+async def _below(journal: Journal, waits: Sequence[WaitingStep]) -> Below:
+    """The runs that do these steps. One that can't be read must not hide the others."""
+    found: dict[tuple[str, str], str] = {}
+    for run_id in dict.fromkeys(one.run_id for one in waits if not one.event):
+        with suppress(JournalError):
+            for child in history.children(await journal.load(run_id)):
+                found[run_id, child.step] = child.run_id
+    return found
 
 
 def shown(settings: Settings, name: str, *, json: bool) -> int:
@@ -269,15 +282,16 @@ def _row(one: WaitingQuestion, above: str) -> dict[str, Any]:
     } | ({"parent": above} if above else {})
 
 
-def _wait(one: WaitingStep) -> dict[str, Any]:
-    """A step that waits for no person, as `inbox list --json` prints it."""
+def _wait(one: WaitingStep, below: Below) -> dict[str, Any]:
+    """A step that waits for no person, as `inbox list --json` prints it. below: the runs that do steps."""
+    child = below.get((one.run_id, one.step))
     return {
         "run_id": one.run_id,
         "step": one.step,
         "event": one.event or None,
         "since": history.timestamp(one.since_us),
         "until": history.timestamp(one.due_us) if one.due_us else None,
-    }
+    } | ({"child": child} if child else {})
 
 
 def _document(found: Open) -> dict[str, Any]:

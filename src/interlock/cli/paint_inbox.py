@@ -14,6 +14,7 @@ from rich.text import Text
 
 from interlock.core.conflicts import INSTANCE
 from interlock.core.events import RunStarted
+from interlock.core.moments import time_text
 from interlock.core.supervision import is_decision
 from interlock.core.waits import awaited
 from interlock.ports import WaitingQuestion, WaitingStep
@@ -60,15 +61,18 @@ def show_inbox(
         out.print(next_commands([settings.command(f"inbox show {waiting[0][0]}")]))
 
 
-def show_waits(waits: Sequence[WaitingStep], total: int) -> None:
-    """What waits for no person, but for a time or an event."""
+def show_waits(waits: Sequence[WaitingStep], total: int, below: Mapping[tuple[str, str], str]) -> None:
+    """What waits for no person, but for a time, an event, or the run that does it. below: those runs."""
     if not waits:
         return
     out = console()
-    out.print(Text(f"\n{plural(total, 'step')} {'waits' if total == 1 else 'wait'} for a time or an event", "dim"))
+    what = "a time, an event or another run" if below else "a time or an event"
+    out.print(Text(f"\n{plural(total, 'step')} {'waits' if total == 1 else 'wait'} for {what}", "dim"))
     for one in waits:
-        what = awaited(one.event, one.due_us)
-        out.print(Text(f"  {one.run_id}/{plain(one.step)}  {what}", "dim"), no_wrap=True, overflow="ellipsis")
+        child = below.get((one.run_id, one.step))
+        until = f" until {time_text(one.due_us)}" if one.due_us else ""
+        how = f"run {line(child)} does it{until}" if child else awaited(one.event, one.due_us)
+        out.print(Text(f"  {one.run_id}/{plain(one.step)}  {how}", "dim"), no_wrap=True, overflow="ellipsis")
 
 
 def _columns(
