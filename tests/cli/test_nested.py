@@ -136,6 +136,16 @@ def test_a_step_that_another_run_does_waits_for_that_one(outer):
     assert (wait["run_id"], wait["child"]) == (top, inner)
 
 
+def test_what_is_done_by_a_run_that_waits_is_decided_there(outer):
+    run(outer, "ask", code=3)
+    top, inner = ids(outer)
+    for verb in ("skip", "retry"):
+        refused = outer.run(verb, top, "nest")
+        assert (refused.code, f"run {inner} does it, and waits" in refused.err) == (2, True), refused.err
+        assert f"interlock inbox show {inner}" in refused.err
+        assert "it has not begun" in outer.run(verb, top, "copy").err
+
+
 def test_an_answer_that_was_only_recorded_is_gone_on_with_later(outer):
     run(outer, "ask", code=3)
     top, inner = ids(outer)

@@ -11,6 +11,7 @@ from interlock.core.guardrail import Judge, Seat
 from interlock.core.job import Reply, Usage
 from interlock.core.nested import DEPTH_MAX, Nested
 from interlock.core.policy import Escalation, Policy
+from interlock.core.redrive import why_not_again
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.settlement import expired, overdue
@@ -127,6 +128,21 @@ def test_a_run_that_is_parked_parks_the_one_above_which_loses_nothing(crash):
     assert run.hear(below) == (["ChildEnded", "AttemptCommitted"], ["call ann for tell #1"])
     run.reply("tell", {"told": 1})
     assert run.machine.status == "succeeded"
+
+
+def test_a_step_that_another_run_does_is_decided_about_there():
+    run = Above(step("research", agent="lab"), step("tell", needs=["research"]))
+    run.begin()
+    _, below = run.have("research")
+    look = "see how that one stands: interlock show c"
+    assert why_not_again(run.machine, "r", "research") == ("run c does it", look)
+    below.ask("draft", "May I?")
+    run.hear(below)
+    decide = f"decide there: interlock inbox show c; or {look}"
+    assert why_not_again(run.machine, "r", "research", skip=True) == ("run c does it, and waits", decide)
+    below.say(e.RunCancelled(below.tick(), "person:ann", "no"))
+    run.hear(below)
+    assert why_not_again(run.machine, "r", "research") is None
 
 
 def test_a_run_that_waits_for_several_says_so_and_one_that_can_go_on_does():

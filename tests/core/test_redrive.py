@@ -462,8 +462,9 @@ def test_a_step_that_has_committed_is_not_skipped():
         ("q-0", "", ""),
         ("q-1", "it has committed", "run it again in a new run: interlock fork run --at q-1"),
         ("d", "it waits for a person", "decide about it: interlock inbox show run/d"),
-        ("e", "it is waiting: neither dead nor waiting for a person", "see how the run stands: interlock show run"),
-        ("qq", "there is no such step; did you mean q?", "its steps: a, b, q, d, c, e"),
+        ("e", "it has not begun", "see what comes before it: interlock show run"),
+        ("f", "it is ready: neither dead nor waiting for a person", "see how the run stands: interlock show run"),
+        ("qq", "there is no such step; did you mean q?", "its steps: a, b, q, d, c, e, f"),
     ],
 )
 def test_why_a_step_can_not_be_tried_again_or_skipped(name, why, instead):
@@ -474,6 +475,7 @@ def test_why_a_step_can_not_be_tried_again_or_skipped(name, why, instead):
         step("d", writes=["d"]),
         step("c", needs=["b"], writes=["c"]),
         step("e", needs=["d"], writes=["e"]),
+        step("f", writes=["f"]),
         request={"list": [1, 2]},
     )
     run.begin()

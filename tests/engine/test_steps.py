@@ -138,7 +138,7 @@ def test_a_step_behind_a_question_and_one_of_a_cancelled_run_are_left_alone():
     async def main():
         async with engine(team(step("s1"), step("s2", "s1")), Asks(Ill())) as running:
             await running.run({}, run_id="run")
-            with pytest.raises(InputError, match="it is waiting: neither dead nor waiting for a person"):
+            with pytest.raises(InputError, match="it has not begun; see what comes before it"):
                 await running.skip("run", "s2")
             await running.cancel("run")
             with pytest.raises(InputError, match="the run was cancelled, which is final; run it again in a new run"):

@@ -12,6 +12,7 @@ from . import events as e
 from . import paths
 from .assess import submitted
 from .context import Bank
+from .delegating import Child
 from .job import DELETE
 from .machine import Machine
 from .naming import hint
@@ -63,6 +64,10 @@ def why_not_again(machine: Machine, run_id: str, step: str, *, skip: bool = Fals
         event = machine.waits[n].event
         send = f"send its event: interlock event {run_id} {event}, or " if event else ""
         return f"it {machine.reasons[n]}, not for a person", f"{send}go on without it: interlock skip {run_id} {step}"
+    if (child := machine.children.get(n)) is not None and not child.is_over:
+        return _at_child(child)
+    if state == "waiting":
+        return "it has not begun", f"see what comes before it: interlock show {run_id}"
     if state != "dead":
         return (
             f"it is {state}: neither dead nor waiting for a person",
@@ -78,6 +83,15 @@ def why_not_again(machine: Machine, run_id: str, step: str, *, skip: bool = Fals
         )
     why = obstacle(machine, [step])
     return (why, anew) if why else None
+
+
+def _at_child(child: Child) -> tuple[str, str]:
+    """That the run which does a step must move first."""
+    name = child.started.run_id
+    look = f"see how that one stands: interlock show {name}"
+    if not child.parked_seq:
+        return f"run {name} does it", look
+    return f"run {name} does it, and waits", f"decide there: interlock inbox show {name}; or {look}"
 
 
 STEPS_SHOWN = 8
