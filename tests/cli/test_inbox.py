@@ -165,6 +165,13 @@ def test_what_can_not_be_done_is_told_and_the_question_stays_open(desk, monkeypa
     assert desk.json("inbox", "list")["total"] == 1
 
 
+def test_a_run_that_was_cancelled_has_no_question(desk):
+    run = asked(desk)
+    assert desk.run("cancel", run).code == 0
+    ended = desk.run("inbox", "show", run)
+    assert (ended.code, f"run {run} has no question to a person: it was cancelled" in ended.err) == (2, True), ended.err
+
+
 def test_the_second_decision_is_told_who_was_first(desk):
     run_id = asked(desk)
     assert desk.run("inbox", "reject", run_id, "--reason", "fraud", "--by", "eve").code == 0

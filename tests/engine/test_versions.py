@@ -259,7 +259,10 @@ def test_what_is_over_was_started_under_this_team_or_is_driven_is_not_migrated()
                     await other.migrate("run")
                 with pytest.raises(InputError, match="run done is over: it has succeeded; run a step of it again"):
                     await other.migrate("done")
-            await going
+                await first.cancel("run")
+                with pytest.raises(InputError, match="run run is over: it was cancelled; run a step of it again"):
+                    await other.migrate("run")
+            await asyncio.wait([going])
 
     virtual.run(main())
 

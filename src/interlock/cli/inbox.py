@@ -238,7 +238,8 @@ async def _find(journal: Journal, name: str, *, to_decide: bool = False) -> Wait
         raise InputError(message, fix=f"say which: {row.run_id}/{mine[0].step}")
     if mine:
         raise InputError(f"step {step} of run {row.run_id} asks nothing", fix=f"what waits is {mine[0].step}")
-    status = "goes on without one" if row.status == "running" else f"has {row.status}"
+    said = {"running": "goes on without one", "parked": "is parked", "cancelled": "was cancelled"}
+    status = said.get(row.status, f"has {row.status}")
     fix = "see what waits: interlock inbox list"
     raise InputError(f"run {row.run_id} has no question to a person: it {status}", fix=fix)
 

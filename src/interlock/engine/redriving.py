@@ -328,7 +328,8 @@ class Redriving:
             raise InputError(message, fix=f"migrate that one: interlock resume {row.parent} --migrate")
         if row.status not in {"running", "parked"}:
             fix = f"run a step of it again under this team: interlock fork {row.run_id} --at STEP --team TEAM"
-            raise InputError(f"run {row.run_id} is over: it has {row.status}", fix=fix)
+            how = "was cancelled" if row.status == "cancelled" else f"has {row.status}"
+            raise InputError(f"run {row.run_id} is over: it {how}", fix=fix)
 
     def _refuse_what_nobody_approved(self, run_id: str, machine: Machine, rules: Rules) -> None:
         """What a person has approved is what runs: another plan is something else. rules: those that it began with."""
