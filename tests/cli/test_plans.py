@@ -53,7 +53,19 @@ def test_the_plan_is_shown_with_the_rule_that_chooses_it(planned):
     document = planned.json("plan", ".", "--input", name)
     assert (document["chosen"], len(document["steps"])) == ("careful", 2)
     ended = planned.run("plan", ".")
-    assert (ended.code, "give it the request: --input FILE; its plans are short, careful" in ended.err) == (2, True)
+    said = "give it the request: --input FILE; or name one: --plan short or careful"
+    assert (ended.code, said in " ".join(ended.err.split())) == (2, True)
+
+
+def test_a_plan_is_shown_without_a_request_where_it_is_named(planned):
+    assert "chosen: careful (as you named it)" in planned.run("plan", ".", "--plan", "careful").out
+    document = planned.json("plan", ".", "--plan", "short")
+    assert (document["chosen"], document["why"], document["request"]) == ("short", "as you named it", None)
+    # The request is shown under the named plan, whichever it has.
+    name = planned.write("in.jsonl", "ask")
+    assert planned.json("plan", ".", "--plan", "short", "--input", name)["chosen"] == "short"
+    ended = planned.run("plan", ".", "--plan", "shirt")
+    assert (ended.code, "the team has no plan 'shirt'; did you mean short?" in ended.err) == (2, True)
 
 
 def test_many_requests_run_under_the_plans_that_they_have(planned):

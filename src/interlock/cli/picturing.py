@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from interlock.errors import InputError, TeamError
-from interlock.planning import Choice, choose
+from interlock.planning import Choice, choose, under
 from interlock.team import Team
 from interlock.team.drawing import dot, mermaid
 from interlock.team.estimates import Cap
@@ -35,20 +35,27 @@ class Picture(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, *, json: bool) -> int:
-    """Show the plan of a team, for the first request of an input where one is named."""
+def plan(name: str, input_name: str | None, mapping: Sequence[str], form: str, named: str = "", *, json: bool) -> int:
+    """Show the plan of a team, for the first request of an input where one is named.
+
+    named: which of several plans, instead of the one that the request has.
+    """
     if form not in FORMATS:
         raise InputError(f"--format is {form!r}", fix=f"use one of: {', '.join(FORMATS)}")
     if json and form != TREE:
         raise InputError(f"--json is a format of its own, and so is {form}", fix="give one of them")
     team = Team.load(name)
-    if team.plans and chooses(team.planner) and input_name is None:
-        fix = f"give it the request: --input FILE; its plans are {', '.join(team.plans)}"
+    if not named and team.plans and chooses(team.planner) and input_name is None:
+        fix = f"give it the request: --input FILE; or name one: --plan {' or '.join(team.plans)}"
         raise InputError("which plan it has hangs on the request", fix=fix)
     if team.plan is None and not team.plans:
         raise TeamError("the team has no plan", fix="give it a plan", place=("plan",), file=str(team.path or ""))
     row = inputs.read(input_name, mapping).rows[0] if input_name is not None else None
-    choice = choose(team, row.request) if row is not None else Choice(team, "", "")
+    choice = Choice(team, "", "")
+    if named:
+        choice = Choice(under(team, named), named, "as you named it")
+    elif row is not None:
+        choice = choose(team, row.request)
     prospect = Prospect.of(choice.team, row.request if row else None)
     picture = Picture(prospect, row.place if row else "", choice.plan, choice.why)
     if form in _GRAPHS:

@@ -25,6 +25,9 @@ def plan(
         list[str] | None,
         typer.Option("--map", metavar="COLUMN=PATH", help="Where a column of the input goes.", show_default=False),
     ] = None,
+    plan: Annotated[
+        str, typer.Option("--plan", metavar="NAME", help="Of several plans, this one.", show_default=False)
+    ] = "",
     format: Annotated[  # noqa: A002 - the name of the option
         str, typer.Option("--format", metavar="FORMAT", help="tree, mermaid or dot.")
     ] = "tree",
@@ -33,4 +36,4 @@ def plan(
     """Show a plan without running it: what runs beside what, who does it, and what it takes at most."""
     from . import picturing
 
-    return picturing.plan(team, input, map or (), format, json=json)
+    return picturing.plan(team, input, map or (), format, plan, json=json)
