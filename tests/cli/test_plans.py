@@ -72,6 +72,8 @@ def test_many_requests_run_under_the_plans_that_they_have(planned):
     ended = planned.run("run", ".", "--input", planned.write("in.jsonl", "x", "ask", "y"), "--json")
     assert ended.code == 3
     assert sorted(run["status"] for run in ended.runs) == ["parked", "succeeded", "succeeded"]
+    heads = [line for line in planned.run("run", ".", "--input", "in.jsonl").out.splitlines() if " runs/s" in line]
+    assert [head.rpartition("  ")[2] for head in heads] == ["plan short", "plan careful"]
 
 
 def test_a_run_goes_on_under_the_plan_that_it_has(planned):

@@ -15,12 +15,15 @@ REASONS_SHOWN = 5
 AGENTS_SHOWN = 12
 
 
-def show_summary(tally: Tally, seconds: float, batch_id: str, settings: Settings, *, left: int = 0) -> None:
-    """What a batch, or what was resumed, came to."""
+def show_summary(
+    tally: Tally, seconds: float, batch_id: str, settings: Settings, *, left: int = 0, plan: str = ""
+) -> None:
+    """What a batch, or what was resumed, came to. plan: which of several all of them have."""
     out = console()
     rate = f"  {tally.done / seconds:,.1f} runs/s" if seconds > 0 else ""
     head = Text.assemble((plural(tally.done, "run"), "bold"), f" in {duration(seconds)}", (rate, "dim"))
     head.append(f"  batch {batch_id}" if batch_id else "", "dim")
+    head.append(f"  plan {line(plan)}" if plan else "", "dim")
     out.print(head)
     out.print(_status_table(tally, left))
     totals = [("calls", count(tally.calls)), ("tokens", count(tally.tokens)), ("cost", money(tally.usd))]

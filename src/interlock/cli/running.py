@@ -53,8 +53,8 @@ def start(team: Team, given: Given, how: How, make: Make = Orchestrator, *, appr
         if approve is not False:
             message = f"a person approves the plan of one run, and there are {len(given.rows):,} requests"
             raise InputError(message, fix="add --limit 1, or look at it before: interlock plan")
-        return exits.worst([tasks.run_main(_batch(chosen, rows, how, make)) for chosen, rows in under])
-    [(chosen, _)] = under
+        return exits.worst([tasks.run_main(_batch(chosen, rows, how, make, plan)) for chosen, rows, plan in under])
+    [(chosen, *_)] = under
     told = tasks.run_main(_one(chosen, given.rows[0], how, make, approve))
     code = show_one(told, how)
     if approve is False:
@@ -64,10 +64,10 @@ def start(team: Team, given: Given, how: How, make: Make = Orchestrator, *, appr
     return ask(told, how, team.source, code)
 
 
-def _by_plan(team: Team, given: Given) -> Iterator[tuple[Team, Given]]:
+def _by_plan(team: Team, given: Given) -> Iterator[tuple[Team, Given, str]]:
     """The requests by the plans that they have, where the team has several: a batch has one. Raises InputError."""
     if not team.plans:
-        yield team, given
+        yield team, given, ""
         return
     from interlock.planning import Choice, planner_of
 
@@ -79,8 +79,8 @@ def _by_plan(team: Team, given: Given) -> Iterator[tuple[Team, Given]]:
         except InputError as error:
             raise InputError(f"{row.place}: {error.message}", fix=error.fix) from error
         found.setdefault(choice.plan, (choice.team, []))[1].append(row)
-    for chosen, rows in found.values():
-        yield chosen, Given(given.origin, rows)
+    for plan, (chosen, rows) in found.items():
+        yield chosen, Given(given.origin, rows), plan
 
 
 def screen(tally: Tally, *, json: bool, single: bool = False) -> Screen:
@@ -161,7 +161,7 @@ def show_one(told: Story, how: How) -> int:
 # --- many ---
 
 
-async def _batch(team: Team, given: Given, how: How, make: Make) -> int:
+async def _batch(team: Team, given: Given, how: How, make: Make, plan: str) -> int:
     tally = Tally(len(given.rows))
     shown = screen(tally, json=how.json)
     with quiet_agents(shown):
@@ -170,7 +170,7 @@ async def _batch(team: Team, given: Given, how: How, make: Make) -> int:
             began = clock.monotonic()
             with shown:
                 await drive_many(engine, engine.run_batch(batch), how, shown, tally)
-    return show_many(tally, clock.monotonic() - began, batch.batch_id, how)
+    return show_many(tally, clock.monotonic() - began, batch.batch_id, how, plan)
 
 
 async def drive_many(engine: Engine, runs: AsyncIterator[Run], how: How, shown: Screen, tally: Tally) -> bool:
@@ -191,13 +191,13 @@ async def drive_many(engine: Engine, runs: AsyncIterator[Run], how: How, shown: 
     return interrupts.stopped
 
 
-def show_many(tally: Tally, seconds: float, batch_id: str, how: How) -> int:
-    """Sum up; returns the exit code."""
+def show_many(tally: Tally, seconds: float, batch_id: str, how: How, plan: str = "") -> int:
+    """Sum up; returns the exit code. plan: which of several all of them have."""
     left = max(0, tally.total - tally.done)
     if not how.json:
         from .paint_batch import show_summary
 
-        show_summary(tally, seconds, batch_id, how.settings, left=left)
+        show_summary(tally, seconds, batch_id, how.settings, left=left, plan=plan)
     if left and not sys.stdout.isatty():  # who sees the summary has read it there
         words = how.settings.command(f"resume {batch_id}".rstrip())
         exits.say(f"interrupted: {tally.done:,} of {tally.total:,} runs done; go on with: {words}")
