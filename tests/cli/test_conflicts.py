@@ -67,6 +67,15 @@ def test_a_person_settles_it_and_all_of_it_is_told(desk):
     assert "1 contradiction settled: deal.sum by person:eve; 1 field agreed" in replayed.out
 
 
+def test_of_a_question_of_many_lines_lists_have_the_first(desk):
+    run = asked(desk)
+    first = "what was said contradicts itself about deal.sum ..."
+    assert f"{first} \n" in desk.run("inbox", "list").out
+    told = [line for line in desk.run("replay", run).out.splitlines() if "contradicts itself" in line]
+    assert first in told[0]
+    assert "Answer with" not in told[0]
+
+
 def test_the_plan_tells_who_decides(desk):
     asked(desk)
     assert "settle  reconciles found: by vote, else by a person" in desk.run("plan", ".").out

@@ -11,6 +11,7 @@ def test_nothing_controls_the_terminal():
     hostile = "a\x1b]0;owned\x07b\r\x9b2J\u202ec\td\n"
     assert text.plain(hostile) == "a\\u001b]0;owned\\u0007b\\u000d\\u009b2J\\u202ec\td\n"
     assert text.line("a\n  b\x00") == "a b\\u0000"
+    assert [text.first_line(one) for one in ("\n a\x1b b\nc", "a ", "")] == ["a\\u001b b ...", "a", ""]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from .paint_approval import drawn
 from .paint_call import facts, reply_part, verdict_part, view_part
 from .paint_lists import show_table
 from .paint_run import INDENT, indented_json
-from .text import ago, count, duration, line, money, plain, plural, shown_team
+from .text import ago, count, duration, first_line, line, money, plain, plural, shown_team
 
 if TYPE_CHECKING:
     from interlock.history import Shortage
@@ -53,7 +53,7 @@ def show_inbox(
     if not waiting:
         out.print(Text("nothing waits for a person", "dim"))
         return
-    texts = [line(one.text) for _, one in waiting]
+    texts = [first_line(one.text) for _, one in waiting]
     show_table(_columns(waiting, now_us, above, out), texts, out, heading="text", room_min=QUESTION_COLUMNS_MIN)
     if total > len(waiting):
         out.print(Text(f"and {total - len(waiting):,} more: add --limit 0", "dim"))

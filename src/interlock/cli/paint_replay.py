@@ -11,7 +11,7 @@ from interlock.history import Moment, Record, Story, sentence, some
 from .config import Settings
 from .paint import INJECTED, INJECTED_MARK, MARKS, console, marked, next_commands
 from .paint_run import indented_json, steps_tree
-from .text import count, duration, line, money, plain, plural, shown_team
+from .text import count, duration, first_line, line, money, plain, plural, shown_team
 
 EVENTS_SHOWN = 400
 TEXT_CHARS_MAX = 300
@@ -28,6 +28,8 @@ _OBVIOUS = (
     e.QuestionAsked,
     e.StepEscalated,
 )
+# What is asked may have many lines; `inbox show` has them all.
+_ASKING = (e.QuestionAsked, e.StepEscalated)
 
 
 def show_moments(run: Record, moments: Sequence[Moment], settings: Settings) -> None:
@@ -124,7 +126,8 @@ def _since(seconds: float) -> str:
 
 
 def _told(moment: Moment, started_us: int) -> Text:
-    text = Text(_short(line(sentence(moment.event))))
+    told = first_line if isinstance(moment.event, _ASKING) else line
+    text = Text(_short(told(sentence(moment.event))))
     if isinstance(moment.event, e.CallHeld) and moment.event.until_us:
         text.append(f"  until {_since((moment.event.until_us - started_us) / 1e6)}", "dim")
     own = getattr(moment.event, "step", "")

@@ -27,6 +27,12 @@ def line(text: str) -> str:
     return plain(" ".join(text.split()))
 
 
+def first_line(text: str) -> str:
+    """The first line of a text, with dots where more follow."""
+    first, *more = text.strip().splitlines() or [""]
+    return line(first) + (" ..." if more else "")
+
+
 def colourful(stream: TextIO) -> bool:
     """Whether colours are wanted on a stream (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
