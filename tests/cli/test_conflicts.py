@@ -47,6 +47,8 @@ def test_a_person_settles_it_and_all_of_it_is_told(desk):
     wrong = desk.run("inbox", "answer", run, "deal.sum=3")
     assert wrong.code == 2
     assert "for deal.sum choose a number from 1 to 2" in wrong.err
+    wrong = desk.run("inbox", "answer", run, "yes")
+    assert (wrong.code, "the number of what is right; for instance: deal.sum=1" in wrong.err) == (2, True), wrong.err
     told = desk.run("inbox", "answer", run, "deal.sum=2", "--by", "eve")
     assert told.code == 0, told.err
     shown = desk.run("show", run).out

@@ -336,7 +336,8 @@ def test_a_person_can_choose_nothing_else(text, why):
     say(run, ann={"a": 1, "b": 1}, bob={"a": 2, "b": 2})
     verdict, lines = answer(run, text)
     assert isinstance(verdict, e.AnswerRefused)
-    assert (verdict.findings[0].message, lines, run.states["settle"]) == (why, [], "escalated")
+    said = f"{why}; for instance: deal.a=1 deal.b=1"
+    assert (verdict.findings[0].message, lines, run.states["settle"]) == (said, [], "escalated")
 
 
 def test_the_example_of_an_answer_is_one_that_is_taken():

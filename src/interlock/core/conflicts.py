@@ -290,10 +290,15 @@ def question(fields: Sequence[Compared], *, anew: bool) -> str:
         lines += [
             f"  {n}. {shown(said)}  ({', '.join(said.steps[:SHOWN_MAX])})" for n, said in enumerate(field.said, 1)
         ]
-    first, more = fields[0].path, " ..." if len(fields) > SHOWN_MAX else ""
-    lines.append(INSTANCE + " ".join(f"{field.path}=1" for field in fields[:SHOWN_MAX]) + more)
+    first = fields[0].path
+    lines.append(INSTANCE + instance(fields))
     lines += [f'Or a value of your own: {{"{first}": {{"{NEW}": VALUE}}}}'] if anew else []
     return "\n".join(lines)
+
+
+def instance(fields: Sequence[Compared]) -> str:
+    """Choices as a person might type them."""
+    return " ".join(f"{field.path}=1" for field in fields[:SHOWN_MAX]) + (" ..." if len(fields) > SHOWN_MAX else "")
 
 
 def shown(said: Said) -> str:

@@ -21,6 +21,7 @@ from .conflicts import (
     chosen,
     compared,
     contradiction,
+    instance,
     is_object,
     question,
     resolved,
@@ -189,5 +190,6 @@ def answered(machine: Fold, n: int, text: str, by: str) -> list[Finding]:
     fields, anew = resolution(machine, n).open, machine.rules.reconciles[n].anew
     found, problems = chosen(typed(text, fields), fields, anew=anew)
     if problems:
-        return [Finding("choice", problem) for problem in problems]
+        *before, last = problems
+        return [Finding("choice", problem) for problem in (*before, f"{last}; for instance: {instance(fields)}")]
     return verdict(machine, n, resolution(machine, n, Choices(by, found)))[1].findings
