@@ -30,16 +30,20 @@ def show_plan(picture: Picture) -> None:
     steps = prospect.outline.steps
     agents = {agent for step in steps for agent in step.agents}
     facts = [plural(len(steps), "step"), plural(len(prospect.outline.levels), "level"), plural(len(agents), "agent")]
+    policy = prospect.team.rules.supervisor
+    if policy is not None and not steps:
+        facts = [f"{_shown(policy.agent)} decides which steps there are"]
     head = Text.assemble(("plan of ", "dim"), (shown_team(str(prospect.team.path or "")), "bold"))
     out.print(Text.assemble(head, ("  " + " · ".join(facts), "dim")))
     if picture.origin:
         out.print(Text(f"for the request of {line(picture.origin)}", "dim"))
     if picture.chosen:
         out.print(Text.assemble(("chosen: ", "dim"), (picture.chosen, "bold"), (f" ({line(picture.why)})", "dim")))
-    out.print(_tree(prospect))
-    out.print(Text("\nat most", "bold"))
-    out.print(Padding(_estimates(prospect), (0, 0, 0, INDENT), expand=False))
-    out.print(Text("\n" + " ".join(_uncounted(prospect.outline, prospect.team.rules.supervisor)), "dim"))
+    if steps:
+        out.print(_tree(prospect))
+        out.print(Text("\nat most", "bold"))
+        out.print(Padding(_estimates(prospect), (0, 0, 0, INDENT), expand=False))
+    out.print(Text("\n" + " ".join(_uncounted(prospect.outline, policy)), "dim"))
 
 
 def _tree(prospect: Prospect) -> Tree:
