@@ -37,13 +37,14 @@ class Mutant(NamedTuple):
     """A bug. edits: (file below src/interlock, text that is there once, text in its place).
 
     faults: kind -> probability, where it takes more than a little of everything. team: where the bug is in what the
-    usual team doesn't have.
+    usual team doesn't have. takes_minutes: for what it makes of a world goes on for long.
     """
 
     name: str
     edits: Sequence[tuple[str, str, str]]
     faults: Mapping[str, float] = {}
     team: Path = TEAM
+    takes_minutes: bool = False
 
 
 class Catch(NamedTuple):
@@ -1050,6 +1051,7 @@ def _kept(raw):
             )
         ],
         team=NESTED,
+        takes_minutes=True,
     ),
     Mutant(
         "failed nested run committed",

@@ -9,7 +9,10 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(bug, id=bug.name, marks=pytest.mark.thorough if bug.takes_minutes else ()) for bug in MUTANTS],
+)
 def test_a_deliberate_bug_is_caught(mutant):
     catch = hunt(mutant, [*filter(None, [caught().get(mutant.name)]), *range(SEEDS_MAX)])
     assert catch.invariant, f"{SEEDS_MAX:,} seeds did not find this bug: {mutant.name}"
