@@ -206,12 +206,8 @@ class Fold(Answering):
         back the room that it takes here, be there any or not.
         """
         group = self.label[n]
-        self._tries[n] = self._failures[n] = self._link[n] = 0
-        self._first_us.pop(n, None)
-        self._duty[n] = self.rules.duties[group][0]
+        self._begin_anew(n)
         self._given_up.discard(n)
-        self._reissue.discard(n)
-        self._lost.pop(n, None)
         self.rulings.pop(n, None)
         self.ledger.renew(n)
         if n in self._performed:

@@ -404,9 +404,9 @@ MUTANTS = [
         "redriven step begins with the fallback",
         [
             (
-                "core/fold.py",
-                "        self._duty[n] = self.rules.duties[group][0]\n        self._given_up",
-                "        self._given_up",
+                "core/attempting.py",
+                "self._link[n], self._duty[n] = 0, self.rules.duties[self.label[n]][0]",
+                "pass",
             )
         ],
     ),
