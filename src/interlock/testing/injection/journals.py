@@ -161,33 +161,11 @@ class FaultyJournal:
 
     # --- writes ---
 
-    def append(  # noqa: PLR0913 - what is durable together, by name
-        self,
-        run_id: str,
-        expected_seq: int,
-        events: Sequence[AnyEvent],
-        *,
-        opening: Opening | None = None,
-        settles: Sequence[str] = (),
-        asks: Sequence[Request] = (),
-        told: Told = (),
-        posting: Posting = NOTHING_POSTED,
-        also: Also | None = None,
-    ) -> asyncio.Future[None]:
+    def append(self, run_id: str, expected_seq: int, events: Sequence[AnyEvent], **beside: Any) -> asyncio.Future[None]:
         """See ports.Journal."""
         fate = self._fate()
         if not fate or self._before(fate):
-            written = self.inner.append(
-                run_id,
-                expected_seq,
-                events,
-                opening=opening,
-                settles=settles,
-                asks=asks,
-                told=told,
-                posting=posting,
-                also=also,
-            )
+            written = self.inner.append(run_id, expected_seq, events, **beside)
             return self._after(written) if fate == "crash_after_write" else written
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         error = _error(fate)

@@ -21,7 +21,7 @@ from interlock.core.events import AnyEvent
 from interlock.core.values import decode, encode_canonical
 from interlock.engine import clock
 from interlock.engine.engine import CALLS_MAX, RUNS_MAX, Engine
-from interlock.ports import NOTHING_POSTED, Also, Journal, Opening, Posting, Request, Told
+from interlock.ports import Journal, Opening, Request
 from interlock.team import Team
 from interlock.testing.chance import Chance
 from interlock.wiring import DEFAULT_JOURNAL, adapters, open_journal
@@ -201,33 +201,19 @@ class _MarkedJournal(FaultyJournal):
         super().__init__(inner, faults, chance, name=PROCESS, die=die, lose=lambda: None, note=note)
         self._opened = opened
 
-    def append(  # noqa: PLR0913 - what is durable together, by name
+    def append(
         self,
         run_id: str,
         expected_seq: int,
         events: Sequence[AnyEvent],
         *,
         opening: Opening | None = None,
-        settles: Sequence[str] = (),
-        asks: Sequence[Request] = (),
-        told: Told = (),
-        posting: Posting = NOTHING_POSTED,
-        also: Also | None = None,
+        **beside: Any,
     ) -> "asyncio.Future[None]":
         """See ports.Journal."""
         if opening is not None:
             self._opened(run_id, opening)
-        return super().append(
-            run_id,
-            expected_seq,
-            events,
-            opening=opening,
-            settles=settles,
-            asks=asks,
-            told=told,
-            posting=posting,
-            also=also,
-        )
+        return super().append(run_id, expected_seq, events, opening=opening, **beside)
 
     async def put_blob(self, data: bytes) -> str:
         """See ports.Journal."""
