@@ -8,9 +8,8 @@ alone grants all.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
-from struct import unpack
 
 import msgspec
 
@@ -19,7 +18,7 @@ from interlock.errors import PathError, cut_short
 PATH_CHARS_MAX = 1_024
 SHOWN_CHARS_MAX = 80
 SEGMENTS_MAX = 32
-WORD_BITS = 64
+PIECE_BYTES = 512
 FEW = 4
 _SPECIAL = re.compile(r'[.*"\0]')
 # Most patterns: written as they are kept.
@@ -297,16 +296,17 @@ def bitset_of(numbers: Collection[int]) -> int:
     return int.from_bytes(flags, "little")
 
 
-def bits(bitset: int) -> Iterable[int]:
+def bits(bitset: int) -> list[int]:
     """The numbers in a bitset, in rising order."""
-    # To take one bit off a large number is to copy it: go word by word.
-    count = bitset.bit_length() // WORD_BITS + 1
-    words = unpack(f"<{count}Q", bitset.to_bytes(count * WORD_BITS // 8, "little")) if count > 1 else (bitset,)
-    first = 0
-    for word in words:
-        left = word
+    found: list[int] = []
+    data = bitset.to_bytes(bitset.bit_length() // 8 + 1, "little")
+    # To take one bit off a large number is to copy it: go piece by piece.
+    for first in range((len(data) - 1) // PIECE_BYTES * PIECE_BYTES, -1, -PIECE_BYTES):
+        left = int.from_bytes(data[first : first + PIECE_BYTES], "little")
+        below = 8 * first - 1
         while left:
-            low = left & -left
-            yield first + low.bit_length() - 1
-            left ^= low
-        first += WORD_BITS
+            length = left.bit_length()
+            found.append(below + length)
+            left ^= 1 << length - 1
+    found.reverse()
+    return found

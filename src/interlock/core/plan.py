@@ -166,7 +166,7 @@ class Plan:
             return (0,)
         if len(needs) == 1 or all(first[need] == first[needs[0]] for need in needs):
             return needs
-        return [*bits(self.ancestors[n] ^ self.ancestors[self.base[n]])]
+        return bits(self.ancestors[n] ^ self.ancestors[self.base[n]])
 
     @cached_property
     def descendants(self) -> Reach:
