@@ -34,6 +34,12 @@ def test_runs_do_steps_of_others_once_whatever_happens(faults, sqlite):
         assert {"ChildParked", "ChildAbandoned"} <= seen.keys()
 
 
+def test_a_run_that_has_failed_may_have_been_tried_again_when_that_is_heard():
+    episode = World(scenes(NESTED, faults=every_fault(), runs=3).of(16), 16).play()
+    again = [account for account in episode.runs.values() if any(type(one) is e.RunReopened for one in account.events)]
+    assert (episode.broken, [account.status for account in again]) == (None, ["succeeded"])
+
+
 @pytest.mark.timeout(300)
 def test_whenever_the_process_dies_nested_runs_come_to_the_same_end(tmp_path):
     folder = shutil.copytree(TEAMS, tmp_path / "teams")

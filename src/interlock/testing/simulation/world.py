@@ -344,6 +344,8 @@ class World:
         account = self.accounts[run.run_id]
         if run.status == "parked" and (self.has_waits or self.scene.nested or _has_expired_since(account.events)):
             return  # its deadline had passed when it was parked, and its engine went on before this was heard
+        if run.status == "failed" and self.scene.nested and account.status != "failed":
+            return  # the run above has had it tried again before this was heard
         try:
             self._traffic.check_stopped(process, account)
             told = (run.status, run.steps, _encode(run.context.to_dict()), run.cost)
