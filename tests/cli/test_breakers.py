@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import interlock as il
-from interlock.cli import paint_breakers, paint_lists, screens
+from interlock.cli import paint_breakers, paint_lists, paint_run, screens
 from interlock.cli.bar import _step_line
 from interlock.cli.breakers import known_agents
 from interlock.cli.config import Settings
@@ -226,6 +226,18 @@ def test_runs_say_what_waits_longest(monkeypatch):
     rows = [RunRow(name, "running", "", "t", "p", "", "", 0, NOW_US, 0) for name in ("r0", "r1")]
     paint_lists.show_runs(rows, NOW_US, {"r1": steps})
     assert "b and 2 other steps, ann: the team's rate is taken up" in out.file.getvalue()
+
+
+def test_of_what_waits_for_other_calls_no_time_is_told(monkeypatch):
+    out = Console(width=200, force_terminal=True, no_color=True, file=StringIO())
+    monkeypatch.setattr(paint_lists, "console", lambda: out)
+    waits = Held(step="a", until_us=0, agent="ann", gate="run_reservation", reason="too little for now", at_us=NOW_US)
+    paint_lists.show_runs([RunRow("r0", "running", "", "t", "p", "", "", 0, NOW_US, 0)], NOW_US, {"r0": [waits]})
+    assert "held: a, ann: too little for now" in out.file.getvalue()
+    assert paint_run._held_line(waits).plain.endswith("held  ann  too little for now")
+    tally = Tally(1)
+    tally.happened("r0", [e.CallHeld(1, "a", "ann", "run_reservation", "too little for now", 9)])
+    assert (tally.waiting, tally.until_us) == (1, 0)
 
 
 def test_a_run_that_cannot_be_read_hides_no_other(tripped, held, monkeypatch):

@@ -371,9 +371,6 @@ class Two(Above):
         """What would be asked for is held, as its driver would tell."""
         return self.say(self.machine.held(self.children[step_id], self.tick()))
 
-    def look_again(self, step_id="two"):
-        return self.say(e.BackoffEnded(self.tick(), step_id))
-
     def end(self, usd=0.0):
         """The first run ends."""
         self.first.say(e.QuestionAnswered(self.first.tick(), "draft", 1, "person:ann", "answer", "yes"))
@@ -390,16 +387,14 @@ def test_what_a_parked_run_has_set_aside_keeps_no_run_going_that_needs_it(crash,
         assert run.hear(run.first) == (["ChildParked"], [])
         lines = run.held()
     else:
-        assert run.held() == ["wake two at 3,000,000"]
+        assert run.held() == []
         lines = run.hear(run.first)[1]
     assert lines == ["parked: one: run c waits: draft asks: May I?"]
     assert (run.machine.status, run.states["two"]) == ("parked", "backing_off")
     if crash:
         assert run.again() == []
-    lines = run.end()[1]
-    assert (run.machine.status, len(lines)) == ("running", 1)
-    assert lines[0].startswith("wake two at")
-    assert run.look_again() == ["have lab do two #1"]
+    assert run.end()[1] == ["two waits no more", "have lab do two #1"]
+    assert run.machine.status == "running"
     assert run.machine.held(run.children["two"], run.tick()) is None
 
 
@@ -417,16 +412,18 @@ def test_whoever_can_go_on_keeps_a_run_going_beside_what_is_held():
     run = Two(step("tell"))
     run.first.ask("draft")
     run.hear(run.first)
-    assert run.held()[0].startswith("wake two at")
+    assert run.held() == []
     assert run.machine.status == "running"
     assert run.reply("tell", {"told": 1})[0].startswith("parked: one: run c waits")
 
 
-def test_where_no_run_is_parked_what_is_held_is_tried_again():
-    run = Two()
-    assert run.held()[0].startswith("wake two at")
-    assert run.look_again() == ["have lab do two #1"]
+def test_what_is_held_is_tried_again_as_soon_as_there_is_enough_and_no_sooner():
+    run = Two(step("tell"), step("last", needs=["tell"]))
+    assert run.held() == []
+    assert run.reply("tell", {"told": 1}) == ["call ann for last #1"]
     assert run.machine.status == "running"
+    run.first.ask("draft")
+    assert run.end()[1] == ["two waits no more", "have lab do two #1"]
 
 
 def test_what_was_set_aside_and_is_spent_is_no_reason_to_wait():
@@ -434,13 +431,11 @@ def test_what_was_set_aside_and_is_spent_is_no_reason_to_wait():
     three = run.have("two", "d")[1]
     three.ask("draft")
     run.hear(three, "d")
-    assert run.held("three")[0].startswith("wake three at")
+    assert run.held("three") == []
     run.first.ask("draft")
     # Two are parked, and what both have set aside is waited for.
     assert run.hear(run.first)[1][0].startswith("parked: one: run c waits")
-    lines = run.end(usd=0.00005)[1]
-    assert [line.split(" at ")[0] for line in lines] == ["wake three"]
-    run.look_again("three")
+    assert run.end(usd=0.00005)[1] == ["three waits no more", "have lab do three #1"]
     assert run.machine.held(run.children["three"], run.tick()).gate == "run_budget"
 
 

@@ -293,6 +293,79 @@ def test_the_calls_that_are_in_flight_or_to_be_made():
     assert ("b", 1, "ann", False) in run.machine.wanted()
 
 
+# --- what others have set aside ---
+
+
+def crowd(tokens):
+    """Six calls at once under a budget of the run: two are under way, each of which may use 100, and four are held."""
+    plan = [step(id_, writes=[id_]) for id_ in "abcdef"]
+    run = Transcript(*plan, budget=BudgetPolicy(tokens=tokens, call_tokens=100))
+    run.begin()
+    run.start("a", "b")
+    for id_ in "cdef":
+        assert hold_back(run, id_) == []
+    return run
+
+
+def hold_back(run, step_id):
+    fact = run.machine.held(run.calls[step_id], run.tick())
+    assert fact.gate == "run_reservation"
+    return run.say(fact)
+
+
+def used(run, step_id, tokens):
+    return run.judge(step_id, Reply(writes={step_id: 1}, usage=Usage(tokens, 0)))
+
+
+def test_as_many_go_on_as_there_is_enough_for():
+    run = crowd(tokens=299)
+    assert run.say(used(run, "a", 50)) == ["c waits no more", "call ann for c #1"]
+    assert run.say(used(run, "b", 50)) == []  # what is left is for c, which has not begun yet
+    run.start("c")
+    assert run.say(used(run, "c", 0)) == ["d waits no more", "call ann for d #1"]
+    assert run.states["e"] == run.states["f"] == "backing_off"
+
+
+def test_those_that_go_on_do_so_in_one_turn():
+    run = crowd(tokens=299)
+    waits = [f"{id_} waits no more" for id_ in "cd"]
+    calls = [f"call ann for {id_} #1" for id_ in "cd"]
+    assert run.say(used(run, "a", 0), used(run, "b", 0)) == [*waits, *calls]
+
+
+def test_who_is_kept_away_once_more_keeps_nothing_from_others():
+    run = crowd(tokens=299)
+    run.say(used(run, "a", 99))
+    assert set(run.hold("c", "rate", LATER)) == {"wake c at 60,000,000", "d waits no more", "call ann for d #1"}
+    assert run.say(used(run, "b", 99)) == []
+
+
+def test_where_the_rest_is_spent_all_are_told():
+    run = crowd(tokens=299)
+    run.say(used(run, "a", 0))
+    run.start("c")
+    waits = [f"{id_} waits no more" for id_ in "def"]
+    assert run.say(used(run, "b", 299))[:3] == waits
+    assert held(run, "d")[0] == "run_budget"
+
+
+def test_a_crash_forgets_nobody_who_waits():
+    run = crowd(tokens=299)
+    assert run.crash()[:1] == ["c waits no more"]  # nobody knows what the lost calls have used
+
+
+def test_another_attempt_waits_no_longer_for_others_than_attempts_may_take():
+    roles = {"ann": Role(ALL, Policy(retries=9, retry_for_ms=5_000))}
+    budget = BudgetPolicy(tokens=250, call_tokens=100)
+    run = Transcript(step("a", writes=["a"]), step("b", writes=["b"]), roles=roles, budget=budget)
+    run.begin()
+    run.start("a")
+    run.say(run.judge("a", Reply(writes={"": 1}, usage=Usage(60, 0))))
+    run.start("b")
+    (wakes,) = hold_back(run, "a")
+    assert wakes.startswith("wake a at ")
+
+
 # --- rules ---
 
 

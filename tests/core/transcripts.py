@@ -198,6 +198,8 @@ def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing
         case e.AttemptFailed():
             again = "" if thing.retryable else ", for good"
             return f"failed {thing.step} #{thing.attempt}{again}: {thing.kind}: {thing.error}"
+        case e.BackoffEnded():
+            return f"{thing.step} waits no more"
         case e.RunParked():
             return f"parked: {thing.reason}"
         case e.RunFinished():

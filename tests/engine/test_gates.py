@@ -314,6 +314,28 @@ def test_what_others_have_reserved_and_did_not_use_is_waited_for(journal):
     assert virtual.run(main()) == [("succeeded", "")] * 6
 
 
+@pytest.mark.parametrize("journal", [MemoryJournal, SlowGates])
+def test_what_others_of_the_run_have_reserved_is_waited_for_without_a_word(journal):
+    """Sixty calls of an hour each, five at a time: one that is held is held once, and begins when another has ended."""
+    ann = Moody(seconds=3_600, usage=il.Usage(1, 1))
+
+    async def main():
+        of = il.Team(
+            [il.Agent("ann", scope=scope(), timeout="2h")],
+            il.Plan([step("s", samples=60, writes=["out.{step}"])]),
+            budget={"tokens": 599, "call": {"tokens": 100}},
+        )
+        async with engine(of, ann, journal=journal(MemoryStore())) as running:
+            run = await running.run({}, run_id="run")
+            return run.status, await running.journal.load("run")
+
+    status, events = virtual.run(main())
+    held = [event.step for event in events if isinstance(event, e.CallHeld)]
+    began = [event for event in events if isinstance(event, e.BackoffEnded)]
+    assert (status, len(held), len({*held}), len(began)) == ("succeeded", 55, 55, 55)
+    assert max(ann.began) < 15 * 3_600  # five or four at a time: all they use is reserved no more
+
+
 @pytest.mark.parametrize("whose", ["run", "agent", "step"])
 def test_a_budget_of_one_run_is_never_exceeded(whose):
     budget, ann = {"calls": 50}, Ann(every=1)

@@ -296,6 +296,11 @@ def test_a_step_tells_which_gate_it_waits_at_and_until_when():
     assert (step["held"][0]["waited_ms"], step["held"][0].get("until")) == (8.0, None)
 
 
+def test_until_when_others_have_set_aside_what_a_step_needs_nobody_can_tell():
+    step = told_of_held({"a": None}, held(MS, "one", "run_reservation", until=9 * MS))
+    assert (step["state"], step["held"][0]["times"], step["held"][0]["until"]) == ("backing_off", 1, None)
+
+
 def test_a_step_that_goes_to_the_fallback_waits_for_nobody():
     step = told_of_held({"a": "b", "b": None}, held(MS, "one", until=9 * MS))
     assert (step["state"], step["held"][0].get("until")) == ("ready", None)

@@ -84,7 +84,8 @@ def _held(steps: Sequence[Held], now_us: int) -> str:
     last = max(steps, key=lambda one: one.until_us)
     more = f" and {plural(len(steps) - 1, 'other step')}" if len(steps) > 1 else ""
     why = why_held(last.gate, last.reason)
-    return f"held until {clock(last.until_us, now_us)}: {last.step}{more}, {last.agent}: {why}"
+    until = f" until {clock(last.until_us, now_us)}" if last.until_us else ""
+    return f"held{until}: {last.step}{more}, {last.agent}: {why}"
 
 
 def _columns(rows: Sequence[RunRow], depths: Sequence[int], now_us: int, out: Console) -> dict[str, list[str | Text]]:

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from interlock.core import events as e
-from interlock.history import Moment, Record, Story, sentence, some
+from interlock.history import Moment, Record, Story, held_until, sentence, some
 
 from .config import Settings
 from .paint import INJECTED, INJECTED_MARK, MARKS, console, marked, next_commands
@@ -128,8 +128,8 @@ def _since(seconds: float) -> str:
 def _told(moment: Moment, started_us: int) -> Text:
     told = first_line if isinstance(moment.event, _ASKING) else line
     text = Text(_short(told(sentence(moment.event))))
-    if isinstance(moment.event, e.CallHeld) and moment.event.until_us:
-        text.append(f"  until {_since((moment.event.until_us - started_us) / 1e6)}", "dim")
+    if isinstance(moment.event, e.CallHeld) and (until_us := held_until(moment.event)):
+        text.append(f"  until {_since((until_us - started_us) / 1e6)}", "dim")
     own = getattr(moment.event, "step", "")
     after: dict[str, list[str]] = {}
     for move in moment.moves:

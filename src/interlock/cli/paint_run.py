@@ -326,7 +326,7 @@ def _held_line(held: Held) -> Text:
     times = plural(held.times, "time") if held.times > 1 else ""
     waited = f"{duration(held.waited_us / 1e6)} in all" if held.waited_us else ""
     text = Text.assemble((f"{mark} held", style), f"  {held.agent}  {line(why_held(held.gate, held.reason))}")
-    until = f"until {clock(held.until_us, now_us())}" if held.goes_on else ""
+    until = f"until {clock(held.until_us, now_us())}" if held.goes_on and held.until_us else ""
     text.append(f"  {until}" if until else "", style)
     said = ", ".join(part for part in (times, waited) if part)
     return text.append(f"  {said}" if said else "", "dim")

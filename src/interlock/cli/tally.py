@@ -7,7 +7,7 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.engine.run import Run
-from interlock.history import Ending, WaitEnding, outcome_of
+from interlock.history import Ending, WaitEnding, held_until, outcome_of
 
 from . import exits
 
@@ -62,7 +62,7 @@ class Tally(msgspec.Struct):
     def _wait(self, run_id: str, event: e.AnyEvent) -> None:
         """A step begins to wait at a gate, or waits no longer."""
         if isinstance(event, e.CallHeld):
-            self.held.setdefault(run_id, {})[event.step] = event.until_us
+            self.held.setdefault(run_id, {})[event.step] = held_until(event)
         elif isinstance(event, e.RunCancelled | e.RunFinished):
             self.held.pop(run_id, None)
         elif run_id in self.held and isinstance(event, WaitEnding):

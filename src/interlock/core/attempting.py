@@ -51,8 +51,10 @@ class Attempting(Approving):
         self._lost: dict[int, int] = {}
         self._reissue: set[int] = set()
         self._waits: dict[int, tuple[int, int]] = {}
-        # Those that wait, however long, for what others have set aside of a budget of the run.
+        # Those that wait, however long, for what others have set aside of a budget of the run; and those that have
+        # waited for it, until they begin.
         self._held: dict[int, None] = {}
+        self._let_go_on: dict[int, None] = {}
         # The branches that were requested: those that run.
         self._requested: set[int] = set()
         # Replies that wait for their judges: meanwhile the duty, link and tries of their steps are those of a judge.
@@ -233,6 +235,7 @@ class Attempting(Approving):
             self._move(n, "backing_off")
             if event.gate == RESERVATION and not (n in self._first_us and duty.policy.retry_for_ms):
                 self._held[n] = None
+                del self._due[n]  # no timer: an event of this run tells when there is enough
             return
         else:
             if n in self._setbacks and n not in self._drafts:
@@ -244,8 +247,31 @@ class Attempting(Approving):
 
     def _backoff_ended(self, event: e.BackoffEnded) -> None:
         n = self.number[event.step]
-        self._held.pop(n, None)
+        if n in self._held:
+            del self._held[n]
+            self._let_go_on[n] = None
         self._move(n, "ready")
+
+    def _look_at_held(self) -> None:
+        """Of those that wait for what others have set aside, as many go on as there is enough for by now."""
+        self._let_go_on = {n: None for n in self._let_go_on if self.state[n] == "ready"}
+        drawing = [*self._let_go_on]
+        for n in drawing:
+            self.purse.set_aside(self.budgets(n))
+        short: set[int] = set()
+        for n in self._held:
+            budgets = self.budgets(n)
+            if any(id(budget) in short for *_, budget in budgets):
+                continue
+            awaited = self.purse.awaited(budgets, self.at_us)
+            if awaited is not None:
+                short.add(id(awaited))
+                continue
+            self._due[n] = None
+            self.purse.set_aside(budgets)
+            drawing.append(n)
+        for n in drawing:
+            self.purse.give_back(self.budgets(n))
 
     def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
         self.purse.settle_late(self.number[event.step], event.attempt, event.usage, self.at_us)

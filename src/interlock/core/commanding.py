@@ -16,7 +16,6 @@ from .effects import Entry, approval_question
 from .fold import Fold
 from .judging import Drafted
 from .moments import time_us
-from .purse import RESERVATION
 from .raises import question
 from .reconciling import Unreconciled, asked_of_person, resolution, rulings, verdict
 from .states import TERMINAL
@@ -39,7 +38,6 @@ class Commanding(Fold):
         if self._each and self._has_news() and not self._situation(0).why_no_more():
             return [self._call_for_decision()]
         if self._held and self._waits_for_parked():
-            self._due |= self._held  # looked at again when the run goes on
             return [c.ParkRun(self._question())]
         # Where nothing is busy, only deadlines are due: they outlast the parking.
         if self._busy and (self._due or self._due_effects):
@@ -58,12 +56,12 @@ class Commanding(Fold):
         """Whether all that is left to do waits for what is set aside for runs that are parked themselves."""
         if self._busy != len(self._held) or self.ledger.in_flight or not self._parked_child():
             return False
-        lacking = (self.purse.lacking(self.budgets(n), self.at_us) for n in self._held)
-        return all(found[:1] == (RESERVATION,) for found in lacking)
+        return all(self.purse.awaited(self.budgets(n), self.at_us) is not None for n in self._held)
 
     def _command(self, n: int) -> c.AnyCommand:  # noqa: C901 - one case for each thing that may be due
         if self.state[n] == "backing_off":
-            return c.StartTimer(n, self.step_id(n), *self._waits[n])
+            step_id = self.step_id(n)
+            return c.EndBackoff(step_id) if n in self._held else c.StartTimer(n, step_id, *self._waits[n])
         if self.state[n] == "escalated":
             due_us = self.questions[n].due_us
             return c.StartTimer(n, self.step_id(n), due_us, -(-max(0, due_us - self.at_us) // 1_000))

@@ -162,6 +162,12 @@ class FailAttempt(Command, frozen=True, tag=True):
     retryable: bool
 
 
+class EndBackoff(Command, frozen=True, tag=True):
+    """Record that there is enough by now of what a step has waited for."""
+
+    step: str
+
+
 class BuryStep(Command, frozen=True, tag=True):
     """Record that a step is given up. agent: whose step it is; attempts: how many it had."""
 
@@ -198,6 +204,7 @@ ForTheRecord = (
     | ExpandStep
     | SkipStep
     | BuryStep
+    | EndBackoff
     | FailAttempt
     | ParkRun
     | RevisePlan

@@ -256,6 +256,8 @@ def _record(command: c.ForTheRecord, at_us: int) -> e.AnyEvent:  # noqa: C901, P
             return e.StepEscalated(at_us, command.step, command.attempt, command.reason, due_us, command.budget)
         case c.BuryStep():
             return e.StepBuried(at_us, command.step, command.reason, command.agent, command.attempts)
+        case c.EndBackoff():
+            return e.BackoffEnded(at_us, command.step)
         case c.FailAttempt():
             failed = (command.step, command.attempt, command.kind, command.error)
             return e.AttemptFailed(at_us, *failed, retryable=command.retryable)

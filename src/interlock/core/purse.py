@@ -14,6 +14,7 @@ from .budget import (
     Ledger,
     is_only_reserved,
     raise_by,
+    release,
     reserve,
     settle,
     settle_late,
@@ -68,6 +69,14 @@ class Purse:
                 return gate, f"{whose or 'the run'}: {lacks}"
         return ()
 
+    def awaited(self, budgets: Budgets, at_us: int) -> BudgetPolicy | None:
+        """The budget that keeps a call away as long as others have set aside what it lacks; None where none does."""
+        for _, whose, budget in budgets:
+            ledger = self.ledgers[whose]
+            if shortfall(ledger, budget, at_us):
+                return budget if is_only_reserved(ledger, budget) else None
+        return None
+
     def ledger(self, whose: str) -> Ledger:
         """Where a budget stands; at its beginning, where no call has drawn on it."""
         return self.ledgers.get(whose) or Ledger()
@@ -81,8 +90,17 @@ class Purse:
         self._calls += calls
         if budgets:
             self._drawn[n, attempt] = budgets
+        self.set_aside(budgets)
+
+    def set_aside(self, budgets: Budgets) -> None:
+        """What a call may consume is kept from others."""
         for _, whose, budget in budgets:
             reserve(self.ledgers[whose], budget)
+
+    def give_back(self, budgets: Budgets) -> None:
+        """What was set aside for a call is there for others."""
+        for _, whose, budget in budgets:
+            release(self.ledgers[whose], budget)
 
     def settle(self, budgets: Budgets, usage: Usage | None, at_us: int) -> None:
         """A call has ended. usage: None where nobody knows what it consumed."""

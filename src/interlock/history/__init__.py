@@ -8,7 +8,7 @@ to the request, one `Origin` at a time. A `Difference` is where two runs part. A
 percentiles. The `Standing` of a gate is what it keeps of all runs on a journal.
 """
 
-from .attempts import Attempt, Decided, Ending, Held, WaitEnding, attempts, holds, outcome_of
+from .attempts import Attempt, Decided, Ending, Held, WaitEnding, attempts, held_until, holds, outcome_of
 from .children import ChildStory, children
 from .difference import Contrast, Difference, Divergence, compare
 from .drawn import Drawn, Shortage, shortage
@@ -60,6 +60,7 @@ __all__ = [
     "compare",
     "fork_of",
     "handed",
+    "held_until",
     "holds",
     "letter",
     "lineage",

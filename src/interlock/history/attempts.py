@@ -7,6 +7,7 @@ import msgspec
 
 from interlock.core import events as e
 from interlock.core.job import Question, Usage
+from interlock.core.purse import RESERVATION
 
 from .times import timestamp
 
@@ -126,8 +127,8 @@ _SAID = (
 class Held(msgspec.Struct, kw_only=True):
     """How often, and how long, one part of a gate kept the calls of one agent for one step away.
 
-    gate: breaker, rate, budget, ... at_us: since when, the last time. until_us: until when it was to last; 0 for good.
-    waited_us: of all waits that are over. goes_on: the step waits there still.
+    gate: breaker, rate, budget, ... at_us: since when, the last time. until_us: until when it was to last; 0 for
+    good, or where nobody can tell. waited_us: of all waits that are over. goes_on: the step waits there still.
     """
 
     step: str
@@ -146,7 +147,8 @@ class Held(msgspec.Struct, kw_only=True):
         document["waited_ms"] = self.waited_us / 1_000
         if not self.goes_on:
             return document
-        return document | {"since": timestamp(self.at_us), "until": timestamp(self.until_us)}
+        until = timestamp(self.until_us) if self.until_us else None
+        return document | {"since": timestamp(self.at_us), "until": until}
 
 
 def attempts(events: Sequence[e.AnyEvent]) -> list[Attempt]:
@@ -267,7 +269,7 @@ def holds(events: Sequence[e.AnyEvent]) -> list[Held]:
                 held.waited_us, held.goes_on = held.waited_us + max(0, event.at_us - held.at_us), False
         if isinstance(event, e.CallHeld):
             held = told.setdefault((event.step, event.agent, event.gate), _held(event))
-            held.reason, held.at_us, held.until_us = event.reason, event.at_us, event.until_us
+            held.reason, held.at_us, held.until_us = event.reason, event.at_us, held_until(event)
             held.times, held.goes_on = held.times + 1, bool(event.until_us)
             if held.goes_on:
                 waiting[event.step] = held
@@ -281,5 +283,10 @@ def _held(event: e.CallHeld) -> Held:
         gate=event.gate,
         reason=event.reason,
         at_us=event.at_us,
-        until_us=event.until_us,
+        until_us=held_until(event),
     )
+
+
+def held_until(event: e.CallHeld) -> int:
+    """Until when a gate keeps a call away; 0 for good, or where that is told by how other calls of the run end."""
+    return 0 if event.gate == RESERVATION else event.until_us

@@ -170,8 +170,6 @@ class Account(Known):
         moving = [name for name, one in self.steps.items() if can_go_on(self, name, one)]
         self.require("parked", not moving, f"the run is parked, but {moving[:1]} could go on")
         self.require("parked", not self.effects.in_flight, "the run is parked while an effect is under way")
-        for one in self.steps.values():
-            one.slept = one.held
         self.status, self.reason = "parked", event.reason
         self.waits.asleep.update(self.waits.waiting)
 

@@ -150,10 +150,13 @@ def backoff_ended(run: Known, event: e.BackoffEnded) -> None:
     """A wait is over, neither too early nor much too late."""
     one = run.step(event.step)
     run.require("backoff", one.state == "backing_off", f"{event.step} was not waiting: it is {one.state}")
+    if one.held:
+        lacks = run.lacks_for_now(one.duty)
+        run.require("gates", not lacks, f"{event.step} goes on, but what it waits for is still set aside for others")
     late_us = event.at_us - max(one.not_before_us, run.driven_since_us)
-    in_time = late_us <= BACKOFF_LATE_US_MAX or one.slept or not run.clock_is_steady
+    in_time = late_us <= BACKOFF_LATE_US_MAX or one.held or not run.clock_is_steady
     run.require("backoff", in_time, f"{event.step} waited {late_us / 1e6:g} s longer than it had to")
-    one.state, one.held, one.slept = "ready", False, False
+    one.state, one.held = "ready", False
 
 
 def call_held(run: Known, event: e.CallHeld) -> None:
@@ -178,8 +181,8 @@ def call_held(run: Known, event: e.CallHeld) -> None:
         one.link, one.tries, one.failures, one.state, one.reissue = one.link + 1, 0, 0, "ready", False
         one.first_us = -1
     elif event.until_us and in_time and (passes or declared.waits):
-        one.state, one.not_before_us = "backing_off", event.until_us
         one.held = event.gate == "run_reservation" and not (one.first_us >= 0 and one.duty.policy.retry_for_ms)
+        one.state, one.not_before_us = "backing_off", event.at_us if one.held else event.until_us
     else:
         one.given_up, one.reissue = True, False
         unjudged(one)

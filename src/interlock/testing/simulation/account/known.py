@@ -43,8 +43,8 @@ class StepAccount:
         # When the first attempt of who does it now began; -1 where there was none.
         self.first_us = -1
         self.open = self.reissue = self.given_up = self.buried = False
-        # Whether it waits for what others have set aside, and since then its run was parked.
-        self.held = self.slept = False
+        # Whether it waits for what others have set aside.
+        self.held = False
         self.feedback: tuple[str, ...] = ()
         # about: the key of the effect that a person is asked about.
         # short: the gate of the budget that it needs more of; it asks for that, or will.
