@@ -4,8 +4,8 @@ import pytest
 from msgspec import Raw
 
 import interlock.core.events as e
-from interlock.core.arrivals import EVENT_ID_CHARS_MAX, Sent, arrival, lapsed, opened, sender, sent
-from interlock.core.decision import BODY_BYTES_MAX, Decision
+from interlock.core.arrivals import Sent, arrival, lapsed
+from interlock.core.decision import Decision
 from interlock.core.moments import time_us
 from interlock.core.plan import Phase, Plan
 from interlock.core.redrive import dead_steps, taken_over, why_not_again
@@ -17,27 +17,17 @@ from interlock.core.step import Condition, Step
 from interlock.core.takeover import adopted
 from interlock.core.values import Limits
 from interlock.core.waits import Wait
-from interlock.errors import InputError, OwnershipError, PlanError, TeamError
+from interlock.errors import OwnershipError, PlanError, TeamError
 
-from .transcripts import ONCE, Transcript, step
+from .transcripts import ONCE, Transcript, awaits, send, step
 
 ANN = {"ann": Role(Scope(["act"], ["*"], ["a", "b", "c", "d", "when"]), ONCE)}
-SECOND, HOUR = 1_000_000, 3_600_000_000
+SECOND, HOUR, DAY_MS = 1_000_000, 3_600_000_000, 86_400_000
 AMOUNT = {"required": ["paid"], "properties": {"paid": {"type": "integer", "minimum": 1}}}
-
-
-def awaits(id_="pay", **given):
-    return Step(id_, await_event=given.pop("event", "payment"), **given)
 
 
 def told(*steps, **given):
     return Transcript(*steps, roles=ANN, **given)
-
-
-def send(run, data=None, *, event="payment", event_id="evt", by="bank"):
-    """Send an event; what it comes to, with what follows."""
-    verdict = arrival(run.machine, Sent(event, event_id, data), by, run.tick())
-    return verdict, run.say(verdict)
 
 
 def wake(run, step_id):
@@ -260,13 +250,6 @@ def test_a_kept_event_is_refused_when_nothing_is_left_that_it_fits():
     assert run.machine.kept["payment"] == []
 
 
-def test_an_early_event_that_fits_nothing_which_may_await_it_is_refused():
-    run = told(step("a", writes=["a"]), awaits(needs=["a"], writes=["paid"], schema=AMOUNT))
-    run.begin()
-    refused, then = send(run, "text")
-    assert ([found.message for found in refused.findings], then) == (["paid: Expected `int`, got `str`"], [])
-
-
 def test_a_run_of_old_in_which_each_event_was_for_the_next_step_is_read_as_it_was():
     steps = (step("a", writes=["a"]), *(awaits(name, needs=["a"], writes=[name]) for name in ("one", "two")))
     run = told(*steps)
@@ -313,26 +296,9 @@ def test_an_event_that_nothing_will_ever_wait_for_is_refused():
     assert full.findings[0].message == "nothing waits for another parcel: what may await it has one already"
 
 
-def test_a_run_that_has_ended_takes_no_event():
-    run = told(awaits())
-    run.begin()
-    send(run)
-    over, _ = arrival(run.machine, Sent("payment", "evt2"), "bank", 9), None
-    assert over.findings[0].message == "the run has ended: it has succeeded"
-    nothing = told(step("a"))
-    nothing.begin()
-    found = arrival(nothing.machine, Sent("payment", "evt"), "bank", 9).findings[0].message
-    assert found == "nothing in this run waits for payment: it waits for nothing."
-    many = told(*(awaits(f"w{n}", event=f"e{n}") for n in range(7)))
-    many.begin()
-    assert ", and 2 more." in arrival(many.machine, Sent("payment", "evt"), "bank", 9).findings[0].message
-
-
 @pytest.mark.parametrize(
     ("step_", "data", "message"),
     [
-        (awaits(), 12, "step pay writes nothing, so its event brings no data"),
-        (awaits(writes=["paid"], schema=AMOUNT), None, "step pay writes paid, and the event brings no data"),
         (awaits(writes=["paid"], schema=AMOUNT), 0, "paid: Expected `int` >= 1"),
         (awaits(writes=["paid"]), "x" * 200, "paid"),
         (awaits(writes=["paid"]), 2**70, "paid"),
@@ -392,29 +358,6 @@ def test_a_step_that_was_given_up_waits_again():
     assert send(run)[1] == ["call ann for a #1"]
 
 
-# --- as they are sent ---
-
-
-def test_an_event_is_carried_as_json_within_bounds():
-    assert opened(sent("paid", "evt", {"amount": 1})) == Sent("paid", "evt", {"amount": 1})
-    assert sender("stripe") == "stripe"
-    for bad in (lambda: sent("a b", "x"), lambda: sent("a", ""), lambda: sent("a", "x" * (EVENT_ID_CHARS_MAX + 1))):
-        with pytest.raises(InputError):
-            bad()
-    with pytest.raises(InputError, match="can't be used"):
-        sent("paid", "evt", float("nan"))
-    with pytest.raises(InputError, match="bytes, more than"):
-        sent("paid", "evt", "x" * (BODY_BYTES_MAX - 10))
-    with pytest.raises(InputError, match="who sends"):
-        sender("a\nb")
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"event": "a"}', b'{"event": "a b", "id": "x"}', b"x" * 9_000_000, 12])
-def test_what_is_no_event_is_refused(body):
-    with pytest.raises(InputError):
-        opened(body)
-
-
 # --- as they are declared ---
 
 
@@ -428,47 +371,130 @@ def test_what_a_wait_says_of_itself():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "declared"),
     [
-        ({"wait": "soon"}, "'soon' is not a duration"),
-        ({"wait": "0s"}, "the wait 0s is not between 1ms and 3650d"),
-        ({"wait": {"for": "2h"}}, "wait is a duration or {until: TIME}"),
-        ({"wait": {"until": ""}}, "wait is a duration or {until: TIME}"),
-        ({"wait": {"until": "2026-12-01"}}, "until: '2026-12-01' is no time"),
-        ({"wait": {"until": "a..b"}}, "until: "),
-        ({"wait": "2h", "await_event": "x"}, "it has wait and await_event"),
-        ({"wait": "2h", "deadline": "2h"}, "only a step that awaits an event has a deadline"),
-        ({"wait": "2h", "writes": ["a"]}, "writes nothing: it only waits"),
-        ({"await_event": "a b"}, "'a b' is not the name of an event"),
-        ({"await_event": "x", "deadline": "9999d"}, "the deadline 9999d is not between"),
-        ({"await_event": "x", "on_deadline": "skip"}, "without a deadline nothing comes after it"),
+        (("1ms", ""), Wait(duration_ms=1)),
+        (("3650d", ""), Wait(duration_ms=3650 * DAY_MS)),
+        (({"until": "a"}, ""), Wait(path="a")),
+        (({"until": "q1.due"}, ""), Wait(path="q1.due")),
+        (({"until": "1970-01-01T00:00:01Z"}, ""), Wait(until_us=SECOND)),
+        ((None, "x"), Wait(event="x", then="dead")),
+        ((None, "x", "1d"), Wait(event="x", deadline_ms=DAY_MS, then="dead")),
+        ((None, "x", "1d", "skip"), Wait(event="x", deadline_ms=DAY_MS, then="skip")),
         (
-            {"await_event": "x", "deadline": "1d", "on_deadline": "later"},
-            "'later' is nothing that becomes of a step whose event is late",
+            (None, "x", "1d", {"default": {'"a".b': 0}}),
+            Wait(event="x", deadline_ms=DAY_MS, then="continue", default={"a.b": 0}),
         ),
-        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {}}}, "is nothing that becomes of a step"),
-        (
-            {"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"a..b": 1}}},
-            "the default for a late event",
-        ),
-        (
-            {"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"a": {1}}}},
-            "the default for a late event",
-        ),
-        ({"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"z": 1}}}, "does not write z"),
-        ({"await_event": "x", "writes": ["y", "z"]}, "is written at one path"),
-        ({"await_event": "x", "writes": ["y.*"]}, "is written at one path"),
-        ({"await_event": "x", "agent": "ann"}, "step w waits, and has agent, which is said of agents"),
-        ({"await_event": "x", "for_each": "items"}, "step w waits, and has for_each, which is said of agents"),
-        ({}, "step w has no agent"),
-        ({"agent": "ann"}, "step w has no action"),
-        ({"agent": "ann", "action": "act", "deadline": "1d"}, "step w has a deadline, and awaits no event"),
     ],
 )
-def test_a_wait_that_can_not_be_is_refused(given, message):
+def test_what_a_step_waits_for_is_declared_in_a_few_words(given, declared):
+    assert Wait.of(*given) == declared
+
+
+NO_WAIT = ("wait is a duration or {until: TIME}", 'such as 2h, or {until: "2026-12-01T09:00:00Z"}')
+WAYS = "write one of dead, skip, continue, or {default: {path: value}}"
+NO_PATH = (
+    "'a..b' is not a dotted path: it has an empty segment",
+    "write a key that is empty or holds . or * in double quotes",
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "fix"),
+    [
+        (("soon", ""), "'soon' is not a duration", "write a number and a unit: 500ms, 2s, 1m, 1h, 1d"),
+        (("0s", ""), "the wait 0s is not between 1ms and 3650d", ""),
+        ((7, ""), *NO_WAIT),
+        ((["until"], ""), *NO_WAIT),
+        (({"for": "2h"}, ""), *NO_WAIT),
+        (({"until": ""}, ""), *NO_WAIT),
+        (({"until": 12}, ""), *NO_WAIT),
+        (({"until": "due", "for": "2h"}, ""), *NO_WAIT),
+        (({"until": "2026-12-01"}, ""), "until: '2026-12-01' is no time", "write it like 2026-12-01T09:00:00Z"),
+        (({"until": "a..b"}, ""), f"until: {NO_PATH[0]}", NO_PATH[1]),
+        (("2h", "x"), "it has wait and await_event", "keep one; await_event has a deadline of its own"),
+        (("2h", "", "2h"), "only a step that awaits an event has a deadline", "remove it"),
+        (("2h", "", None, "skip"), "only a step that awaits an event has a deadline", "remove it"),
+        ((None, "a b"), "'a b' is not the name of an event", "use letters, digits, _ and -, at most 80"),
+        ((None, "x", "9999d"), "the deadline 9999d is not between 1ms and 3650d", ""),
+        ((None, "x", None, "skip"), "without a deadline nothing comes after it", "add one, such as deadline: 3d"),
+        ((None, "x", "1d", "later"), "'later' is nothing that becomes of a step whose event is late", WAYS),
+        ((None, "x", "1d", 7), "7 is nothing that becomes of a step whose event is late", WAYS),
+        (
+            (None, "x", "1d", {"default": {}}),
+            "{'default': {}} is nothing that becomes of a step whose event is late",
+            WAYS,
+        ),
+        (
+            (None, "x", "1d", {"default": {"a": 1}, "then": "skip"}),
+            "{'default': {'a': 1}, 'then': 'skip'} is nothing that becomes of a step whose event is late",
+            WAYS,
+        ),
+        ((None, "x", "1d", {"default": {"a..b": 1}}), f"the default for a late event: {NO_PATH[0]}", NO_PATH[1]),
+        (
+            (None, "x", "1d", {"default": {"a": {1}}}),
+            "the default for a late event: a is a set, which is not JSON; convert it first",
+            "",
+        ),
+    ],
+)
+def test_a_wait_that_can_not_be_is_refused(given, message, fix):
+    with pytest.raises(PlanError) as caught:
+        Wait.of(*given)
+    assert (caught.value.message, caught.value.fix) == (message, fix)
+
+
+OF_AGENTS = "remove it, or make it two steps"
+NAME_ONE = "name one; a step waits for a time (wait: 2h) or for an event (await_event: NAME)"
+ONE_PATH = "step w awaits an event, and what that brings is written at one path"
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "message", "fix"),
+    [
+        ({"wait": "0s"}, "wait", "step w: the wait 0s is not between 1ms and 3650d", ""),
+        ({"wait": "2h", "writes": ["a"]}, "writes", "step w writes nothing: it only waits", "remove it"),
+        (
+            {"await_event": "a b"},
+            "await_event",
+            "step w: 'a b' is not the name of an event",
+            "use letters, digits, _ and -, at most 80",
+        ),
+        (
+            {"await_event": "x", "deadline": "1d", "on_deadline": {"default": {"z": 1}}},
+            "on_deadline",
+            "step w does not write z, which its default has",
+            "name the path that stands in its writes",
+        ),
+        ({"await_event": "x", "writes": ["y", "z"]}, "writes", ONE_PATH, "name one field in writes"),
+        ({"await_event": "x", "writes": ["y.*"]}, "writes", ONE_PATH, "name one field in writes"),
+        (
+            {"await_event": "x", "agent": "ann"},
+            "agent",
+            "step w waits, and has agent, which is said of agents",
+            OF_AGENTS,
+        ),
+        (
+            {"await_event": "x", "for_each": "items"},
+            "for_each",
+            "step w waits, and has for_each, which is said of agents",
+            OF_AGENTS,
+        ),
+        ({}, "agent", "step w has no agent", NAME_ONE),
+        ({"agent": "ann"}, "action", "step w has no action", NAME_ONE),
+        (
+            {"agent": "ann", "action": "act", "deadline": "1d"},
+            "deadline",
+            "step w has a deadline, and awaits no event",
+            "remove it, or ask a person with escalate",
+        ),
+    ],
+)
+def test_a_step_that_can_not_wait_so_is_refused(given, key, message, fix):
     with pytest.raises(PlanError) as caught:
         Plan([Step("w", **given)])
-    assert message in str(caught.value)
+    error = caught.value
+    assert (error.message, error.fix, error.place) == (message, fix, ("plan", "w", key))
 
 
 def problems(*steps, roles=ANN, sharing=None, limits=None):

@@ -7,6 +7,7 @@ from msgspec import Raw
 import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core import values
+from interlock.core.arrivals import Arrival, Sent, arrival
 from interlock.core.budget import BudgetPolicy
 from interlock.core.effects import EffectRule
 from interlock.core.gate import OPEN, GatePolicy
@@ -30,6 +31,10 @@ ONCE = Policy(retries=0)
 
 def step(id_: str, **given: Any) -> Step:
     return Step(id_, given.pop("agent", "ann"), "act", **given)
+
+
+def awaits(id_: str = "pay", *, event: str = "payment", **given: Any) -> Step:
+    return Step(id_, await_event=event, **given)
 
 
 class Transcript:
@@ -150,6 +155,14 @@ class Transcript:
     @property
     def context(self) -> dict[str, Any]:
         return self.machine.context.to_dict()
+
+
+def send(
+    run: Transcript, data: Any = None, *, event: str = "payment", event_id: str = "evt", by: str = "bank"
+) -> tuple[Arrival, list[str]]:
+    """Send an event; what it comes to, with what follows."""
+    verdict = arrival(run.machine, Sent(event, event_id, data), by, run.tick())
+    return verdict, run.say(verdict)
 
 
 def line(thing: Any) -> str:  # noqa: C901, PLR0912 - one case per thing

@@ -3,7 +3,6 @@
 A time is absolute from the moment at which the wait begins, so that neither a restart nor another clock begins it anew.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
@@ -13,13 +12,12 @@ from interlock.errors import PathError, PlanError, ValueRefused
 
 from . import paths
 from .moments import time_text, time_us
+from .naming import is_id
 from .policy import DEADLINE_MS_MAX, UNITS_MS, duration_ms
 from .values import encode
 
 # A wait that is over so soon keeps its run going; a longer one parks it where nothing else is left to do.
 AWAKE_US_MAX = 60_000_000
-
-_EVENT = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 OnDeadline = Literal["dead", "skip", "continue"]
 WAITS = "a step waits for a time (wait: 2h) or for an event (await_event: NAME)"
@@ -53,8 +51,9 @@ class Wait(msgspec.Struct, frozen=True):
             if deadline is not None or on_deadline is not None:
                 raise PlanError("only a step that awaits an event has a deadline", fix="remove it")
             return cls(**_time_of(wait))
-        if not _EVENT.fullmatch(event):
-            raise PlanError(f"{event!r:.100} is not the name of an event", fix="use letters, digits, _ and -")
+        if not is_id(event):
+            message = f"{event!r:.100} is not the name of an event"
+            raise PlanError(message, fix="use letters, digits, _ and -, at most 80")
         if deadline is None:
             if on_deadline is not None:
                 raise PlanError("without a deadline nothing comes after it", fix="add one, such as deadline: 3d")
