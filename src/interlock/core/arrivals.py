@@ -13,12 +13,11 @@ from interlock.errors import InputError, ValueRefused
 
 from .assess import Submission, submitted
 from .decision import BODY_BYTES_MAX, NAME_CHARS_MAX
-from .events import NULL, EventReceived, EventRefused, WaitEnded
+from .events import EventReceived, EventRefused, WaitEnded
 from .fold import Fold
 from .naming import is_id, nearest
 from .states import TERMINAL
 from .values import DEFAULT_LIMITS, decode, encode
-from .waits import awaited
 
 EVENT_ID_CHARS_MAX = 200
 AWAITED_SHOWN = 5
@@ -94,7 +93,7 @@ def arrival(machine: Fold, given: Sent, by: str, at_us: int) -> Arrival:
             return WaitEnded(at_us, machine.step_id(n), given.id, by, submission.writes)
         misfit = misfit or submission
     if may_come(machine, given.event, given.data):
-        data = NULL if given.data is None else msgspec.Raw(encode(given.data))
+        data = msgspec.Raw(encode(given.data, machine.rules.limits))
         return EventReceived(at_us, given.event, given.id, by, data)
     upcoming = machine.upcoming(given.event)
     unfit = [taken_by(machine, n, given.data) for n in upcoming]
@@ -152,7 +151,7 @@ def taken_by(machine: Fold, n: int, data: Any) -> Submission:
         submission.refuse(DATALESS, f"step {machine.step_id(n)} writes {patterns[0]}, and the event brings no data")
         return submission
     writes = {} if data is None else {patterns[0]: data}
-    return submitted(writes, bank=machine.bank, duty=machine.duty(n), index=0, limits=machine.rules.limits)
+    return submitted(writes, bank=machine.bank, duty=machine.duty(n), limits=machine.rules.limits)
 
 
 def lapsed(machine: Fold, n: int, at_us: int) -> WaitEnded:
@@ -163,7 +162,7 @@ def lapsed(machine: Fold, n: int, at_us: int) -> WaitEnded:
     if not wait.default:
         return WaitEnded(at_us, step, then=wait.then)
     given = dict(wait.default)
-    submission = submitted(given, bank=machine.bank, duty=machine.duty(n), index=0, limits=machine.rules.limits)
+    submission = submitted(given, bank=machine.bank, duty=machine.duty(n), limits=machine.rules.limits)
     if submission.findings:
         why = f"{wait.event} has not come in time, and its default can't be taken: {submission.findings[0].message}"
         return WaitEnded(at_us, step, then="dead", reason=why)
@@ -194,4 +193,5 @@ def _awaits(machine: Fold, n: int) -> str:
     """What a step waits for, or will."""
     if n in machine.waits:
         return machine.reasons[n]
-    return f"will {awaited(machine.rules.waits[n].event, 0).replace('waits', 'wait')}"
+    event = machine.rules.waits[n].event
+    return f"will wait for {event}" if event else "will wait"

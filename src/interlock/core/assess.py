@@ -207,8 +207,11 @@ def _judged(panel: Panel | None, reply: Reply, submission: Submission, view: Vie
     return judged
 
 
-def submitted(writes: Any, *, bank: Bank, duty: Duty, index: int, limits: Limits) -> Submission:
-    """Writes that somebody else gives in the place of an agent, on their way through what no writer may pass by."""
+def submitted(writes: Any, *, bank: Bank, duty: Duty, index: int = 0, limits: Limits) -> Submission:
+    """Writes that somebody else gives in the place of an agent, on their way through what no writer may pass by.
+
+    index: of the copy that they are for, in a step that has copies.
+    """
     submission = Submission()
     _take_writes(writes, duty, index, limits, submission)
     _check_values(duty, bank, submission)
