@@ -182,6 +182,16 @@ def test_an_event_that_comes_early_may_bring_nothing():
     assert ended == [e.WaitEnded(run.at_us, "pay", "evt", "bank")]
 
 
+def test_an_event_is_kept_for_a_step_that_is_about_to_wait():
+    run = Transcript(awaits(), roles=ANN)
+    run.machine.apply(e.RunStarted(0, Raw(b"{}"), "team", "plan"))
+    assert run.states == {"pay": "ready"}
+    assert send(run) == (
+        e.EventReceived(SECOND, "payment", "evt", "bank", Raw(b"null")),
+        ["pay waits for payment", "pay waits no more, by evt", "succeeded"],
+    )
+
+
 def test_a_kept_event_stays_kept_for_a_later_step_that_it_fits():
     run = begun(
         step("a"),

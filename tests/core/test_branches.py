@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 import interlock.core.events as e
-from interlock.core.branches import REQUEST_CHARS_MAX, REQUESTERS_SHOWN
+from interlock.core.branches import REQUEST_CHARS_MAX
 from interlock.core.job import Question, Reply, Request
 from interlock.core.plan import Plan
 from interlock.core.policy import Policy
@@ -112,14 +112,15 @@ def test_one_of_several_requesters_suffices():
     assert run.reply("c") == ["call ann for b #1"]
 
 
-def test_all_who_might_have_requested_a_branch_are_told_within_bounds():
+@pytest.mark.parametrize(("asking", "told"), [(3, "a0 or a1 or a2"), (4, "a0 or a1 or a2 or others")])
+def test_all_who_might_have_requested_a_branch_are_told_within_bounds(asking, told):
     roles = {"ann": Role(Scope(["act", "escalate"], ["*"], ["*"]), ONCE)}
-    names = [f"a{n}" for n in range(REQUESTERS_SHOWN + 1)]
-    asking = [step(name, writes=[name], on_request={"escalate": "b"}) for name in names]
-    run = Transcript(*asking, step("b", needs=names, writes=["b"]), roles=roles)
+    names = [f"a{n}" for n in range(asking)]
+    steps = [step(name, writes=[name], on_request={"escalate": "b"}) for name in names]
+    run = Transcript(*steps, step("b", needs=names, writes=["b"]), roles=roles)
     run.begin()
-    told = [line for name in names for line in run.reply(name)]
-    assert told == ["skipped b: it was not requested by a0 or a1 or a2 or others", "succeeded"]
+    said = [line for name in names for line in run.reply(name)]
+    assert said == [f"skipped b: it was not requested by {told}", "succeeded"]
 
 
 def test_a_branch_of_copies_and_of_items():
@@ -217,6 +218,10 @@ def test_an_action_without_a_branch_is_refused():
     assert refused(Request("act", "bob")).startswith("ann may not request 'act' in this step"), "not even its own"
 
 
+def test_what_is_requested_may_have_a_name_of_200_characters():
+    assert "may not request 'eee" in refused(Request("e" * REQUEST_CHARS_MAX, "b" * REQUEST_CHARS_MAX))
+
+
 def test_a_branch_is_requested_of_whom_it_has():
     assert refused(Request("escalate", "eve")) == "escalate is requested of bob (step b), not 'eve'"
     assert refused(Request("escalate", "a")) == "escalate is requested of bob (step b), not 'a'"
@@ -309,9 +314,15 @@ def test_somebody_must_be_allowed_to_request_a_branch():
     found = problem(asking, step("b", agent="bob", needs=["a"], writes=["b"]))
     assert found.sentence == "step a: ann and eve may not request escalat; did you mean escalate?"
     assert found.fix == "allowed_actions of ann: act, escalate, hand_over"
-    assert found.place == ("plan", "a", "on_request", "escalat")
-    nobody = {"ann": Role(Scope([], ["*"], ["*"]))}
-    assert "allowed_actions of ann: nothing" in problem(asking, step("b", needs=["a"]), roles=nobody).message
+    assert (found.place, found.agents) == (("plan", "a", "on_request", "escalat"), ("ann", "eve"))
+
+
+def test_who_is_allowed_nothing_requests_no_branch():
+    asking = step("a", writes=["a"], on_request={"escalate": "b"})
+    found = problem(asking, step("b", needs=["a"]), roles={"ann": Role(Scope([], ["*"], ["*"]))})
+    assert [one.fix for one in found.problems if one.place[2:] == ("on_request", "escalate")] == [
+        "allowed_actions of ann: nothing"
+    ]
 
 
 @pytest.mark.parametrize("wrong", ["b", ["escalate"], None])

@@ -640,6 +640,13 @@ def test_a_person_ends_a_wait():
     assert [fact.by for fact in shared(run, "b") if isinstance(fact, e.StepSkipped)] == ["person:ann"]
 
 
+def test_a_person_who_ends_a_wait_need_not_say_why():
+    run = told(awaits())
+    run.begin()
+    assert run.say(settled(run.machine, Decision("pay", "skip"), "person:ann", "", run.tick())) == ["succeeded"]
+    assert run.machine.reasons[1] == "person:ann has skipped it"
+
+
 def test_who_would_have_a_wait_tried_again_is_told_what_ends_it():
     run = told(Step("w", wait="2h"), awaits(writes=["paid"]))
     run.begin()

@@ -52,7 +52,7 @@ class Progress:
         """The id of a step or of an item."""
         return self.items[n][0] if n in self.items else self.plan.steps[n].id
 
-    def _end(self, n: int, state: State, reason: str, legal: Mapping[State, frozenset[State]] = LEGAL) -> None:
+    def _end(self, n: int, state: State, reason: str = "", legal: Mapping[State, frozenset[State]] = LEGAL) -> None:
         self._move(n, state, legal)
         if reason:
             self.reasons[n] = reason

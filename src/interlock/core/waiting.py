@@ -93,7 +93,7 @@ class Waiting(Performing):
             self._use(begun.event, event.event_id)
         elif event.event_id:
             self.event_ids.add(event.event_id)
-        reason = event.reason or (f"{begun.event} has not come in time" if event.then else "")
+        reason = event.reason or f"{begun.event} has not come in time"
         if event.then == "dead":
             self.reasons[n] = reason
             self._given_up.add(n)
@@ -101,8 +101,8 @@ class Waiting(Performing):
         elif event.then == "skip":
             self._end(n, "skipped", reason)
         else:
-            self.bank.commit(n, event.writes, (), writer=n, index=0, reads=())
-            self._end(n, "committed", "")
+            self.bank.commit(n, event.writes)
+            self._end(n, "committed")
 
     def _unpark(self) -> None:
         if self.status == "parked":
