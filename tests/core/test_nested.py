@@ -68,19 +68,21 @@ def test_a_request_is_held_to_the_limits_of_the_nested_team():
 def test_what_the_nested_team_has_changed_comes_out_where_the_step_may_write():
     before = {"ticket": {"text": "lost", "priority": 1, "seen": 1.0}}
     after = view(ticket={"text": "lost", "priority": 2, "seen": 1, "answer": {"body": "b"}}, notes="inner")
-    assert nested().writes_of(after, before, Patterns(("ticket",))) == {
+    assert nested().writes_of(after, before, Patterns(("ticket",)), "s", 0) == {
         "ticket.priority": 2,
         "ticket.seen": 1,
         "ticket.answer.body": "b",
     }
-    assert nested().writes_of(after, before, Patterns(("ticket.answer", "other"))) == {"ticket.answer.body": "b"}
+    assert nested().writes_of(after, before, Patterns(("ticket.answer", "other")), "s", 0) == {
+        "ticket.answer.body": "b"
+    }
 
 
 def test_outputs_name_what_comes_out_and_where_it_goes():
     mapped = nested(outputs={"ticket.answer": "draft.body", "ticket.sources": "sources", "ticket.none": "missing"})
     after = view(draft={"body": "b", "notes": "inner"}, sources=["s"])
     expected = {"ticket.answer": "b", "ticket.sources": ["s"]}
-    assert mapped.writes_of(after, {"sources": ["s"]}, Patterns(("ticket",))) == expected
+    assert mapped.writes_of(after, {"sources": ["s"]}, Patterns(("ticket",)), "s", 0) == expected
 
 
 def test_the_outputs_of_a_copy_bear_its_name_and_number():
@@ -93,32 +95,60 @@ def test_the_outputs_of_a_copy_bear_its_name_and_number():
 
 
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("declared", "said", "place"),
     [
-        (["a"], "the inputs of a nested team are not a mapping of up to 1,000 paths"),
-        ({f"a{n}": "b" for n in range(MAPPINGS_MAX + 1)}, "not a mapping of up to 1,000 paths"),
-        ({"a..b": "c"}, "the inputs of a nested team: 'a..b' is not a dotted path"),
-        ({"a": "b.*"}, "'b.*' is not a dotted path"),
-        ({"a": 3}, "'3' is not a dotted path"),
-        ({"a": ["b"]}, "unhashable"),
-        ({"a": "x", "a.b": "y"}, "fill a.b, which is inside another of their paths"),
-        ({"a": "x", '"a"': "y"}, "fill one path twice"),
+        (["a"], "the inputs of a nested team are not a mapping of up to 1,000 paths; write target: source", ()),
+        (
+            {f"a{n}": "b" for n in range(MAPPINGS_MAX + 1)},
+            "the inputs of a nested team are not a mapping of up to 1,000 paths; write target: source",
+            (),
+        ),
+        (
+            {"a": "b", "c..d": "e"},
+            (
+                "the inputs of a nested team: 'c..d' is not a dotted path: it has an empty segment"
+                "; write a key that is empty or holds . or * in double quotes"
+            ),
+            ("c..d",),
+        ),
+        (
+            {"a": "b.*"},
+            (
+                "the inputs of a nested team: 'b.*' is not a dotted path: it has a *"
+                "; write a key that is empty or holds . or * in double quotes"
+            ),
+            ("a",),
+        ),
+        ({"a": 3}, "the inputs of a nested team: '3' is not a dotted path of 1 to 1024 characters", ("a",)),
+        ({"a": ["b"]}, "the inputs of a nested team: unhashable type: 'list'", ("a",)),
+        (
+            {"a": "x", "a.b": "y"},
+            "the inputs of a nested team fill a.b, which is inside another of their paths; keep one of the two",
+            ("a.b",),
+        ),
+        ({"a": "x", '"a"': "y"}, "the inputs of a nested team fill one path twice; keep one of the two", ()),
     ],
 )
-def test_a_mapping_that_is_none_is_refused(declared, said):
+def test_a_mapping_that_is_none_is_refused(declared, said, place):
     with pytest.raises(TeamError) as refused:
         nested(inputs=declared)
-    assert said in str(refused.value)
-    assert refused.value.place[0] == "inputs"
+    assert str(refused.value) == said
+    assert refused.value.place == ("inputs", *place)
+
+
+def test_a_mapping_may_have_as_many_paths_as_the_limit_says():
+    assert len(nested({f"a{n}": "b" for n in range(MAPPINGS_MAX)}).inputs) == MAPPINGS_MAX
 
 
 def problems(mapped, step=None, *, reads=("ticket", "list"), writes=("ticket.answer", "results.*")):
-    """What is wrong with a team that has this nested one, in a step of it."""
+    """What is wrong with a team that has this nested one, in a step of it: where, what, and about whom and which."""
     step = step or Step("s", "a", "act")
+    branch = Step("b", "p", "act", needs=["s"])
+    roles = {"a": Role(Scope(["act"], reads, writes), nested=mapped), "p": Role(Scope(["act"]))}
     try:
-        Rules(Plan([step]), {"a": Role(Scope(["act"], reads, writes), nested=mapped)})
+        Rules(Plan([step, branch]), roles)
     except TeamError as error:
-        return [(".".join(problem.place), problem.message) for problem in error.problems]
+        return [(".".join(one.place), str(one), one.agents, one.paths) for one in error.problems]
     return []
 
 
@@ -129,57 +159,117 @@ def test_what_is_within_the_scope_of_the_agent_is_accepted():
     assert problems(nested({"a": "ticket.text"}, {"results.{step}": "body"}), step) == []
 
 
+NOT_READ = "the input a of the team nested in a is customer.iban, which a may not read; context_access of a: "
+NOT_WRITTEN = "the team nested in a has the output ticket, which a may not write; write_permissions of a: "
+
+
 def test_an_input_that_the_agent_may_not_read_is_refused():
-    [(place, message)] = problems(nested({"a": "customer.iban"}))
-    assert place == "agents.a.inputs.a"
-    assert "the input a of the team nested in a is customer.iban, which a may not read" in message
+    mapped, place = nested({"a": "customer.iban"}), "agents.a.inputs.a"
+    assert problems(mapped) == [(place, NOT_READ + "ticket, list", ("a",), ("customer.iban",))]
+    assert problems(mapped, reads=()) == [(place, NOT_READ + "nothing", ("a",), ("customer.iban",))]
 
 
 def test_an_output_that_the_agent_may_not_write_is_refused():
-    [(place, message)] = problems(nested(outputs={"ticket": "body"}), writes=("ticket.*",))
-    assert place == "agents.a.outputs.ticket"
-    assert "has the output ticket, which a may not write" in message
-    [(_, message)] = problems(nested(outputs={"x": "body"}), writes=())
-    assert "which a may not write" in message
+    mapped, place = nested(outputs={"ticket": "body"}), "agents.a.outputs.ticket"
+    permitted = ("ticket.*", "results")
+    assert problems(mapped, writes=permitted) == [(place, NOT_WRITTEN + "ticket.*, results", ("a",), ("ticket",))]
+    assert problems(mapped, writes=()) == [(place, NOT_WRITTEN + "nothing", ("a",), ("ticket",))]
 
 
-def test_a_step_that_lets_no_output_through_is_refused():
-    step = Step("s", "a", "act", writes=["results.s"])
-    [(place, message)] = problems(nested(outputs={"ticket.answer": "body"}), step)
-    assert place == "plan.s.writes"
-    assert "step s does not write ticket.answer, which the team nested in a has as an output" in message
+WITH_ITEM, NUMBERED = {"document": "{item}"}, {"results.{index}": "body"}
+COPIES = Step("s", "a", "act", samples=1, writes=["results.{index}"])
+ITEMS = Step("s", "a", "act", for_each="list", reads=["list"], writes=["results.{index}"])
 
 
-def test_a_step_that_does_not_read_an_input_is_refused():
-    step = Step("s", "a", "act", reads=["list"])
-    [(place, message)] = problems(nested({"x": "ticket.text", "y": "ticket.text"}), step)
-    assert place == "plan.s.reads"
-    assert "step s does not read ticket.text, which is an input of the team nested in a" in message
+@pytest.mark.parametrize(
+    ("mapped", "given", "key", "said"),
+    [
+        pytest.param(
+            nested(outputs={"ticket.answer": "body"}),
+            {"writes": ["results.s"]},
+            "writes",
+            (
+                "step s does not write ticket.answer, which the team nested in a has as an output"
+                "; add ticket.answer to its writes"
+            ),
+            id="an output that the step does not write",
+        ),
+        pytest.param(
+            nested(outputs={"results.{step}": "body"}),
+            {"writes": ["results.s"], "samples": 2},
+            "writes",
+            (
+                "step s does not write results.{step}, which the team nested in a has as an output"
+                "; add results.{step} to its writes"
+            ),
+            id="an output that bears the name of a copy",
+        ),
+        pytest.param(
+            nested({"x": "ticket.text", "y": "ticket.text"}),
+            {"reads": ["list"]},
+            "reads",
+            "step s does not read ticket.text, which is an input of the team nested in a; add ticket.text to its reads",
+            id="an input that the step does not read",
+        ),
+        pytest.param(
+            nested(outputs=NUMBERED),
+            {},
+            "agent",
+            (
+                "step s: the output results.{index} of the team nested in a has an {index}"
+                "; write {step} in its place, or declare another agent for this step, which has no copies"
+            ),
+            id="an index without copies",
+        ),
+        pytest.param(
+            nested(),
+            {"samples": 1, "writes": ["results.{index}"]},
+            "agent",
+            "step s has copies, and the team nested in a has no outputs that tell them apart"
+            '; give a outputs such as "results.{index}": answer',
+            id="copies without outputs",
+        ),
+        pytest.param(
+            nested({"a": "list"}, NUMBERED),
+            {"for_each": "list", "writes": ["results.{index}"]},
+            "for_each",
+            "step s runs the team nested in a for each item, and none of its inputs is the item"
+            '; give a an input such as item: "{item}"',
+            id="items that nothing takes",
+        ),
+        pytest.param(
+            nested(WITH_ITEM),
+            {},
+            "agent",
+            "step s is no for_each, and an input of the team nested in a is its {item}; name a path in the inputs",
+            id="an item without a for_each",
+        ),
+        pytest.param(
+            nested(),
+            {"on_request": {"act": "b"}},
+            "on_request",
+            (
+                "step s has branches that are requested, and a is a team, which requests nothing"
+                "; give the other steps a when"
+            ),
+            id="branches",
+        ),
+        pytest.param(
+            nested(),
+            {"reconcile": {"among": "list", "policy": "judge"}, "writes": ["results.s"]},
+            "agent",
+            "step s has a as its judge, which is a team, and does not say which candidate is right; name another agent",
+            id="a judge of contradictions",
+        ),
+    ],
+)
+def test_a_step_that_its_team_cannot_do_is_refused(mapped, given, key, said):
+    assert problems(mapped, Step("s", "a", "act", **given)) == [(f"plan.s.{key}", said, ("a",), ())]
 
 
-def test_an_index_needs_copies():
-    [(place, message)] = problems(nested(outputs={"results.{index}": "body"}))
-    assert place == "plan.s.agent"
-    assert "the output results.{index} of the team nested in a has an {index}" in message
-    copies = Step("s", "a", "act", samples=2, writes=["results.{index}"])
-    assert problems(nested(outputs={"results.{index}": "body"}), copies) == []
-
-
-def test_copies_of_a_nested_team_say_where_the_result_of_each_goes():
-    copies = Step("s", "a", "act", samples=2, writes=["results.{index}"])
-    [(place, message)] = problems(nested(), copies)
-    assert place == "plan.s.agent"
-    assert "step s has copies, and the team nested in a has no outputs that tell them apart" in message
-
-
-def test_an_item_goes_into_the_copies_of_a_for_each_and_into_no_other_step():
-    with_item, outputs = {"document": "{item}"}, {"results.{index}": "body"}
-    step = Step("s", "a", "act", for_each="list", reads=["list"], writes=["results.{index}"])
-    assert problems(nested(with_item, outputs), step) == []
-    [(place, message)] = problems(nested({"a": "list"}, outputs), step)
-    assert (place, "none of its inputs is the item" in message) == ("plan.s.for_each", True)
-    [(place, message)] = problems(nested(with_item))
-    assert (place, "step s is no for_each" in message) == ("plan.s.agent", True)
+@pytest.mark.parametrize(("mapped", "step"), [(nested(outputs=NUMBERED), COPIES), (nested(WITH_ITEM, NUMBERED), ITEMS)])
+def test_each_copy_of_a_team_may_write_in_a_place_of_its_own(mapped, step):
+    assert problems(mapped, step) == []
 
 
 def test_a_fallback_that_is_a_team_is_held_to_the_same():
@@ -191,14 +281,6 @@ def test_a_fallback_that_is_a_team_is_held_to_the_same():
         Rules(Plan([Step("s", "a", "act")]), roles)
 
 
-def test_a_team_requests_no_other_step():
-    branch = Step("b", "p", "act", needs=["s"])
-    asking = Step("s", "a", "act", on_request={"act": "b"})
-    roles = {"a": Role(Scope(["act"], [], ["x"]), nested=nested()), "p": Role(Scope(["act"]))}
-    with pytest.raises(TeamError, match="a is a team, which requests nothing"):
-        Rules(Plan([asking, branch]), roles)
-
-
 # --- what bounds it ----------------------------------------------------------------------------------------------
 
 
@@ -207,13 +289,25 @@ def bounded(own, **over):
     return Rules(Plan([Step("s", "a", "act")]), roles, **over)
 
 
+def refused(error):
+    """All that is wrong: where, what, and about whom."""
+    return [(".".join(one.place), str(one), one.agents) for one in error.problems]
+
+
 def test_a_budget_over_a_nested_team_needs_one_of_its_own_which_is_set_aside():
     run = BudgetPolicy(usd=500_000, calls=10)
-    with pytest.raises(TeamError) as refused:
+    with pytest.raises(TeamError) as caught:
         bounded(None, budget=run)
-    assert [problem.message for problem in refused.value.problems] == [
-        "the budget of the run bounds calls, and no budget says how much of that the team a may have",
-        "the budget of the run bounds usd, and no budget says how much of that the team a may have",
+    assert refused(caught.value) == [
+        (
+            "agents.a",
+            (
+                f"the budget of the run bounds {amount}, and no budget says how much of that the team a may have"
+                f"; give a a budget with {amount}: it is set aside when the team's run begins"
+            ),
+            ("a",),
+        )
+        for amount in ("calls", "usd")
     ]
     with pytest.raises(TeamError, match="the budget of the run bounds usd"):
         bounded(BudgetPolicy(calls=3), budget=run)
@@ -224,14 +318,15 @@ def test_a_budget_over_a_nested_team_needs_one_of_its_own_which_is_set_aside():
 
 
 def test_a_team_neither_decides_about_the_plan_nor_judges():
-    with pytest.raises(TeamError, match="the supervisor is a, and a team can't be asked") as refused:
+    why, mend = "and a team can't be asked: it has a run", "name an agent that is no team"
+    with pytest.raises(TeamError) as caught:
         bounded(None, supervisor=SupervisorPolicy("a", "act"))
-    assert refused.value.place == ("supervisor", "agent")
+    assert refused(caught.value) == [("supervisor.agent", f"the supervisor is a, {why}; {mend}", ("a",))]
     roles = {
         "a": Role(Scope(["act"], [], ["x"]), guardrails=["judged"]),
         "j": Role(Scope(["act"]), fallback="t"),
         "t": Role(Scope(["act"]), nested=nested()),
     }
-    with pytest.raises(TeamError, match="the judge of a is t, and a team can't be asked") as refused:
+    with pytest.raises(TeamError) as caught:
         Rules(Plan([Step("s", "a", "act")]), roles, guard=lambda _: Seat(Judge(agent="j", action="act")))
-    assert refused.value.place == ("agents", "a", "guardrails", "0", "judge")
+    assert refused(caught.value) == [("agents.a.guardrails.0.judge", f"the judge of a is t, {why}; {mend}", ("t",))]

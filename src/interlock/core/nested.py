@@ -75,13 +75,13 @@ class Nested(msgspec.Struct, frozen=True, omit_defaults=True):
         context: Mapping[str, Any],
         request: Mapping[str, Any],
         writable: paths.Patterns,
-        step: str = "",
-        index: int | str = "",
+        step: str,
+        index: int,
     ) -> dict[str, Any]:
         """What the parent's step writes, by path, before it is assessed as any reply; what isn't there is left out.
 
         context: dotted paths to what the nested team's run has come to. request: what that run was given, as a tree.
-        writable: what the step may write. step, index: of the copy of a step.
+        writable: what the step may write. step, index: its own, or those of one of its copies.
         """
         if self.outputs is None:
             granted = ((path, context[path]) for path in context if writable.cover(path))
@@ -183,8 +183,7 @@ def _mapping(declared: Any, name: str) -> dict[str, str]:
         try:
             found[paths.canonical(target)] = paths.canonical(source)
         except (PathError, TypeError) as error:
-            message = getattr(error, "message", str(error))
-            raise TeamError(f"the {name} of a nested team: {message}", place=(name, str(target))) from error
+            raise TeamError(f"the {name} of a nested team: {error}", place=(name, str(target))) from error
     inner = next((path for path in found if any(prefix in found for prefix in paths.prefixes(path))), None)
     if inner is not None or len(found) < len(declared):
         said = "one path twice" if inner is None else f"{inner}, which is inside another of their paths"
@@ -200,7 +199,7 @@ def _put(tree: dict[str, Any], target: str, value: Any) -> None:
     tree[last] = value
 
 
-def _filled(target: str, step: str, index: int | str) -> str:
+def _filled(target: str, step: str, index: int) -> str:
     return target.replace(STEP, step).replace(INDEX, str(index))
 
 
