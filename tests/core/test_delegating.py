@@ -5,17 +5,17 @@ from msgspec import Raw
 
 import interlock.core.commands as c
 import interlock.core.events as e
-from interlock.core.budget import BudgetPolicy
+from interlock.core.budget import Amounts, BudgetPolicy
 from interlock.core.children import hash_of, parent_of, request_of, told_by
 from interlock.core.guardrail import Judge, Seat
-from interlock.core.job import Reply, Usage
+from interlock.core.job import Question, Reply, Usage
 from interlock.core.nested import DEPTH_MAX, Nested
 from interlock.core.policy import Escalation, Policy
 from interlock.core.redrive import why_not_again
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.settlement import expired, overdue
-from interlock.errors import InputError
+from interlock.errors import InputError, cut_short
 
 from .transcripts import ALL, ONCE, Transcript, line, step
 
@@ -60,9 +60,9 @@ class Above(Transcript):
 
     def hear(self, below, run_id="c"):
         """Look at the run below."""
-        facts = told_by(self.machine, "r", run_id, below.machine, self.tick())
-        lines = self.say(*facts)
-        return [type(fact).__name__ for fact in facts], lines
+        self.heard = told_by(self.machine, "r", run_id, below.machine, self.tick())
+        lines = self.say(*self.heard)
+        return [type(fact).__name__ for fact in self.heard], lines
 
     def again(self):
         """As after a crash."""
@@ -97,13 +97,34 @@ def test_a_step_of_a_team_is_done_by_a_run_and_not_called():
     assert run.hear(below) == ([], [])
 
 
-def test_what_it_has_read_is_known():
+def test_what_it_has_read_is_known_and_its_end_tells_the_hash_of_what_it_writes():
     run = Above(step("research", agent="lab"))
     run.begin()
     _, below = run.have("research")
-    below.reply("draft", result=1)
-    _, committed = told_by(run.machine, "r", "c", below.machine, run.tick())
-    assert committed.reads == ("topic",)
+    below.reply("draft", Reply(writes={"result": 1}, usage=Usage(60, 40, 0.5)))
+    run.hear(below)
+    ended, committed = run.heard
+    told = ("research", 1, "c", "succeeded", "", Usage(60, 40, 0.5), 1)
+    assert ended == e.ChildEnded(run.at_us, *told, hash_of(committed))
+    assert (committed.reads, ended.writes != "") == (("topic",), True)
+
+
+def test_the_run_below_is_told_whose_step_it_does_and_what_it_may_consume():
+    run = Above(step("research", agent="lab"), role=lab(budget=BudgetPolicy(3, 300, 30)))
+    run.begin()
+    _, below = run.have("research")
+    assert below.machine.parent == e.Parent("r", "research", 1, depth=1, calls=3, tokens=300, usd=30)
+
+
+def test_without_outputs_comes_out_what_has_changed_and_may_be_written():
+    role = Role(Scope(["act"], ["topic"], ["topic", "found"]), UNBOUNDED, nested=Nested("inner", "hash"))
+    run = Above(step("research", agent="lab"), role=role)
+    run.begin()
+    _, below = run.have("research")
+    assert below.context == {"topic": "bees"}
+    below.reply("draft", found=1, secret=2)
+    assert run.hear(below) == (["ChildEnded", "AttemptCommitted"], ["succeeded"])
+    assert run.heard[1].writes.keys() == {"found"}
 
 
 @pytest.mark.parametrize("crash", [False, True])
@@ -177,6 +198,25 @@ def test_a_run_that_fails_is_a_failure_and_one_that_was_cancelled_is_one_for_goo
     assert run.fold().status == "failed"
 
 
+def test_a_run_that_goes_on_after_it_has_failed_is_charged_for_what_came_after():
+    run = Above(step("research", agent="lab"), role=lab(Policy(retries=2, timeout_ms=0, backoff_ms=0)))
+    run.begin()
+    _, below = run.have("research")
+    first, second = Usage(60, 40, 0.25, requests=2), Usage(30, 20, 0.5, requests=1)
+    below.reply("draft", Reply(writes={"": 1}, usage=first))
+    run.hear(below)
+    assert [(ended.status, ended.usage, ended.calls) for ended in run.heard] == [("failed", first, 1)]
+    assert run.machine.failed == {run.machine.number["research"]: "c"}
+    run.machine.start_child(run.children["research"], "c", run.tick(), below.machine.seq)
+    below.say(e.RunReopened(below.tick(), ("draft",), "run:r"))
+    below.reply("draft", Reply(writes={"result": 1}, usage=second))
+    assert run.hear(below) == (["ChildEnded", "AttemptCommitted"], ["succeeded"])
+    assert (run.heard[0].usage, run.heard[0].calls) == (second, 1)
+    both = Usage(90, 60, 0.75, requests=3)
+    assert (run.machine.purse.usage, run.machine.cost.calls, below.machine.purse.usage) == (both, 2, both)
+    assert (run.machine.charged, run.machine.failed) == ({"c": (both, 2)}, {})
+
+
 def test_a_failure_that_its_driver_did_not_live_to_tell_is_told_by_the_next_one():
     run = Above(step("research", agent="lab"))
     run.begin()
@@ -213,26 +253,55 @@ def test_a_run_that_has_not_ended_in_time_is_waited_for_no_more():
     assert run.machine.status == "failed"
 
 
+@pytest.mark.parametrize(("left_us", "wait_ms"), [(HOUR, 3_600_000), (1_001, 2), (1_000, 1), (0, 0), (-1_001, 0)])
+def test_the_timer_of_a_run_is_set_for_what_is_left_of_its_time(left_us, wait_ms):
+    run = Above(step("research", agent="lab"), role=lab(Policy(retries=0, timeout_ms=3_600_000)))
+    run.begin()
+    started, _ = run.have("research")
+    machine = run.fold()
+    machine.at_us = started.due_us - left_us
+    number = machine.number["research"]
+    assert machine.decide() == [c.StartTimer(number, "research", started.due_us, wait_ms)]
+
+
+def test_a_run_that_has_not_ended_in_time_may_be_a_persons():
+    run = Above(
+        step("research", agent="lab"),
+        role=lab(Policy(retries=0, timeout_ms=3_600_000), escalation=Escalation()),
+    )
+    run.begin()
+    run.at_us = run.have("research")[0].due_us
+    lines = run.say(expired(run.machine, run.machine.number["research"], run.at_us))
+    why = "run c has not ended in time, and is cancelled"
+    assert lines == [
+        f"failed research #1: timeout: {why}",
+        f"escalated research: {why}",
+        f"parked: research needs a person: {why}",
+    ]
+
+
 def test_one_that_is_parked_may_be_overdue_and_its_end_is_charged_late():
     run = Above(
         step("research", agent="lab"),
-        role=lab(Policy(retries=0, timeout_ms=3_600_000), escalation=Escalation(), budget=BudgetPolicy(calls=3)),
-        budget=BudgetPolicy(calls=5),
+        role=lab(Policy(retries=0, timeout_ms=3_600_000), escalation=Escalation(), budget=BudgetPolicy(3, 100)),
+        budget=BudgetPolicy(5, 500),
     )
     run.begin()
     started, below = run.have("research")
-    below.ask("draft")
+    below.reply("draft", Reply(ask=Question("Really?"), usage=Usage(100, 50)))
     run.hear(below)
     assert run.machine.status == "parked"
     run.at_us = started.due_us
     lines = run.say(expired(run.machine, run.machine.number["research"], run.at_us))
     assert lines[-1].startswith("parked: research needs a person: run c has not ended in time")
-    assert run.machine.purse.ledger("").spent.calls == 3
+    assert run.machine.purse.ledger("").spent == Amounts(3, 100, 0)
     assert run.hear(below) == ([], [])
     below.say(e.RunCancelled(below.tick(), "run:r"))
     assert run.hear(below) == (["ChildEnded"], [])
     assert (run.machine.status, run.machine.cost.calls, run.machine.abandoned) == ("parked", 1, {})
     assert run.fold().cost == run.machine.cost
+    # It has exceeded its budget of tokens, but not that of calls.
+    assert run.machine.purse.ledger("").spent == Amounts(3, 150, 0)
     assert run.hear(below) == ([], [])
 
 
@@ -259,6 +328,14 @@ def test_the_end_of_another_run_than_that_which_does_a_step_is_no_fact():
         run.machine.apply(e.ChildEnded(9, "research", 1, "d", "succeeded"))
 
 
+def test_why_a_run_could_not_begin_is_told_in_short():
+    run = Above(step("research", agent="lab"))
+    run.begin()
+    run.have("research")
+    lines = run.say(e.ChildEnded(run.tick(), "research", 1, "c", "failed", "x" * 1_001))
+    assert lines[0] == f"failed research #1: child_failed: run c has failed: {cut_short('x' * 1_001, 1_000)}"
+
+
 def test_a_run_that_goes_on_is_looked_at_for_what_came_after():
     run = Above(step("research", agent="lab"))
     run.begin()
@@ -277,7 +354,7 @@ def test_teams_are_nested_to_a_bounded_depth():
     deep = Above(step("research", agent="lab"), parent=e.Parent("q", "s", 1, DEPTH_MAX))
     deep.begin()
     fact = deep.machine.start_child(deep.children["research"], "c", deep.tick())
-    with pytest.raises(InputError, match="teams are nested more than 8 deep"):
+    with pytest.raises(InputError, match=r"^teams are nested more than 8 deep; have fewer of them between$"):
         parent_of(deep.machine, "r", fact)
 
 
@@ -291,6 +368,17 @@ def test_an_item_goes_in():
         one.reply("draft", result=n)
         run.hear(one, f"c{n}")
     assert run.context["found"] == [0, 1]
+
+
+def test_what_each_copy_comes_to_is_written_under_its_number():
+    role = lab(inputs={"q": "{item}"}, outputs={"found_by.{index}": "result"})
+    run = Above(step("research", agent="lab", for_each="topic", writes=["found_by.{index}"]), role=role)
+    run.say(e.RunStarted(0, Raw(b'{"topic":["a","b"]}'), "team", "plan"))
+    for n in range(2):
+        below = run.have(f"research-{n}", f"c{n}")[1]
+        below.reply("draft", result=n)
+        run.hear(below, f"c{n}")
+    assert run.context["found_by"] == {"0": 0, "1": 1}
 
 
 def test_a_judge_looks_at_what_a_team_has_come_to():
@@ -347,6 +435,15 @@ def test_its_share_bounds_the_run_below():
     held = below.machine.held(below.calls["draft"], 9)
     whose = "its share of what the run above may consume"
     assert (held.gate, held.reason) == ("share", f"{whose}: its budget is 1 call, of which 0 calls are left")
+
+
+def test_what_one_call_may_consume_of_its_share_its_own_team_says():
+    run = Above(step("research", agent="lab"), role=lab(budget=SHARE))
+    run.begin()
+    started, below = run.have("research")
+    assert below.machine.share == SHARE
+    below = Below(started, run, budget=BudgetPolicy(calls=9, call_tokens=70, call_usd=7))
+    assert below.machine.share == BudgetPolicy(3, 300, 30, call_tokens=70, call_usd=7)
 
 
 def test_a_share_is_shared_again_with_runs_below():

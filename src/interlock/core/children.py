@@ -17,7 +17,7 @@ from .job import Job, Reply, Usage
 from .machine import Machine
 from .nested import DEPTH_MAX
 from .rules import Rules
-from .values import ABSENT, content_hash, decode, encode_canonical
+from .values import content_hash, decode, encode_canonical
 
 OVER = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -27,17 +27,19 @@ def request_of(machine: Machine, run_id: str, started: e.ChildStarted, child: Ru
     return _request(machine, _job(machine, run_id, started), child)
 
 
+def _call(machine: Machine, started: e.ChildStarted) -> CallAgent:
+    """The call in whose place the run is."""
+    return CallAgent(machine.number[started.step], started.step, started.agent, started.attempt, 0)
+
+
 def _job(machine: Machine, run_id: str, started: e.ChildStarted) -> Job:
-    n = machine.number[started.step]
-    return machine.job(run_id, CallAgent(n, started.step, started.agent, started.attempt, 0))
+    return machine.job(run_id, _call(machine, started))
 
 
 def _request(machine: Machine, job: Job, child: Rules) -> bytes:
-    nested, item = machine.rules.roles[job.agent].nested, job.item
+    nested = machine.rules.roles[job.agent].nested
     assert nested is not None, f"{job.agent} is no team"
-    if machine.number[job.step] not in machine.items:
-        item = ABSENT
-    return nested.request_of(job.view, child.limits, item)
+    return nested.request_of(job.view, child.limits, job.item)
 
 
 def parent_of(machine: Machine, run_id: str, started: e.ChildStarted) -> e.Parent:
@@ -77,21 +79,20 @@ def told_by(machine: Machine, run_id: str, child_id: str, child: Machine, at_us:
 
 
 def _ended(machine: Machine, told: e.ChildStarted | e.ChildAbandoned, child: Machine, at_us: int) -> e.ChildEnded:
-    reason = "" if child.status == "succeeded" else cut_short(child.reason, REASON_CHARS_MAX)
     usage, calls = machine.charged.get(told.run_id, (Usage(usd=0.0), 0))
     spent = added(child.purse.usage, usage, -1), child.cost.calls - calls
+    reason = cut_short(child.reason, REASON_CHARS_MAX)
     return e.ChildEnded(at_us, told.step, told.attempt, told.run_id, child.status, reason, *spent)
 
 
 def _verdict(machine: Machine, run_id: str, started: e.ChildStarted, child: Machine, at_us: int) -> e.Verdict:
     """The verdict on what a run has come to, as on the reply of an agent that was shown the same."""
-    n, job = machine.number[started.step], _job(machine, run_id, started)
-    nested, duty = machine.rules.roles[started.agent].nested, machine.duty(n)
+    command, job = _call(machine, started), _job(machine, run_id, started)
+    nested, duty = machine.rules.roles[started.agent].nested, machine.duty(command.number)
     assert nested is not None, f"{started.agent} is no team"
-    index = 0 if job.index is None else job.index
     request = decode(_request(machine, job, child.rules))
-    writes = nested.writes_of(child.context, request, duty.writable_by(index), started.step, index)
-    command = CallAgent(n, started.step, started.agent, started.attempt, 0)
+    # Where a step has copies, its team has outputs, and what it may write by itself isn't looked at.
+    writes = nested.writes_of(child.context, request, duty.writable, started.step, job.index or 0)
     return machine.judge(command, job, Reply(writes=writes), at_us)
 
 

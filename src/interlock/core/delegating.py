@@ -17,8 +17,8 @@ from .role import Duty
 from .rules import Rules
 
 CANCELLED = "child_cancelled"
-# What the end of a run that does a step is for the step, where that is no commit.
-FAILURES = {"failed": "child_failed", "cancelled": CANCELLED}
+# What the end of a run that does a step is for the step; "" where what it has come to is assessed.
+FAILURES = {"succeeded": "", "failed": "child_failed", "cancelled": CANCELLED}
 # Of why a run that does a step was parked or has ended, what it does for.
 REASON_CHARS_MAX = 1_000
 
@@ -52,7 +52,7 @@ def added(usage: Usage, more: Usage, times: int = 1) -> Usage:
 
 
 class Child(msgspec.Struct):
-    """A run that does a step. parked_seq: how many events it had when it was parked; 0 while it goes on.
+    """A run that does a step. parked_seq: how many events it had when it was parked; 0 where it never was.
 
     failure: the kind of the failure that its end is; "" where it has succeeded, and what it has come to is assessed.
     """
@@ -116,13 +116,11 @@ class Delegating(Revising):
             child.parked_seq, child.reason = event.seq, event.reason
             self.reasons[n] = f"run {event.run_id} waits: {cut_short(event.reason, REASON_CHARS_MAX)}"
             return
-        self._busy += child.parked_seq > 0
-        child.parked_seq, child.is_over = 0, True
-        self._due.pop(n, None)
+        self._busy += bool(child.parked_seq)
+        child.is_over = True
         if isinstance(event, e.ChildEnded):
-            child.failure = FAILURES.get(event.status, "")
-            why = f": {cut_short(event.reason, REASON_CHARS_MAX)}" if event.reason else ""
-            child.reason = f"run {event.run_id} {ended(event.status)}{why}"
+            child.failure = FAILURES[event.status]
+            child.reason = f"run {event.run_id} {ended(event.status)}: {cut_short(event.reason, REASON_CHARS_MAX)}"
             if event.status == "failed":
                 self.failed[n] = event.run_id
             else:
