@@ -75,6 +75,7 @@ class Delegating(Revising):
 
     purse: Purse
     at_us: int
+    parent: e.Parent | None = None
     share: BudgetPolicy | None = None
     _duty: list[Duty]
 
@@ -84,7 +85,6 @@ class Delegating(Revising):
         self.abandoned: dict[str, e.ChildAbandoned] = {}
         self.failed: dict[int, str] = {}
         self.charged: dict[str, tuple[Usage, int]] = {}
-        self.parent: e.Parent | None = None
 
     def budgets(self, n: int) -> Budgets:
         """What a call for a step draws on, or the run that does it."""

@@ -266,7 +266,7 @@ def _check_samples(step: Step) -> None:
     place = ("plan", step.id, "samples")
     if step.for_each:
         raise PlanError(f"step {step.id} has both samples and for_each", fix="keep one", place=place)
-    if not 0 <= step.samples <= SAMPLES_MAX:
+    if not 1 <= step.samples <= SAMPLES_MAX:
         message = f"step {step.id} wants {step.samples} samples; 1 to {SAMPLES_MAX} are possible"
         raise PlanError(message, place=place)
 
@@ -281,9 +281,9 @@ def _check_durations(step: Step) -> None:
 def _check_share(step: Step, name: str) -> None:
     """What bounds the copies of a for_each says something only of one."""
     number, place = getattr(step, name), ("plan", step.id, name)
-    if number and step.for_each is None:
+    if step.for_each is None:
         raise PlanError(f"step {step.id} has a {name}, but no for_each", fix="remove it", place=place)
-    if not 0 <= number <= WIDTH_MAX:
+    if not 1 <= number <= WIDTH_MAX:
         message = f"the {name} of step {step.id} is {number:,}; 1 to {WIDTH_MAX:,} is possible"
         raise PlanError(message, place=place)
 
