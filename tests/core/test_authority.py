@@ -218,8 +218,15 @@ def test_a_chain_of_fallbacks_is_one_owner_in_its_own_step():
 
 def test_a_usurper_is_named_once_for_each_agent_whose_fields_it_takes():
     ann, eve = role("d", "f", fallback="eve"), role("d", "f")
-    found = refusal(step("one"), step("two", agent="eve", needs=["one"]), ann=ann, eve=eve)
-    assert found.paths == ("d",)
+    steps = [step("one"), step("two", agent="eve", needs=["one"]), step("three", agent="eve", needs=["two"])]
+    found = refusal(*steps, ann=ann, eve=eve)
+    assert (found.problems, found.place, found.paths) == ((found,), ("plan", "two", "writes"), ("d",))
+
+
+def test_a_fallback_does_not_decide_beforehand_either():
+    ann, eve = role("decision", fallback="eve"), role("decision")
+    found = refusal(step("use", agent="eve"), step("decide", needs=["use"]), ann=ann, eve=eve)
+    assert found.sentence.startswith("in step use, eve may write decision, which ann decides in step decide")
 
 
 def test_who_merges_undoes_nothing():
