@@ -8,7 +8,7 @@ import interlock.core.events as e
 from interlock.core.effects import NOT_PERFORMED, PAYLOAD_CHARS_TOLD, EffectRule
 from interlock.core.gate import outcome_of
 from interlock.core.guardrail import Judge, Seat
-from interlock.core.job import Effect, Reply, Usage
+from interlock.core.job import Effect, Question, Reply, Usage
 from interlock.core.policy import Escalation, Policy
 from interlock.core.redrive import taken_over
 from interlock.core.role import Role
@@ -183,7 +183,9 @@ def test_what_nobody_approves_in_time_is_not_performed_whatever_comes_then(then)
     due_us = run.machine.questions[n].due_us
 
     assert due_us == 60_000_000 + run.at_us
-    said = run.say(expired(run.machine, n, due_us))
+    verdict = expired(run.machine, n, due_us)
+    assert verdict == e.QuestionExpired(due_us, "a", 1, "dead")
+    said = run.say(verdict)
     assert said[0] == f"buried a: nobody has answered in time: {QUESTION}"
     assert (run.context, standing(run, "pay")) == ({"x": 1}, "requested")
 
@@ -191,6 +193,7 @@ def test_what_nobody_approves_in_time_is_not_performed_whatever_comes_then(then)
 def test_before_the_commit_the_declared_way_is_taken():
     run = at_work(escalation=Escalation(60_000, "default", {"x": 0}))
 
+    assert run.machine.questions[1].due_us == run.at_us + 60_000_000
     assert run.say(expired(run.machine, 1, run.machine.questions[1].due_us)) == ["succeeded"]
     assert (run.context, standing(run, "k")) == ({"x": 0}, "requested")
 
@@ -291,6 +294,8 @@ def test_the_call_that_ends_with_the_question_is_paid_for():
     run = acting()
     run.say(e.EffectRequested(run.tick(), "a", 1, "pay", "k", Raw(b"1")))
     asked = approval_asked(run.machine, run.calls["a"], "k", Usage(5, 5, 0.5), run.tick())
+    question = Question("May the effect pay (k) be performed?")
+    assert asked == e.QuestionAsked(run.at_us, "a", 1, question, Usage(5, 5, 0.5), (), 0, "k")
     run.say(asked)
 
     assert run.machine.cost.usd == 0.5

@@ -65,6 +65,7 @@ def test_nobody_may_answer_in_time():
     run.at_us = 5_000_000
     assert overdue(run.machine, run.at_us) == [1]
     ended = expired(run.machine, 1, run.at_us)
+    assert ended == e.QuestionExpired(run.at_us, "a", 0, "dead")
     assert run.say(ended) == ["failed: its plan was not approved: nobody has answered in time"]
 
 
@@ -125,6 +126,7 @@ def test_a_proposal_that_is_rejected_is_a_dead_letter():
     assert run.machine.questions[1].due_us == 7_000_000
     run.at_us = 7_000_000
     ended = expired(run.machine, 1, run.at_us)
+    assert ended == e.QuestionExpired(run.at_us, "decide-1", 1, "dead")
     assert run.say(ended)[-1] == f"failed: decide-1: nobody has answered in time: {ONE}"
 
 

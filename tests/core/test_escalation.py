@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from interlock.core.job import ADVICE
+import interlock.core.events as e
+from interlock.core.decision import Asked
+from interlock.core.job import ADVICE, Question
 from interlock.core.policy import Escalation, Policy
 from interlock.core.role import Role
 from interlock.core.scope import Scope
@@ -34,7 +36,10 @@ def expire(run: Transcript, at_us: int) -> list[str]:
     run.at_us = at_us
     lines = []
     for n in overdue(run.machine, at_us):
-        lines += run.say(expired(run.machine, n, at_us))
+        step_id, attempt = run.machine.step_id(n), run.machine.questions[n].attempt
+        verdict = expired(run.machine, n, at_us)
+        assert (verdict.at_us, verdict.step, verdict.attempt) == (at_us, step_id, attempt)
+        lines += run.say(verdict)
     return lines
 
 
@@ -181,17 +186,21 @@ def test_a_missed_deadline_takes_the_default():
 
 def test_a_default_that_does_not_fit_any_more_ends_in_a_dead_letter():
     run = given_up({**HOUR, "then": "default", "default": {"x.n": 0}}, request={"x": [1]})
-    [buried, _] = expire(run, run.machine.questions[1].due_us)
-    assert buried.startswith("buried a: nobody has answered in time, and its default can't be taken: x.n can't be")
+    verdict = expired(run.machine, 1, run.machine.questions[1].due_us)
+    misfit = "x.n can't be written: x holds a value that is not an object"
+    reason = f"nobody has answered in time, and its default can't be taken: {misfit}"
+    assert verdict == e.QuestionExpired(run.machine.questions[1].due_us, "a", 1, "dead", {}, reason)
+    assert run.say(verdict) == [f"buried a: {reason}", f"failed: a: {reason}"]
 
 
 def test_an_item_takes_the_default_for_itself():
     each = {**HOUR, "then": "default", "default": {"out.{index}": "none of {step}"}}
-    run = Transcript(step("a", for_each="q", writes=["out.{index}"], escalate=each), request={"q": [1]})
+    run = Transcript(step("a", for_each="q", writes=["out.{index}"], escalate=each), request={"q": [1, 2]})
     run.begin()
     run.ask("a-0")
-    assert expire(run, 2 * HOUR_US) == ["succeeded"]
-    assert run.context["out"] == {"0": "none of {step}"}
+    run.ask("a-1")
+    assert expire(run, 2 * HOUR_US) == ["parked: a-1 asks: Really?", "succeeded"]
+    assert run.context["out"] == {"0": "none of {step}", "1": "none of {step}"}
 
 
 def test_a_sample_takes_the_default_for_itself():
@@ -231,6 +240,14 @@ def test_questions_expire_in_the_order_of_their_deadlines_with_a_timer_while_the
     assert run.crash()[-1:] != []
     assert overdue(run.machine, 5 * HOUR_US) == [2, 1]
     assert expire(run, 5 * HOUR_US)[0].startswith("buried b: nobody has answered in time: Really?")
+
+
+def test_a_question_is_overdue_from_its_deadline_on_and_without_one_never():
+    run = Transcript(*(step(name, writes=[name]) for name in "abcde"))
+    run.begin()
+    for n, due_us in enumerate((0, 1, 4, 3, 5), 1):
+        run.machine.questions[n] = Asked(1, Question("Really?"), due_us=due_us)
+    assert overdue(run.machine, 4) == [2, 4, 3]
 
 
 def test_a_parked_run_tells_its_deadlines_again_when_it_goes_on():

@@ -68,6 +68,15 @@ def raised(run: Transcript, step_id: str = "b", **more: float) -> list[str]:
     return decide(run, step_id, "approve", more=more)
 
 
+def refused(run: Transcript, step_id: str, more: dict[str, Any]) -> str:
+    """Why so much more of a budget is not approved."""
+    verdict = settled(run.machine, decided(step_id, "approve", more=more), "person:eve", "", run.tick())
+    [finding] = verdict.findings
+    assert verdict == e.AnswerRefused(run.at_us, step_id, "person:eve", "approve", (finding,))
+    assert (finding.code, run.say(verdict)) == ("decision", [])
+    return finding.message
+
+
 # --- what is approved ---
 
 
@@ -221,17 +230,17 @@ def test_a_decision_about_what_was_asked_before_is_refused():
     ],
 )
 def test_why_a_budget_can_not_be_raised(policy, more, said):
-    found = why_not(Ledger(), policy, more, 0)
+    found = why_not(Ledger(), policy, more)
     assert (said in found) if said else not found
 
 
 def test_what_is_reserved_for_others_may_be_enough():
     ledger, policy = Ledger(), BudgetPolicy(usd=5, call_usd=5)
     reserve(ledger, policy)
-    assert not why_not(ledger, policy, Amounts(usd=1), 0)
+    assert not why_not(ledger, policy, Amounts(usd=1))
     assert ledger.raised is None
     settle(ledger, policy, Usage(1, 1, 0.000005), 0)
-    assert why_not(ledger, policy, Amounts(usd=1), 0)
+    assert why_not(ledger, policy, Amounts(usd=1))
 
 
 @pytest.mark.parametrize(
@@ -245,16 +254,16 @@ def test_what_is_reserved_for_others_may_be_enough():
 )
 def test_the_least_that_would_help_is_told_and_helps(policy, consumed, least):
     ledger = Ledger(spent=consumed)
-    found = too_little(ledger, policy, Amounts(), 0)
+    found = too_little(ledger, policy, Amounts())
     assert found.endswith(f"; at least {told(least)} more would help")
-    assert not too_little(ledger, policy, least, 0)
+    assert not too_little(ledger, policy, least)
 
 
 def test_the_least_leaves_what_is_reserved_to_others():
     ledger, policy = Ledger(), BudgetPolicy(calls=1, usd=5, call_usd=5)
     reserve(ledger, policy)
-    assert too_little(ledger, policy, Amounts(usd=1), 0).endswith("; at least 1 call more would help")
-    assert not too_little(ledger, policy, Amounts(calls=1), 0)
+    assert too_little(ledger, policy, Amounts(usd=1)).endswith("; at least 1 call more would help")
+    assert not too_little(ledger, policy, Amounts(calls=1))
 
 
 def test_nothing_is_told_as_nothing():
@@ -308,8 +317,7 @@ def test_what_does_not_suffice_or_is_not_bounded_is_refused_and_the_question_sta
         ({"usd": -1}, "usd is not an amount of more than 0, up to 1,000,000,000"),
         ({}, "it isn't said how much more of the budget is approved; such as usd=0.10, tokens=4000 or calls=5"),
     ):
-        (refusal,) = raised(run, **more)
-        assert said in refusal
+        assert said in refused(run, "b", more)
     assert run.states["b"] == "escalated"
     assert raised(run, usd=0.02) == ["call ann for b #1"]
 
@@ -511,9 +519,19 @@ def test_the_budget_of_a_day_that_is_over_is_not_raised():
     run.begin()
     run.hold("a", "team_budget", DAY_US)
     run.at_us = DAY_US
-    (said,) = raised(run, "a", calls=1)
+    said = refused(run, "a", {"calls": 1})
     assert said == "the day is over whose budget was spent, and a new one has begun: have it tried again"
     assert decide(run, "a", "retry") == ["call ann for a #1"]
+
+
+def test_what_was_approved_of_the_runs_budget_is_no_part_of_the_teams_for_a_day():
+    of_run = BudgetPolicy(calls=0, when_spent="ask")
+    run = Transcript(step("a"), budget=of_run, gate=GatePolicy(budget=DAILY))
+    run.begin()
+    held(run, "a")
+    assert raised(run, "a", calls=AMOUNT_MAX) == ["call ann for a #1"]
+    run.hold("a", "team_budget", DAY_US)
+    assert raised(run, "a", calls=1) == ["call ann for a #1"]
 
 
 def test_a_gate_that_waits_or_has_no_budget_asks_nobody():

@@ -12,6 +12,7 @@ from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, REOPENED, TERMINAL
 from interlock.core.step import Condition
+from interlock.core.values import Limits
 from interlock.errors import InputError
 
 from .transcripts import ALL, ONCE, Transcript, step
@@ -349,22 +350,90 @@ def test_what_the_request_or_a_commit_holds_can_be_changed():
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("q.x", 5, "q.x can't be changed: it has decided about step d, which is not tried again"),
-        ("list", [], "list can't be changed: it has decided about step e, which is not tried again"),
-        ("a.one.deep", 1, "a.one.deep can't be changed: it lies inside of a value that is no object"),
-        ("a", float("nan"), "the value for a can't be used: "),
-        ("log", ["x"], "log can't be changed: several steps write it, and it is merged"),
-        ("secret", 1, "secret can't be changed: step b is not shown it; it is shown: q, a"),
-        ("a", 1, "a can't be changed so: step a wrote it, and could not write this: "),
+        *((path, 5, "it has decided about step d, which is not tried again") for path in ("q", "q.x", "q.x.y")),
+        *((path, [], "it has decided about step e, which is not tried again") for path in ("list", "list.0")),
+        ("a.one.deep", 1, "it lies inside of a value that is no object"),
+        *((path, ["x"], "several steps write it, and it is merged") for path in ("log", "log.all", "log.all.x")),
+        ("secret", 1, "step b is not shown it; it is shown: q, list, a, log, b, c, d, e.*"),
     ],
 )
 def test_what_nobody_may_change(path, value, said):
-    schema = {"properties": {"a": {"type": "object"}}}
     scope = Scope(["act"], ["q", "list", "a", "log"], ["a", "b", "c", "d", "e.*", "log"])
-    run = died(roles={"ann": Role(scope, ONCE, schema=schema)}, reducers={"log": "append"})
+    run = died(roles={"ann": Role(scope, ONCE)}, reducers={"log.all": "append"})
     with pytest.raises(InputError) as refused:
         fork(run, (path, value))
-    assert said.partition("; it is shown")[0] in str(refused.value)
+    assert str(refused.value) == f"{path} can't be changed: {said}"
+
+
+def test_what_is_shown_nothing_can_not_be_given_anything():
+    run = Transcript(step("a", writes=[]), roles={"ann": Role(Scope(["act"], [], []), ONCE)}, request={"q": 1})
+    run.begin()
+    run.refuse("a")
+    with pytest.raises(InputError) as refused:
+        fork(run, ("q", 2))
+    assert str(refused.value) == "q can't be changed: step a is not shown it; it is shown: nothing"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("a.n", "five", "a.n: Expected `int`, got `str`"),
+        (
+            "a.t",
+            {"k": "x" * 200, "l": 1},
+            "the context would grow past 200 bytes; the writes hold more than 2 fields or 1,000 characters of paths",
+        ),
+    ],
+)
+def test_a_commit_is_changed_only_to_what_its_step_could_have_written(path, value, said):
+    schema = {"properties": {"a.n": {"type": "integer"}}}
+    limits = Limits(context_bytes_max=200, commit_fields_max=2, commit_bytes_max=500)
+    run = Transcript(step("a", writes=["a"], schema=schema), step("b", needs=["a"]), limits=limits)
+    run.begin()
+    run.reply("a", {"a.n": 1, "a.t": "five"})
+    run.refuse("b")
+    with pytest.raises(InputError) as refused:
+        fork(run, (path, value))
+    assert str(refused.value) == f"{path} can't be changed so: step a wrote it, and could not write this: {said}"
+
+
+def test_only_json_takes_the_place_of_a_value():
+    with pytest.raises(InputError) as refused:
+        fork(died(), ("a", float("nan")))
+    assert str(refused.value) == "the value for a can't be used: it is nan, which JSON doesn't have"
+
+
+def test_who_has_written_it_must_have_been_able_to_write_the_change():
+    scopes = {"ann": Scope(["act"], ["*"], ["a.n", "b"]), "bob": Scope(["act"], ["*"], ["a.t", "b"])}
+    roles = {"ann": Role(scopes["ann"], ONCE, fallback="bob"), "bob": Role(scopes["bob"], ONCE)}
+    for writer, path in (("ann", "a.n"), ("bob", "a.t")):
+        run = Transcript(step("a"), step("b", needs=["a"]), roles=roles)
+        run.begin()
+        if writer == "bob":
+            run.refuse("a")
+        run.reply("a", {path: 1})
+        run.refuse("b")
+        run.refuse("b")
+        other, _ = fork(run, (path, 2))
+        assert other.context == {"a": {path[2:]: 2}}
+
+
+def test_where_nothing_is_shared_the_request_is_changed():
+    run = Transcript(step("a", writes=["a"]), request={"q": 1})
+    run.begin()
+    run.refuse("a")
+    other, _ = fork(run, ("q", 2))
+    assert other.context == {"q": 2}
+
+
+def test_what_a_step_is_not_shown_is_not_changed_in_its_place():
+    run = Transcript(step("a", writes=["x.a"]), step("b", writes=["b"]), request={"x": {"a": 0}})
+    run.begin()
+    run.reply("a", {"x.a": 1})
+    run.refuse("b")
+    other, _ = fork(run, ("x.a", 5))
+    seen = other.machine.bank.view(other.machine.number["b"], other.rules.first_duties[2].sight)
+    assert (other.context, seen["x.a"]) == ({"x": {"a": 1}}, 5)
 
 
 def test_an_item_that_others_read_can_be_changed_and_what_was_deleted_stays_so():
@@ -373,15 +442,18 @@ def test_an_item_that_others_read_can_be_changed_and_what_was_deleted_stays_so()
         step("b", needs=["a"], writes=["b", "a.old"]),
         step("c", needs=["b"], writes=["c"], on_dead="continue"),
         step("d", needs=["c"], writes=["d"]),
-        request={"q": [1], "b": 1},
+        request={"q": [1, 2], "b": 1},
     )
     run.begin()
     run.reply("a-0", {"a.0": 1})
+    run.reply("a-1", {"a.1": 1})
     run.reply("b", {"b": DELETE, "a.old": 1})
     run.refuse("c")
     run.reply("d", d=1)
-    other, _ = fork(run, ("a.0", 5), ("a.old", 2))
-    assert other.context == {"q": [1], "a": {"0": 5, "old": 2}}
+    other, _ = fork(run, ("a.0", 5), ("a.1", 6), ("a.old", 2))
+    assert other.context == {"q": [1, 2], "a": {"0": 5, "1": 6, "old": 2}}
+    other, _ = fork(run, ("b", 3))
+    assert other.context == {"q": [1, 2], "a": {"0": 1, "1": 1, "old": 1}, "b": 3}
 
 
 # --- at a step that somebody names ---
@@ -458,7 +530,7 @@ def test_a_step_that_has_committed_is_not_skipped():
         ("b", "", ""),
         ("a", "it has committed", "run it again in a new run: interlock fork run --at a"),
         ("c", "it was skipped", "run it again in a new run: interlock fork run --at c"),
-        ("q", "it is dead of its items: q-0", "name one of them"),
+        ("q", "it is dead of its items: q-0, q-2", "name one of them"),
         ("q-0", "", ""),
         ("q-1", "it has committed", "run it again in a new run: interlock fork run --at q-1"),
         ("d", "it waits for a person", "decide about it: interlock inbox show run/d"),
@@ -476,13 +548,14 @@ def test_why_a_step_can_not_be_tried_again_or_skipped(name, why, instead):
         step("c", needs=["b"], writes=["c"]),
         step("e", needs=["d"], writes=["e"]),
         step("f", writes=["f"]),
-        request={"list": [1, 2]},
+        request={"list": [1, 2, 3]},
     )
     run.begin()
     run.reply("a")
     run.refuse("b")
     run.refuse("q-0")
     run.reply("q-1")
+    run.refuse("q-2")
     run.ask("d")
     for skipped in (False, True):
         found = why_not_again(run.machine, "run", name, skip=skipped)
@@ -500,10 +573,11 @@ def test_where_more_has_come_after_it_or_its_run_was_cancelled_only_a_fork_helps
     assert why_not_again(run.machine, "run", "b")[0] == "the run was cancelled, which is final"
 
 
-def test_of_many_steps_some_are_named():
-    run = Transcript(*(step(f"s{n}", writes=[f"s{n}"]) for n in range(9)))
+@pytest.mark.parametrize(("count", "more"), [(8, ""), (9, ", ...")])
+def test_of_many_steps_some_are_named(count, more):
+    run = Transcript(*(step(f"s{n}", writes=[f"s{n}"]) for n in range(count)))
     run.begin()
-    assert why_not_again(run.machine, "run", "x")[1] == "its steps: s0, s1, s2, s3, s4, s5, s6, s7, ..."
+    assert why_not_again(run.machine, "run", "x")[1] == f"its steps: s0, s1, s2, s3, s4, s5, s6, s7{more}"
 
 
 def test_what_a_person_has_skipped_is_skipped_in_a_fork_as_well():

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 import interlock.core.events as e
+from interlock.core.assess import FINDING_CHARS_MAX
 from interlock.core.decision import Asked, decided
 from interlock.core.job import ANSWERED, DELETE, Question, Reply
+from interlock.core.paths import PATH_CHARS_MAX
 from interlock.core.policy import Policy
 from interlock.core.role import Role
 from interlock.core.scope import Scope
@@ -21,6 +23,7 @@ def decide(run: Transcript, step_id: str, verb: Any, by: str = "person:eve", rea
     lines = run.say(verdict)
     if isinstance(verdict, e.AnswerRefused):
         assert lines == []
+        assert (verdict.at_us, verdict.step, verdict.by, verdict.decision) == (run.at_us, step_id, by, verb)
         return [finding.message for finding in verdict.findings]
     return lines
 
@@ -139,7 +142,8 @@ def refused_reply(run: Transcript, reply: Any) -> None:
 def test_a_refused_reply_is_approved_as_it_is():
     run = asking()
     refused_reply(run, {"x": 5})
-    assert decide(run, "a", "approve") == ["succeeded"]
+    # What is approved is the reply: whoever would have something else written edits it.
+    assert decide(run, "a", "approve", writes={"x": 6}) == ["succeeded"]
     assert run.context == {"x": 5}
     assert run.machine.bank.lineage("x")[0].reads == ("in",)
 
@@ -238,8 +242,9 @@ def test_who_asked_nothing_is_not_answered():
 
 def test_a_refusal_is_told_within_bounds():
     verdict = refused(decided("x" * 5_000, "retry"), "person:eve", "answered", "y" * 5_000, 1)
-    assert len(verdict.step) < 2_000
-    assert len(verdict.findings[0].message) <= 500
+    [finding] = verdict.findings
+    assert verdict == e.AnswerRefused(1, "x" * PATH_CHARS_MAX, "person:eve", "retry", (finding,))
+    assert (finding.code, len(finding.message)) == ("answered", FINDING_CHARS_MAX)
 
 
 # --- steps that are skipped ---

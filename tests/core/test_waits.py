@@ -560,19 +560,37 @@ def test_a_fork_shares_the_waits_that_are_over():
     send(run, 7)
     for late in ("late", "none", "dead"):
         wake(run, late)
-    facts = shared(run, "z", "dead")
-    assert [(fact.step, fact.agent) for fact in facts if isinstance(fact, e.StepShared)] == [
-        ("nap", "default"),
-        ("pay", "bank"),
-        ("none", "default"),
+    # What has waited in vain is not shared, be it named or not.
+    facts = shared(run, "z")
+    assert facts == [
+        e.StepShared(9 * HOUR, "nap", 0, "default"),
+        e.StepShared(9 * HOUR, "pay", 0, "bank", {"paid": Raw(b"7")}, event_id="evt"),
+        e.StepSkipped(9 * HOUR, "late", "parcel has not come in time", "default"),
+        e.StepShared(9 * HOUR, "none", 0, "default", {"box": Raw(b"0")}),
     ]
-    assert [fact.step for fact in facts if isinstance(fact, e.StepSkipped)] == ["late"]
     # An event that has come is known in the fork, too.
     fork = Transcript(*run.machine.plan.steps[1:], roles=ANN)
     fork.say(e.RunStarted(9 * HOUR, Raw(b"{}"), "", ""), *facts)
     assert send(fork, 7)[0].findings[0].message == "the event evt has come before"
     # Where a person has had them tried again, what their deadlines said before isn't shared.
     assert [type(fact).__name__ for fact in shared(run, "nap")] == ["EventReceived"]
+
+
+def test_a_fork_does_not_share_that_a_wait_was_skipped_which_has_begun_anew():
+    run = told(
+        step("a", writes=["a"], on_dead="continue"),
+        awaits(needs=["a"], deadline="5s", on_deadline="skip"),
+        step("z", writes=["d"]),
+    )
+    run.begin()
+    run.refuse("a")
+    run.refuse("z")
+    wake(run, "pay")
+    assert [fact.step for fact in shared(run, "z")] == ["pay"]
+    run.say(e.RunReopened(run.tick(), ("a",), "person:ann"))
+    run.reply("a")
+    assert run.states["pay"] == "awaiting"
+    assert [fact.step for fact in shared(run, "z")] == ["a"]
 
 
 def test_an_event_that_no_shared_step_has_used_comes_along():

@@ -119,10 +119,8 @@ class Attempting(Approving):
     def _commit(
         self, n: int, event: e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.StepShared
     ) -> None:
-        item = self.items.get(n)
         deletes, reads = ((), ()) if isinstance(event, e.QuestionExpired) else (event.deletes, event.reads)
-        index = item[1] if item else 0
-        self.bank.commit(self.label[n], event.writes, deletes, writer=n, index=index, reads=reads)
+        self.bank.commit(self.label[n], event.writes, deletes, writer=n, index=self.index_of(n), reads=reads)
 
     def _attempt_refused(self, event: e.AttemptRefused) -> None:
         n = self.number[event.step]

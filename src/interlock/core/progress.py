@@ -52,6 +52,10 @@ class Progress:
         """The id of a step or of an item."""
         return self.items[n][0] if n in self.items else self.plan.steps[n].id
 
+    def index_of(self, n: int) -> int:
+        """The place of an item in its list; 0 for any other step."""
+        return self.items[n][1] if n in self.items else 0
+
     def _end(self, n: int, state: State, reason: str = "", legal: Mapping[State, frozenset[State]] = LEGAL) -> None:
         self._move(n, state, legal)
         if reason:

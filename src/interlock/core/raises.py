@@ -48,12 +48,12 @@ def more_of(given: Mapping[str, Any]) -> Amounts:
     return more
 
 
-def why_not(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int) -> str:
+def why_not(ledger: Ledger, policy: BudgetPolicy, more: Amounts) -> str:
     """Why a budget can't be raised by this, in words; "" where it can.
 
     Where a daily budget stands is for its gate to know.
     """
-    return _too_much(ledger, policy, more) or ("" if policy.daily else too_little(ledger, policy, more, at_us))
+    return _too_much(ledger, policy, more) or ("" if policy.daily else too_little(ledger, policy, more))
 
 
 def why_not_today(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, asked_us: int) -> str:
@@ -72,8 +72,11 @@ def _too_much(ledger: Ledger, policy: BudgetPolicy, more: Amounts) -> str:
     return ""
 
 
-def too_little(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int, asked_us: int = 0) -> str:
-    """Why so much more would not suffice for another call, in words, so that it would only be asked for again."""
+def too_little(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int = 0, asked_us: int = 0) -> str:
+    """Why so much more would not suffice for another call, in words, so that it would only be asked for again.
+
+    at_us, asked_us: of a daily budget, as in `raise_by`.
+    """
     then = msgspec.structs.replace(ledger, raised=copy(ledger.raised))
     raise_by(then, policy, more, at_us, asked_us)
     lacking = shortfall(then, policy, at_us)

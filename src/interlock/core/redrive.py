@@ -286,16 +286,16 @@ def _wrote(fact: e.StepShared, path: str) -> bool:
 
 def _rewritten(machine: Machine, fact: e.StepShared, path: str, value: Any) -> e.StepShared:
     """A commit with another value, which must pass as the reply of its agent would have to."""
-    rules, index = machine.rules, machine.items[machine.number[fact.step]][1] if fact.step in _items(machine) else 0
+    rules = machine.rules
     writes: dict[str, Any] = {p: msgspec.json.decode(raw) for p, raw in _with(fact.writes, path, value).items()}
     gone = {deleted: DELETE for deleted in fact.deletes if deleted not in writes}
     duties = rules.duties[rules.plan.number_of(fact.step)]
     submission = submitted(
         writes | gone,
-        bank=Bank(rules.plan, rules.sharing.reducers, rules.limits),
+        bank=Bank(rules.plan, limits=rules.limits),  # what is merged can't be changed
         # A person wrote in the place of the step's first agent.
         duty=next((duty for duty in duties if duty.agent == fact.agent), duties[0]),
-        index=index,
+        index=machine.index_of(machine.number[fact.step]),
         limits=rules.limits,
     )
     if submission.findings:
@@ -303,10 +303,6 @@ def _rewritten(machine: Machine, fact: e.StepShared, path: str, value: Any) -> e
         raise InputError(f"{path} can't be changed so: step {fact.step} wrote it, and could not write this: {said}")
     changed = (*fact.changed, path)
     return msgspec.structs.replace(fact, writes=submission.writes, deletes=tuple(submission.deletes), changed=changed)
-
-
-def _items(machine: Machine) -> set[str]:
-    return {item[0] for item in machine.items.values()}
 
 
 def _with(writes: Mapping[str, Raw], path: str, value: Any) -> dict[str, Raw]:

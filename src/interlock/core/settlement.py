@@ -67,8 +67,7 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
         return _raised(machine, n, decision, by, reason, at_us)
     if n in machine.decisions:
         return _decided(machine, n, decision, by, reason, at_us)
-    index = machine.items[n][1] if n in machine.items else 0
-    given, limits = _writes(decision, asked), machine.rules.limits
+    given, index, limits = _writes(decision, asked), machine.index_of(n), machine.rules.limits
     submission = submitted(given, bank=machine.bank, duty=machine.duty(n), index=index, limits=limits)
     if verb == "approve" and asked.effects:
         wanted = [Effect(one.effect, decode(one.payload), one.key) for one in asked.effects]
@@ -126,7 +125,7 @@ def _raised(
     except InputError as error:
         return refused(decision, by, "decision", str(error), at_us)
     ledger = Ledger() if policy.daily else machine.purse.ledger(whose)
-    if problem := why_not(ledger, policy, more, at_us):
+    if problem := why_not(ledger, policy, more):
         return refused(decision, by, "decision", problem, at_us)
     others = tuple(
         machine.step_id(other)
@@ -163,8 +162,7 @@ def expired(machine: Machine, n: int, at_us: int) -> QuestionExpired | WaitEnded
         return QuestionExpired(at_us, step, asked.attempt, "dead")  # nothing can be done in place of what is committed
     if escalation.then != "default":
         return QuestionExpired(at_us, step, asked.attempt, escalation.then)
-    index = machine.items[n][1] if n in machine.items else 0
-    duty, limits = machine.duty(n), machine.rules.limits
+    duty, index, limits = machine.duty(n), machine.index_of(n), machine.rules.limits
     default = {
         path.replace(INDEX, str(index)).replace("{step}", step): value for path, value in escalation.default.items()
     }

@@ -211,7 +211,7 @@ def _unlawful(machine: Machine, n: int, fact: e.StepShared) -> Iterator[str]:
         writes | dict.fromkeys(fact.deletes, DELETE),
         bank=machine.bank,
         duty=duty,
-        index=machine.items[n][1] if n in machine.items else 0,
+        index=machine.index_of(n),
         limits=machine.rules.limits,
     )
     for finding in submission.findings:
