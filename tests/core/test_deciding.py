@@ -6,8 +6,8 @@ import pytest
 import interlock.core.events as e
 from interlock.core.budget import BudgetPolicy
 from interlock.core.effects import EffectRule
-from interlock.core.job import Effect, Question, Reply, Usage
-from interlock.core.policy import Policy
+from interlock.core.job import DELETE, Effect, Question, Reply, Usage
+from interlock.core.policy import Escalation, Policy
 from interlock.core.redrive import taken_over
 from interlock.core.role import Role
 from interlock.core.scope import Scope
@@ -167,12 +167,32 @@ def test_a_person_may_decide_in_the_place_of_the_agent():
     ]
     lines = decide(run, "decide-1", "write", writes={"add": [new("x")]})
     assert lines == ["committed decide-1 #1", "decide-1 adds x", "call ann for x #1"]
+    [committed] = [told for told in map(e.decode, run.journal) if isinstance(told, e.AttemptCommitted)]
+    assert committed.reads == ("*",), "whoever writes for an agent may have read all"
     run.crash()
     run.reply("x", {"a.x": 1})
     run.ask("decide-2")
     lines = decide(run, "decide-2", "write", writes={"finish": {"answer": "That is all."}})
     assert lines == ["committed decide-2 #1", "decide-2 finishes", "succeeded"]
     assert run.context["answer"] == "That is all."
+
+
+def test_a_person_deletes_nothing_where_a_plan_is_decided_about():
+    run = supervised()
+    run.begin()
+    run.ask("decide-1")
+    said = "decide-1 decides about the plan: it has add, drop and finish, and deletes nothing"
+    assert decide(run, "decide-1", "write", writes={"finish": {}, "add": DELETE}) == [said]
+    assert decide(run, "decide-1", "write", writes={"finish": {}})[1:] == ["decide-1 finishes", "succeeded"]
+
+
+def test_of_a_decision_that_was_refused_no_reply_is_kept_to_be_edited():
+    run = supervised(roles={"eve": Role(EVE, ONCE, escalation=Escalation())})
+    run.begin()
+    writes = {"add": [new("x", agent="bob")], "finish": None}
+    refused = "$.add[0].agent (step x): there is no agent bob; agents: ann, ben"
+    assert run.reply("decide-1", writes)[0] == f"escalated decide-1: {refused}"
+    assert run.machine.questions[1].verbs == ("write", "retry", "reject")
 
 
 def test_a_journal_of_old_in_which_a_person_wrote_for_the_agent_is_read_as_it_was():

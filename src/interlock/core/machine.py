@@ -217,9 +217,9 @@ class Machine(Commanding):
             return asked_first(verdict, about_itself(own), due(verdict.at_us, self.deadline_ms(n)))
         return verdict
 
-    def decided_by_person(self, n: int, writes: dict[str, Any], at_us: int) -> e.AttemptCommitted | e.AttemptRefused:
+    def decided_by_person(self, n: int, writes: dict[str, Any]) -> e.AttemptCommitted | e.AttemptRefused:
         """The verdict on what a person has decided about the plan, in the place of the agent that does."""
-        given = e.AttemptCommitted(at_us, self.step_id(n), self.attempts[n], output=Raw(encode_written(writes)))
+        given = e.AttemptCommitted(self.at_us, self.step_id(n), self.attempts[n], output=Raw(encode_written(writes)))
         return decided(given, self._situation(n), self.duty(n).agent)
 
 

@@ -103,7 +103,10 @@ def _decided(
     machine: Machine, n: int, decision: Decision, by: str, reason: str, at_us: int
 ) -> QuestionAnswered | AnswerRefused:
     """A person decides about the plan, as the agent would that is asked to."""
-    taken = machine.decided_by_person(n, _writes(decision, machine.questions[n]), at_us)
+    if decision.deletes:
+        message = f"{decision.step} decides about the plan: it has add, drop and finish, and deletes nothing"
+        return refused(decision, by, "decision", message, at_us)
+    taken = machine.decided_by_person(n, decision.writes)
     if isinstance(taken, AttemptRefused):
         return AnswerRefused(at_us, decision.step, by, decision.verb, taken.findings)
     told = (decision.text, taken.writes, (), EVERYTHING_READ, reason)
