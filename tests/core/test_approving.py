@@ -53,6 +53,7 @@ def test_of_a_plan_that_is_rejected_nothing_ever_runs():
     run = static()
     why = "failed: its plan was not approved: rejected by person:eve: too dear"
     assert decide(run, "a", "reject", reason="too dear") == [why]
+    assert not run.machine.waits_for_approval
     assert run.states == {"a": "cancelled", "b": "cancelled"}
     folded = run.fold()
     assert (folded.status, folded.rejected) == ("failed", run.machine.rejected)
@@ -73,6 +74,8 @@ def test_of_a_long_plan_some_steps_are_told_and_a_wait_among_them():
     run = Transcript(*(step(f"s{n}", writes=[f"x.s{n}"]) for n in range(9)))
     told = ", ".join(f"s{n} (ann.act)" for n in range(8))
     assert run.begin(ASKED)[0] == f"s0 asks: May this plan run? 9 steps: {told} and 1 more"
+    run = Transcript(*(step(f"s{n}", writes=[f"x.s{n}"]) for n in range(8)))
+    assert run.begin(ASKED)[0] == f"s0 asks: May this plan run? 8 steps: {told}"
     pause = msgspec.structs.replace(step("w"), agent="", action="", wait="2h", writes=())
     run = Transcript(pause)
     assert run.begin(ASKED)[0] == "w asks: May this plan run? 1 step: w"

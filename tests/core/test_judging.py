@@ -147,6 +147,14 @@ def test_of_a_refused_reply_that_deletes_or_is_large_an_excerpt_is_kept(writes, 
     assert msgspec.json.decode(refused.reply).startswith('{"x":')
 
 
+def test_a_refused_reply_is_kept_whole_up_to_the_size_of_a_value():
+    run = judged(limits=Limits(value_bytes_max=88))
+    run.reply("a", {"x": "long" * 20})
+    says(run, 0)
+    [refused] = told(run, e.AttemptRefused)
+    assert (len(refused.reply), msgspec.json.decode(refused.reply)) == (88, {"x": "long" * 20})
+
+
 def test_each_item_has_its_own_draft():
     roles = {"ann": Role(ALL, guardrails=[JUDGE]), "eve": Role(SEES_LITTLE)}
     run = Transcript(

@@ -34,7 +34,7 @@ from interlock.core.gate import (
 )
 from interlock.core.job import ADVICE, Reply, Usage
 from interlock.core.policy import Policy
-from interlock.core.raises import more_of, told, too_little, why_not, why_not_today
+from interlock.core.raises import more_of, question, told, too_little, why_not, why_not_today
 from interlock.core.role import Role
 from interlock.core.settlement import settled
 from interlock.errors import InputError
@@ -86,20 +86,25 @@ def test_what_is_approved_is_read_in_whole_numbers():
     assert more_of({"usd": 1e9}).usd == 10**15
 
 
+NO_AMOUNT = "usd is not an amount of more than 0, up to 1,000,000,000"
+NO_NUMBER = "is not a whole number of more than 0, up to 1,000,000,000,000"
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "it isn't said how much more"),
+        ({}, "it isn't said how much more of the budget is approved"),
         ({"eur": 1}, "a budget has no 'eur'"),
-        *(({"usd": bad}, "usd is not an amount") for bad in (0, -1, -0.5, 1e9 + 1, float("nan"), float("inf"), 1e-7)),
-        *(({"usd": bad}, "usd is not an amount") for bad in (True, "1", None, [1], {"a": [[]]}, 10**400)),
-        *(({"calls": bad}, "calls is not a whole number") for bad in (0, -1, 1.0, 1.5, 10**12 + 1, True, "5")),
-        ({"usd": 1, "tokens": -5}, "tokens is not a whole number"),
+        *(({"usd": bad}, NO_AMOUNT) for bad in (0, -1, -0.5, 1e9 + 1, float("nan"), float("inf"), 1e-7)),
+        *(({"usd": bad}, NO_AMOUNT) for bad in (True, "1", None, [1], {"a": [[]]}, 10**400)),
+        *(({"calls": bad}, f"calls {NO_NUMBER}") for bad in (0, -1, 1.0, 1.5, 10**12 + 1, True, "5")),
+        ({"usd": 1, "tokens": -5}, f"tokens {NO_NUMBER}"),
     ],
 )
 def test_what_is_no_amount_is_refused(given, said):
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError) as refused:
         more_of(given)
+    assert str(refused.value) == f"{said}; such as usd=0.10, tokens=4000 or calls=5"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), {1}])
@@ -168,6 +173,11 @@ def test_whoever_was_asked_before_a_raise_is_told_of_it_and_what_would_help():
     assert said.endswith("at least 4 calls more would help")
     assert not why_not_today(ledger, policy, Amounts(calls=4), DAY_US + 11, DAY_US + 2)
     assert not why_not_today(ledger, policy, Amounts(calls=1), DAY_US + 11, DAY_US + 10)
+    # Only of what is lacking still, more must be approved than was.
+    both, raised = BudgetPolicy(calls=1, usd=100, daily=True), Ledger(1, Amounts(calls=4, usd=101))
+    raise_by(raised, both, Amounts(calls=4, usd=1), DAY_US + 10, DAY_US + 1)
+    said = why_not_today(raised, both, Amounts(calls=2, usd=1), DAY_US + 11, DAY_US + 2)
+    assert said.endswith("at least 0.000002 USD more would help")
     assert "that is too much" in why_not_today(ledger, policy, Amounts(calls=AMOUNT_MAX), DAY_US + 11, DAY_US + 10)
     assert ledger.raised == Amounts(calls=3)
     assert not why_not_today(ledger, policy, Amounts(calls=1), 2 * DAY_US, DAY_US + 2)  # another day has begun
@@ -215,6 +225,7 @@ def test_a_decision_about_what_was_asked_before_is_refused():
         (BudgetPolicy(calls=0), Amounts(tokens=1), "the budget doesn't bound tokens"),
         (BudgetPolicy(calls=10**12), Amounts(calls=1), "the budget is 1,000,000,000,000 calls, and can't be raised by"),
         (BudgetPolicy(usd=10**15), Amounts(usd=1), "that is too much"),
+        (BudgetPolicy(usd=10**15 - 5), Amounts(usd=5), ""),
         (BudgetPolicy(usd=0, call_usd=20_000), Amounts(usd=20_000), ""),
         (
             BudgetPolicy(usd=0, call_usd=20_000),
@@ -246,6 +257,7 @@ def test_what_is_reserved_for_others_may_be_enough():
 @pytest.mark.parametrize(
     ("policy", "consumed", "least"),
     [
+        (BudgetPolicy(calls=0), Amounts(), Amounts(1)),
         (BudgetPolicy(calls=1), Amounts(3), Amounts(3)),
         (BudgetPolicy(calls=1, usd=50_000, call_usd=20_000), Amounts(1, 0, 60_000), Amounts(1, 0, 30_000)),
         (BudgetPolicy(tokens=10), Amounts(1, 12), Amounts(0, 3)),
@@ -264,6 +276,22 @@ def test_the_least_leaves_what_is_reserved_to_others():
     reserve(ledger, policy)
     assert too_little(ledger, policy, Amounts(usd=1)).endswith("; at least 1 call more would help")
     assert not too_little(ledger, policy, Amounts(calls=1))
+
+
+@pytest.mark.parametrize(
+    ("policy", "takes"),
+    [
+        (BudgetPolicy(calls=1), ""),
+        (BudgetPolicy(tokens=5, usd=5), "tokens, how many isn't known before and dollars, how many isn't known before"),
+        (BudgetPolicy(tokens=5, usd=5, call_tokens=4_000, call_usd=30_000), "up to 4,000 tokens and up to 0.03 USD"),
+    ],
+)
+def test_a_person_is_asked_with_what_another_call_takes(policy, takes):
+    takes = f"; another call takes {takes}" if takes else ""
+    why = "ann was not called: its budget is spent"
+    assert question(why, policy, None, is_shared=False) == why + takes
+    of_team = "ann was not called: the team's budget is spent; consumed: 1 call"
+    assert question(why, policy, Amounts(1), is_shared=True) == of_team + takes
 
 
 def test_nothing_is_told_as_nothing():

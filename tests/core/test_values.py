@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from interlock.core import values
 from interlock.core.paths import join
-from interlock.core.values import Limits, canonical_bytes, content_hash, encode, encode_canonical, hash_of, leaf_digest
+from interlock.core.values import (
+    Limits,
+    canonical_bytes,
+    content_hash,
+    described,
+    encode,
+    encode_canonical,
+    hash_of,
+    leaf_digest,
+)
 from interlock.errors import ValueRefused
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -319,3 +328,16 @@ def test_a_struct_is_hashed_as_the_object_it_is_written_as():
 def test_values_that_differ_in_json_differ_in_hash():
     different = [1, 1.0, True, "1", 0, 0.0, -0.0, None, "", [], {}, [1], {"a": 1}, "é", "e\u0301"]
     assert len(set(map(hash_of, different))) == len(different)
+
+
+class Callable:
+    def method(self):
+        """So that there is one."""
+
+
+def test_code_is_told_by_where_it_stands_and_an_object_by_its_type():
+    here = Callable.__module__
+    assert described(trees) == f"{here}:trees"
+    assert described(Callable().method) == f"{here}:Callable.method"
+    assert described(Callable) == f"{here}:Callable"
+    assert described(Callable()) == f"{here}:Callable"

@@ -5,7 +5,6 @@ from copy import copy
 from typing import Any
 
 import msgspec
-from msgspec.structs import astuple
 
 from interlock.errors import InputError
 
@@ -82,22 +81,26 @@ def too_little(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int =
     lacking = shortfall(then, policy, at_us)
     if not lacking or is_only_reserved(then, policy):
         return ""
-    least, before = _least(ledger, policy), raised_since(ledger, asked_us)
-    if before is not None:
-        least = Amounts(*(short and short + had for short, had in zip(*map(astuple, (least, before)), strict=True)))
+    before = raised_since(ledger, asked_us)
+    least = _least(ledger, policy, before or Amounts())
     since = f", since it was raised by {told(before)} after this was asked" if before is not None else ""
     helps = f"at least {told(least)} more would help"
     return f"{told(more)} more are not enough{since}: then {lacking}{_wanted(policy)}; {helps}"
 
 
-def _least(ledger: Ledger, policy: BudgetPolicy) -> Amounts:
-    """By how much a budget must be raised for another call, be it when calls that go on have left what they may."""
+def _least(ledger: Ledger, policy: BudgetPolicy, before: Amounts) -> Amounts:
+    """By how much a budget must be raised for another call, be it when calls that go on have left what they may.
+
+    before: by how much it was raised for what was asked then; of what is lacking still, more than that is needed.
+    """
     found = Amounts()
     for name, _, consumed in policy.bounds:
         # What isn't known before needs room; calls are never left.
         need = consumed or 1
         taken = getattr(ledger.spent, name) + (ledger.reserved.calls if name == "calls" else 0)
-        setattr(found, name, max(0, taken + need - (limit(ledger, policy, name) or 0)))
+        lacking = taken + need - (limit(ledger, policy, name) or 0)
+        if lacking > 0:
+            setattr(found, name, lacking + getattr(before, name))
     return found
 
 
@@ -109,7 +112,7 @@ def told(amounts: Amounts) -> str:
 
 def question(why: str, policy: BudgetPolicy, spent: Amounts | None, *, is_shared: bool) -> str:
     """What a person is asked. why: a call was held. spent: None where only its gate knows. is_shared: by a team."""
-    why = why.replace("its budget", "the team's budget", 1) if is_shared else why
+    why = why.replace("its budget", "the team's budget") if is_shared else why
     return why + (f"; consumed: {told(spent)}" if spent is not None else "") + _wanted(policy)
 
 
