@@ -237,6 +237,21 @@ def test_an_attempt_that_waits_for_approval_ends_and_the_next_may_ask_for_the_sa
     assert run.reply("a", {"x": 1}) == ["succeeded"]
 
 
+def test_to_wait_for_approval_uses_up_no_retry_and_what_is_refused_then_does():
+    run = at_work(retries=1)
+    decide(run, "a", "approve")
+    assert run.refuse("a") == ["call ann for a #3"]
+    assert run.refuse("a")[0].startswith("buried a: ")
+    # Nor does it where retries were used up before.
+    run = acting(retries=2)
+    run.refuse("a")
+    run.start("a")
+    at_work(attempt=2, run=run)
+    decide(run, "a", "approve")
+    assert run.refuse("a") == ["call ann for a #4"]
+    assert run.refuse("a")[0].startswith("buried a: ")
+
+
 def test_what_was_approved_and_is_asked_for_with_another_payload_needs_approval_again():
     run = at_work()
     decide(run, "a", "approve")

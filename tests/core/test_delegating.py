@@ -523,6 +523,19 @@ def test_what_is_held_is_tried_again_as_soon_as_there_is_enough_and_no_sooner():
     assert run.end()[1] == ["two waits no more", "have lab do two #1"]
 
 
+def test_what_was_held_and_is_under_way_by_now_keeps_its_run_going():
+    run = Two(step("three", agent="lab", writes=["found_by.three"]), usd=80)
+    three = run.have("three", "d")[1]
+    assert run.held()[0].startswith("wake two at")
+    run.first.reply("draft", {"result": 1})
+    run.hear(run.first)
+    assert run.look_again() == ["have lab do two #1"]
+    run.have("two", "x")
+    three.ask("draft")
+    assert run.hear(three, "d") == (["ChildParked"], [])
+    assert run.machine.status == "running"
+
+
 def test_what_was_set_aside_and_is_spent_is_no_reason_to_wait():
     run = Two(step("three", agent="lab", writes=["found_by.three"]), usd=70)
     three = run.have("two", "d")[1]

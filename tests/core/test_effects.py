@@ -318,6 +318,16 @@ def test_after_a_crash_the_agent_is_called_again_and_may_ask_again_where_its_rul
     assert asks(run, "mail") == ["perform k of a #2 at 4,000,000"]
 
 
+def test_what_a_lost_call_has_asked_for_is_not_begun_unless_it_is_asked_for_again():
+    run = acting()
+    asks(run, "mail")
+
+    assert run.crash() == ["call ann for a #1"]
+    assert not run.machine.ledger.entry(1, "k").wanted
+    run.start("a")
+    assert asks(run, "mail") == ["perform k of a #1"]
+
+
 def test_a_run_does_not_end_while_an_effect_is_under_way():
     run = acting()
     asks(run, "mail")

@@ -164,6 +164,16 @@ def test_a_failure_after_a_refusal_leaves_no_reply_to_approve():
     assert run.machine.questions[1].reply is None
 
 
+def test_a_call_that_was_lost_for_good_after_a_refusal_leaves_no_reply_to_approve():
+    policy = Policy(retries=1, reissues_max=0)
+    run = Transcript(step("a", writes=["x"], schema=NUMBER, escalate=True), policy=policy)
+    run.begin()
+    run.reply("a", **{"x.n": "5"})
+    run.start("a")
+    run.crash()
+    assert run.machine.questions[1].reply is None
+
+
 # --- deadlines ---
 
 
@@ -216,12 +226,15 @@ def test_a_sample_takes_the_default_for_itself():
 def test_a_missed_deadline_hands_on_to_the_fallback():
     roles = {
         "ann": Role(ALL, ONCE, fallback="bob", escalation=Escalation(1_000, "fallback")),
-        "bob": Role(Scope(["act"], ["*"], ["*"]), ONCE),
+        "bob": Role(Scope(["act"], ["*"], ["*"]), Policy(retries=1, backoff_ms=1_000)),
     }
     run = Transcript(step("a"), roles=roles)
     run.begin()
     run.ask("a")
     assert expire(run, run.machine.questions[1].due_us) == ["call bob for a #2"]
+    # It has all its attempts, and waits between them as after a first failure.
+    assert run.fail("a") == [f"wake a at {run.at_us + 1_000_000:,}"]
+    assert run.say(e.BackoffEnded(run.tick(), "a")) == ["call bob for a #3"]
     run.refuse("a")
     assert expire(run, run.machine.questions[1].due_us)[0].startswith("buried a: nobody has answered in time")
 

@@ -320,6 +320,23 @@ def test_a_spent_budget_asks_and_a_raise_lets_the_call_be_made(gate):
     assert run.reply("b", y=1) == ["succeeded"]
 
 
+def test_all_that_is_approved_is_added_to_the_budget():
+    run = spent(budget=BudgetPolicy(calls=1, tokens=5, usd=10, when_spent="ask"))
+    held(run)
+    assert raised(run, calls=3, tokens=4_000, usd=0.25) == ["call ann for b #1"]
+    assert run.machine.purse.ledger("").raised == Amounts(3, 4_000, 250_000)
+
+
+def test_to_wait_for_more_of_a_budget_takes_none_of_the_time_in_which_a_step_is_tried():
+    run = Transcript(step("a"), policy=Policy(retries=9, backoff_ms=0, retry_for_ms=4_000), budget=ONE)
+    run.begin()
+    run.fail("a")
+    held(run, "a")
+    run.at_us += HOUR_US
+    assert raised(run, "a", calls=9) == ["call ann for a #2"]
+    assert run.fail("a") == ["call ann for a #3"]
+
+
 def test_the_question_says_what_was_consumed_and_what_another_call_takes():
     run = spent(budget=CENTS)
     assert held(run)[0] == (

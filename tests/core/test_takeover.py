@@ -113,6 +113,9 @@ def test_a_shared_step_that_would_need_one_which_has_not_run():
     new = step("new", writes=["new"])
     later = step("d", needs=["a", "new"], writes=["d"])
     assert refused(dead_at_b(), A, B, C, new, later) == "step d has committed, and needs new, which has not run"
+    more, latest = step("more", writes=["more"]), step("d", needs=["a", "new", "more"], writes=["d"])
+    said = refused(dead_at_b(), A, B, C, new, more, latest)
+    assert said == "step d has committed, and needs new, more, which has not run"
 
 
 def test_one_that_fails_for_another_is_not_told_as_well():

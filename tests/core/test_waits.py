@@ -710,7 +710,7 @@ NEXT_DAY = {"until": "1970-01-02T00:00:00Z"}
         (Step("w", wait=NEXT_DAY), Step("w", wait={"until": "1970-01-03T00:00:00Z"}), 48 * HOUR),
         (Step("w", wait="12h"), Step("w", wait="12h", when=Condition("q", "exists")), None),
         (Step("w", wait="12h"), step("w", writes=["a"]), None),
-        (Step("w", wait="12h"), step("v", writes=["a"]), None),
+        (Step("w", wait="12h"), Step("v", wait="12h"), None),
     ],
 )  # fmt: skip
 def test_what_takes_the_place_of_a_run_goes_on_waiting_from_when_its_wait_began(old, new, due_us):
@@ -718,8 +718,28 @@ def test_what_takes_the_place_of_a_run_goes_on_waiting_from_when_its_wait_began(
     run.begin()
     other, _ = replaced(run, new, step("z", writes=["d"]))
     other.at_us = 20 * HOUR
-    waits = {other.machine.step_id(n): begun.due_us for n, begun in other.machine.waits.items()}
-    assert waits == ({} if due_us is None else {"w": due_us})
+    waits = [(begun.at_us, begun.due_us) for begun in other.machine.waits.values() if begun.step == "w"]
+    assert waits == ([] if due_us is None else [(9 * HOUR, due_us)])
+
+
+def test_a_wait_that_goes_on_for_the_second_time_still_counts_from_when_it_began():
+    def waits(deadline):
+        return step("a", writes=["a"]), awaits("w", needs=["a"], deadline=deadline)
+
+    run = told(*waits("2d"))
+    run.begin()
+    run.reply("a")
+    began_us = run.machine.waits[2].at_us
+    assert began_us > 0
+    second, _ = replaced(run, *waits("3d"), step("z", writes=["d"]))
+    third, _ = replaced(second, *waits("4d"), step("z", writes=["d"]), step("y", writes=["c"]))
+    assert third.machine.waits[2].due_us == began_us + 4 * 24 * HOUR
+    # So does one that had no deadline before.
+    run = told(*waits(None))
+    run.begin()
+    run.reply("a")
+    other, _ = replaced(run, *waits("4d"), step("z", writes=["d"]))
+    assert other.machine.waits[2].due_us == began_us + 4 * 24 * HOUR
 
 
 def test_a_wait_until_a_time_of_the_context_goes_on_in_its_place():
