@@ -156,11 +156,11 @@ def _kind(schema: Mapping[str, Any], at: str, depth: int) -> Any:
 
 def _one_of(schema: Mapping[str, Any], kinds: list[Any], at: str, depth: int) -> Any:
     """Several types. As in JSON Schema, a keyword of one of them says nothing about the others."""
-    keywords = [_KEYWORDS.get(str(kind), frozenset()) | _ANNOTATIONS for kind in kinds]
-    _known(schema, frozenset({"type"}).union(*keywords), at)
+    keywords = [(kind, _KEYWORDS.get(str(kind), frozenset()) | _ANNOTATIONS) for kind in kinds]
+    _known(schema, frozenset({"type"}).union(*(known for _, known in keywords)), at)
     types = [
         _type({key: schema[key] for key in schema if key in known} | {"type": kind}, at, depth + 1)
-        for kind, known in zip(kinds, keywords, strict=True)
+        for kind, known in keywords
     ]
     return Union[tuple(types)]  # noqa: UP007 - built at run time
 
