@@ -263,13 +263,80 @@ def test_a_planner_that_is_done_needs_no_last_resort():
 
 def test_what_is_declared_is_looked_up():
     declared = {"agent": "eve", "action": "plan", "otherwise": "calm"}
-    assert supervisor_of(None, declared, {"calm": CALM.last_resort}).last_resort == CALM.last_resort
-    with pytest.raises(TeamError, match="there is no plan 'calm'; did you mean clam"):
-        supervisor_of(None, declared, {"clam": ()})
+    assert supervisor_of(None, declared, {"calm": CALM.last_resort}) == SupervisorPolicy(
+        "eve", "plan", "start", otherwise="calm", called="planner", last_resort=CALM.last_resort
+    )
     assert supervisor_of(None, {"rules": []}) is None
 
 
-def test_a_last_resort_has_no_ids_of_decisions():
-    policy = SupervisorPolicy("eve", "decide", "start", otherwise="calm", last_resort=(step("decide-1"),))
-    with pytest.raises(TeamError, match="the id decide-1 is that of a decision"):
-        Transcript(roles={"ann": Role(Scope(["act"], ["*"], ["a.*"])), "eve": Role(EVE)}, supervisor=policy)
+# --- what is declared ---
+
+
+@pytest.mark.parametrize(
+    ("declared", "place", "said"),
+    [
+        (({}, {}), ("planner",), "the team has a planner and a supervisor; keep one"),
+        (({},), ("supervisor",), "the supervisor: Missing required argument 'agent'; give it an agent and an action"),
+        (
+            (None, {"agent": "eve"}),
+            ("planner",),
+            "the planner: Missing required argument 'action'; give it an agent and an action",
+        ),
+        (
+            (None, {"otherwise": "calm"}, {"clam": (), "storm": ()}),
+            ("planner", "otherwise"),
+            "there is no plan 'calm'; did you mean clam?; declare it in plans, beside clam, storm",
+        ),
+        (({"otherwise": "calm"},), ("supervisor", "otherwise"), "there is no plan 'calm'; declare it in plans"),
+    ],
+)
+def test_what_no_policy_can_be_made_of(declared, place, said):
+    with pytest.raises(TeamError) as refused:
+        supervisor_of(*declared)
+    assert (refused.value.place, str(refused.value)) == (place, said)
+
+
+NUMBERS = ("decisions_max", "steps_max", "depth_max", "calls_max", "no_progress_max")
+
+
+@pytest.mark.parametrize(
+    ("policy", "steps", "place", "said"),
+    [
+        ({"agent": "bem"}, (), "planner.agent", "the planner is bem, which is no agent; did you mean ben?"),
+        ({"action": "decid"}, (), "planner.action",
+         "the planner may not do decid; did you mean decide?; add decid to the allowed_actions of eve"),
+        ({"ask": "never"}, (), "planner.ask", "ask of the planner is 'never'; start or idle or each"),
+        ({"then": "x" * 50}, (), "planner.then",
+         f"then of the planner is '{'x' * 39}; finish or fail_run or escalate"),
+        ({"recursion": "loop"}, (), "planner.recursion", "recursion of the planner is 'loop'; refuse or ask"),
+        *(({name: 0}, (), f"planner.{name}", f"{name} of the planner is less than 1") for name in NUMBERS),
+        ({"ask": "start"}, [step("x", agent="ben")], "planner.agent",
+         "the plan has steps, and an agent plans them; leave out the plan, or ask: idle"),
+        ({}, [step("decide-3", agent="ben")], "plan.decide-3.id",
+         "the id decide-3 is that of a decision; rename it"),
+        ({"ask": "start", "last_resort": (step("decide-1", agent="ben"),)}, (), "plan.decide-1.id",
+         "the id decide-1 is that of a decision; rename it"),
+    ],
+)  # fmt: skip
+def test_a_policy_that_can_not_be(policy, steps, place, said):
+    roles = {"ben": Role(Scope(["act"], [], ["b"])), "eve": Role(EVE)}
+    planner = SupervisorPolicy(**{"agent": "eve", "action": "decide", "called": "planner"} | policy)
+    with pytest.raises(TeamError) as refused:
+        Transcript(*steps, roles=roles, supervisor=planner)
+    assert [(".".join(one.place), str(one)) for one in refused.value.problems] == [(place, said)]
+
+
+def test_who_stands_in_must_be_allowed_to_decide_too():
+    roles = {"eve": Role(EVE, fallback="ben"), "ben": Role(Scope(["act"], [], ["b"]))}
+    with pytest.raises(TeamError) as refused:
+        Transcript(roles=roles, supervisor=SupervisorPolicy("eve", "decide"))
+    [found] = refused.value.problems
+    assert (found.place, found.agents) == (("supervisor", "action"), ("ben",))
+    assert str(found) == "the supervisor may not do decide; add decide to the allowed_actions of ben"
+
+
+def test_one_of_each_may_be_all_that_is_allowed():
+    run = Transcript(
+        roles={"eve": Role(EVE)}, supervisor=SupervisorPolicy("eve", "decide", **dict.fromkeys(NUMBERS, 1))
+    )
+    assert run.begin()[0] == "called for decide-1 after nothing"

@@ -119,7 +119,8 @@ def supervisor_of(
     if name := declared.get("otherwise"):
         if name not in plans:
             message = f"there is no plan {name!r:.100}{hint(name, plans)}"
-            raise TeamError(message, fix=f"declare it in plans: {', '.join(plans)}", place=(place, "otherwise"))
+            beside = f", beside {', '.join(plans)}" if plans else ""
+            raise TeamError(message, fix=f"declare it in plans{beside}", place=(place, "otherwise"))
         declared = {**declared, "last_resort": plans[name]}
     try:
         return SupervisorPolicy(**declared)
