@@ -2,7 +2,7 @@
 
 import pytest
 
-from interlock.core.result import TEMPLATE_CHARS_MAX, TEXT_CHARS_MAX, Outcome, Result
+from interlock.core.result import EXAMPLE, TEMPLATE_CHARS_MAX, TEXT_CHARS_MAX, Outcome, Result
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.step import Step
@@ -43,27 +43,44 @@ def test_a_text_does_not_grow_without_end():
     )
 
 
+NOTHING = f"result says nothing that can be taken; write {EXAMPLE}"
+BRACES = "write {path}, or {{ and }} for braces"
+
+
 @pytest.mark.parametrize(
-    ("declared", "message"),
+    ("declared", "said"),
     [
-        (5, "result says nothing that can be taken"),
-        ({}, "result says nothing that can be taken"),
-        ({"text": 5}, "result says nothing that can be taken"),
-        ({"text": "x", "more": 1}, "result says nothing that can be taken"),
-        ("a..b", "the result: "),
-        ({"text": ""}, "has 0 characters"),
-        ({"text": "x" * (TEMPLATE_CHARS_MAX + 1)}, "has 20,001 characters"),
-        ({"text": "Dear {name"}, "has a { alone, at character 6"),
-        ({"text": "Dear name}"}, "has a } alone, at character 10"),
-        ({"text": "Dear {}"}, "the result: "),
-        ({"text": "Dear {a b!c..}"}, "the result: "),
+        (5, NOTHING),
+        ({}, NOTHING),
+        ({"text": 5}, NOTHING),
+        ({"text": "x", "more": 1}, NOTHING),
+        ("", f"the result: '' is not a dotted path of 1 to 1024 characters; {EXAMPLE}"),
+        ({"text": "Dear {}"}, f"the result: '' is not a dotted path of 1 to 1024 characters; {EXAMPLE}"),
+        (
+            {"text": "Dear {a b!c..}"},
+            (
+                "the result: 'a b!c..' is not a dotted path: it has an empty segment;"
+                " write a key that is empty or holds . or * in double quotes"
+            ),
+        ),
+        ({"text": ""}, "the template of the result has 0 characters; 1 to 20,000 are possible"),
+        (
+            {"text": "x" * (TEMPLATE_CHARS_MAX + 1)},
+            "the template of the result has 20,001 characters; 1 to 20,000 are possible",
+        ),
+        ({"text": "Dear {name"}, f"the template of the result has a {{ alone, at character 6; {BRACES}"),
+        ({"text": "Dear name}"}, f"the template of the result has a }} alone, at character 10; {BRACES}"),
     ],
 )
-def test_what_it_can_not_say(declared, message):
+def test_what_it_can_not_say(declared, said):
     with pytest.raises(TeamError) as raised:
         Result.of(declared)
-    assert message in raised.value.message
-    assert raised.value.place == ("result",)
+    assert (raised.value.place, str(raised.value)) == (("result",), said)
+
+
+def test_a_template_may_be_as_long_as_that_and_as_short_as_a_letter():
+    assert Result.of({"text": "x"}).parts == ("x",)
+    assert Result.of({"text": "x" * TEMPLATE_CHARS_MAX}).parts == ("x" * TEMPLATE_CHARS_MAX,)
 
 
 def test_a_run_has_it_once_it_has_succeeded():
@@ -82,7 +99,7 @@ def test_a_run_has_it_once_it_has_succeeded():
     [
         ("nam", "the result is nam, which no step writes"),
         ("sai", "the result is sai, which no step writes; did you mean said?"),
-        ({"text": "Dear {name}"}, "the result is name, which no step writes"),
+        ({"text": "Dear {name}, {nam}"}, "the result is name, nam, which no step writes"),
         ({"text": "Dear all"}, "the result is a text without a path, which no step writes"),
     ],
 )
@@ -91,6 +108,6 @@ def test_what_no_step_writes_is_no_result(declared, message):
     rules = Transcript(step("one"), settle, roles=ROLES).rules
     with pytest.raises(TeamError) as raised:
         rules.resulting_in(declared)
-    assert raised.value.message == message
+    assert (raised.value.place, str(raised.value)) == (("result",), f"{message}; write {EXAMPLE}")
     assert rules.resulting_in("deal").result == Result("deal")
     assert rules.resulting_in({"text": "{name} {said.x}"}).result.reads == ("name", "said.x")

@@ -4,7 +4,7 @@ A template is filled once, and what stands in a value is never read as a templat
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -96,10 +96,6 @@ def result_problems(result: Result, written: Sequence[str]) -> Iterator[TeamErro
     known = paths.Patterns(tuple(written))
     silent = [path for path in result.reads if not known.reach(path)]
     if len(silent) == len(result.reads):
-        which = _listed(silent) or "a text without a path"
+        which = ", ".join(silent) or "a text without a path"
         near = hint(silent[0], map(paths.base, written)) if silent else ""
         yield TeamError(f"the result is {which}, which no step writes{near}", fix=f"write {EXAMPLE}", place=PLACE)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
