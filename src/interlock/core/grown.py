@@ -19,12 +19,11 @@ NOBODYS = Step("", "", "", writes=())
 class GrownPlan(Plan):
     """A plan with more steps, which may need all others. first: the number of the first of them.
 
-    added: the new steps as they were declared. hash: of the plan before and of what was added. Raises PlanError.
+    hash: of the plan before and of what was added. Raises PlanError.
     """
 
     def __init__(self, plan: Plan, added: Sequence[Step], first: int) -> None:
         flat, spans = copies_of([*map(checked, added)])
-        self.added = tuple(added)
         self.declared = [*plan.declared, *added]
         self.hash = hash_of([plan.hash, *added])
         unique_ids(self.declared, [REQUEST, *map(plan.steps.__getitem__, plan.number.values()), *flat[1:]])
