@@ -194,6 +194,8 @@ def test_a_vote_is_the_majority_and_what_it_leaves_open_is_decided_otherwise(sai
     [
         ((0.5, 0.9, 0.1), 1, "0.9 against 0.5"),
         ((0.5, None, None), 0, "0.5 against none"),
+        ((0.0, None, None), 0, "0 against none"),
+        ((0.5, 0.0, None), 0, "0.5 against 0"),
         ((None, None, None), 0, "none has a score; the first in the plan"),
         ((0.5, 0.9, 0.9), 1, "several have 0.9; the first in the plan"),
     ],
@@ -295,7 +297,9 @@ def test_a_person_chooses_per_field():
     assert resolution(run).settled[0].why == "no majority: 1 to 1"
 
 
-@pytest.mark.parametrize("name", ["net sum", "sum, net", "sum=net", "a.b", "sum:\n  1. 9", "b", "a b=1 deal.b"])
+@pytest.mark.parametrize(
+    "name", ["net sum", "sum, net", "sum=net", "a.b", "sum:\n  1. 9", "b", "a b=1 deal.b", "b b=1 deal.c"]
+)
 def test_a_field_may_have_any_name(name):
     """What the question gives as an instance is an answer."""
     run = told(PERSON)
@@ -328,7 +332,9 @@ def test_a_single_field_of_any_name_is_answered_by_a_number(name):
         ('{"deal.a": {"new": 3}, "deal.b": 1}', "for deal.a choose a number from 1 to 2"),
         ("deal.a=1 deal.b=1 deal.a=2", "choices say for each path the number of what is right"),
         ("deal.a=1 deal.b=1 please", "choices say for each path the number of what is right"),
-        ("deal.a=99999999999999999999 deal.b=1", "choices say for each path the number of what is right"),
+        ("deal.a=1 deal.b=1 X", "choices say for each path the number of what is right"),
+        ("deal.a=999999999 deal.b=1", "for deal.a choose a number from 1 to 2"),
+        ("deal.a=9999999999 deal.b=1", "choices say for each path the number of what is right"),
     ],
 )
 def test_a_person_can_choose_nothing_else(text, why):
@@ -349,9 +355,20 @@ def test_the_example_of_an_answer_is_one_that_is_taken():
 
 
 def test_the_example_of_an_answer_to_many_is_cut_short_and_says_so():
-    run, names = told(PERSON), [f"f{n:02}" for n in range(11)]
+    run, names = told(PERSON), [f"f{n:02}" for n in range(12)]
     asked = say(run, ann=dict.fromkeys(names, 1), bob=dict.fromkeys(names, 2))[0]
+    first = asked.splitlines()[0]
+    assert first == (
+        "escalated settle: what was said contradicts itself about deal.f00, deal.f01, deal.f02, deal.f03, deal.f04,"
+        " deal.f05, deal.f06, deal.f07, deal.f08, deal.f09 and 2 more"
+    )
     assert asked.endswith("deal.f08=1 deal.f09=1 ...")
+
+
+def test_ten_are_named_in_full():
+    run, names = told(PERSON), [f"f{n}" for n in range(10)]
+    asked = say(run, ann=dict.fromkeys(names, 1), bob=dict.fromkeys(names, 2))[0].splitlines()
+    assert (asked[0][-16:], asked[-1][-16:]) == ("deal.f8, deal.f9", "eal.f8=1 deal.f9=1"[-16:])
 
 
 def test_spaces_around_the_numbers_do_no_harm():
@@ -375,6 +392,11 @@ def test_a_person_may_write_anew_where_that_is_declared():
     assert 'Or a value of your own: {"deal": {"new": VALUE}}' in say(run, ann=1, bob=2)[0]
     verdict, _ = answer(run, '{"deal": {"new": 18446744073709551616}}')
     assert verdict.findings[0].message.startswith("the new value for deal can't be used")
+    verdict, _ = answer(run, "3")
+    said = 'for deal choose a number from 1 to 2, or {"new": VALUE}; for instance: deal=1'
+    assert verdict.findings[0].message == said
+    verdict, _ = answer(run, "1234567890")
+    assert verdict.findings[0].message.startswith("choices say for each path the number")
     answer(run, '{"deal": {"new": 3}}')
     assert (deal(run), resolution(run).settled[0].taken, resolution(run).settled[0].anew) == (3, -1, Raw(b"3"))
 
@@ -626,71 +648,112 @@ def test_what_it_does_in_a_few_words():
     )
 
 
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ({"policy": "first"}, "among doesn't say which candidates"),
-        ({"among": [], "policy": "first"}, "among doesn't say which candidates"),
-        ({"among": 5, "policy": "first"}, "among doesn't say which candidates"),
-        ({"among": [5], "policy": "first"}, "among doesn't say which candidates"),
-        ({"among": "a..b", "policy": "first"}, "among: "),
-        ({"among": ["a", "a.b"], "policy": "first"}, "among has a.b twice"),
-        ({"among": ["a", "a"], "policy": "first"}, "among has a twice"),
-        ({"among": [f"a{n}" for n in range(1_001)], "policy": "first"}, "among has 1,001 paths"),
-        ({"among": "a"}, "policy is None"),
-        ({"among": "a", "policy": "luck"}, "policy is 'luck'"),
-        ({"among": "a", "policy": "dead"}, "policy is 'dead'"),
-        ({"among": "a", "policy": "vote", "otherwise": 5}, None),
-        ({"among": "a", "policy": "vote", "otherwise": [5]}, "policy is 'vote', and otherwise [5]"),
-        ({"among": "a", "policy": "first", "otherwise": "vote"}, "otherwise: first leaves nothing open"),
-        ({"among": "a", "policy": "vote", "otherwise": ["vote"]}, "otherwise: vote is not followed by vote"),
-        ({"among": "a", "policy": "first", "same": 5}, "same doesn't say"),
-        ({"among": "a", "policy": "first", "same": {"a": "money"}}, "same doesn't say"),
-        ({"among": "a", "policy": "first", "same": {"a..b": "date"}}, "same: "),
-        ({"among": "a", "policy": "first", "missing": "x"}, "missing is 'x'"),
-        ({"among": "a", "policy": "person", "anew": 1}, "anew is 1"),
-        ({"among": "a", "policy": "first", "anew": True}, "anew lets a judge or a person write"),
-        ({"among": "a", "policy": "first", "quorum": 0}, "quorum is 0"),
-        ({"among": ["a", "b"], "policy": "first", "quorum": 3}, "quorum is 3"),
-        ({"among": "a", "policy": "first", "colour": "red"}, "reconcile has 'colour'"),
-        ({"among": "a", "policy": "judge"}, "step s has no judge"),
-        ({"among": "deal", "policy": "first"}, "step s writes deal, which is not apart from the candidates"),
-        ({"among": "deal.a", "policy": "first"}, "step s writes deal, which is not apart from the candidates"),
-    ],
+AMONG = "step s: among doesn't say which candidates; a path, whose values they are, or a list of paths"
+WAYS = "of first, score, vote, judge, person, dead"
+SAME = (
+    "step s: same doesn't say in which form values are compared;"
+    " by path one of number, date, text, such as {amount: number}"
 )
-def test_what_reconcile_may_not_say(how, message):
-    def made():
-        return Plan([Step("s", reconcile=how, writes=["deal"])])
+NO_PATH = (
+    "'a..b' is not a dotted path: it has an empty segment; write a key that is empty or holds . or * in double quotes"
+)
+FIRST = {"among": "a", "policy": "first"}
+APART = "step s writes deal, which is not apart from the candidates; write it somewhere else"
 
-    if message is None:
-        made()
-        return
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"policy": "first"}, AMONG),
+        ({"among": [], "policy": "first"}, AMONG),
+        ({"among": 5, "policy": "first"}, AMONG),
+        ({"among": [5], "policy": "first"}, AMONG),
+        ({"among": "a..b", "policy": "first"}, f"step s: among: {NO_PATH}"),
+        ({"among": ["b", "a", "a.b"], "policy": "first"},
+         "step s: among has a.b twice, by itself or in another; keep one of them"),
+        ({"among": ["b", "a", "a"], "policy": "first"},
+         "step s: among has a twice, by itself or in another; keep one of them"),
+        ({"among": [f"a{n}" for n in range(1_001)], "policy": "first"},
+         "step s: among has 1,001 paths; 1,000 at most"),
+        ({"among": "a"}, f"step s: policy is None, and otherwise 'dead'; {WAYS}"),
+        ({"among": "a", "policy": "luck"}, f"step s: policy is 'luck', and otherwise 'dead'; {WAYS}"),
+        ({"among": "a", "policy": "dead"}, f"step s: policy is 'dead', and otherwise 'dead'; {WAYS}"),
+        ({"among": "a", "policy": "vote", "otherwise": 5}, f"step s: policy is 'vote', and otherwise 5; {WAYS}"),
+        ({"among": "a", "policy": "vote", "otherwise": [5]}, f"step s: policy is 'vote', and otherwise [5]; {WAYS}"),
+        ({**FIRST, "otherwise": "vote"},
+         "step s: otherwise: first leaves nothing open; let first be the last: nothing comes after"),
+        ({"among": "a", "policy": "vote", "otherwise": ["vote"]},
+         ("step s: otherwise: vote is not followed by vote;"
+          " such as {among: extractions, policy: vote, otherwise: person}")),
+        ({**FIRST, "same": 5}, SAME),
+        ({**FIRST, "same": {"a": "money"}}, SAME),
+        ({**FIRST, "same": {"a..b": "date"}}, f"step s: same: {NO_PATH}"),
+        ({**FIRST, "missing": "x"}, "step s: missing is 'x'; one of fill, conflict"),
+        ({"among": "a", "policy": "person", "anew": 1}, "step s: anew is 1; true or false"),
+        ({**FIRST, "anew": True},
+         "step s: anew lets a judge or a person write a new value, and neither is asked; remove it"),
+        ({**FIRST, "quorum": 0}, "step s: quorum is 0; a number from 1 to 1,000"),
+        ({**FIRST, "quorum": 1_001}, "step s: quorum is 1001; a number from 1 to 1,000"),
+        ({"among": ["a", "b"], "policy": "first", "quorum": 3}, "step s: quorum is 3; a number from 1 to 2"),
+        ({**FIRST, "colour": "red"},
+         "step s: reconcile has 'colour'; it has among, policy, otherwise, same, missing, quorum, anew"),
+        ({"among": "a", "policy": "judge"}, "step s has no judge; give it agent and action"),
+    ],
+)  # fmt: skip
+def test_what_reconcile_may_not_say(how, said):
     with pytest.raises(PlanError) as raised:
-        made()
-    assert message in raised.value.message
+        Plan([Step("s", reconcile=how, writes=["deal"])])
+    assert (raised.value.place, str(raised.value)) == (("plan", "s", "reconcile"), said)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("how", "meant"),
     [
-        ({"writes": []}, "is written at one path"),
-        ({"writes": ["a", "b"]}, "is written at one path"),
-        ({"writes": ["a.*"]}, "is written at one path"),
-        ({"writes": ["out.{step}"]}, "which is not apart"),
-        ({"agent": "jo", "action": "act"}, "step s has an agent, and its policy asks none"),
-        ({"agent": "jo"}, "step s has an agent"),
-        ({"wait": "2h"}, "step s reconciles, and has wait"),
-        ({"await_event": "x"}, "step s reconciles, and has await_event"),
-        ({"samples": 2}, "step s reconciles, and has samples"),
-        ({"escalate": True}, "whether a person is asked is said by its policy"),
-        ({"reconcile": 5}, "reconcile of step s is a int"),
+        (FIRST, Reconcile(("a",), each=True, ways=("first", "dead"))),
+        ({**FIRST, "quorum": 1_000}, Reconcile(("a",), each=True, ways=("first", "dead"), quorum=1_000)),
+        ({"among": ["a"], "policy": "first"}, Reconcile(("a",), each=False, ways=("first", "dead"), quorum=1)),
+        ({"among": ("a", "b"), "policy": "vote", "otherwise": ("judge", "person"), "anew": True},
+         Reconcile(("a", "b"), each=False, ways=("vote", "judge", "person"), anew=True)),
+        ({"among": "a", "policy": "vote", "otherwise": "score", "missing": "conflict", "same": {"x.*": "date"}},
+         Reconcile(("a",), each=True, ways=("vote", "score"), same=(("x.*", "date"),), missing="conflict")),
     ],
-)
-def test_what_a_step_that_reconciles_may_not_have(given, message):
+)  # fmt: skip
+def test_what_reconcile_says(how, meant):
+    assert Reconcile.of(how) == meant
+
+
+def test_so_many_paths_may_be_named():
+    assert len(Reconcile.of({"among": [f"a{n}" for n in range(1_000)], "policy": "first"}).among) == 1_000
+
+
+ONE_PATH = "step s reconciles, and what that comes to is written at one path; name one field in writes"
+NO_JUDGE = "step s has an agent, and its policy asks none; remove agent and action, or write policy: judge"
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "said"),
+    [
+        ({"writes": []}, "writes", ONE_PATH),
+        ({"writes": ["a", "b"]}, "writes", ONE_PATH),
+        ({"writes": ["a.*"]}, "writes", ONE_PATH),
+        ({"writes": ["out.{step}"]}, "writes", APART.replace("deal", "out.{step}")),
+        ({"reconcile": {"among": "deal", "policy": "first"}}, "writes", APART),
+        ({"reconcile": {"among": "deal.a", "policy": "first"}}, "writes", APART),
+        ({"agent": "jo", "action": "act"}, "reconcile", NO_JUDGE),
+        ({"agent": "jo"}, "reconcile", NO_JUDGE),
+        ({"wait": "2h"}, "wait", "step s reconciles, and has wait; remove it"),
+        ({"await_event": "x"}, "await_event", "step s reconciles, and has await_event; remove it"),
+        ({"samples": 2}, "samples", "step s reconciles, and has samples; remove it"),
+        ({"escalate": True}, "escalate",
+         "step s has escalate, and whether a person is asked is said by its policy; remove it"),
+        ({"reconcile": 5}, "reconcile", "reconcile of step s is a int"),
+    ],
+)  # fmt: skip
+def test_what_a_step_that_reconciles_may_not_have(given, place, said):
     how = {"among": "said", "policy": "first"}
     with pytest.raises(PlanError) as raised:
         Plan([Step("s", **{"reconcile": how, "writes": ["deal"], **given})])
-    assert message in raised.value.message
+    assert (raised.value.place, str(raised.value)) == (("plan", "s", place), said)
 
 
 def rules(*steps, roles=None, **sharing):

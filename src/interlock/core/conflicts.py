@@ -14,7 +14,7 @@ from msgspec import Raw
 from interlock.errors import ValueRefused, cut_short
 
 from . import paths
-from .events import NULL, Said, Settled
+from .events import Said, Settled
 from .reconcile import Reconcile
 from .sameness import sense
 from .values import ABSENT, encode, encode_written
@@ -103,7 +103,7 @@ def _compared(
     declared: Reconcile,
     target: str,
 ) -> Compared:
-    form = declared.form_at(paths.join(keys)) if keys else next((form for p, form in declared.same if p == "*"), None)
+    form = declared.form_at(paths.join(keys))
     groups: dict[Any, list[int]] = {}
     for n in range(len(candidates)):
         if n in values:
@@ -139,7 +139,7 @@ def resolved(
                 continue
             settled.append(taken)
         value = _with(value, field, taken)
-    agreed = len(fields) - len(settled) - len(open_)
+    agreed = len([field for field in fields if not field.contradictory])
     return Resolution(ABSENT if open_ else value, tuple(settled), tuple(open_), agreed)
 
 
@@ -161,7 +161,7 @@ def _settled(
             before = f"no majority: {' to '.join(f'{count:,}' for count in votes[:SHOWN_MAX])}"
         elif choices is not None and field.path in choices.chosen:
             choice = choices.chosen[field.path]
-            anew = Raw(encode_written(choice.anew)) if choice.taken < 0 else NULL
+            anew = Raw(encode_written(choice.anew))
             return Settled(field.path, field.said, choice.taken, choices.by, before, anew)
     return None
 

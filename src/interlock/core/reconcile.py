@@ -57,8 +57,8 @@ class Reconcile(msgspec.Struct, frozen=True):
             raise PlanError(f"anew is {anew!r:.80}", fix="true or false")
         if anew and not {"judge", "person"} & {*ways}:
             raise PlanError("anew lets a judge or a person write a new value, and neither is asked", fix="remove it")
-        quorum, most = declared.get("quorum", min(QUORUM, len(among)) if not each else QUORUM), CANDIDATES_MAX
-        most = most if each else len(among)
+        most = CANDIDATES_MAX if each else len(among)
+        quorum = declared.get("quorum", min(QUORUM, most))
         if type(quorum) is not int or not 1 <= quorum <= most:
             raise PlanError(f"quorum is {quorum!r:.80}", fix=f"a number from 1 to {most:,}")
         return cls(among, each, ways, _same(declared.get("same", {})), missing, quorum, anew)
@@ -104,10 +104,8 @@ def _among(declared: Any) -> tuple[tuple[str, ...], bool]:
 
 
 def _ways(policy: Any, otherwise: Any) -> tuple[Way, ...]:
-    listed = [
-        policy,
-        *([otherwise] if isinstance(otherwise, str) else otherwise if isinstance(otherwise, list) else []),
-    ]
+    several = isinstance(otherwise, Sequence) and not isinstance(otherwise, str)
+    listed = [policy, *(otherwise if several else [otherwise])]
     known = get_args(Way)
     if policy == "dead" or not all(isinstance(way, str) and way in known for way in listed):
         raise PlanError(f"policy is {policy!r:.80}, and otherwise {otherwise!r:.80}", fix=f"of {', '.join(known)}")
