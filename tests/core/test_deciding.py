@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.core.budget import BudgetPolicy
@@ -49,6 +50,11 @@ def told(run, answer):
     event = e.decode(run.journal[-1])
     assert isinstance(event, e.AttemptRefused), lines
     return [finding.message for finding in event.findings]
+
+
+def added(run, id_):
+    """What a step that was added needs."""
+    return run.machine.plan.steps[run.machine.number[id_]].needs
 
 
 SHAPE = 'a decision is {"add": [steps], "drop": [ids], "finish": {path: value} or null}, and nothing else'
@@ -123,13 +129,28 @@ def test_who_decides_is_told_how_the_run_stands():
     }
 
 
-def test_of_many_steps_the_last_are_told():
+def test_why_a_step_was_tried_again_is_not_told_once_it_has_committed():
+    run = supervised(step("x", writes=["b"]), step("y", writes=["a.y"]), roles={"ann": Role(ANN, Policy(retries=1))})
+    run.begin()
+    run.reply("y", {"a.y": 1})
+    run.refuse("x")
+    run.reply("x", {"b": 1})
+    run.start("decide-1")
+    assert run.jobs["decide-1"].progress["done"] == [
+        {"id": "x", "agent": "ann", "action": "act", "outcome": "committed"},
+        {"id": "y", "agent": "ann", "action": "act", "outcome": "committed"},
+    ]
+
+
+@pytest.mark.parametrize(("steps", "before"), [(200, {}), (203, {"done_before": 3})])
+def test_of_many_steps_the_last_are_told(steps, before):
     absent = {"path": "none", "op": "exists"}
-    run = supervised(*(step(f"s{n}", agent="ben", writes=[], when=absent) for n in range(203)))
+    run = supervised(*(step(f"s{n}", agent="ben", writes=[], when=absent) for n in range(steps)))
     run.begin()
     run.start("decide-1")
     progress = run.jobs["decide-1"].progress
-    assert (len(progress["done"]), progress["done_before"], progress["done"][0]["id"]) == (200, 3, "s3")
+    assert (len(progress["done"]), progress["done"][0]["id"]) == (200, f"s{steps - 200}")
+    assert {key: progress[key] for key in progress if key not in {"agents", "done", "left"}} == before
 
 
 def test_a_decision_may_ask_a_person_and_be_tried_again():
@@ -265,6 +286,45 @@ def test_a_refused_decision_says_what_and_where(answer, findings):
     assert run.states == {"first": "committed", "decide-1": "ready"}
 
 
+def test_a_refused_decision_is_kept_with_what_it_cost():
+    run = supervised()
+    run.begin()
+    run.reply("decide-1", Reply(output={"add": 7}, usage=Usage(5, 6)))
+    assert e.decode(run.journal[-1]) == e.AttemptRefused(
+        run.at_us, "decide-1", 1, (e.Finding("decision", LISTS),), Raw(b'"{\\"add\\":7}"'), (), Usage(5, 6)
+    )
+
+
+def test_a_decision_may_say_all_that_one_can():
+    run = supervised(step("first", writes=["b"]), steps_max=3, depth_max=2, calls_max=2)
+    run.begin()
+    run.reply("first", {"b": 1})
+    steps = [new("x"), new("y", "x", writes=["a.y"]), new("z", "x", agent="ben", writes=["c"])]
+    lines = run.reply("decide-1", Reply(output={"add": steps, "drop": [], "finish": None}))
+    assert lines[0] == "decide-1 adds x y z"
+
+
+def test_a_later_step_may_need_samples_one_by_one_and_all_of_them():
+    run = supervised()
+    run.begin()
+    run.reply("decide-1", adding(new("x", samples=2, writes=["a.{step}"])))
+    run.reply("x-1", {"a.x-1": 1})
+    run.reply("x-2", {"a.x-2": 1})
+    assert run.reply("decide-2", adding(new("y", "x"), new("z", "x-2")))[0] == "decide-2 adds y z"
+    assert (added(run, "y"), added(run, "z")) == (("decide-2", "x"), ("decide-2", "x-2"))
+
+
+def test_once_all_steps_are_added_no_more_may_be():
+    run = supervised(steps_max=1)
+    run.begin()
+    run.reply("decide-1", adding(new("x")))
+    run.reply("x", {"a.x": 1})
+    lines = run.reply("decide-2", adding(new("y")))
+    assert e.decode(run.journal[-1]).findings[0].message == "$.add: no more steps may be added; add none, or finish"
+    assert lines == ["call eve for decide-2 #2"]
+    assert run.reply("decide-2", {"finish": {}}) == ["decide-2 finishes", "succeeded"]
+
+
 def test_what_there_is_no_budget_left_for_is_refused():
     spent = BudgetPolicy(usd=10_000, call_usd=3_000)
     run = supervised(step("first", writes=["b"]), budget=spent)
@@ -278,6 +338,27 @@ def test_what_there_is_no_budget_left_for_is_refused():
     assert told(run, adding(*map(new, "xyz"))) == [
         "$.add: it would take 3 calls of the budget of agent ann; 2 calls are left"
     ]
+
+
+def test_of_a_spent_budget_nothing_is_left():
+    run = supervised(step("first", writes=["b"]), roles={"ann": Role(ANN, ONCE, budget=BudgetPolicy(calls=1))})
+    run.begin()
+    run.reply("first", {"b": 1})
+    found = "$.add: it would take 1 call of the budget of agent ann; 0 calls are left"
+    assert told(run, adding(new("x"))) == [found]
+
+
+def test_what_people_have_approved_of_a_budget_is_left_too():
+    spent = BudgetPolicy(calls=1, when_spent="ask")
+    steps = step("first", writes=["b"]), step("second", writes=["a.q"], needs=["first"])
+    run = supervised(*steps, roles={"ann": Role(ANN, ONCE, budget=spent)})
+    run.begin()
+    run.reply("first", {"b": 1})
+    run.hold("second", "agent_budget")
+    assert decide(run, "second", "approve", more={"calls": 3}) == ["call ann for second #1"]
+    run.reply("second", {"a.q": 1})
+    found = "$.add: it would take 3 calls of the budget of agent ann; 2 calls are left"
+    assert told(run, adding(*map(new, "xyz"))) == [found]
 
 
 def test_a_step_for_each_item_may_say_how_many_at_a_time():
@@ -296,6 +377,7 @@ def test_the_limits_of_the_team_hold():
     run.begin()
     run.reply("first", {"b": 1})
     assert told(run, adding(new("x"), new("y"))) == ["$.add: the run would have too many steps; 3 at most"]
+    assert run.reply("decide-1", adding(new("x")))[0] == "decide-1 adds x"
 
 
 def test_who_plans_must_add_steps_or_finish():
@@ -333,6 +415,15 @@ def test_what_is_told_or_shown_otherwise_repeats_nothing():
     given = {"reads": ["seed"], "instructions": "Once more, with feeling."}
     lines = run.reply("decide-1", adding(new("x", **given), new("y", **given), new("z", reads=["a.q"])))
     assert lines[1:] == ["call ann for x #1", "call ann for y #1", "call ann for z #1"]
+
+
+def test_what_another_does_beside_it_is_not_repeated():
+    run = supervised()
+    run.begin()
+    given = {"reads": ["seed"], "instructions": "Once more, with feeling."}
+    run.reply("decide-1", adding(new("x", **given), new("z"), new("y", "z", **given)))
+    run.start("x")
+    assert run.reply("z", {"a.z": 1}) == ["call ann for y #1"]
 
 
 # --- bounds ---

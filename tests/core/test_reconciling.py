@@ -6,6 +6,7 @@ from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.core import decision
+from interlock.core.conflicts import Candidate, Resolution, compared, resolved
 from interlock.core.job import DELETE, Question, Reply
 from interlock.core.nested import Nested
 from interlock.core.plan import Plan
@@ -18,7 +19,7 @@ from interlock.core.rules import Rules
 from interlock.core.scope import Scope, Sharing
 from interlock.core.settlement import expired, settled
 from interlock.core.step import Condition, Step
-from interlock.core.values import Limits
+from interlock.core.values import ABSENT, Limits
 from interlock.errors import OwnershipError, PlanError, RaceError, TeamError
 
 from .transcripts import ONCE, Transcript, step
@@ -213,6 +214,14 @@ def test_a_vote_that_is_tied_may_be_settled_by_score():
     assert resolution(run).settled[0].why == "no majority: 1 to 1; 0.3 against 0.1"
 
 
+def test_what_nobody_has_decided_yet_has_no_value():
+    given = [Candidate(f"said.{name}", {"a": 1, "b": name}, (name,)) for name in AGENTS]
+    how = Reconcile.of({"among": "said", "policy": "person"})
+    fields = [*compared(given, how, "deal")]
+    found = resolved(fields, given, how, None)
+    assert found == Resolution(ABSENT, settled=(), open=(fields[1],), agreed=1)
+
+
 def test_without_anybody_who_decides_it_is_given_up():
     run = told(settle("vote"))
     assert say(run, ann={"a": 1}, bob={"a": 2}) == [
@@ -298,7 +307,7 @@ def test_a_person_chooses_per_field():
 
 
 @pytest.mark.parametrize(
-    "name", ["net sum", "sum, net", "sum=net", "a.b", "sum:\n  1. 9", "b", "a b=1 deal.b", "b b=1 deal.c"]
+    "name", ["net sum", "sum, net", "sum=net", "a.b", "sum:\n  1. 9", "b", "a b=1 deal.b", "b b=1 c"]
 )
 def test_a_field_may_have_any_name(name):
     """What the question gives as an instance is an answer."""
@@ -308,6 +317,17 @@ def test_a_field_may_have_any_name(name):
     verdict, _ = answer(run, f"{instance[:-1]}2,")
     assert isinstance(verdict, e.QuestionAnswered)
     assert deal(run) == {name: 1, "b b": 2}
+
+
+def test_a_person_is_told_who_says_what_and_who_says_nothing():
+    run = told(settle("person", missing="conflict"))
+    asked = say(run, ann={"a": 1, "b": 1}, bob={"b": 1}, cid={"b": 1})[0]
+    assert asked.splitlines()[2:] == [
+        "deal.a:",
+        "  1. 1  (ann)",
+        "  2. nothing  (bob, cid)",
+        "For instance: deal.a=1",
+    ]
 
 
 @pytest.mark.parametrize("name", ["net sum", "a\nb"])

@@ -1,10 +1,12 @@
 """A supervisor that is asked after each step; what it drops, what it may give itself, and who decides at its bounds."""
 
 import pytest
+from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.core.job import Reply
 from interlock.core.policy import Escalation, Policy
+from interlock.core.redrive import taken_over
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.supervision import SupervisorPolicy, supervisor_of
@@ -76,11 +78,12 @@ def test_what_waits_may_be_dropped():
     run.begin()
     run.start("x", "y")
     run.reply("x", {"a.x": 1})
-    assert told(run, dropping("y", "q", 7, "decide-1")) == [
+    assert told(run, dropping("y", "q", 7, "decide-1", ["z"])) == [
         "$.drop[0]: y did not wait any more",
         "$.drop[1]: q is no step of the plan",
         "$.drop[2]: 7 is no step of the plan",
         "$.drop[3]: decide-1 is no step of the plan",
+        "$.drop[4]: a text of 5 characters is no step of the plan",
     ]
     assert run.reply("decide-1", dropping("z")) == ["decide-1 adds nothing, drops z"]
     # It ends when it is its turn: before that, what it needs may still be under way.
@@ -90,11 +93,31 @@ def test_what_waits_may_be_dropped():
     assert run.fold().state == run.machine.state
 
 
+def test_what_had_its_turn_when_the_decision_was_called_did_not_wait():
+    run = supervised(
+        step("y", writes=["a.y"]), step("x", writes=["a.x"]), step("w", writes=["a.w"]),
+        step("z", needs=["x"], writes=["a.z"]), ask="each",
+    )  # fmt: skip
+    run.begin()
+    run.start("y", "w")
+    run.reply("x", {"a.x": 1})
+    run.start("decide-1")
+    assert run.jobs["decide-1"].progress["open"] == [
+        {"id": id_, "agent": "ann", "action": "act", "begun": True} for id_ in ("y", "w", "z")
+    ]
+    assert told(run, dropping("x", "z")) == [f"$.drop[{n}]: {id_} did not wait any more" for n, id_ in enumerate("xz")]
+
+
 def test_of_many_ids_none_is_looked_at():
     run = side_by_side()
     run.begin()
     run.reply("x", {"a.x": 1})
-    assert told(run, dropping(*map(str, range(1_001)))) == ["$.drop: there are 1,001 ids; 1,000 at most"]
+    many = [str(n) for n in range(1_001)]
+    assert told(run, dropping(*many)) == ["$.drop: there are 1,001 ids; 1,000 at most"]
+    run = side_by_side()
+    run.begin()
+    run.reply("x", {"a.x": 1})
+    assert told(run, dropping(*many[1:]))[0] == "$.drop[0]: 1 is no step of the plan"
 
 
 def test_what_comes_after_a_dropped_step_sees_all_that_comes_before_it():
@@ -142,6 +165,34 @@ def test_who_adds_nothing_is_asked_as_long_as_something_commits():
         run.reply(f"s{n}", {f"a.s{n}": 1})
         last = run.reply(f"decide-{n + 1}", NOTHING)
     assert last == ["decide-3 adds nothing", "failed: the last decision has come to nothing"]
+
+
+def test_what_it_knew_to_have_committed_is_no_progress():
+    run = supervised(step("x", writes=["a.x"]), step("y", writes=["a.y"]), ask="each", no_progress_max=1)
+    run.begin()
+    run.start("x", "y")
+    run.reply("x", {"a.x": 1})
+    run.reply("decide-1", NOTHING)
+    lines = run.say(e.AttemptFailed(run.tick(), "y", 1, "error", "it broke", retryable=True))
+    assert lines[-1] == "failed: the last decision has come to nothing"
+
+
+def test_it_hears_of_what_was_given_up_while_others_go_on():
+    run = side_by_side()
+    run.begin()
+    run.start("y")
+    assert run.fail("x")[0] == "buried x: it broke"
+    assert e.decode(run.journal[-1]).needs == ("x",)
+
+
+def test_in_a_fork_it_hears_of_what_is_shared():
+    run = side_by_side()
+    run.begin()
+    run.start("x", "y")
+    run.reply("x", {"a.x": 1})
+    facts = taken_over(run.machine, "run", [e.decode(data) for data in run.journal], ["y"], run.tick())
+    lines = side_by_side().say(e.RunStarted(0, Raw(b'{"seed":1}'), "", ""), *facts)
+    assert lines == ["called for decide-1 after x", "call ann for y #1", "call eve for decide-1 #1"]
 
 
 def test_at_its_bounds_it_is_asked_no_more_and_what_there_is_goes_on():
@@ -236,6 +287,7 @@ def test_where_no_proposal_could_be_taken_a_declared_plan_is():
     lines = run.reply("decide-1", {"add": "x"})
     assert lines[0].startswith("buried decide-1: add is a list")
     assert lines[1:] == ["decide-1 adds p q, otherwise", "call ann for p #1"]
+    assert [run.machine.plan.steps[run.machine.number[id_]].needs for id_ in "pq"] == [("decide-1",), ("decide-1", "p")]
     run.crash()
     run.reply("p", {"a.p": 1})
     assert run.reply("q", {"a.q": 1}) == ["succeeded"]

@@ -19,7 +19,7 @@ from .budget import BudgetPolicy, limit
 from .budget import shown as amount
 from .context import Bank
 from .extended import ExtendedRules
-from .flaws import Flaws, shown
+from .flaws import Flaw, Flaws, shown
 from .job import Reply
 from .plan import Plan
 from .proposal import proposed_steps
@@ -78,15 +78,12 @@ class Situation(msgspec.Struct, frozen=True):
     def _came_of(self, place: int) -> Iterable[int]:
         """The steps of which one must have committed, lest a decision has come to nothing.
 
-        Who is asked after each step need not add any: then it is those that ended between this decision and the next.
+        Who is asked after each step need not add any: then it is those that it did not know to have ended.
         """
         if self.policy.ask != "each":
             return self.additions[place]
         known = self.plan.ancestors[self.decisions[place]]
-        after = self.decisions[place + 1] if place + 1 < len(self.decisions) else 0
-        later = self.plan.ancestors[after] if after else -1
-        numbers = (n for n in self.plan.number.values() if n not in self.decisions)
-        return (n for n in numbers if later >> n & 1 and not known >> n & 1)
+        return (n for n in self.plan.number.values() if n not in self.decisions and not known >> n & 1)
 
     def why_no_more(self) -> str:
         """Why nobody is asked for another decision; "" where somebody is."""
@@ -109,7 +106,7 @@ def progress(now: Situation) -> dict[str, Any]:
     is issued again.
     """
     policy, plan = now.policy, now.plan
-    before = [n for n in range(1, now.number) if plan.ancestors[now.number] >> n & 1 and plan.steps[n].id]
+    before = [n for n in range(now.number) if plan.ancestors[now.number] >> n & 1 and plan.steps[n].id]
     done = [n for n in before if not is_decision(plan.steps[n].id)]
     left = {"decisions": max(0, policy.asked_at_most - len(now.additions)), "steps": now.steps_left}
     told: dict[str, Any] = {
@@ -125,7 +122,7 @@ def progress(now: Situation) -> dict[str, Any]:
 def _open(now: Situation) -> Iterator[dict[str, Any]]:
     """What had not ended when the decision was called; begun: it was its turn, so it can't be dropped any more."""
     plan, over = now.plan, now.plan.ancestors[now.number]
-    for n in range(1, now.number):
+    for n in range(now.number):
         step = plan.steps[n]
         if step.id and not over >> n & 1 and not is_decision(step.id):
             yield {"id": step.id, "agent": step.agent, "action": step.action, "begun": not _waited(n, now)}
@@ -146,7 +143,7 @@ def _available(now: Situation) -> frozenset[str]:
 
 
 def _told(now: Situation, n: int) -> dict[str, Any]:
-    step, reason = now.plan.steps[n], now.reasons.get(n, "")
+    step, reason = now.plan.steps[n], now.reasons.get(n)
     told = {"id": step.id, "agent": step.agent, "action": step.action, "outcome": now.state[n]}
     why = {"reason": cut_short(reason, REASON_CHARS_TOLD_MAX)} if reason and now.state[n] != "committed" else {}
     return told | why
@@ -172,7 +169,7 @@ def decided(given: e.AttemptCommitted, now: Situation, agent: str) -> e.AttemptC
         rules = now.rules
         assert isinstance(rules, ExtendedRules)
         written = submitted(finish, bank=now.bank, duty=rules.answering(agent), index=0, limits=rules.limits)
-        findings += written.findings
+        findings = written.findings
         if not findings:
             return msgspec.structs.replace(given, writes=written.writes)
     if not findings:
@@ -211,7 +208,7 @@ def _undroppable(drop: list[Any], now: Situation) -> Iterator[e.Finding]:
         yield _finding(f"$.drop: there are {len(drop):,} ids; {DROPPED_MAX:,} at most")
         return
     for place, name in enumerate(drop):
-        numbers = now.plan.groups.get(name, ()) if type(name) is str else ()
+        numbers = now.plan.groups.get(name) if type(name) is str else None
         if not numbers or is_decision(name):
             yield _finding(f"$.drop[{place}]: {shown(str(name))} is no step of the plan")
         elif not any(_waited(n, now) for n in numbers):
@@ -219,9 +216,9 @@ def _undroppable(drop: list[Any], now: Situation) -> Iterator[e.Finding]:
 
 
 def _waited(n: int, now: Situation) -> bool:
-    """Whether a step waited for others when the decision was called."""
+    """Whether a step waited for others when the decision was called. Of one that is over, all that it needs is."""
     over = now.plan.ancestors[now.number]
-    return not over >> n & 1 and not all(over >> need & 1 for need in now.plan.needs[n])
+    return not all(over >> need & 1 for need in now.plan.needs[n])
 
 
 def dropped_by(decided: Raw, now: Situation) -> tuple[str, ...]:
@@ -244,11 +241,15 @@ def _finding(message: str) -> e.Finding:
 
 def _flaws(add: list[Any], now: Situation) -> list[str]:
     """What is wrong with the steps that are to be added."""
+    if not now.steps_left:
+        return ["$.add: no more steps may be added; add none, or finish"]
     flaws = Flaws(_bounds(now))
-    places: dict[str, int] = {}
     try:
         steps = _made(add, now.step, now.rules, now.plan, flaws.bounds)
-        places = {step.id: n for n, step in enumerate(steps)}
+    except ProposalRefused as refused:
+        return _said_of_add(refused.flaws)
+    places = {step.id: n for n, step in enumerate(steps)}
+    try:
         for step in filter(is_decision, places):
             flaws.add(f"$.steps[{places[step]}].id", "this is the id of a decision", "rename it", step)
         rules = ExtendedRules(now.rules, steps, now.first)
@@ -256,15 +257,17 @@ def _flaws(add: list[Any], now: Situation) -> list[str]:
             flaws.add("$.steps", what, allowed)
         if not flaws.found:
             flaws.add_problems(rules.problems(), places)
-    except ProposalRefused as refused:
-        flaws.found += refused.flaws
     except TeamError as error:
         flaws.add_problems(error.problems, places)
-    return [str(flaw).replace("$.steps", "$.add", 1) for flaw in flaws.found]
+    return _said_of_add(flaws.found)
+
+
+def _said_of_add(flaws: Iterable[Flaw]) -> list[str]:
+    return [str(flaw).replace("$.steps", "$.add") for flaw in flaws]
 
 
 def _bounds(now: Situation) -> Bounds:
-    return Bounds(agents=_available(now), steps_max=max(1, now.steps_left))
+    return Bounds(agents=_available(now), steps_max=now.steps_left)
 
 
 def _made(add: list[Any], decision: str, rules: Rules, plan: Plan, bounds: Bounds) -> list[Step]:
@@ -279,7 +282,7 @@ def added_by(decided: Raw, now: Situation) -> tuple[Raw, bool]:
     decision: dict[str, Any] = decode(decided)
     add = decision.get("add") or []
     steps = _made(add, now.step, now.rules, now.plan, _bounds(now)) if add else []
-    return (Raw(msgspec.json.encode(steps)) if steps else e.NO_STEPS), decision.get("finish") is not None
+    return Raw(msgspec.json.encode(steps)), decision.get("finish") is not None
 
 
 def _unaffordable(rules: Rules, now: Situation) -> Iterator[tuple[str, str]]:
@@ -305,11 +308,11 @@ def _excesses(plan: Plan, now: Situation) -> Iterator[tuple[str, str]]:
         yield f"it adds {len(new):,} steps", f"{now.steps_left:,} at most, with every sample"
     if len(plan.steps) - 1 > now.rules.limits.steps_max:
         yield "the run would have too many steps", f"{now.rules.limits.steps_max:,} at most"
-    depth = [0] * len(plan.steps)
+    depth: list[int] = []
     added = {*new, *(n for numbers in now.additions for n in numbers)}
     calls: dict[str, int] = {}
     for n, needs in enumerate(plan.needs):
-        depth[n] = (n in added) + max(map(depth.__getitem__, needs), default=0)
+        depth.append((n in added) + max(map(depth.__getitem__, needs), default=0))
         if n in added:
             calls[plan.steps[n].agent] = calls.get(plan.steps[n].agent, 0) + 1
     if max(depth) > policy.depth_max:

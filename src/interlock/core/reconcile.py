@@ -115,7 +115,7 @@ def _ways(policy: Any, otherwise: Any) -> tuple[Way, ...]:
                 raise PlanError(
                     f"otherwise: {way} leaves nothing open", fix=f"let {way} be the last: nothing comes after"
                 )
-            raise PlanError(f"otherwise: {way} is not followed by {following}", fix=EXAMPLE)
+            raise PlanError(f"otherwise: {way} is not followed by {following}")
     return tuple(listed)
 
 
