@@ -86,7 +86,7 @@ def planted(documents):
     for _ in range(documents):
         readings, meant = document(random)
         raws = [msgspec.json.decode(msgspec.json.encode(reading)) for reading in readings]
-        candidates = [Candidate(f"said.{n}", reading, (f"s{n}",)) for n, reading in enumerate(raws)]
+        candidates = [Candidate(reading, (f"s{n}",)) for n, reading in enumerate(raws)]
         fields = [*compared(candidates, how, "deal")]
         found = {field.path for field in fields if field.contradictory}
         seen.update(documents=1, fields=len(fields), planted=len(meant), found=len(found & meant))

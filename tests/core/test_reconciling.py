@@ -7,7 +7,7 @@ from msgspec import Raw
 import interlock.core.events as e
 from interlock.core import decision
 from interlock.core.conflicts import Candidate, Resolution, compared, resolved
-from interlock.core.job import DELETE, Question, Reply
+from interlock.core.job import DELETE, Question, Reply, Usage
 from interlock.core.nested import Nested
 from interlock.core.plan import Plan
 from interlock.core.policy import Policy
@@ -22,6 +22,7 @@ from interlock.core.step import Condition, Step
 from interlock.core.values import ABSENT, Limits
 from interlock.errors import OwnershipError, PlanError, RaceError, TeamError
 
+from .test_settlement import decide
 from .transcripts import ONCE, Transcript, step
 
 AGENTS = ("ann", "bob", "cid")
@@ -161,14 +162,37 @@ def test_candidates_of_samples_and_of_the_request_are_as_good_as_any():
 
 
 def test_items_that_were_given_up_are_left_out():
-    speak = Step("s", "ann", "act", for_each="items", writes=["said.{step}"], on_dead="skip")
-    last = Step("settle", reconcile={"among": "said", "policy": "first", "quorum": 1}, writes=["deal"], needs=["s"])
-    roles = {"ann": Role(Scope(["act"], [], ["said.*"]), ONCE)}
-    run = Transcript(speak, last, roles=roles, request={"items": [1, 2]})
+    items = {"for_each": "items", "on_dead": "skip"}
+    speak = Step("s", "ann", "act", writes=["said.{step}"], escalate=True, **items)
+    other = Step("t", "ann", "act", writes=["else.{step}"], **items)
+    last = Step(
+        "settle", reconcile={"among": "said", "policy": "first", "quorum": 1}, writes=["deal"], needs=["s", "t"]
+    )
+    roles = {"ann": Role(Scope(["act"], [], ["said.*", "else.*"]), ONCE)}
+    run = Transcript(speak, other, last, roles=roles, request={"items": [1, 2, 3]})
     run.begin()
     run.reply("s-0", {"said.s-0": 1})
-    run.fail("s-1", retryable=False)
-    assert resolution(run).left_out == ("s-1",)
+    for item in ("s-1", "s-2"):
+        run.fail(item, retryable=False)
+        decide(run, item, "reject" if item == "s-1" else "skip")
+    for n in range(3):
+        run.fail(f"t-{n}", retryable=False)
+    assert resolution(run).left_out == ("s-1", "s-2")
+
+
+def test_who_was_skipped_is_left_out():
+    absent = Condition("go", "exists")
+    speakers = [step(name, agent=name, when=absent if name == "bob" else None) for name in AGENTS]
+    run = Transcript(*speakers, settle(), roles=ROLES)
+    run.begin()
+    run.reply("ann", {"said.ann": 1})
+    run.reply("cid", {"said.cid": 1})
+    assert resolution(run).left_out == ("bob",)
+
+
+def test_what_stands_elsewhere_is_no_candidate():
+    run = told(settle(), request={"sad": {"x": 9}, "said_by": {"y": 9}})
+    assert say(run, ann=1, bob=1, cid=1)[0] == "resolved settle: nothing; 1 agreed"
 
 
 # --- who decides ---
@@ -215,7 +239,7 @@ def test_a_vote_that_is_tied_may_be_settled_by_score():
 
 
 def test_what_nobody_has_decided_yet_has_no_value():
-    given = [Candidate(f"said.{name}", {"a": 1, "b": name}, (name,)) for name in AGENTS]
+    given = [Candidate({"a": 1, "b": name}, (name,)) for name in AGENTS]
     how = Reconcile.of({"among": "said", "policy": "person"})
     fields = [*compared(given, how, "deal")]
     found = resolved(fields, given, how, None)
@@ -235,6 +259,11 @@ def test_without_anybody_who_decides_it_is_given_up():
     [
         ({}, {"ann": 1}, "there is 1 candidate at said, and 2 are needed"),
         ({"quorum": 3}, {"ann": 1, "bob": 2}, "there are 2 candidates at said, and 3 are needed"),
+        (
+            {"among": ["said.ann", "said.bob"]},
+            {"ann": 1},
+            "there is 1 candidate at said.ann, said.bob, and 2 are needed",
+        ),
         ({}, {"ann": 1, "bob": "x" * 40}, "deal is too long"),
     ],
 )
@@ -251,6 +280,45 @@ def test_what_stands_at_the_path_must_be_an_object():
     assert run.begin()[0] == "buried settle: list holds no object, whose values could be candidates"
 
 
+def test_an_object_that_is_empty_holds_no_candidates():
+    run = told(settle(among="list", needs=[]), request={"list": {}})
+    assert run.begin()[0] == "buried settle: there are 0 candidates at list, and 2 are needed"
+
+
+def test_so_many_candidates_fields_and_contradictions_are_dealt_with():
+    many = {f"c{n}": 1 for n in range(1_000)}
+    run = told(settle(among="all", needs=[]), request={"all": many})
+    assert run.begin()[0] == "resolved settle: nothing; 1 agreed"
+    limits = Limits(commit_fields_max=1_000)
+    run = told(settle(among="all", needs=[]), request={"all": {"x": many, "y": many}}, limits=limits)
+    assert run.begin()[0] == "resolved settle: nothing; 1000 agreed"
+    asked = {f"c{n}": 1 for n in range(ASKED_MAX)}
+    run = told(settle("person", among="all", needs=[]), request={"all": {"x": asked, "y": dict.fromkeys(asked, 2)}})
+    assert run.begin()[0].startswith("escalated settle: what was said contradicts itself about ")
+
+
+@pytest.mark.parametrize(
+    ("last", "roles"),
+    [
+        (settle("person", among="all", needs=[]), {}),
+        (
+            settle("judge", among="all", needs=[], agent="jo", action="act"),
+            {"jo": Role(Scope(["act"], ["all"], ["deal"]))},
+        ),
+    ],
+)
+def test_about_too_many_contradictions_nobody_is_asked(last, roles):
+    asked = {f"c{n}": 1 for n in range(ASKED_MAX + 1)}
+    run = told(last, request={"all": {"x": asked, "y": dict.fromkeys(asked, 2)}}, roles=roles)
+    assert run.begin()[0].endswith(" and 191 more: more than 200, which nobody is asked about")
+
+
+def test_where_nobody_is_asked_there_may_be_as_many_as_there_are():
+    asked = {f"c{n}": 1 for n in range(ASKED_MAX + 1)}
+    run = told(settle("vote", among="all", needs=[]), request={"all": {"x": asked, "y": dict.fromkeys(asked, 2)}})
+    assert run.begin()[0].endswith(" and 191 more")
+
+
 def test_too_many_candidates_or_fields_or_contradictions_are_no_flood():
     many = {f"c{n}": 1 for n in range(1_001)}
     run = told(settle(among="all", needs=[]), request={"all": many})
@@ -259,9 +327,6 @@ def test_too_many_candidates_or_fields_or_contradictions_are_no_flood():
         settle(among="all", needs=[]), request={"all": {"x": many, "y": many}}, limits=Limits(commit_fields_max=1_000)
     )
     assert run.begin()[0] == "buried settle: the candidates have more than 1,000 fields"
-    other = dict.fromkeys(many, 2)
-    run = told(settle("person", among="all", needs=[]), request={"all": {"x": many, "y": other}})
-    assert run.begin()[0].endswith(f"more than {ASKED_MAX}, which nobody is asked about")
 
 
 def test_it_is_skipped_as_any_step_is():
@@ -362,8 +427,8 @@ def test_a_person_can_choose_nothing_else(text, why):
     say(run, ann={"a": 1, "b": 1}, bob={"a": 2, "b": 2})
     verdict, lines = answer(run, text)
     assert isinstance(verdict, e.AnswerRefused)
-    said = f"{why}; for instance: deal.a=1 deal.b=1"
-    assert (verdict.findings[0].message, lines, run.states["settle"]) == (said, [], "escalated")
+    said = e.Finding("choice", f"{why}; for instance: deal.a=1 deal.b=1")
+    assert (verdict.findings, lines, run.states["settle"]) == ((said,), [], "escalated")
 
 
 def test_the_example_of_an_answer_is_one_that_is_taken():
@@ -468,6 +533,18 @@ def judged(policy="judge", otherwise=None, **given):
     return told(last, roles={"jo": role})
 
 
+def choices_of(paths):
+    """The schema of what a judge answers."""
+    described = {
+        "description": "For each path the number of what is right.",
+        "type": "object",
+        "properties": paths,
+        "required": [*paths],
+        "additionalProperties": False,
+    }
+    return {"properties": {"choices": described}, "required": ["choices"]}
+
+
 def test_a_judge_is_told_what_contradicts_itself_and_nothing_else():
     run = judged()
     assert say(run, ann={"a": 1, "b": 5}, bob={"a": 2, "b": 5}) == ["call jo for settle #1"]
@@ -477,8 +554,8 @@ def test_a_judge_is_told_what_contradicts_itself_and_nothing_else():
         "deal.a": [{"number": 1, "steps": ["ann"], "value": 1}, {"number": 2, "steps": ["bob"], "value": 2}]
     }
     assert job.writes == ("choices",)
-    schema = msgspec.json.decode(job.schemas[0])
-    assert schema["properties"]["choices"]["properties"] == {"deal.a": {"type": "integer", "minimum": 1, "maximum": 2}}
+    number = {"type": "integer", "minimum": 1, "maximum": 2}
+    assert msgspec.json.decode(job.schemas[0]) == choices_of({"deal.a": number})
     assert run.reply("settle", {"choices": {"deal.a": 2}}) == [
         "resolved settle: deal.a=1 by judge jo; 1 agreed",
         "succeeded",
@@ -526,6 +603,24 @@ def test_whatever_else_a_judge_answers_is_refused(answer):
     assert run.jobs["settle"].feedback
 
 
+@pytest.mark.parametrize(
+    ("answer", "why", "kept"),
+    [
+        ({"choices": {"deal.a": 3, "deal.b": 0}},
+         "for deal.a choose a number from 1 to 2; for deal.b choose a number from 1 to 2",
+         '{"choices":{"deal.a":3,"deal.b":0}}'),
+        ({"choices": {1}}, "choices say for each path the number of what is right", ""),
+    ],
+)  # fmt: skip
+def test_a_refused_answer_of_a_judge_is_kept_with_what_it_cost(answer, why, kept):
+    run = judged()
+    say(run, ann={"a": 1, "b": 1}, bob={"a": 2, "b": 2})
+    run.reply("settle", Reply(output=answer, usage=Usage(5, 6)))
+    refused = e.decode(run.journal[-1])
+    assert ([found.message for found in refused.findings], refused.usage) == ([why], Usage(5, 6))
+    assert msgspec.json.decode(refused.reply) == kept
+
+
 def test_a_judge_that_cannot_is_given_up_or_a_person_asked():
     run = judged()
     say(run, ann=1, bob=2)
@@ -560,8 +655,9 @@ def test_a_judge_may_write_anew_where_that_is_declared():
     run = judged(anew=True)
     say(run, ann=1, bob=2)
     run.start("settle")
-    schema = msgspec.json.decode(run.jobs["settle"].schemas[0])
-    assert "anyOf" in schema["properties"]["choices"]["properties"]["deal"]
+    number = {"type": "integer", "minimum": 1, "maximum": 2}
+    new = {"type": "object", "properties": {"new": {}}, "required": ["new"], "additionalProperties": False}
+    assert msgspec.json.decode(run.jobs["settle"].schemas[0]) == choices_of({"deal": {"anyOf": [number, new]}})
     run.reply("settle", {"choices": {"deal": {"new": {1}}}})
     run.start("settle")
     assert "can't be used" in run.jobs["settle"].feedback[0]

@@ -27,9 +27,8 @@ VALUE_CHARS_SHOWN = 200
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """What somebody has said: the value at a path, the steps that wrote it, and the lowest of their scores."""
+    """What somebody has said: a value, the steps that wrote it, and the lowest of their scores."""
 
-    path: str
     value: Any
     steps: tuple[str, ...]
     score: float | None = None

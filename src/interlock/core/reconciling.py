@@ -59,13 +59,13 @@ def candidates(machine: Fold, n: int) -> list[Candidate]:
             steps, order = written
             scores = [score for step in steps if (score := machine.score_of(step)) is not None]
             score = min(scores, default=None)
-            found.append((order, place, Candidate(path, machine.bank.value(path, visible), steps, score)))
+            found.append((order, place, Candidate(machine.bank.value(path, visible), steps, score)))
     if len(found) > CANDIDATES_MAX:
         raise Unreconciled(f"{declared.among[0]} holds more than {CANDIDATES_MAX:,} candidates")
     if len(found) < declared.quorum:
         count = "is 1 candidate" if len(found) == 1 else f"are {len(found):,} candidates"
         raise Unreconciled(f"there {count} at {', '.join(declared.among)}, and {declared.quorum:,} are needed")
-    return [candidate for *_, candidate in sorted(found, key=lambda one: one[:2])]
+    return [candidate for *_, candidate in sorted(found)]  # no two have one place
 
 
 def _children(machine: Fold, root: str, visible: int) -> Iterator[str]:

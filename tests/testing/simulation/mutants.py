@@ -928,7 +928,7 @@ def _kept(raw):
     ),
     Mutant(
         "first to answer taken for the first in the plan",
-        [("core/reconciling.py", "in sorted(found, key=lambda one: one[:2])]", "in found]")],
+        [("core/reconciling.py", "in sorted(found)]", "in found]")],
         team=RECONCILED,
     ),
     Mutant(
