@@ -11,6 +11,7 @@ from interlock.core.policy import Escalation, Policy
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.settlement import expired, overdue
+from interlock.core.values import Limits
 from interlock.errors import PlanError, TeamError
 
 from .test_settlement import decide
@@ -82,21 +83,41 @@ def test_what_says_nothing_is_refused(declared, said):
         Escalation.of(declared)
 
 
+NO_WAY = [
+    ({**HOUR, "then": "fallback"}, ("ann",),
+     "step a: after the deadline its fallback goes on, and ann has none; give ann a fallback"),
+    ({**HOUR, "then": "default", "default": {"y": 1}}, (), "step a may not write y, which its default has"),
+    ({**HOUR, "then": "default", "default": {"x..": 1}}, (),
+     "step a: its default for 'x..': 'x..' is not a dotted path: it has an empty segment"),
+    ({**HOUR, "then": "default", "default": {"x": {1}}}, (),
+     "step a: its default for 'x': it is a set, which is not JSON; convert it first"),
+    ({**HOUR, "then": "default", "default": {"x": "12345678"}}, (),
+     "step a: its default for 'x': it is 10 bytes of JSON, more than 9"),
+    ({**HOUR, "then": "default", "default": {"x.n": "5"}}, (), "step a: its default: x.n: Expected `int`, got `str`"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("escalate", "said"),
+    ("escalate", "agents", "said"),
     [
-        ({"then": "fallback"}, "step a: without a deadline nothing comes after it"),
-        ({**HOUR, "then": "fallback"}, "step a: after the deadline its fallback goes on, and ann has none"),
-        ({**HOUR, "then": "default", "default": {"y": 1}}, "step a may not write y, which its default has"),
-        ({**HOUR, "then": "default", "default": {"x..": 1}}, "step a: its default for 'x..'"),
-        ({**HOUR, "then": "default", "default": {"x": {1}}}, "step a: its default for 'x': it is a set"),
-        ({**HOUR, "then": "default", "default": {"x.n": "5"}}, "step a: its default: x.n: Expected `int`, got `str`"),
+        ({"then": "fallback"}, (), "step a: without a deadline nothing comes after it; add one, such as deadline: 24h"),
+        *NO_WAY,
     ],
 )
-def test_a_way_that_can_not_be_taken_is_found_when_the_team_is_loaded(escalate, said):
+def test_a_way_that_can_not_be_taken_is_found_when_the_team_is_loaded(escalate, agents, said):
     with pytest.raises(TeamError) as raised:
-        Transcript(step("a", writes=["x"], escalate=escalate, schema=NUMBER))
-    assert said in str(raised.value)
+        Transcript(step("a", writes=["x"], escalate=escalate, schema=NUMBER), limits=Limits(value_bytes_max=9))
+    assert (raised.value.place, raised.value.agents) == (("plan", "a", "escalate"), agents)
+    assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(("escalate", "agents", "said"), NO_WAY)
+def test_a_way_of_its_agent_is_told_where_the_agent_declares_it(escalate, agents, said):
+    roles = {"ann": Role(ALL, ONCE, escalation=Escalation.of(escalate))}
+    with pytest.raises(TeamError) as raised:
+        Transcript(step("a", writes=["x"], schema=NUMBER), limits=Limits(value_bytes_max=9), roles=roles)
+    assert (raised.value.place, raised.value.agents) == (("agents", "ann", "escalate"), agents)
+    assert str(raised.value) == said
 
 
 def test_a_step_declares_in_place_of_its_agent():

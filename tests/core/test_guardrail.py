@@ -339,13 +339,13 @@ def test_a_guardrail_of_the_agent_rests_where_a_step_cannot_write_what_it_looks_
 def problems(*steps, guard=seated, **roles):
     with pytest.raises(TeamError) as caught:
         Rules(Plan(steps), roles, guard=guard)
-    return [(".".join(problem.place), problem.sentence) for problem in caught.value.problems]
+    return [(".".join(problem.place), *problem.agents, str(problem)) for problem in caught.value.problems]
 
 
 def test_a_guardrail_that_cannot_be_made_is_told_with_its_place():
     assert problems(step("a", guardrails=[Says(), "no_such"]), ann=Role(ALL, guardrails=["nor_this"])) == [
-        ("agents.ann.guardrails.0", "a guardrail of agent ann: there is no guardrail nor_this"),
-        ("plan.a.guardrails.1", "a guardrail of step a: there is no guardrail no_such"),
+        ("agents.ann.guardrails.0", "a guardrail of agent ann: there is no guardrail nor_this; use one"),
+        ("plan.a.guardrails.1", "a guardrail of step a: there is no guardrail no_such; use one"),
     ]
 
 
@@ -360,14 +360,29 @@ def test_a_guardrail_of_a_step_looks_at_what_the_step_may_write():
     blind = Says(watches=("mistyped",), name="choice")
 
     assert problems(step("a", guardrails=[watching, blind]), ann=narrow) == [
-        ("plan.a.guardrails", "the guardrail choice looks at mistyped, which ann in step a can't write")
+        (
+            "plan.a.guardrails",
+            "ann",
+            "the guardrail choice looks at mistyped, which ann in step a can't write; it may write x, y",
+        )
+    ]
+    assert problems(step("a", writes=["y"], guardrails=[watching]), ann=narrow) == [
+        (
+            "plan.a.guardrails",
+            "ann",
+            "the guardrail says looks at x, mistyped, which ann in step a can't write; it may write y",
+        )
     ]
 
 
 def test_a_guardrail_of_an_agent_looks_at_what_the_agent_may_write():
     narrow = Role(Scope(["act"], ["q"], ["x"]), guardrails=[Says(watches=("y",))])
     assert problems(step("a"), step("b", needs=["a"]), ann=narrow) == [
-        ("agents.ann.guardrails", "the guardrail says looks at y, which agent ann can't write")
+        (
+            "agents.ann.guardrails",
+            "ann",
+            "the guardrail says looks at y, which agent ann can't write; it may write x",
+        )
     ]
 
 
@@ -375,7 +390,14 @@ def test_a_guardrail_compares_with_what_the_agent_is_shown():
     narrow = Role(Scope(["act"], ["q"], ["x"]), guardrails=[Says(consults=("q.z",))])
     Rules(Plan([step("a", reads=["q.z"])]), {"ann": narrow}, guard=seated)
     assert problems(step("a", reads=["q.y"]), ann=narrow) == [
-        ("plan.a.guardrails", "the guardrail says compares with q.z, which ann in step a is not shown")
+        (
+            "plan.a.guardrails",
+            "ann",
+            (
+                "the guardrail says compares with q.z, which ann in step a is not shown;"
+                " let it read q.z: a guardrail sees what the agent was shown"
+            ),
+        )
     ]
 
 
@@ -383,16 +405,27 @@ def test_a_guardrail_that_rests_on_a_schema_wants_one():
     resting = Role(ALL, guardrails=[Says(rests_on_schema=True)])
     Rules(Plan([step("a", schema={})]), {"ann": resting}, guard=seated)
     assert problems(step("a"), ann=resting) == [
-        ("plan.a.guardrails", "the guardrail says checks nothing of ann in step a: no schema is declared")
+        (
+            "plan.a.guardrails",
+            "ann",
+            (
+                "the guardrail says checks nothing of ann in step a: no schema is declared;"
+                " name a model or a JSON Schema in it, or declare a schema"
+            ),
+        )
     ]
 
 
 def test_a_threshold_without_guardrails_says_nothing():
     assert problems(step("a", threshold=0.5), ann=Role(ALL)) == [
-        ("plan.a.threshold", "step a has a threshold, and no guardrail gives a score")
+        ("plan.a.threshold", "step a has a threshold, and no guardrail gives a score; give it guardrails")
     ]
-    assert problems(step("a"), ann=Role(ALL, threshold=0.5)) == [
-        ("agents.ann.threshold", "agent ann has a threshold, and no guardrail gives a score")
+    assert problems(step("a"), bob=Role(Scope(["act"], [], [])), ann=Role(ALL, threshold=0.5)) == [
+        (
+            "agents.ann.threshold",
+            "ann",
+            "agent ann has a threshold, and no guardrail gives a score; give it guardrails",
+        )
     ]
     Rules(Plan([step("a", guardrails=[Says()])]), {"ann": Role(ALL, threshold=0.5)}, guard=seated)
 

@@ -477,32 +477,39 @@ def test_an_effect_in_doubt_does_not_keep_a_judge_away():
 
 # --- what can't be ---
 
+OF_ITS_OWN = "would judge replies of its own; name another agent; one that stands in for a judge judges, too"
+
 
 @pytest.mark.parametrize(
-    ("judge", "eve", "message", "fix"),
+    ("judge", "fallback", "agents", "said"),
     [
-        (Judge(agent="evi"), {}, "the judge of agent ann is evi, which is no agent; did you mean eve?", ""),
-        (Judge(agent="ann"), {}, "the judge of agent ann is ann, so that ann would judge replies of its own", "name"),
-        (JUDGE, {"fallback": "ann"}, "the judge of agent ann is eve, so that ann would judge replies of its own", ""),
+        (Judge(agent="evi"), None, (), "the judge of agent ann is evi, which is no agent; did you mean eve?"),
+        (Judge(agent="ann"), None, ("ann",), f"the judge of agent ann is ann, so that ann {OF_ITS_OWN}"),
+        (JUDGE, "ann", ("ann",), f"the judge of agent ann is eve, so that ann {OF_ITS_OWN}"),
         (
-            Judge(agent="eve", action="look"),
-            {},
-            "the judge of agent ann: eve may not do look",
-            "add look to the allowed_actions of eve",
+            Judge(agent="eve", action="jugde"),
+            None,
+            ("eve",),
+            (
+                "the judge of agent ann: eve may not do jugde; did you mean judge?;"
+                " add jugde to the allowed_actions of eve"
+            ),
         ),
     ],
 )
-def test_judges_that_cannot_judge_are_refused(judge, eve, message, fix):
+def test_judges_that_cannot_judge_are_refused(judge, fallback, agents, said):
+    """Each of several is told, whatever is wrong with the first."""
     scope = Scope(["act", "judge"], ["*"], ["x"])
     roles = {
-        "ann": Role(scope, guardrails=[judge]),
-        "eve": Role(Scope(["judge", "act"], [], ["x"] if eve else []), **eve),
+        "ann": Role(scope, guardrails=[Judge(agent="nobody"), judge]),
+        "eve": Role(Scope(["judge", "act"], [], ["x"] if fallback else []), fallback=fallback),
     }
     with pytest.raises(TeamError) as caught:
         Rules(Plan([step("a", writes=["x"])]), roles, guard=guard)
-    problem = next(one for one in caught.value.problems if one.sentence.startswith(message))
-    assert fix in problem.fix
-    assert problem.place == ("agents", "ann", "guardrails", "0", "judge", "agent")
+    first, problem = caught.value.problems
+    assert str(first) == "the judge of agent ann is nobody, which is no agent"
+    assert problem.place == ("agents", "ann", "guardrails", "1", "judge", "agent")
+    assert (problem.agents, str(problem)) == (agents, said)
 
 
 def test_a_step_is_not_judged_by_whoever_stands_in_for_its_agent():

@@ -322,7 +322,7 @@ def test_the_schema_of_a_step_names_what_each_agent_of_its_chain_may_write():
 
 
 def test_every_problem_is_listed_at_once_and_a_flood_is_cut():
-    error = refusal({"a": role("x")}, step("s", "b"), step("t", "c"))
+    error = refusal({"a": role("x")}, Step("w", wait="2h"), step("s", "b"), step("t", "c"))
     assert str(error).splitlines()[0] == "2 problems:"
     assert [problem.place for problem in error.problems] == [("plan", "s", "agent"), ("plan", "t", "agent")]
     racing = refusal({"a": role("x")}, step("s", samples=100))

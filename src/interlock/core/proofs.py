@@ -62,14 +62,13 @@ class Proofs(Duties):
             if step.schema is not None:
                 roles = {agent: self.roles[agent] for agent in chain}
                 yield from schema_problems(step.schema, roles, ("plan", step.id, "schema"))
-            asks = step.escalate is not None or self.roles[step.agent].escalation is not None
-            if asks and step.reconcile is None:
+            if step.reconcile is None:
                 yield from self._escalation_problems(step)
             if step.on_request:
                 yield from branch_problems(step, {agent: self.roles[agent].scope for agent in chain})
 
     def _escalation_problems(self, step: Step) -> Iterator[TeamError]:
-        place = ("plan", step.id, "escalate") if step.escalate is not None else ("agents", step.agent, "escalate")
+        place = _escalate_of(step)
         try:
             escalation = self.escalation(step)
         except PlanError as error:
@@ -279,7 +278,7 @@ class Proofs(Duties):
             return
         for schema in (*self._schemas[step.agent], *compiled(step.schema)):
             for _, message in schema.findings(dict(escalation.default)):
-                yield PlanError(f"step {step.id}: its default: {message}", place=("plan", step.id, "escalate"))
+                yield PlanError(f"step {step.id}: its default: {message}", place=_escalate_of(step))
 
     def _race_fix(self, race: Race) -> str:
         field = paths.base(race.path)
@@ -314,6 +313,11 @@ class Proofs(Duties):
             if first == owner and any(paths.intersection(field, pattern) for pattern in writes[n]):
                 mask |= 1 << n
         return mask
+
+
+def _escalate_of(step: Step) -> tuple[str, ...]:
+    """The place of what says when a step asks a person: its own, or that of its agent."""
+    return ("plan", step.id, "escalate") if step.escalate is not None else ("agents", step.agent, "escalate")
 
 
 def deciding(step: Step) -> tuple[str, ...]:
