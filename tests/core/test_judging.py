@@ -6,6 +6,7 @@ import pytest
 import interlock.core.events as e
 from interlock.core.budget import BudgetPolicy
 from interlock.core.effects import EffectRule
+from interlock.core.gate import GatePolicy
 from interlock.core.guardrail import Judge, Panel, Seat
 from interlock.core.job import DELETE, Effect, Question, Reply, Usage
 from interlock.core.plan import Plan
@@ -210,8 +211,9 @@ def test_what_a_judge_reads_its_author_has_not_read():
 
 
 def test_the_part_of_a_judge_in_a_step_is_told_by_its_name():
-    rules = judged(eve=Role(SEES_LITTLE, fallback="bob"), roles={"bob": Role(SEES_LITTLE)}).rules
-    assert rules.duty("a", "bob").agent == "bob"
+    gate = GatePolicy(budget=BudgetPolicy(calls=9, daily=True))
+    rules = judged(eve=Role(SEES_LITTLE, fallback="bob", gate=gate), roles={"bob": Role(SEES_LITTLE)}).rules
+    assert (rules.duty("a", "bob").agent, rules.duty("a", "eve").gate) == ("bob", gate)
     with pytest.raises(KeyError):
         rules.duty("a", "nobody")
     assert rules.duty("a", "eve").sight.patterns == ("q.text",)

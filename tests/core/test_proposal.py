@@ -112,14 +112,15 @@ def test_a_scope_of_everything_names_no_segments():
 
 # --- refused: what and where ---
 
+KEYS = "id, agent, action, needs, reads, writes, instructions, when, for_each, samples, width, batch"
+
 
 @pytest.mark.parametrize(
     ("steps", "flaws"),
     [
         ([], ["$.steps: there are 0 steps; 1 to 20"]),
         ([a_step(str(n)) for n in range(21)], ["$.steps: there are 21 steps; 1 to 20"]),
-        ([7], [("$.steps[0]: it is no object; its keys: id, agent, action, needs, reads, writes, instructions, when, "
-               "for_each, samples, width, batch")]),
+        ([7], [f"$.steps[0]: it is no object; its keys: {KEYS}"]),
         ([{"id": "a", "agent": "reader"}], ["$.steps[0]: it has no action; add it"]),
         ([a_step(id=7)], ["$.steps[0].id: Expected str, got int"]),
         ([a_step(needs="b")], ["$.steps[0].needs: Expected array, got str"]),
@@ -202,32 +203,50 @@ def test_what_is_not_an_agents_to_choose_is_no_part_of_a_step(key, team):
     assert (flaw.where, flaw.what) == ("$.steps[0]", f"it has the key {key}")
 
 
+WRITE = 'write {"steps": [{"id": ..., "agent": ..., "action": ...}]}'
+NO_JSON = f"$: it is no JSON, or nested too deeply; {WRITE}"
+NO_LIST = f"$: it is no object with a list of steps; {WRITE}"
+NO_OBJECT = f"it is no object; its keys: {KEYS}"
+
+
 @pytest.mark.parametrize(
-    ("raw", "what"),
+    ("raw", "flaws"),
     [
-        (b"", "it is no JSON, or nested too deeply"),
-        (b"no", "it is no JSON, or nested too deeply"),
-        (b"[]", "it is no object with a list of steps"),
-        (7, "it is no object with a list of steps"),
-        (b'{"steps": 7}', "it is no object with a list of steps"),
-        (b'{"steps": [{"id": "\xff"}]}', "it is no JSON, or nested too deeply"),
-        (b'{"steps": [], "plan": 1}', "it has the key plan"),
-        (b" " * 100_001, "it is 100,001 bytes of JSON"),
-        (b"[" * 99_999, "it is no object with a list of steps"),
-        (
-            b'{"steps": [{"when": {"value": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}]}",
-            "it is no JSON, or nested too deeply",
-        ),
+        (b"", [NO_JSON]),
+        (b"no", [NO_JSON]),
+        (b"[]", [NO_LIST]),
+        (7, [NO_LIST]),
+        (b'{"steps": 7}', [NO_LIST]),
+        (b"[" * 99_999, [NO_LIST]),
+        (b'{"steps": [{"id": "\xff"}, 7]}',
+         ["$.steps[0]: it is no JSON, or nested too deeply", f"$.steps[1]: {NO_OBJECT}"]),
+        (b'{"steps": [{"when": {"value": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}]}", [NO_JSON]),
+        (b'{"steps": [], "plan": 1}', ["$: it has the key plan; its key: steps", "$.steps: there are 0 steps; 1 to 20"]),
+        (b'{"steps": [7], "plan": 1, "\xff": 2}', [NO_JSON]),
+        (b'{"steps": [{"a": 1, "a b": 1}]}',
+         [f"$.steps[0]: it has the key a; its keys: {KEYS}",
+          f"$.steps[0]: it has the key a text of 3 characters; its keys: {KEYS}",
+          "$.steps[0]: it has no id; add it", "$.steps[0]: it has no agent; add it",
+          "$.steps[0]: it has no action; add it"]),
+        (b" " * 100_001, ["$: it is 100,001 bytes of JSON; 100,000 at most"]),
     ],
-)
-def test_what_is_no_proposal_is_refused(raw, what, team):
-    assert what in {flaw.what for flaw in refusal(raw, team).flaws}
+)  # fmt: skip
+def test_what_is_no_proposal_is_refused(raw, flaws, team):
+    assert told(raw, team) == flaws
+
+
+def test_a_proposal_may_be_as_large_as_that(team):
+    raw = json.dumps({"steps": [a_step(writes=["facts.a"])]}).encode()
+    assert len(proposed_steps(raw, team, Bounds(bytes_max=len(raw)))) == 1
 
 
 @pytest.mark.parametrize("value", [{"steps": {1}}, {"steps": "\ud800"}, {1: 2}, {"steps": ["x" * 100_001]}])
 def test_an_object_that_is_no_plain_json_is_refused(value, team):
-    with pytest.raises(ProposalRefused, match="it is no plain JSON, or too large, or nested too deeply"):
-        validated(value, team, MODEST)
+    [flaw] = told(value, team)
+    assert flaw == (
+        "$: it is no plain JSON, or too large, or nested too deeply;"
+        " an object of texts, numbers, lists and objects, 100,000 bytes at most"
+    )
 
 
 def test_nesting_without_end_is_refused(team):
@@ -455,6 +474,8 @@ def test_what_is_right_at_once_is_right_one_by_one_and_the_same(team, steps):
             True,
         ),
         ([a_step("a", writes=[])], True),
+        ([a_step("a", reads=["mail"] * 50, samples=3, writes=["facts." + "a" * 194])], True),
+        ([a_step("a", instructions="x" * 4_000), *map(a_step, "bcd"), a_step("e", needs=["a", "b", "c", "d"])], True),
         ([a_step("a"), a_step("a")], False),
         ([a_step("a\nb")], False),
         ([a_step("x" * 81)], False),

@@ -3,6 +3,10 @@
 import msgspec
 import pytest
 
+from interlock.core.budget import BudgetPolicy, for_run
+from interlock.core.effects import EffectRule
+from interlock.core.gate import GatePolicy
+from interlock.core.nested import Nested
 from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.role import Role, role_problems, stand_ins
@@ -79,6 +83,37 @@ def test_a_step_overrides_the_policy_of_every_agent_of_its_chain():
     rules = Rules(Plan([step("own"), step("given", timeout="1.5s", backoff="2ms", retries=0)]), roles)
     assert [duty.policy for duty in rules.duties[1]] == [Policy(retries=7), Policy(timeout_ms=9)]
     assert [duty.policy for duty in rules.duties[2]] == [Policy(timeout_ms=1_500, backoff_ms=2, retries=0)] * 2
+
+
+def test_a_duty_is_all_that_the_agent_and_its_step_declare():
+    team, own, mine = {"required": ["out.x"]}, {"required": ["out.y"]}, BudgetPolicy(calls=3)
+    gate = GatePolicy(budget=BudgetPolicy(calls=9, daily=True))
+    agent = role("out", actions=("act", "pay"), schema=team, gate=gate, budget=mine, tools={"send": EffectRule()})
+    agent = msgspec.structs.replace(agent, immediate=True, on_dead="skip")
+    plan = Plan([step("s", samples=1, schema=own, budget={"calls": 2}, retry_for="1m"), Step("w", wait="2h")])
+    run = BudgetPolicy(calls=7)
+    rules = Rules(plan, {"a": agent}, budget=run, effects={"pay": EffectRule(), "refund": EffectRule()})
+    [duty] = rules.duties[1]
+    assert duty.schema_texts == ('{"required":["out.x"]}', '{"required":["out.y"]}')
+    assert (duty.gate, duty.immediate, duty.nested) == (gate, True, None)
+    assert (duty.effects, duty.tools, [*rules.effects]) == (("pay",), ("a.send",), ["pay", "refund", "a.send"])
+    assert duty.policy == Policy(retry_for_ms=60_000)
+    assert duty.budgets == (
+        ("run_budget", "", run),
+        ("agent_budget", "agent a", mine),
+        ("step_budget", "step s", BudgetPolicy(calls=2)),
+    )
+    assert rules.on_dead == ["fail_run", "skip", "fail_run"]
+    assert rules.budget_at("budget", duty) == (gate.budget, "agent a")
+    assert rules.budget_at("agent_budget", duty) == (mine, "agent a")
+    assert rules.budget_at("team_budget", duty) == rules.budget_at("breaker", duty) == (None, "")
+
+
+def test_a_duty_of_a_team_draws_on_the_budgets_of_the_run_by_its_share():
+    nested, share, run = Nested("team.yaml", "f" * 64), BudgetPolicy(calls=3), BudgetPolicy(calls=7)
+    rules = Rules(Plan([step("s")]), {"a": role("out", nested=nested, budget=share)}, budget=run)
+    [duty] = rules.duties[1]
+    assert (duty.nested, duty.budgets) == (nested, (("run_budget", "", for_run(run, share)),))
 
 
 def test_the_writes_of_a_step_are_checked_against_the_schemas_of_agent_and_step():

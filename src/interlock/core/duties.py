@@ -44,6 +44,8 @@ class Duties:
     By plan numbers, and made once a run needs them: duties, first_duties, on_dead, escalations.
     """
 
+    _schemas: dict[str, tuple[WritesSchema, ...]]
+
     def __init__(
         self,
         plan: Plan,
@@ -55,7 +57,6 @@ class Duties:
         self.plan, self.roles, self.budget = plan, dict(roles), budget
         self._declared_effects = tuple(effects)
         self._seats: dict[tuple[str, str], list[Seat]] = {}
-        self._schemas: dict[str, tuple[WritesSchema, ...]] = {}
         self.sharing = msgspec.structs.replace(sharing or Sharing(), stand_ins=stand_ins(self.roles))
         self._sights = {name: Sight(role.scope.readable) for name, role in roles.items()}
         self._readable = {name: paths.Patterns(role.scope.readable) for name, role in roles.items()}

@@ -136,7 +136,7 @@ def _explain(text: bytes, flaws: Flaws) -> None:
     _check_count(len(raws), flaws)
     for n, raw in enumerate(raws):
         if flaws.full:
-            break
+            return
         try:
             value = msgspec.json.decode(raw)
         except _UNREADABLE:
@@ -168,7 +168,7 @@ def _explain_value(value: Any, kind: Any, where: str, flaws: Flaws) -> None:
     except msgspec.ValidationError as error:
         # With plain types it names types alone: "Expected `str`, got `int` - at `$[0]`".
         what, _, at = str(error).partition(" - at `$")
-        flaws.add(where + at.rstrip("`"), what.replace("`", ""))
+        flaws.add(where + at.removesuffix("`"), what.replace("`", ""))
 
 
 # --- each step by itself ---
@@ -198,7 +198,7 @@ class _Examination:
         made = []
         for n, one in enumerate(self._proposed):
             if self._flaws.found and self._flaws.full:
-                break
+                return []
             if places.setdefault(one.id, n) != n:
                 self._flaw(n, "id", f"two steps have the id {shown(one.id)}", "rename one of them")
             if self._is_right(n, one):
