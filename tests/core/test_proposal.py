@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import interlock as il
 from interlock.core.proposal import _Examination
-from interlock.core.step import checked
+from interlock.core.step import Condition, Step, checked
 from interlock.core.values import Limits, hash_of
 from interlock.errors import ProposalRefused
 from interlock.planning import Bounds, planned, proposal_schema, proposed_steps, validated
@@ -96,6 +96,25 @@ def test_the_team_under_the_plan_is_proved_and_ready(team):
     assert proved.hash != team.hash
 
 
+def test_a_step_is_made_of_all_that_is_said_of_it(team):
+    """At the limit of each bound."""
+    most = {
+        "reads": ["mail"] * 50,
+        "writes": [".".join(["facts", "a" * 62, "b" * 62, "c" * 60, "{index}"])],
+        "instructions": "x" * 4_000,
+        "for_each": "mail",
+        "width": 100_000,
+        "batch": 100_000,
+        "when": {"path": "mail", "op": "!=", "value": "x" * 498},
+    }
+    few = {"needs": ["c", "d", "e", "f"], "samples": 3, "when": {"path": "mail", "op": "absent"}}
+    proposal = {"steps": [a_step(**most), a_step("b", **few), *map(a_step, "cdef")]}
+    assert proposed_steps(proposal, team, MODEST)[:2] == [
+        Step("a", "reader", "read", **most | {"when": Condition("mail", "!=", "x" * 498)}),
+        Step("b", "reader", "read", **few | {"when": Condition("mail", "absent")}),
+    ]
+
+
 def test_a_segment_of_the_teams_own_scopes_may_be_prose(team):
     assert validated({"steps": [a_step(writes=['ticket."a b"'])]}, team).declared[0].writes == ("ticket.a b",)
 
@@ -106,12 +125,14 @@ def test_steps_that_are_added_may_need_known_ones(team):
 
 
 def test_a_scope_of_everything_names_no_segments():
-    open_team = il.Team([an_agent("all", ["*"], ["out"])])
-    assert validated({"steps": [{"id": "a", "agent": "all", "action": "work"}]}, open_team).number == {"a": 1}
+    open_team = il.Team([an_agent("all", ["*"], ["*"])])
+    step = {"id": "a", "agent": "all", "action": "work", "reads": ["*"], "writes": ["*"]}
+    assert validated({"steps": [step]}, open_team).number == {"a": 1}
 
 
 # --- refused: what and where ---
 
+PATHS = "dotted names of letters, digits, _ and -, such as ticket.category or ticket.*"
 KEYS = "id, agent, action, needs, reads, writes, instructions, when, for_each, samples, width, batch"
 
 
@@ -159,6 +180,26 @@ KEYS = "id, agent, action, needs, reads, writes, instructions, when, for_each, s
         ([a_step(reads=["answer"])],
          ["$.steps[0].reads (step a): step a reads answer, which reader may not read; context_access of reader: mail"]),
         ([a_step(writes=["facts.a"] * 51)], ["$.steps[0].writes (step a): there are 51 paths; 50 at most"]),
+        ([a_step(writes=["facts.a", "facts..a"])],
+         [f"$.steps[0].writes[1] (step a): facts..a is no path that a plan may name; {PATHS}"]),
+        ([a_step(reads=["c d", "mail"])],
+         [f"$.steps[0].reads[0] (step a): a text of 3 characters is no path that a plan may name; {PATHS}"]),
+        ([a_step(writes=[".".join(["facts", *"a" * 32])])],
+         ["$.steps[0].id (step a): it can't be made a step; look at its paths"]),
+        ([a_step(for_each="mail.*")],
+         [f"$.steps[0].for_each (step a): mail.* is no path that a plan may name; {PATHS}"]),
+        ([a_step(when={"path": "c d", "op": "exists"})],
+         [f"$.steps[0].when.path (step a): a text of 3 characters is no path that a plan may name; {PATHS}"]),
+        ([a_step(when={"path": ".".join(["mail", *"a" * 32]), "op": "exists"})],
+         ["$.steps[0].when.path (step a): a text of 68 characters is no path"]),
+        ([a_step(width=1)], ["$.steps[0].width (step a): it has a width, but no for_each; remove it"]),
+        ([a_step(batch=1)], ["$.steps[0].batch (step a): it has a batch, but no for_each; remove it"]),
+        ([a_step(for_each="mail", width=100_001, batch=-1)],
+         ["$.steps[0].width (step a): it is too large or too small; 1 to 100,000",
+          "$.steps[0].batch (step a): it is too large or too small; 1 to 100,000"]),
+        ([a_step(samples=2), a_step("b", needs=["a-0", "a-1", "a-2", "a-3"])],
+         ["$.steps[1].needs[0] (step b): a-0 is no step; name steps of this plan",
+          "$.steps[1].needs[3] (step b): a-3 is no step; name steps of this plan"]),
         ([a_step(when={"path": "mail", "op": "~"})],
          [("$.steps[0].when.op (step a): there is no operator a text of 1 characters; "
           "==, !=, <, <=, >, >=, in, not in, contains, exists, absent")]),
@@ -166,6 +207,8 @@ KEYS = "id, agent, action, needs, reads, writes, instructions, when, for_each, s
          ["$.steps[0].when.value (step a): == needs a value; add value, or op: exists"]),
         ([a_step(when={"path": "mail", "op": "exists", "value": 1})],
          ["$.steps[0].when.value (step a): exists takes no value; remove it"]),
+        ([a_step(when={"path": "mail", "op": "absent", "value": 1})],
+         ["$.steps[0].when.value (step a): absent takes no value; remove it"]),
         ([a_step(when={"path": "mail", "value": "x" * 500})],
          ["$.steps[0].when.value (step a): it is too large, or no JSON; 500 bytes of JSON at most"]),
         ([a_step("x", for_each="mail", writes=["facts.{index}"]), a_step("x-1", writes=["facts.y"], needs=["x"])],
@@ -221,7 +264,8 @@ NO_OBJECT = f"it is no object; its keys: {KEYS}"
         (b'{"steps": [{"id": "\xff"}, 7]}',
          ["$.steps[0]: it is no JSON, or nested too deeply", f"$.steps[1]: {NO_OBJECT}"]),
         (b'{"steps": [{"when": {"value": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}]}", [NO_JSON]),
-        (b'{"steps": [], "plan": 1}', ["$: it has the key plan; its key: steps", "$.steps: there are 0 steps; 1 to 20"]),
+        (b'{"steps": [], "plan": 1}',
+         ["$: it has the key plan; its key: steps", "$.steps: there are 0 steps; 1 to 20"]),
         (b'{"steps": [7], "plan": 1, "\xff": 2}', [NO_JSON]),
         (b'{"steps": [{"a": 1, "a b": 1}]}',
          [f"$.steps[0]: it has the key a; its keys: {KEYS}",
@@ -367,6 +411,7 @@ def test_flaws_are_bounded_in_number_and_length(team):
     error = refusal([a_step("!", agent="!", action="!", needs=["!"]) for _ in range(20)], team)
     assert len(error.flaws) == 5
     assert str(error).endswith("there may be more")
+    assert len(refusal([a_step(agent="boss")], team, Bounds(flaws_max=0)).flaws) == 1
 
     tight = Bounds(flaw_chars_max=20)
     (flaw,) = refusal([a_step(agent="boss")], team, tight).flaws
@@ -421,7 +466,7 @@ PATHS = [
     "a" + 31 * ".a",
 ]
 MORE = [{"instructions": "Read."}, {"instructions": "\x00"}, {"samples": 2}, {"samples": 4}]
-DEPENDING = [{"for_each": "mail"}, {"when": {"path": "mail", "value": 1}}]
+DEPENDING = [{"width": 1}, {"for_each": "mail"}, {"when": {"path": "mail", "value": 1}}]
 PATTERNS = st.none() | st.lists(st.sampled_from(PATHS) | st.just("facts.b"), max_size=3)
 
 
@@ -487,6 +532,8 @@ def test_what_is_right_at_once_is_right_one_by_one_and_the_same(team, steps):
         ([a_step(samples=-1)], False),
         ([a_step(instructions="\x00")], False),
         ([a_step(for_each="mail")], False),
+        ([a_step(width=1)], False),
+        ([a_step(batch=1)], False),
         ([a_step(when={"path": "mail", "value": 1})], False),
         ([a_step(writes=["facts.a\nfacts.b"])], False),
         ([a_step(writes=["facts.{step}"])], False),

@@ -43,8 +43,8 @@ class Flaws:
 
     @property
     def full(self) -> bool:
-        """Whether it's no use to look for more."""
-        return len(self.found) >= self.bounds.flaws_max
+        """Whether it's no use to look for more. One is told whatever the bounds: what is wrong isn't right for that."""
+        return len(self.found) >= max(1, self.bounds.flaws_max)
 
     def add_problems(self, problems: Iterable[TeamError], places: dict[str, int]) -> None:
         """What the proof of the plan has found; places: step id -> its index in the proposal."""

@@ -195,21 +195,22 @@ class _Examination:
             patterns = {kind: Step("", *kind) for kind in kinds}
             return [_like(patterns[one.agent, one.action], one) for one in self._proposed]
         places: dict[str, int] = {}
-        made = []
+        made: list[Step] = []
         for n, one in enumerate(self._proposed):
-            if self._flaws.found and self._flaws.full:
+            if self._flaws.full:
                 return []
             if places.setdefault(one.id, n) != n:
                 self._flaw(n, "id", f"two steps have the id {shown(one.id)}", "rename one of them")
-            if self._is_right(n, one):
-                made.append(self._made(n, one))
+            self._examine(n, one)
+            if not self._flaws.found:
+                made += self._made(n, one)
         self._check_needs(places)
-        return [step for step in made if step is not None]
+        return made
 
     def _are_ordinary(self) -> bool:
         """Whether all are right, and hold no more than most do. That is told at once, and flaws then one by one."""
         steps, bounds = self._proposed, self._bounds
-        said = {(o.agent, o.action, o.samples, o.instructions, o.for_each is None and o.when is None) for o in steps}
+        said = {(o.agent, o.action, o.samples, o.instructions, _is_bare(o)) for o in steps}
         ids = {one.id for one in steps}
         needs = [one.needs for one in steps]
         given = [one.writes for one in steps if one.writes] + [one.reads for one in steps if one.reads]
@@ -231,61 +232,52 @@ class _Examination:
             )
         )
 
-    def _flaw(self, n: int, key: str, what: str, allowed: str = "") -> bool:
+    def _flaw(self, n: int, key: str, what: str, allowed: str) -> None:
         self._flaws.add(f"$.steps[{n}].{key}", what, allowed, self._proposed[n].id)
-        return False
 
-    def _is_right(self, n: int, one: ProposedStep) -> bool:
+    def _examine(self, n: int, one: ProposedStep) -> None:
         bounds = self._bounds
-        fine = True
         if not is_id(one.id):
-            fine = self._flaw(n, "id", f"{shown(one.id)} is no id", "letters, digits, _ and -, 80 at most")
+            self._flaw(n, "id", f"{shown(one.id)} is no id", "letters, digits, _ and -, 80 at most")
         actions = self._actions.get(one.agent)
         if actions is None:
-            fine = self._flaw(n, "agent", f"there is no agent {shown(one.agent)}", f"agents: {listed(self._actions)}")
+            self._flaw(n, "agent", f"there is no agent {shown(one.agent)}", f"agents: {listed(self._actions)}")
         elif one.action not in actions:
             allowed = listed(self._roles[one.agent].scope.allowed_actions)
             what = f"{one.agent} may not do {shown(one.action)}"
-            fine = self._flaw(n, "action", what, f"allowed_actions of {one.agent}: {allowed}")
+            self._flaw(n, "action", what, f"allowed_actions of {one.agent}: {allowed}")
         if len(one.needs) > bounds.needs_max:
-            fine = self._flaw(n, "needs", f"it has {len(one.needs):,} needs", f"{bounds.needs_max:,} at most")
+            self._flaw(n, "needs", f"it has {len(one.needs):,} needs", f"{bounds.needs_max:,} at most")
         if one.instructions and not _is_text(one.instructions, bounds.instructions_chars_max):
             most = f"{bounds.instructions_chars_max:,} characters at most, none of them a control character"
-            fine = self._flaw(n, "instructions", f"it is {shown_length(one.instructions)}", most)
+            self._flaw(n, "instructions", f"it is {shown_length(one.instructions)}", most)
         if not 0 <= one.samples <= bounds.samples_max:
-            fine = self._flaw(n, "samples", "there are too many or too few", f"1 to {bounds.samples_max:,}")
-        if (one.width or one.batch) and not self._are_shares(n, one):
-            fine = False
-        for key in ("reads", "writes"):
-            patterns = getattr(one, key)
-            if patterns and not self._are_fitting(n, key, patterns):
-                fine = False
-        if one.for_each is not None and not self._may_depend_on(n, "for_each", one.for_each):
-            fine = False
-        if one.when is not None and not self._is_condition(n, one.when):
-            fine = False
-        return fine
+            self._flaw(n, "samples", "there are too many or too few", f"1 to {bounds.samples_max:,}")
+        self._examine_shares(n, one)
+        self._examine_patterns(n, "reads", one.reads or ())
+        self._examine_patterns(n, "writes", one.writes or ())
+        if one.for_each is not None:
+            self._examine_dependence(n, "for_each", one.for_each)
+        if one.when is not None:
+            self._examine_condition(n, one.when)
 
-    def _are_shares(self, n: int, one: ProposedStep) -> bool:
-        """Whether what bounds the copies of a for_each can be."""
-        fine = True
+    def _examine_shares(self, n: int, one: ProposedStep) -> None:
+        """What bounds the copies of a for_each."""
         for key in ("width", "batch"):
             number = getattr(one, key)
             if number and one.for_each is None:
-                fine = self._flaw(n, key, f"it has a {key}, but no for_each", "remove it")
+                self._flaw(n, key, f"it has a {key}, but no for_each", "remove it")
             elif not 0 <= number <= WIDTH_MAX:
-                fine = self._flaw(n, key, "it is too large or too small", f"1 to {WIDTH_MAX:,}")
-        return fine
+                self._flaw(n, key, "it is too large or too small", f"1 to {WIDTH_MAX:,}")
 
-    def _are_fitting(self, n: int, key: str, patterns: Sequence[str]) -> bool:
+    def _examine_patterns(self, n: int, key: str, patterns: Sequence[str]) -> None:
         if len(patterns) > self._bounds.patterns_max:
             most = f"{self._bounds.patterns_max:,} at most"
-            return self._flaw(n, key, f"there are {len(patterns):,} paths", most)
-        fine = True
+            self._flaw(n, key, f"there are {len(patterns):,} paths", most)
+            return
         for at, pattern in enumerate(patterns):
             if not self._is_fitting(pattern):
-                fine = self._flaw(n, f"{key}[{at}]", f"{shown(pattern)} is no path that a plan may name", _PATHS)
-        return fine
+                self._flaw(n, f"{key}[{at}]", f"{shown(pattern)} is no path that a plan may name", _PATHS)
 
     def _is_fitting(self, pattern: str) -> bool:
         """Whether a path or pattern consists of names, not of prose: its segments become keys that agents read."""
@@ -302,21 +294,22 @@ class _Examination:
         self._fitting.add(pattern)
         return True
 
-    def _may_depend_on(self, n: int, key: str, path: str) -> bool:
-        """Whether the agents of a step may read what decides about it: nothing may be learnt past their scopes."""
+    def _examine_dependence(self, n: int, key: str, path: str) -> None:
+        """What decides about a step must be readable to its agents: nothing may be learnt past their scopes."""
         if not self._is_fitting(path) or paths.is_open(path):
-            return self._flaw(n, key, f"{shown(path)} is no path that a plan may name", _PATHS)
+            self._flaw(n, key, f"{shown(path)} is no path that a plan may name", _PATHS)
+            return
         agent = self._proposed[n].agent
         if agent not in self._actions:
-            return False
+            return
         try:
             may_read = all(patterns.cover(paths.canonical(path)) for patterns in self._readable_by(agent))
         except InterlockError as error:
-            return self._flaw(n, key, f"{shown(path)} is no path", error.fix)
+            self._flaw(n, key, f"{shown(path)} is no path", error.fix)
+            return
         if not may_read:
             allowed = listed(self._roles[agent].scope.readable)
-            return self._flaw(n, key, f"{agent} may not read {shown(path)}", f"it may read {allowed}")
-        return True
+            self._flaw(n, key, f"{agent} may not read {shown(path)}", f"it may read {allowed}")
 
     def _readable_by(self, agent: str) -> tuple[paths.Patterns, ...]:
         if agent not in self._readable:
@@ -324,28 +317,29 @@ class _Examination:
             self._readable[agent] = tuple(paths.Patterns(self._roles[name].scope.readable) for name in chain)
         return self._readable[agent]
 
-    def _is_condition(self, n: int, when: ProposedCondition) -> bool:
-        fine = self._may_depend_on(n, "when.path", when.path)
+    def _examine_condition(self, n: int, when: ProposedCondition) -> None:
+        self._examine_dependence(n, "when.path", when.path)
         if when.op not in _OPERATORS:
-            return self._flaw(n, "when.op", f"there is no operator {shown(when.op)}", ", ".join(get_args(Operator)))
+            self._flaw(n, "when.op", f"there is no operator {shown(when.op)}", ", ".join(get_args(Operator)))
+            return
         bare = when.op in {"exists", "absent"}
         if bare != (when.value is msgspec.UNSET):
             allowed = "remove it" if bare else "add value, or op: exists"
-            return self._flaw(n, "when.value", f"{when.op} {'takes no' if bare else 'needs a'} value", allowed)
+            self._flaw(n, "when.value", f"{when.op} {'takes no' if bare else 'needs a'} value", allowed)
+            return
         try:
             if not bare:
                 encode(when.value, bytes_max=self._bounds.condition_bytes_max)
         except ValueRefused:
             most = f"{self._bounds.condition_bytes_max:,} bytes of JSON at most"
-            return self._flaw(n, "when.value", "it is too large, or no JSON", most)
-        return fine
+            self._flaw(n, "when.value", "it is too large, or no JSON", most)
 
-    def _made(self, n: int, one: ProposedStep) -> Step | None:
-        """The step as the runtime has it."""
+    def _made(self, n: int, one: ProposedStep) -> Iterator[Step]:
+        """The step as the runtime has it, where it can be one."""
         when = one.when
         value = {} if when is None or when.value is msgspec.UNSET else {"value": when.value}
         try:
-            return Step(
+            yield Step(
                 one.id,
                 one.agent,
                 one.action,
@@ -361,7 +355,6 @@ class _Examination:
             )
         except InterlockError:
             self._flaw(n, "id", "it can't be made a step", "look at its paths")
-            return None
 
     def _check_needs(self, places: Mapping[str, int]) -> None:
         """Needs that are no steps, be it steps of the proposal, copies of them, or known ones."""
@@ -375,6 +368,11 @@ class _Examination:
             for at, need in enumerate(one.needs):
                 if need not in places and need not in copies and need not in self._known:
                     self._flaw(n, f"needs[{at}]", f"{shown(need)} is no step", "name steps of this plan")
+
+
+def _is_bare(one: ProposedStep) -> bool:
+    """Whether a step says nothing of when it runs, and how often."""
+    return one.for_each is None and one.when is None and not one.width and not one.batch
 
 
 def _fit(texts: Collection[str], are_fitting: Callable[[str], object]) -> bool:
