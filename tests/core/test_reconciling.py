@@ -12,7 +12,7 @@ from interlock.core.nested import Nested
 from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.reconcile import Reconcile
-from interlock.core.reconciling import ASKED_MAX
+from interlock.core.reconciling import ASKED_MAX, LEFT_OUT_MAX
 from interlock.core.redrive import taken_over
 from interlock.core.role import Role
 from interlock.core.rules import Rules
@@ -188,6 +188,17 @@ def test_who_was_skipped_is_left_out():
     run.reply("ann", {"said.ann": 1})
     run.reply("cid", {"said.cid": 1})
     assert resolution(run).left_out == ("bob",)
+
+
+def test_of_many_who_are_left_out_the_first_are_told():
+    absent = Condition("go", "exists")
+    speakers = [Step(f"s{n}", "ann", "act", when=absent, writes=[f"said.s{n}"]) for n in range(LEFT_OUT_MAX + 1)]
+    roles = {"ann": Role(Scope(["act"], [], ["said.*"]), ONCE)}
+    last = settle(quorum=1, needs=["one", *(each.id for each in speakers)])
+    run = Transcript(*speakers, step("one", writes=["said.one"]), last, roles=roles)
+    run.begin()
+    run.reply("one", {"said.one": 1})
+    assert resolution(run).left_out == tuple(f"s{n}" for n in range(LEFT_OUT_MAX))
 
 
 def test_what_stands_elsewhere_is_no_candidate():
