@@ -254,6 +254,19 @@ def test_a_further_try_begins_while_the_agent_waits():
     assert run.machine.is_due(run.effects["a", "k"])
 
 
+def test_an_agent_that_asks_again_before_a_further_try_still_gets_it():
+    run = acting()
+    asks(run, "pay")
+    run.begin_effect("a", "k")
+    run.not_done("a", "k")
+
+    assert asks(run, "pay") == []
+    assert run.machine.is_due(run.effects["a", "k"])
+    run.begin_effect("a", "k")
+    assert not run.machine.is_due(run.effects["a", "k"]), "it is under way"
+    assert run.done("a", "k") == []
+
+
 def test_nobody_waits_for_the_effects_of_an_attempt_that_is_over():
     run = acting(retries=1)
     asks(run, "pay")

@@ -1,6 +1,7 @@
 """Effects that agents wait for: what was performed is told again, whatever became of the attempt that asked."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -144,6 +145,18 @@ def test_one_that_failed_is_tried_again_while_the_agent_waits():
     ended, _ = run(pays, Outside(il.NotPerformed("busy"), {"receipt": 7}))
 
     assert ended.context["out.a"] == {"receipt": 7}
+
+
+def test_who_asks_again_before_a_further_try_gets_its_result():
+    outside = Outside(il.NotPerformed("busy"), {"receipt": 7})
+
+    async def agent(job):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(pays(job), 0.1)
+        return await pays(job)
+
+    ended, _ = run(agent, outside)
+    assert (ended.context["out.a"], ended.cost.calls, len(outside.done)) == ({"receipt": 7}, 1, 2)
 
 
 def test_a_result_that_cannot_be_kept_is_told_apart():

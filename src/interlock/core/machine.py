@@ -77,9 +77,9 @@ class Machine(Commanding):
 
     def is_due(self, command: c.PerformEffect) -> bool:
         """Whether an effect that was commanded is still to be performed."""
-        entry = self.ledger.entry(command.number, command.key)
-        is_told = (command.number, command.key) in self._told_effects and entry.wanted
-        return is_told and self.status == "running" and self.ledger.following(entry) == "perform"
+        if self.status != "running" or (command.number, command.key) not in self._told_effects:
+            return False
+        return self.ledger.following(self.ledger.entry(command.number, command.key)) == "perform"
 
     # --- a whole transition ---
 

@@ -66,8 +66,8 @@ class Performing(Progress):
             self._perform(n)
         elif self.state[n] == "running" and entry.wanted:
             following = self.ledger.following(entry)
-            if following == "perform" and (n, entry.key) not in self._told_effects:
-                self._due_effects[n, entry.key] = None
+            if following == "perform":
+                self._perform_once(n, entry.key)
             elif entry.standing == "failed":
                 entry.wanted = False  # its agent is told, and goes on as it likes
 
@@ -78,10 +78,14 @@ class Performing(Progress):
             self._end(n, "committed", "")
             return
         following = self.ledger.following(entry)
-        if following == "perform" and (n, entry.key) not in self._told_effects:
-            self._due_effects[n, entry.key] = None
+        if following == "perform":
+            self._perform_once(n, entry.key)
         elif following in {"approve", "ask", "bury"}:
             self._due[n] = None
+
+    def _perform_once(self, n: int, key: str) -> None:
+        if (n, key) not in self._told_effects:
+            self._due_effects[n, key] = None
 
     def _forget_effects(self, n: int) -> None:
         """The attempt that waited for them is over."""
