@@ -7,6 +7,7 @@ import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core.budget import Amounts, BudgetPolicy
 from interlock.core.children import hash_of, parent_of, request_of, told_by
+from interlock.core.effects import EffectRule
 from interlock.core.guardrail import Judge, Seat
 from interlock.core.job import Question, Reply, Usage
 from interlock.core.nested import DEPTH_MAX, Nested
@@ -49,6 +50,7 @@ class Above(Transcript):
         self.journal += map(e.encode, known)
         self.children |= {one.step: one for one in commands if isinstance(one, c.StartChild)}
         self.calls |= {one.step: one for one in commands if isinstance(one, c.CallAgent)}
+        self.effects |= {(one.step, one.key): one for one in commands if isinstance(one, c.PerformEffect)}
         return [line(thing) for thing in (*known[len(facts) :], *commands)]
 
     def have(self, step_id, run_id="c", seq=0):
@@ -243,6 +245,7 @@ def test_a_run_that_has_not_ended_in_time_is_waited_for_no_more():
     run.begin()
     started, _ = run.have("research")
     assert started.due_us == run.at_us + HOUR
+    assert run.say() == [], "whoever has begun it sees to its time"
     n = run.machine.number["research"]
     assert run.again() == [f"wake research at {started.due_us:,}"]
     assert overdue(run.machine, started.due_us) == [n]
@@ -353,7 +356,7 @@ def test_teams_are_nested_to_a_bounded_depth():
     assert below.machine.parent.depth == DEPTH_MAX
     deep = Above(step("research", agent="lab"), parent=e.Parent("q", "s", 1, DEPTH_MAX))
     deep.begin()
-    fact = deep.machine.start_child(deep.children["research"], "c", deep.tick())
+    fact = deep.machine.start_child(deep.children["research"], "c", deep.tick(), 0)
     with pytest.raises(InputError, match=r"^teams are nested more than 8 deep; have fewer of them between$"):
         parent_of(deep.machine, "r", fact)
 
@@ -503,6 +506,20 @@ def test_a_run_that_is_parked_again_parks_the_one_above_at_once():
     run.first.say(e.QuestionAnswered(run.first.tick(), "draft", 1, "person:ann", "answer", "yes"))
     run.first.ask("draft", "Really?")
     assert run.hear(run.first) == (["ChildParked"], ["parked: one: run c waits: draft asks: Really?"])
+
+
+def test_an_effect_under_way_keeps_a_run_going_beside_what_is_held():
+    ann = Role(Scope(["act", "pay"], ["*"], ["told"]), ONCE, immediate=True)
+    run = Two(step("tell"), roles={"ann": ann}, effects={"pay": EffectRule()})
+    run.start("tell")
+    run.say(e.EffectRequested(run.tick(), "tell", 1, "pay", "k", Raw(b"1")))
+    run.begin_effect("tell", "k")
+    run.first.ask("draft")
+    run.hear(run.first)
+    run.held()
+    failed = e.AttemptFailed(run.tick(), "tell", 1, "error", "it broke", retryable=False)
+    assert run.say(failed) == ["buried tell: it broke"]
+    assert run.done("tell", "k") == ["parked: one: run c waits: draft asks: Really?"]
 
 
 def test_whoever_can_go_on_keeps_a_run_going_beside_what_is_held():

@@ -51,11 +51,11 @@ class BreakerPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def breaker_of(declared: Mapping[str, Any]) -> BreakerPolicy:
     """A breaker as it is declared in a team file: `{threshold: 0.7, trip_after: 5, cooldown: 30s}`."""
-    given = {key: value for key, value in declared.items() if key not in {"cooldown", "counts"}}
-    if "cooldown" in declared:
-        given["cooldown_ms"] = duration_ms(declared["cooldown"])
-    if "counts" in declared:
-        given["counts"] = tuple(declared["counts"])
+    given = dict(declared)
+    if "cooldown" in given:
+        given["cooldown_ms"] = duration_ms(given.pop("cooldown"))
+    if "counts" in given:
+        given["counts"] = tuple(given["counts"])
     return BreakerPolicy(**given)
 
 

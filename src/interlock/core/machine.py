@@ -117,7 +117,7 @@ class Machine(Commanding):
         self.apply(fact)
         return fact
 
-    def start_child(self, command: c.StartChild, run_id: str, at_us: int, seq: int = 0) -> e.ChildStarted:
+    def start_child(self, command: c.StartChild, run_id: str, at_us: int, seq: int) -> e.ChildStarted:
         """Announce the run that is to do a step, which has `seq` events by now. Folds it, too.
 
         Whoever does so sees to its time; a machine that is folded anew asks for that.
