@@ -9,8 +9,10 @@ from interlock.core.budget import (
     BudgetPolicy,
     Ledger,
     budget_of,
+    for_run,
     is_only_reserved,
     next_day_us,
+    raise_by,
     release,
     reserve,
     settle,
@@ -146,9 +148,14 @@ def test_what_ends_on_another_day_is_spent_on_that_day():
 
 
 def test_what_is_not_daily_knows_no_days():
-    ledger, policy = Ledger(), BudgetPolicy(calls=1)
-    made(ledger, policy, 1, 0)
+    ledger, policy = Ledger(), BudgetPolicy(calls=2)
+    made(ledger, policy, 2, 0)
+    settle(ledger, policy, Usage(3, 0), 0)
     assert made(ledger, policy, 1, 9 * DAY_US) == 0
+    settle(ledger, policy, Usage(4, 0), 9 * DAY_US)
+    settle_late(ledger, policy, Usage(5, 0), 9 * DAY_US)
+    raise_by(ledger, policy, Amounts(calls=1), 9 * DAY_US)
+    assert ledger == Ledger(spent=Amounts(2, 12), raised=Amounts(1), raised_us=9 * DAY_US, at_once=Amounts(1))
 
 
 @pytest.mark.parametrize(("now_us", "next_us"), [(0, DAY_US), (DAY_US - 1, DAY_US), (DAY_US, 2 * DAY_US)])
@@ -166,6 +173,22 @@ def test_a_declaration():
     assert policy == BudgetPolicy(3, 40, 100_000, True, 4, 20_000, "wait")
     assert (policy.waits, BudgetPolicy().waits) == (True, False)
     assert policy.call == Amounts(1, 4, 20_000)
+
+
+def test_a_run_sets_aside_all_that_it_may_consume_and_at_least_one_call():
+    most = BudgetPolicy(9, 900, 90, True, 5, 5, "ask")
+    assert for_run(most, None) == BudgetPolicy(9, 900, 90, True, 0, 0, "ask", 1)
+    assert for_run(most, BudgetPolicy(3, 300, 30)) == BudgetPolicy(9, 900, 90, True, 300, 30, "ask", 3)
+
+
+def test_a_run_that_ends_late_is_charged_for_the_calls_that_were_not_set_aside_for_it():
+    ledger, policy = Ledger(), BudgetPolicy(calls=9, call_calls=3)
+    for calls, charged in ((5, 3 + 2), (2, 3)):
+        reserve(ledger, policy)
+        settle(ledger, policy, None, 0)
+        settle_late(ledger, policy, Usage(), 0, calls)
+        assert (ledger.spent.calls, ledger.reserved.calls) == (charged, 0)
+        ledger.spent = Amounts()
 
 
 def test_what_is_left_of_dollars_is_told_in_dollars():

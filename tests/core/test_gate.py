@@ -321,6 +321,8 @@ def test_the_longer_a_breaker_is_held_open_by_hand_the_more_rarely_it_is_looked_
         now_us, looked = ask(gate, policy, "a", now_us)[0].until_us, looked + 1
     assert looked < 50
     assert ask(gate, policy, "b", 60 * S)[0].until_us == 90 * S
+    gate.breaker.since_us = 40 * S
+    assert ask(gate, policy, "b", 240 * S + 3)[0].until_us == 240 * S + 3 + 50 * S
 
 
 def test_a_breaker_trips_probes_and_closes_again():
@@ -389,6 +391,7 @@ def test_a_breaker_that_is_not_declared_any_more_keeps_nobody_away():
 
 # --- two gates, one behind the other ---
 
+TEAM_OF_ONE_A_SECOND = GatePolicy(rate=ONE_A_SECOND.rate, is_shared=True)
 TEAM = GatePolicy(rate=RatePolicy(Rate(1, 60 * S)), budget=BudgetPolicy(calls=2, daily=True), is_shared=True)
 
 
@@ -413,6 +416,11 @@ def test_the_later_of_two_bookings_holds():
     slow = GatePolicy(rate=RatePolicy(Rate(1, 3_600 * S)))
     verdicts = turn([slow, ONE_A_SECOND], ["a", "b"], 0, at(Gate(), Gate()))
     assert (verdicts[1].by, verdicts[1].at_us > 3_600 * S) == ("rate", True)
+
+
+def test_of_two_that_book_for_the_same_time_the_gate_of_the_agent_is_told():
+    verdicts = turn([ONE_A_SECOND, TEAM_OF_ONE_A_SECOND], ["a", "b"], 0, at(Gate(), Gate()))
+    assert verdicts[1].by == "rate"
 
 
 def test_what_one_gate_denies_takes_nothing_at_the_other():
@@ -460,7 +468,7 @@ def test_what_was_booked_by_a_clock_that_was_ahead_holds_nobody_longer_than_a_pe
     ahead = turn([policy], [*"abcde"], YEAR, at(gate))
     assert [verdict.by for verdict in ahead] == [None, None, "rate", "rate", "rate"]
     [held] = turn([policy], ["f"], 0, at(gate))
-    assert (held.by, 0 < held.until_us < 2 * S) == ("rate", True)
+    assert (held.by, 0 < held.until_us < 2 * S, gate.seen_us) == ("rate", True, 0)
     again = turn([policy], ["f", "c"], held.until_us, at(gate))
     assert [verdict.by for verdict in again] == [None, None]
     late = turn([policy], ["d", "e"], held.until_us + 2 * S, at(gate))
@@ -486,8 +494,10 @@ def test_a_breaker_that_was_opened_by_a_clock_that_was_ahead_cools_down_from_now
     gate = Gate()
     turn([BREAKS], ["x", "y"], 0, at(gate))
     bad = [came(key, "refused", YEAR, why="no") for key in "xy"]
-    [held] = turn([BREAKS], ["z"], 0, [AtGate(gate, bad)])
-    assert (held.by, held.until_us) == ("breaker", 30 * S)
+    found = AtGate(gate, bad)
+    [held] = turn([BREAKS], ["z"], 7, [found])
+    assert (held.by, held.until_us) == ("breaker", 30 * S + 7)
+    assert found.moved == [Moved(7, "open", "2 bad outputs in a row, the last: no")]
     gate.breaker.until_us = YEAR
     assert turn([BREAKS], ["z"], 0, at(gate))[0].until_us == 30 * S
     assert turn([BREAKS], ["z"], 30 * S, at(gate))[0].by is None
@@ -513,7 +523,7 @@ USAGE = Usage(1, 2, 0.5)
     ("event", "outcome"),
     [
         (e.AttemptCommitted(5, "s", 1, usage=USAGE), Outcome("k", 5, "committed", None, USAGE)),
-        (e.AttemptCommitted(5, "s", 1), Outcome("k", 5, "committed", None, NOTHING_USED)),
+        (e.AttemptCommitted(5, "s", 1, score=0.5), Outcome("k", 5, "committed", 0.5, NOTHING_USED)),
         (e.AttemptRefused(5, "s", 1, (UNJUDGED,)), Outcome("k", 5, "neutral", None, NOTHING_USED)),
         (
             e.AttemptRefused(5, "s", 1, (UNJUDGED, FINDING)),
@@ -544,6 +554,7 @@ def busy_gate():
     for key in "abc":
         ask(gate, policy, key, 40 * S)
     tell(gate, policy, [came("a", usage=USAGE)])
+    gate.seen_us = 41 * S
     return gate
 
 

@@ -10,6 +10,7 @@ from interlock.core.context import View
 from interlock.core.events import Finding
 from interlock.core.guardrail import FINDINGS_MAX, FINE, Draft, Opinion, Panel, Seat
 from interlock.core.job import DELETE, Question, Reply
+from interlock.core.paths import PATH_CHARS_MAX
 from interlock.core.plan import Plan
 from interlock.core.policy import Policy
 from interlock.core.role import Role
@@ -134,12 +135,20 @@ def test_what_is_found_bears_the_name_of_the_guardrail():
 
 
 def test_a_low_score_without_a_reason_is_given_one():
-    [finding] = panel(Says(0.25)).assess(DRAFT).findings
-    assert finding.message == "says gives it a score of 0.25, of 1"
+    assert panel(Says(0.25)).assess(DRAFT).findings == (Finding("says", "says gives it a score of 0.25, of 1"),)
 
 
 def test_who_finds_something_and_forgets_the_score_has_something_against_it():
     assert said(Says(Opinion(findings=(Finding("x", "no"),)))) == (False, 0.0, {"says": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("a.b", "a.b"), ("x" * (PATH_CHARS_MAX + 1), "x" * PATH_CHARS_MAX), ("a.\ud800", "a.?")],
+)
+def test_where_something_is_found_is_told_in_text_that_can_be_stored(path, told):
+    findings = panel(Says(Opinion(0.5, (Finding("x", "no", path),)))).assess(DRAFT).findings
+    assert findings == (Finding("says", "no", told),)
 
 
 def test_a_flood_of_findings_is_cut():
@@ -172,11 +181,12 @@ class Mute(Exception):
     ],
 )
 def test_one_that_fails_refuses_whatever_the_others_say(opinion, why):
-    good = Says(1.0, name="good", weight=1_000)
-    verdict = panel(good, Says(opinion, name="bad"), threshold=1).assess(DRAFT)
+    good, bad = Says(1.0, name="good", weight=1_000), Says(opinion, name="bad")
+    for asked, scores in (([good, bad], {"good": 1.0, "bad": 0.0}), ([bad, good], {"bad": 0.0})):
+        verdict = panel(*asked, threshold=1).assess(DRAFT)
 
-    assert (verdict.passed, verdict.score, verdict.scores) == (False, 0.0, {"good": 1.0, "bad": 0.0})
-    assert verdict.findings == (Finding("bad", f"the guardrail bad could not judge it: {why}"),)
+        assert (verdict.passed, verdict.score, verdict.scores) == (False, 0.0, scores)
+        assert verdict.findings == (Finding("bad", f"the guardrail bad could not judge it: {why}"),)
 
 
 def test_one_that_fails_refuses_where_its_weight_alone_would_not():

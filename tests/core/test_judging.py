@@ -311,9 +311,8 @@ def test_where_that_is_declared_the_reply_is_let_through_and_tells_of_it():
     run.reply("a", x=1)
     assert run.fail("a") == ["committed a #1", "succeeded"]
     [committed] = told(run, e.AttemptCommitted)
-    assert [found.message for found in committed.findings] == [
-        "eve could not judge it: it broke; it was let through as on_error says"
-    ]
+    said = "eve could not judge it: it broke; it was let through as on_error says"
+    assert committed.findings == (e.Finding("judge", said),)
 
 
 def test_a_lenient_judge_that_fails_leaves_it_to_the_next():

@@ -115,8 +115,8 @@ def test_what_is_no_json_is_not_even_asked_for(bad):
 
 def test_a_raise_is_added_to_what_is_declared_and_to_the_last_one():
     ledger, policy = Ledger(), BudgetPolicy(calls=1, usd=5)
-    raise_by(ledger, policy, Amounts(calls=2), 0)
-    raise_by(ledger, policy, Amounts(calls=1, usd=3), 0)
+    raise_by(ledger, policy, Amounts(calls=2), 5)
+    raise_by(ledger, policy, Amounts(calls=1, usd=3), 9)
     assert [limit(ledger, policy, name) for name in ("calls", "tokens", "usd")] == [4, None, 8]
     for _ in range(4):
         assert not shortfall(ledger, policy, 0)
@@ -150,13 +150,14 @@ def test_what_was_asked_before_the_last_raise_is_one_shortage():
     for asked_us, at_us, more, altogether in (
         (1, 10, Amounts(calls=2), Amounts(calls=2)),
         (2, 11, Amounts(calls=2), Amounts(calls=2)),  # somebody else, about another run
-        (3, 12, Amounts(calls=1, tokens=7), Amounts(calls=2, tokens=7)),
-        (4, 13, Amounts(calls=5), Amounts(calls=5, tokens=7)),  # the most that anybody approves
-        (5, 14, Amounts(calls=4), Amounts(calls=5, tokens=7)),
-        (10, 15, Amounts(calls=3), Amounts(calls=8, tokens=7)),  # that was not enough: it was asked again
-        (11, 16, Amounts(calls=3), Amounts(calls=8, tokens=7)),
-        (2, 17, Amounts(calls=2), Amounts(calls=8, tokens=7)),
-        (0, 18, Amounts(calls=1), Amounts(calls=9, tokens=7)),  # of a version that doesn't say when
+        (3, 12, Amounts(calls=1, tokens=7, usd=3), Amounts(calls=2, tokens=7, usd=3)),
+        (4, 13, Amounts(calls=5), Amounts(calls=5, tokens=7, usd=3)),  # the most that anybody approves
+        (5, 14, Amounts(calls=4, tokens=7, usd=3), Amounts(calls=5, tokens=7, usd=3)),
+        (6, 15, Amounts(tokens=8, usd=5), Amounts(calls=5, tokens=8, usd=5)),
+        (10, 16, Amounts(calls=3), Amounts(calls=8, tokens=8, usd=5)),  # that was not enough: it was asked again
+        (11, 17, Amounts(calls=3), Amounts(calls=8, tokens=8, usd=5)),
+        (2, 18, Amounts(calls=2), Amounts(calls=8, tokens=8, usd=5)),
+        (0, 19, Amounts(calls=1), Amounts(calls=9, tokens=8, usd=5)),  # of a version that doesn't say when
     ):
         raise_by(ledger, policy, more, at_us, asked_us)
         assert ledger.raised == altogether

@@ -12,6 +12,7 @@ from interlock.core.rate import (
     Rate,
     RatePolicy,
     book,
+    bring_forward,
     correct,
     earliest,
     rate_of,
@@ -163,8 +164,24 @@ def test_what_has_begun_and_what_is_booked_for_later_are_told_apart():
     take(booked, rate, 0, 10)
     later_us = take(booked, rate, 0)
     assert taken(booked, rate, 0) == (10, 1)
+    assert taken(booked, rate, S // 2) == (10, 1)
     assert taken(booked, rate, later_us + SOON_US) == (1, 0)
     assert taken(booked, rate, later_us + 3 * S) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("later", "now_holds"),
+    [
+        ([], 3),
+        ([(11, 4), (12, 5)], 3 + 9),
+        ([(11, 99)], 3 + 20),  # no more than a period allows
+    ],
+)
+def test_what_a_clock_that_was_ahead_has_booked_is_taken_for_now_and_the_rest_stays(later, now_holds):
+    rate, booked = Rate(20, S), Booked([(8, 1), (9, 2), (10, 3), *later], 12 * S // SLOTS)
+    now_us = 10 * S // SLOTS + 1
+    bring_forward(booked, rate, now_us)
+    assert booked == Booked([(8, 1), (9, 2), (10, now_holds)], now_us)
 
 
 @pytest.mark.parametrize("since_us", [0, 7 * S, 10_000 * MINUTE])
