@@ -208,6 +208,8 @@ def test_a_cancelled_run_leaves_open_effects_unknown():
     assert run.say(e.RunCancelled(run.tick(), "person:eve")) == []
     assert (standing(run, "mail"), standing(run, "pay")) == ("unknown", "requested")
     assert run.machine.ledger.open() == []
+    entry = run.machine.ledger.entry(1, "mail")
+    assert entry.fate.endswith("its effect mail was performed: the run was cancelled meanwhile")
     assert run.states["a"] == "cancelled"
     assert not run.machine.is_due(run.effects["a", "mail"])
 

@@ -38,6 +38,7 @@ def test_only_so_many_items_are_called_at_a_time_and_in_the_order_of_the_list():
 def test_a_width_that_nothing_reaches_changes_nothing():
     run = fan(items=2, width=5)
     assert run.begin()[1:] == ["call ann for a-0 #1", "call ann for a-1 #1"]
+    assert (run.reply("a-1"), run.reply("a-0")) == ([], ["call ann for b #1"])
     assert fan(items=0).begin() == ["expanded a []", "call ann for b #1"]
 
 

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core import decision
 from interlock.core.conflicts import Candidate, Resolution, compared, resolved
@@ -535,6 +536,16 @@ def test_a_rejected_one_that_is_tried_again_asks_again():
     assert lines[0].startswith("escalated settle: what was said")
 
 
+def test_one_whose_choice_did_not_keep_to_the_schema_asks_again_when_it_is_tried_again():
+    run = told(settle("person", anew=True, schema={"properties": {"deal": {"type": "integer"}}}))
+    say(run, ann=1, bob=2)
+    # As an earlier version might have let it through.
+    chosen = e.QuestionAnswered(run.tick(), "settle", 0, "person:eve", "answer", '{"deal": {"new": "three"}}')
+    assert run.say(chosen)[0].startswith("buried settle: ")
+    lines = run.say(e.RunReopened(run.tick(), ("settle",), "person:eve"))
+    assert lines[0].startswith("escalated settle: what was said")
+
+
 # --- a judge ---
 
 
@@ -575,6 +586,15 @@ def test_a_judge_is_told_what_contradicts_itself_and_nothing_else():
     assert resolution(run).writes == {}
     assert run.machine.bank.lineage("deal.a")[0].reads == ("said",)
     assert run.fold().context.to_dict() == run.context
+
+
+def test_what_a_judge_has_settled_is_to_be_told_of_its_step():
+    run = judged()
+    say(run, ann=1, bob=2)
+    run.start("settle")
+    run.machine.apply(run.judge("settle", {"choices": {"deal": 2}}))
+    [command] = run.machine.decide()
+    assert (type(command), command.step, command.verdict.step) == (c.ResolveConflicts, "settle", "settle")
 
 
 def test_a_judge_may_answer_by_its_output():

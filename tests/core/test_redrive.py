@@ -164,6 +164,30 @@ def test_an_item_of_a_group_that_outlived_it():
     assert run.reply("a-0") == ["succeeded"]
 
 
+def test_an_item_of_a_group_that_had_died_may_ask_a_person():
+    run = fan()
+    run.begin()
+    run.refuse("a-0")
+    run.reply("a-1")
+    reopen(run, "a-0")
+    assert run.ask("a-0") == ["parked: a-0 asks: Really?"]
+
+
+def test_what_could_not_run_is_no_obstacle_any_more_once_it_has():
+    run = Transcript(
+        step("a", writes=["a"]),
+        step("b", needs=["a"], writes=["b"]),
+        step("never", when=Condition("nothing", "exists"), writes=["never"]),
+        step("c", needs=["b", "never"], writes=["c"]),
+    )
+    run.begin()
+    run.refuse("a")
+    assert run.machine.reasons[run.machine.number["b"]] == "it needs a, which is dead"
+    reopen(run, "a")
+    run.reply("a")
+    assert run.reply("b") == ["call ann for c #1"]
+
+
 def test_a_list_that_is_none_is_looked_for_again():
     run = Transcript(step("a", for_each="q", writes=["out.{step}"]))
     run.begin()
@@ -514,6 +538,15 @@ def test_a_dead_item_is_skipped():
     assert skip(run, "a-0")[-1].startswith("failed: a: a-1: ")
     assert skip(run, "a-1") == ["call ann for b #1"]
     assert run.states == {"a": "committed", "b": "ready", "a-0": "skipped", "a-1": "skipped"}
+
+
+def test_a_dead_item_that_is_skipped_makes_no_room_for_another():
+    run = Transcript(step("a", for_each="q", width=1, writes=["out.{step}"]), request={"q": [1, 2, 3]})
+    run.begin()
+    run.refuse("a-0")
+    assert run.ask("a-1") == ["parked: a-1 asks: Really?"]
+    assert skip(run, "a-0") == ["parked: a-1 asks: Really?"]
+    assert run.states == {"a": "running", "a-0": "skipped", "a-1": "escalated", "a-2": "waiting"}
 
 
 def test_a_step_that_has_committed_is_not_skipped():
