@@ -543,10 +543,9 @@ def test_what_is_held_is_tried_again_as_soon_as_there_is_enough_and_no_sooner():
 def test_what_was_held_and_is_under_way_by_now_keeps_its_run_going():
     run = Two(step("three", agent="lab", writes=["found_by.three"]), usd=80)
     three = run.have("three", "d")[1]
-    assert run.held()[0].startswith("wake two at")
+    assert run.held() == []
     run.first.reply("draft", {"result": 1})
-    run.hear(run.first)
-    assert run.look_again() == ["have lab do two #1"]
+    assert run.hear(run.first)[1] == ["two waits no more", "have lab do two #1"]
     run.have("two", "x")
     three.ask("draft")
     assert run.hear(three, "d") == (["ChildParked"], [])

@@ -183,7 +183,7 @@ def at_deadline(then):
         (
             {"await_event": "a b"},
             "await_event",
-            "step s: 'a b' is not the name of an event; use letters, digits, _ and -",
+            "step s: 'a b' is not the name of an event; use letters, digits, _ and -, at most 80",
         ),
         (
             {"wait": "2h", "agent": "ann"},
