@@ -131,9 +131,8 @@ def decided(
             if value is not DELETE:
                 encode(value, DEFAULT_LIMITS, BODY_BYTES_MAX)
             encode(path)
-        encode(text, DEFAULT_LIMITS, BODY_BYTES_MAX)
-        encode(dict(more), DEFAULT_LIMITS, BODY_BYTES_MAX)
-        encode(effect, DEFAULT_LIMITS, BODY_BYTES_MAX)
+        for part in (text, dict(more), effect):
+            encode(part, DEFAULT_LIMITS, BODY_BYTES_MAX)
     except ValueRefused as error:
         raise InputError(f"the decision about {step} can't be stored: {error.message}") from error
     deletes = tuple(path for path, value in writes.items() if value is DELETE)
@@ -177,12 +176,12 @@ def laid_over(writes: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
     DELETE for what is written leaves it out; for anything else it deletes.
     """
-    found = dict(writes)
+    found, malformed = dict(writes), dict[str, Any]()
     for name, value in changes.items():
         try:
             path = paths.canonical(name)
         except PathError:
-            found[name] = value  # which is refused for it
+            malformed[name] = value  # which is refused for it
             continue
         under = [other for other in found if paths.inside(other, path)]
         if value is DELETE and under:
@@ -196,7 +195,7 @@ def laid_over(writes: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
             found[path] = value
         else:
             found[above] = _changed(found[above], paths.split(path)[len(paths.split(above)) :], value)
-    return found
+    return found | malformed
 
 
 def _changed(tree: Any, keys: Sequence[str], value: Any) -> Any:
