@@ -6,7 +6,16 @@ from msgspec import Raw
 import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core import assess
-from interlock.core.effects import CHOICES, FOLLOWING, FOLLOWING_UNKNOWN, LEGAL, EffectRule, Entry, effect_of
+from interlock.core.effects import (
+    CHOICES,
+    FOLLOWING,
+    FOLLOWING_UNKNOWN,
+    LEGAL,
+    EffectLedger,
+    EffectRule,
+    Entry,
+    effect_of,
+)
 from interlock.core.job import Effect, Reply, connect, effect_key, performing
 from interlock.core.policy import BACKOFF_MS_MAX, REISSUES_MAX, Policy
 from interlock.core.role import Role
@@ -207,6 +216,8 @@ def test_a_cancelled_run_leaves_open_effects_unknown():
 
     assert run.say(e.RunCancelled(run.tick(), "person:eve")) == []
     assert (standing(run, "mail"), standing(run, "pay")) == ("unknown", "requested")
+    begun = run.machine.ledger.entry(1, "mail")
+    assert (begun.reason, begun.doubtful, begun.lost) == ("the run was cancelled meanwhile", True, 0)
     assert run.machine.ledger.open() == []
     entry = run.machine.ledger.entry(1, "mail")
     assert entry.fate.endswith("its effect mail was performed: the run was cancelled meanwhile")
@@ -314,13 +325,29 @@ def test_what_was_not_begun_may_be_asked_for_otherwise():
     assert (standing(run, "k"), bytes(run.machine.ledger.entry(1, "k").payload)) == ("requested", b"2")
 
 
-def test_a_person_is_asked_before_the_agent_is_called_again():
+@pytest.mark.parametrize(
+    ("effect", "then"), [("pay", "a asks about k: nobody"), ("file", "buried a: nobody"), ("mail", "call ann for a #2")]
+)
+def test_what_is_unknown_is_settled_before_the_agent_is_called_again(effect, then):
     run = acting(retries=1)
-    asks(run, "pay")
+    asks(run, effect)
     run.begin_effect("a", "k")
     run.unknown("a", "k")
 
-    assert run.say(e.AttemptFailed(run.tick(), "a", 1, "error", "it broke"))[0].startswith("a asks about k: nobody")
+    assert run.say(e.AttemptFailed(run.tick(), "a", 1, "error", "it broke"))[0].startswith(then)
+
+
+@pytest.mark.parametrize(
+    ("reason", "stands"),
+    [("", {"standing": "done"}), ("it broke", {"standing": "unknown", "doubtful": True, "reason": "it broke"})],
+)
+def test_what_a_fork_takes_over_stands_as_in_its_origin(reason, stands):
+    ledger = EffectLedger(RULES)
+    given = {"result": Raw(b"7"), "flaw": "it is cut short"}
+    ledger.take_over(1, e.EffectShared(9, "a", "pay", "k", Raw(b"1"), "origin", reason=reason, **given))
+
+    expected = Entry("pay", "k", Raw(b"1"), wanted=False, renewed=True, run_id="origin", **given, **stands)
+    assert ledger.entry(1, "k") == expected
 
 
 def test_after_a_crash_the_agent_is_called_again_and_may_ask_again_where_its_rule_says_retry():
@@ -465,10 +492,12 @@ def test_an_entry_has_a_name_for_people():
 def test_a_job_hands_on_what_its_agent_asks_for_while_somebody_performs_it():
     job = acting().jobs["a"]
     assert performing(job) is None
-    with pytest.raises(AgentRefused, match="no effect can be performed"):
+    with pytest.raises(AgentRefused) as refused:
         job.effect("mail")
+    assert str(refused.value) == "no effect can be performed: the team has none, or this job isn't one of a run"
 
     connect(job, lambda *asked: asked)
+    assert job.effect("mail") == ("mail", None, "")
     assert job.effect("mail", 1, key="k") == ("mail", 1, "k")
 
 

@@ -41,8 +41,9 @@ def test_what_a_person_knows_to_be_performed_is_done():
 
     assert decide(run, "a", "answer", text=PERFORMED) == ["perform mail of a #1"]
     entry = run.machine.ledger.entry(1, "pay")
-    assert (entry.standing, entry.flaw) == (
+    assert (entry.standing, entry.result, entry.flaw) == (
         "done",
+        Raw(b"null"),
         "person:eve has said that it was performed, and nothing of its result",
     )
     run.begin_effect("a", "mail")
@@ -63,6 +64,7 @@ def test_what_a_person_knows_not_to_be_performed_is_performed_with_all_its_tries
     run = unsure()
 
     assert decide(run, "a", "answer", text=NOT_PERFORMED) == ["perform pay of a #2"]
+    assert (run.effects["a", "pay"].due_us, run.effects["a", "pay"].wait_ms) == (0, 0)
     run.begin_effect("a", "pay")
     assert run.not_done("a", "pay")[0].startswith("perform pay of a #3 at")
     run.begin_effect("a", "pay")
