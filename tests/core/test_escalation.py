@@ -55,6 +55,8 @@ def expire(run: Transcript, at_us: int) -> list[str]:
         (True, Escalation()),
         ({}, Escalation()),
         ({"deadline": "24h"}, Escalation(86_400_000)),
+        ({"deadline": "1ms"}, Escalation(1)),
+        ({"deadline": "3650d"}, Escalation(3650 * 86_400_000)),
         ({"deadline": "1s", "then": "fallback"}, Escalation(1_000, "fallback")),
         ({"deadline": "1s", "then": "default", "default": {"x": 1}}, Escalation(1_000, "default", {"x": 1})),
     ],
@@ -63,24 +65,31 @@ def test_what_is_declared(declared, meant):
     assert Escalation.of(declared) == meant
 
 
+NO_ESCALATION = "escalate is true, or has deadline, then and default; such as {deadline: 24h}"
+NO_DEFAULT = "then: default commits what default has: paths and their values; give both or none"
+NO_DEADLINE = "without a deadline nothing comes after it; add one, such as deadline: 24h"
+
+
 @pytest.mark.parametrize(
     ("declared", "said"),
     [
-        ("yes", "escalate is true, or has deadline, then and default"),
-        ({"dedline": "1h"}, "escalate is true, or has deadline, then and default"),
+        ("yes", NO_ESCALATION),
+        ({"dedline": "1h"}, NO_ESCALATION),
         ({"deadline": "1h", "then": "hope"}, "then is 'hope', not one of dead, fallback, default"),
-        ({"deadline": "1h", "then": "default"}, "then: default commits what default has"),
-        ({"deadline": "1h", "default": {"x": 1}}, "then: default commits what default has"),
-        ({"deadline": "1h", "then": "default", "default": 1}, "then: default commits what default has"),
-        ({"then": "fallback"}, "without a deadline nothing comes after it"),
+        ({"deadline": "1h", "then": "default"}, NO_DEFAULT),
+        ({"deadline": "1h", "default": {"x": 1}}, NO_DEFAULT),
+        ({"deadline": "1h", "then": "default", "default": 1}, NO_DEFAULT),
+        ({"then": "fallback"}, NO_DEADLINE),
+        ({"then": "default", "default": {"x": 1}}, NO_DEADLINE),
         ({"deadline": "0s"}, "the deadline 0s is not between 1ms and 3650d"),
-        ({"deadline": "3651d"}, "the deadline 3651d is not between 1ms and 3650d"),
-        ({"deadline": "soon"}, "'soon' is not a duration"),
+        ({"deadline": "3650.00001d"}, "the deadline 3650.00001d is not between 1ms and 3650d"),
+        ({"deadline": "soon"}, "'soon' is not a duration; write a number and a unit: 500ms, 2s, 1m, 1h, 1d"),
     ],
 )
 def test_what_says_nothing_is_refused(declared, said):
-    with pytest.raises(PlanError, match=said):
+    with pytest.raises(PlanError) as refused:
         Escalation.of(declared)
+    assert str(refused.value) == said
 
 
 NO_WAY = [
