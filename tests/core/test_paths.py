@@ -36,38 +36,48 @@ def test_a_path_is_segments_joined_by_dots(path, expected):
     assert paths.parse(path) == expected
 
 
+QUOTED = "write a key that is empty or holds . or * in double quotes"
+LONG = ".".join("x" * 33)
+
+
 @pytest.mark.parametrize(
-    ("path", "complaint"),
+    ("path", "message", "fix"),
     [
-        ("", "'' is not a dotted path of 1 to 1024 characters"),
-        (7, "'7' is not a dotted path"),
-        (None, "'None' is not a dotted path"),
-        ("x" * 1025, f"{'x' * 77 + '...'!r} is not a dotted path of 1 to 1024 characters"),
-        (".".join("x" * 33), "has more than 32 segments"),
-        ("a..b", "'a..b' is not a dotted path: it has an empty segment; write a key that is empty or holds"),
-        (".a", "an empty segment"),
-        ("a.", "an empty segment"),
-        ("a.*", "'a.*' is not a dotted path: it has a *; write a key that is empty or holds . or * in double quotes"),
-        ("a\0b", "'a\\x00b' has a NUL; write the key as a JSON string, with \\u0000 in it"),
-        ('"a\0b"', "has a NUL"),
-        ("a\ud800", "'a\\ud800' has a lone surrogate, which is not Unicode"),
-        ('"a\ud800"', "lone surrogate"),
-        ("a\udfff", "lone surrogate"),
-        ('"a', "'\"a' has an unclosed quote"),
-        ('"a\\"', "unclosed quote"),
-        ('"a\\x"', "has a quoted segment that is not a JSON string"),
-        ('"a\nb"', "has a quoted segment that is not a JSON string"),
-        ('"\\ud800"', "has a quoted segment that is not a JSON string"),
-        ('a"b', "'a\"b' has a segment that needs double quotes"),
-        ('"a".', "has a segment that needs double quotes"),
-        ('"a".*', "has a segment that needs double quotes"),
-        ('"a"b', "'\"a\"b' lacks a dot after a quoted segment"),
+        ("", "'' is not a dotted path of 1 to 1024 characters", ""),
+        (7, "'7' is not a dotted path of 1 to 1024 characters", ""),
+        (None, "'None' is not a dotted path of 1 to 1024 characters", ""),
+        ("x" * 1025, f"{'x' * 77 + '...'!r} is not a dotted path of 1 to 1024 characters", ""),
+        (LONG, f"'{LONG}' has more than 32 segments", ""),
+        ("a..b", "'a..b' is not a dotted path: it has an empty segment", QUOTED),
+        (".a", "'.a' is not a dotted path: it has an empty segment", QUOTED),
+        ("a.", "'a.' is not a dotted path: it has an empty segment", QUOTED),
+        ("a.*", "'a.*' is not a dotted path: it has a *", QUOTED),
+        ("a..*", "'a..*' is not a dotted path: it has a *", QUOTED),
+        ("a\0b", r"'a\x00b' has a NUL", r"write the key as a JSON string, with \u0000 in it"),
+        ('"a\0b"', r"""'"a\x00b"' has a NUL""", r"write the key as a JSON string, with \u0000 in it"),
+        ("a\ud800", r"'a\ud800' has a lone surrogate, which is not Unicode", ""),
+        ('"a\ud800"', r"""'"a\ud800"' has a lone surrogate, which is not Unicode""", ""),
+        ("a\udfff", r"'a\udfff' has a lone surrogate, which is not Unicode", ""),
+        ('"a', "'\"a' has an unclosed quote", ""),
+        (r'"a\"', r"""'"a\\"' has an unclosed quote""", ""),
+        (r'"a\x"', r"""'"a\\x"' has a quoted segment that is not a JSON string""", ""),
+        ('"a\nb"', r"""'"a\nb"' has a quoted segment that is not a JSON string""", ""),
+        (r'"\ud800"', r"""'"\\ud800"' has a quoted segment that is not a JSON string""", ""),
+        ('a"b', "'a\"b' has a segment that needs double quotes", ""),
+        ('"a".', "'\"a\".' has a segment that needs double quotes", ""),
+        ('"a".*', "'\"a\".*' has a segment that needs double quotes", ""),
+        ('"a"b', "'\"a\"b' lacks a dot after a quoted segment", ""),
     ],
 )
-def test_what_is_not_a_path_is_refused_and_shown(path, complaint):
+def test_what_is_not_a_path_is_refused_and_shown(path, message, fix):
     with pytest.raises(PathError) as refused:
         paths.parse(path)
-    assert complaint in str(refused.value)
+    assert (refused.value.message, refused.value.fix) == (message, fix)
+
+
+@pytest.mark.parametrize("path", ["\ud7ff.\ue000", "é.\uffff"])
+def test_all_but_surrogates_is_unicode(path):
+    assert paths.respelled(path) == path == paths.canonical(path)
 
 
 def test_a_path_may_be_as_long_as_the_limits():
@@ -213,6 +223,13 @@ def test_an_index_finds_exactly_the_holders_of_patterns_that_overlap(held, wante
     assert list(paths.bits(index.meeting(wanted))) == overlapping
 
 
+@pytest.mark.parametrize(
+    "numbers", [[], [0], [4_095], [4_096], [8_191, 8_192], range(0, 20_000, 3_001), range(4_090, 4_100)]
+)
+def test_the_numbers_in_a_large_bitset_are_found_in_order(numbers):
+    assert paths.bits(sum(1 << number for number in numbers)) == list(numbers)
+
+
 @given(st.sets(st.integers(0, 2_000)))
 def test_numbers_become_bits_and_bits_numbers(numbers):
     bitset = paths.bitset_of(sorted(numbers))
@@ -239,13 +256,32 @@ def test_compiled_patterns_are_kept_once_each_in_order():
     assert paths.Patterns(("b", "a.*", "b")).patterns == ("b", "a.*")
 
 
-@pytest.mark.parametrize("path", ["\ud800" + "x" * 2_000, "x\0" + "y" * 2_000, ".".join(["\udfff"] * 40)])
-def test_a_long_path_with_what_no_path_may_hold_is_refused_too(path):
-    with pytest.raises(PathError, match="has a NUL or a lone surrogate"):
-        paths.respelled(path)
-
-
-def test_a_long_path_is_shown_by_its_beginning():
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("\ud800" + "x" * 2_000, rf"'\ud800{'x' * 76}...'"),
+        ("x\0" + "y" * 2_000, rf"'x\x00{'y' * 75}...'"),
+        ("x." * 1_000 + "\udfff", f"'{'x.' * 38}x...'"),
+        (".".join("x" * 39) + "\ud900", rf"'{'x.' * 38}x\ud900'"),
+        (".".join("x" * 39) + "\udfff", rf"'{'x.' * 38}x\udfff'"),
+    ],
+)
+def test_a_long_path_with_what_no_path_may_hold_is_refused_and_shown_by_its_beginning(path, shown):
     with pytest.raises(PathError) as refused:
-        paths.respelled("x\0" + "y" * 2_000)
-    assert str(refused.value).startswith(f"'x\\x00{'y' * 75}...' has a NUL")
+        paths.respelled(path)
+    assert refused.value.message == f"{shown} has a NUL or a lone surrogate"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "x" * 2_000,
+        ".".join("x" * 32),
+        ".".join("x" * 33),
+        "\ud7ff\ue000" * 600,
+        r'"\u0061".' + "y" * 2_000,
+        r'"\u0061".b',
+    ],
+)
+def test_a_path_of_any_length_has_one_spelling(path):
+    assert paths.respelled(path) == path.replace(r'"\u0061"', "a")

@@ -10,14 +10,13 @@ from interlock.core.moments import time_us
 from interlock.core.plan import Phase, Plan
 from interlock.core.redrive import dead_steps, taken_over, why_not_again
 from interlock.core.role import Role
-from interlock.core.rules import Rules
-from interlock.core.scope import Scope, Sharing
+from interlock.core.scope import Scope
 from interlock.core.settlement import expired, overdue, settled
 from interlock.core.step import Condition, Step
 from interlock.core.takeover import adopted
 from interlock.core.values import Limits
 from interlock.core.waits import Wait
-from interlock.errors import OwnershipError, PlanError, TeamError
+from interlock.errors import PlanError
 
 from .transcripts import ONCE, Transcript, awaits, send, step
 
@@ -495,45 +494,6 @@ def test_a_step_that_can_not_wait_so_is_refused(given, key, message, fix):
         Plan([Step("w", **given)])
     error = caught.value
     assert (error.message, error.fix, error.place) == (message, fix, ("plan", "w", key))
-
-
-def problems(*steps, roles=ANN, sharing=None, limits=None):
-    with pytest.raises(TeamError) as caught:
-        Rules(Plan(steps), roles, sharing or Sharing(), limits or Limits())
-    return caught.value.problems
-
-
-def test_an_event_owns_what_it_writes():
-    [found] = problems(step("a", writes=["a"]), awaits(needs=["a"], writes=["a.b"]))
-    assert isinstance(found, OwnershipError)
-    assert found.message == "step pay writes a.b when payment comes, and agent ann owns it"
-    assert (found.place, found.agents) == (("plan", "pay", "writes"), ("ann",))
-    [other] = problems(awaits(writes=["x"]), awaits("two", event="other", needs=["pay"], writes=["x.y"]))
-    assert other.message == "step two writes x.y when other comes, and the event payment owns it"
-    assert other.agents == ()
-    # The same event may write again what it has written, and all may write what has a reducer.
-    Rules(Plan([awaits(writes=["x"]), awaits("two", needs=["pay"], writes=["x"])]), ANN)
-    Rules(Plan([step("a", writes=["a"]), awaits(writes=["a"])]), ANN, Sharing({"a": "append"}))
-
-
-def test_two_waits_that_may_write_one_field_at_the_same_time_are_a_race():
-    [found] = problems(awaits(writes=["x"]), awaits("two", writes=["x"]))
-    assert found.message == "steps pay and two may run at the same time and may both write x"
-    assert found.agents == ()
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"schema": {"type": "array"}}, "is an object schema"),
-        ({"schema": {"properties": {"other": {}}}}, "step pay may not write other, which its schema names"),
-        ({"schema": AMOUNT, "deadline": "1d", "on_deadline": {"default": {"paid": 0}}}, "its default: paid: Expected"),
-        ({"deadline": "1d", "on_deadline": {"default": {"paid": "x" * 99}}}, "its default for paid: "),
-    ],
-)
-def test_a_schema_or_a_default_that_never_fits_is_refused(given, message):
-    [found] = problems(awaits(writes=["paid"], **given), limits=Limits(value_bytes_max=50))
-    assert message in found.message
 
 
 # --- forks ---

@@ -78,7 +78,7 @@ def _owned(step: Step, owners: Mapping[str, Sequence[str]], sharing: Sharing) ->
                     f"step {step.id} writes {shared}{_when(step)}, and {name} owns it",
                     fix=f"write another field, or declare a reducer for {pattern}",
                     place=("plan", step.id, "writes"),
-                    agents=tuple(filter(None, [name.removeprefix("agent ") if name.startswith("agent ") else ""])),
+                    agents=(name.removeprefix("agent "),) if name.startswith("agent ") else (),
                     paths=(shared,),
                 )
 
