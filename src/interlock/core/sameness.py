@@ -45,20 +45,22 @@ def sense(value: Any, form: Form | None = None) -> Hashable:
         found = _date(value)
     else:
         found = _text(value) if form == "text" and isinstance(value, str) else None
-    return ("json", encode_canonical(value)) if found is None else (form, found)
+    return encode_canonical(value) if found is None else (form, found)
 
 
 def _text(value: str) -> str:
     """Without regard to case and space, and to how a letter is drawn. A raised digit is no digit: 10² isn't 102."""
-    plain = value if value.isascii() else _OFF_LINE.sub(r"^\g<0>", value)
-    return " ".join(unicodedata.normalize("NFKC", plain).casefold().split())
+    plain = unicodedata.normalize("NFKC", _OFF_LINE.sub(r"^\g<0>", value))
+    return " ".join(plain.casefold().split())
 
 
 def _number(value: Any) -> Decimal | None:
     """A number, or a text that can only be one; exact, however long. None for anything else."""
     if type(value) in {int, float}:
         return Decimal(repr(value))
-    text = value.strip() if isinstance(value, str) and len(value) <= CHARS_MAX else ""
+    if not isinstance(value, str) or len(value) > CHARS_MAX:
+        return None
+    text = value.strip()
     if _AMBIGUOUS.fullmatch(text):
         return None
     if _EXPONENT.fullmatch(text):
@@ -73,7 +75,9 @@ def _number(value: Any) -> Decimal | None:
 
 def _date(value: Any) -> tuple[int, int, int] | None:
     """A day of the calendar, of a text that can only be that one; None for anything else."""
-    text = _text(value) if isinstance(value, str) and len(value) <= CHARS_MAX else ""
+    if not isinstance(value, str) or len(value) > CHARS_MAX:
+        return None
+    text = _text(value)
     for pattern in (_ISO, _DOTTED, _DAY_FIRST, _MONTH_FIRST):
         if found := pattern.fullmatch(text):
             parts = found.groupdict()
