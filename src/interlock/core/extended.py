@@ -52,9 +52,8 @@ class ExtendedRules(Rules):
 
     def answering(self, agent: str) -> Duty:
         """The part of an agent that ends a run by a decision: it may write what its scope lets it."""
-        permitted = {"writable": self._permitted[agent], "schemas": self._schemas[agent]}
-        duty = next(duty for mine in self.duties for duty in mine if duty.agent == agent and duty.writable is _NOTHING)
-        return msgspec.structs.replace(duty, **permitted)
+        writable, schemas = self._permitted[agent], self._schemas[agent]
+        return msgspec.structs.replace(NOBODY, agent=agent, writable=writable, schemas=schemas)
 
     def problems(self) -> Iterator[TeamError]:
         """What is wrong with the whole plan as it is now: what a plan must keep in which decisions write nothing."""
