@@ -92,8 +92,9 @@ def _date(value: Any) -> tuple[int, int, int] | None:
 
 def _month(name: str) -> int:
     """The number of a month; 0 for what is none."""
-    full = next((place for place, month in enumerate(_NAMES, 1) if name == month), 0)
-    return full or (_MONTHS.index(name[:3]) + 1 if name in {*_MONTHS, "sept"} else 0)
+    if name in _NAMES:
+        return _NAMES.index(name) + 1
+    return _MONTHS.index(name[:3]) + 1 if name in {*_MONTHS, "sept"} else 0
 
 
 def _day(year: int, month: int, day: int) -> tuple[int, int, int] | None:
