@@ -400,6 +400,18 @@ def test_two_effects_at_once_are_each_handed_out_once():
     assert run.done("a", "k2") == [], "k1 is handed out already"
 
 
+def test_of_two_effects_at_once_one_may_be_lost_after_the_other_was_done():
+    run = acting()
+    asks(run, "pay", "k1")
+    asks(run, "pay", "k2")
+    run.begin_effect("a", "k1")
+    run.begin_effect("a", "k2")
+    run.done("a", "k1")
+
+    run.crash()
+    assert (standing(run, "k1"), standing(run, "k2")) == ("done", "unknown")
+
+
 # --- what may be asked for ---
 
 

@@ -153,6 +153,13 @@ def test_steps_that_need_the_same_have_the_same_base_and_the_same_beyond_it():
     assert [[*plan.beyond_base(n)] for n in range(1, 7)] == [[0], [0], [2], [1, 3], [1, 3], [4, 5]]
 
 
+def test_a_cycle_is_shown_whole_up_to_twenty_steps():
+    names = [f"s{n}" for n in range(19)]
+    with pytest.raises(PlanError) as refused:
+        Plan([step(name, need) for name, need in zip(names, [*names[1:], names[0]], strict=True)])
+    assert refused.value.sentence == f"the plan has a cycle: {' needs '.join([*names, 's0'])}"
+
+
 def test_of_a_long_cycle_both_ends_are_shown():
     ring = [step(f"s{n}", f"s{(n + 1) % 1_000}") for n in range(1_000)]
     with pytest.raises(PlanError) as refused:

@@ -263,12 +263,10 @@ class EffectLedger(msgspec.Struct):
             entry = mine[key] = Entry(effect, key, payload)
         elif not entry.is_same(effect, payload):
             entry.approved_by = ""
-        if entry.standing == "requested":
-            entry.effect, entry.payload = effect, payload
-        elif not entry.is_same(effect, payload):
-            entry.move("unknown")
-            entry.reason = "its key was used before, with another payload"
             entry.effect, entry.payload, entry.retryable = effect, payload, True
+            if entry.standing != "requested":
+                entry.move("unknown")
+                entry.reason = "its key was used before, with another payload"
         entry.wanted = True
         return entry
 
