@@ -19,6 +19,7 @@ def static(**given):
     """A run of two steps, neither of which needs the other, and which waits for approval."""
     run = Transcript(step("a", writes=["x"]), step("b", writes=["y"]))
     assert run.begin(e.PlanApproval(**given))[:2] == [f"a asks: {TWO}", f"parked: {TWO}"]
+    assert run.machine.waits_for_approval
     return run
 
 
@@ -85,6 +86,7 @@ def test_of_a_long_plan_some_steps_are_told_and_a_wait_among_them():
 def test_an_empty_plan_needs_no_approval():
     run = supervised()
     assert run.begin(ASKED) == ["called for decide-1 after nothing", "call eve for decide-1 #1"]
+    assert (run.machine.waits_for_approval, run.machine.rejected) == (False, "")
     assert run.reply("decide-1", adding(new("x"))) == ["decide-1 adds x", "call ann for x #1"]
 
 

@@ -240,6 +240,18 @@ def test_who_asked_nothing_is_not_answered():
     assert decide(run, "a", "answer", text="x") == ["a can't be dealt with by answer: its agent has not asked anything"]
 
 
+def test_who_comes_too_late_and_who_decides_what_can_not_be_are_told_apart():
+    run = asking()
+    late = "what a had asked is not what it waits for now: it has asked anew"
+    for step_id, verb, asked_us, code, said in (
+        ("nobody", "retry", 0, "answered", "nobody does not wait for a person"),
+        ("a", "retry", 5, "answered", late),
+        ("a", "approve", 0, "decision", "a can't be dealt with by approve: there is no refused reply to approve"),
+    ):
+        verdict = settled(run.machine, decided(step_id, verb, asked_us=asked_us), "person:eve", "", run.tick())
+        assert verdict.findings == (e.Finding(code, said),)
+
+
 def test_a_refusal_is_told_within_bounds():
     verdict = refused(decided("x" * 5_000, "retry"), "person:eve", "answered", "y" * 5_000, 1)
     [finding] = verdict.findings
