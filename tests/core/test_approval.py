@@ -5,6 +5,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 import interlock.core.events as e
+from interlock.core.decision import decided
 from interlock.core.effects import NOT_PERFORMED, PAYLOAD_CHARS_TOLD, EffectRule
 from interlock.core.gate import outcome_of
 from interlock.core.guardrail import Judge, Seat
@@ -13,7 +14,7 @@ from interlock.core.policy import Escalation, Policy
 from interlock.core.redrive import taken_over
 from interlock.core.role import Role
 from interlock.core.scope import Scope
-from interlock.core.settlement import approval_asked, expired, overdue
+from interlock.core.settlement import approval_asked, expired, overdue, settled
 
 from .test_effects import standing, wants
 from .test_redrive import fork, reopen
@@ -93,6 +94,14 @@ def test_further_tries_of_what_is_approved_need_no_other_approval():
     run.begin_effect("a", "pay")
     assert run.unknown("a", "pay")[0].endswith("Was it?")
     assert decide(run, "a", "answer", text=NOT_PERFORMED) == ["perform pay of a #3"]
+
+
+def test_why_it_was_approved_is_kept():
+    run = waiting()
+    verdict = settled(run.machine, decided("a", "approve"), "person:eve", "they have waited", run.tick())
+    assert verdict == e.QuestionAnswered(
+        run.at_us, "a", 1, "person:eve", "approve", reason="they have waited", effect="pay"
+    )
 
 
 def test_what_is_rejected_is_not_performed_and_its_step_is_given_up():

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 import interlock.core.events as e
+from interlock.core.decision import decided
 from interlock.core.redrive import taken_over
-from interlock.core.settlement import expired, overdue
+from interlock.core.settlement import expired, overdue, settled
 
 from .test_deciding import adding, new, supervised
 from .test_settlement import decide
@@ -32,6 +33,10 @@ def test_nothing_runs_before_a_person_has_approved_the_plan():
     asked = run.machine.questions[1]
     assert (asked.verbs, asked.may_be_skipped, asked.by_agent) == (("approve", "reject"), False, False)
     assert msgspec.json.decode(asked.plan) == run.machine.plan.hash
+    verdict = settled(run.machine, decided("a", "approve"), "person:eve", "it is cheap", run.at_us)
+    assert verdict == e.QuestionAnswered(
+        run.at_us, "a", 0, "person:eve", "approve", reason="it is cheap", plan=asked.plan
+    )
     run.machine = run.fold()
     assert run.machine.decide() == []
     assert decide(run, "a", "approve") == ["call ann for a #1", "call ann for b #1"]

@@ -80,6 +80,7 @@ NO_DEADLINE = "without a deadline nothing comes after it; add one, such as deadl
         ({"deadline": "1h", "default": {"x": 1}}, NO_DEFAULT),
         ({"deadline": "1h", "then": "default", "default": 1}, NO_DEFAULT),
         ({"then": "fallback"}, NO_DEADLINE),
+        ({"default": {}}, NO_DEADLINE),
         ({"then": "default", "default": {"x": 1}}, NO_DEADLINE),
         ({"deadline": "0s"}, "the deadline 0s is not between 1ms and 3650d"),
         ({"deadline": "3650.00001d"}, "the deadline 3650.00001d is not between 1ms and 3650d"),

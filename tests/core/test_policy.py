@@ -39,6 +39,13 @@ def test_the_wait_doubles_with_each_failure_up_to_a_limit(failures, milliseconds
     assert Policy().wait_after(failures) == milliseconds
 
 
+def test_a_further_attempt_begins_within_its_time_or_not_at_all():
+    policy, first_us, last_us = Policy(retry_for_ms=3_000), 5, 3_000_005
+    assert policy.may_begin(last_us, first_us)
+    assert not policy.may_begin(last_us + 1, first_us)
+    assert Policy().may_begin(2**60, first_us)
+
+
 def test_without_a_backoff_nobody_waits():
     assert Policy(backoff_ms=0).wait_after(50) == 0
 
