@@ -420,15 +420,16 @@ def refused(*effects):
 
 
 def test_who_approves_a_refused_reply_approves_its_effects():
-    run = refused(("pay", 1), ("mail", 2))
+    run = refused(("pay", 1), ("mail", 2, "to eve"))
 
     assert [wanted.effect for wanted in run.machine.questions[1].effects] == ["pay", "mail"]
     assert decide(run, "a", "approve") == ["perform pay of a #1"]
     assert run.context == {"x": 1}
     run.begin_effect("a", "pay")
-    assert run.done("a", "pay") == ["perform mail of a #1"]
+    assert run.done("a", "pay") == ["perform to eve of a #1"]
     answered = next(e.decode(told) for told in run.journal if b"question_answered" in told)
-    assert [(one.effect, bytes(one.payload)) for one in answered.effects] == [("pay", b"1"), ("mail", b"2")]
+    told = [(one.effect, one.key, bytes(one.payload)) for one in answered.effects]
+    assert told == [("pay", "pay", b"1"), ("mail", "to eve", b"2")]
     assert run.fold().ledger.entries == run.machine.ledger.entries
 
 

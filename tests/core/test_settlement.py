@@ -274,5 +274,12 @@ def test_a_step_that_asks_is_skipped_and_its_run_goes_on():
     assert run.fold().state == run.machine.state
 
 
+def test_of_a_step_that_is_skipped_nothing_is_written():
+    run = asking()
+    refused_reply(run, {"x": 5})
+    verdict = settled(run.machine, decided("a", "skip"), "person:eve", "gone", run.tick())
+    assert verdict == e.QuestionAnswered(run.at_us, "a", 1, "person:eve", "skip", reason="gone")
+
+
 def test_the_last_step_is_skipped():
     assert decide(asking(), "a", "skip") == ["succeeded"]
