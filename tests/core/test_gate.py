@@ -131,6 +131,23 @@ def test_a_call_that_was_booked_for_too_little_stands_in_line_again():
     assert (again.by, again.at_us >= S + S // 2) == ("rate", True)
 
 
+def test_a_call_that_was_booked_for_too_little_begins_all_the_same_where_it_fits():
+    policy, gate = GatePolicy(rate=RatePolicy(tokens=Rate(31, S))), Gate(ended=1, consumed=10)
+    booked = {key: ask(gate, policy, key, 0)[0].at_us for key in "abcdefg"}
+    assert booked["c"] == 0 < booked["d"] == booked["f"] < booked["g"]
+    tell(gate, policy, [Outcome("a", S, "committed", usage=Usage(12, 0))])
+    assert ask(gate, policy, "d", booked["d"])[0] == Verdict(booked["d"])
+    assert gate.grants["d"].tokens == 11
+
+
+def test_a_call_that_is_late_waits_only_for_what_has_begun():
+    gate = Gate()
+    booked = [ask(gate, ONE_A_SECOND, key, 0)[0].at_us for key in "abcd"]
+    assert ask(gate, ONE_A_SECOND, "c", booked[2])[0].by is None
+    late, _ = ask(gate, ONE_A_SECOND, "b", booked[2])
+    assert (late.by, booked[3] <= late.at_us < booked[3] + S // 2) == ("rate", True)
+
+
 def test_tokens_are_booked_by_what_calls_consume_on_average_and_corrected_later():
     gate, policy = Gate(), GatePolicy(rate=RatePolicy(tokens=Rate(3_000, S)))
     for key in "abc":
@@ -176,7 +193,8 @@ def test_what_calls_under_way_have_only_reserved_is_waited_for():
     policy, gate = GatePolicy(budget=BudgetPolicy(tokens=100, daily=True, call_tokens=60)), Gate()
     ask(gate, policy, "a", 0)
     held, _ = ask(gate, policy, "b", 0)
-    assert (held.by, held.until_us) == ("reservation", S)
+    lacking = "its budget is 100 tokens a day, of which 40 tokens are left for now"
+    assert held == Verdict(0, "reservation", lacking, S)
     tell(gate, policy, [came("a", usage=Usage(10, 0))])
     assert ask(gate, policy, "b", S)[0].by is None
 

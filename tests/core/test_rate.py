@@ -232,6 +232,7 @@ def test_a_call_that_is_late_begins_at_once_where_there_is_room():
         ("60/min", Rate(60, MINUTE)),
         ("5 / s", Rate(5, S)),
         ("40_000/h", Rate(40_000, 3_600 * S)),
+        ("1/day", Rate(1, 86_400 * S)),
         (f"{AMOUNT_MAX}/day", Rate(AMOUNT_MAX, 86_400 * S)),
     ],
 )
@@ -243,8 +244,10 @@ def test_a_rate_is_so_many_per_period(text, rate):
     "text", ["", "60", "0/min", "-1/s", "1.5/s", "60/minute", "_/s", f"{AMOUNT_MAX + 1}/s", 60, None]
 )
 def test_what_is_no_rate_is_refused(text):
-    with pytest.raises(TeamError, match="is not a rate"):
+    with pytest.raises(TeamError) as refused:
         rate_of(text)
+    assert refused.value.message == f"{text!r} is not a rate"
+    assert refused.value.fix == "write how many, and per what: 60/min, 5/s, 40000/min, 1000/h"
 
 
 def test_a_call_that_a_rate_holds_always_waits():
