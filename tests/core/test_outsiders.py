@@ -66,7 +66,7 @@ def told(*steps, **given):
     ],
 )
 def test_what_writes_without_an_agent_owns_its_field(steps, what, owner, shared):
-    [error] = problems(*steps)
+    [error] = problems(*steps, reducers={"z": "append"})
     last = steps[-1]
     assert isinstance(error, OwnershipError)
     assert (error.message, error.fix, error.place) == (

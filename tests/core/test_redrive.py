@@ -11,7 +11,7 @@ from interlock.core.redrive import change, dead_steps, obstacle, taken_over, why
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, REOPENED, TERMINAL
-from interlock.core.step import Condition
+from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 from interlock.errors import InputError
 
@@ -241,6 +241,9 @@ def test_what_is_reopened_had_ended_or_was_skipped():
 # --- forks ---
 
 
+ANN = {"ann": Role(Scope(["act"], [], ["a"]), ONCE)}
+
+
 def fork(run, *changes):
     """A run that shares with this one what doesn't come after its dead steps."""
     dead = dead_steps(run.machine)
@@ -387,6 +390,29 @@ def test_what_nobody_may_change(path, value, said):
     with pytest.raises(InputError) as refused:
         fork(run, (path, value))
     assert str(refused.value) == f"{path} can't be changed: {said}"
+
+
+def test_of_what_a_step_compares_that_reconciles_all_can_be_changed_and_nothing_else():
+    settle = Step("settle", reconcile={"among": "said", "policy": "vote"}, writes=["deal"])
+    run = Transcript(settle, roles=ANN, request={"said": {"a": 1, "b": 2}, "q": 1})
+    run.begin()
+    assert run.states == {"settle": "dead"}
+    other, _ = fork(run, ("said.b", 1))
+    assert other.context == {"said": {"a": 1, "b": 1}, "q": 1, "deal": 1}
+    with pytest.raises(InputError) as refused:
+        fork(run, ("q", 2))
+    assert str(refused.value) == "q can't be changed: step settle is not shown it; it is shown: said"
+
+
+def test_the_time_that_a_step_waits_for_can_be_changed_and_nothing_else():
+    run = Transcript(Step("w", wait={"until": "due"}), roles=ANN, request={"due": "tomorrow"})
+    run.begin()
+    assert run.states == {"w": "dead"}
+    _, said = fork(run, ("due", "1970-01-02T00:00:00Z"))
+    assert said[0] == "w waits until 1970-01-02T00:00:00Z"
+    with pytest.raises(InputError) as refused:
+        fork(run, ("q", 2))
+    assert str(refused.value) == "q can't be changed: step w is not shown it; it is shown: due"
 
 
 def test_what_is_shown_nothing_can_not_be_given_anything():

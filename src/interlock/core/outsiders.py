@@ -6,12 +6,14 @@ does a step that reconciles.
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from interlock.errors import OwnershipError, PathError, PlanError, TeamError, ValueRefused
 
 from . import paths
 from .plan import Plan
-from .policy import Escalation, Policy
-from .role import Duty, Role
+from .policy import Escalation
+from .role import NOBODY, Duty, Role
 from .schema import WritesSchema
 from .scope import Sharing, Sight
 from .step import Step, reconcile_of, wait_of
@@ -19,10 +21,11 @@ from .values import Limits, encode
 
 
 def by_itself(step: Step) -> Duty:
-    """The part of nobody in a step: what its event may write, or what it reconciles."""
+    """The part of nobody in a step: what its event may write, or what it reconciles; and what it looks at for that."""
     schemas = () if step.schema is None else (WritesSchema(step.schema),)
-    reads = () if step.reconcile is None else reconcile_of(step).among
-    return Duty("", Sight(reads, narrowed=bool(reads)), paths.Patterns(tuple(step.writes or ())), Policy(), schemas)
+    reads = (wait_of(step).path,) if step.reconcile is None else reconcile_of(step).among
+    writable = paths.Patterns(tuple(step.writes or ()))
+    return msgspec.structs.replace(NOBODY, sight=Sight([*filter(None, reads)]), writable=writable, schemas=schemas)
 
 
 def event_problems(plan: Plan, roles: Mapping[str, Role], sharing: Sharing, limits: Limits) -> Iterator[TeamError]:
@@ -59,7 +62,7 @@ def _unfit(step: Step, limits: Limits) -> Iterator[TeamError]:
     default = {} if step.reconcile is not None else wait_of(step).default
     for path, value in default.items():
         try:
-            encode(value, limits, limits.value_bytes_max)
+            encode(value, limits)
         except ValueRefused as error:
             yield PlanError(f"step {step.id}: its default for {path}: {error.message}", place=(*place, "on_deadline"))
     if default:
