@@ -60,6 +60,8 @@ LONG = ".".join("x" * 33)
         ("a\udfff", r"'a\udfff' has a lone surrogate, which is not Unicode", ""),
         ('"a', "'\"a' has an unclosed quote", ""),
         (r'"a\"', r"""'"a\\"' has an unclosed quote""", ""),
+        ('"a\\', r"""'"a\\' has an unclosed quote""", ""),
+        ('"a\\\n"', r"""'"a\\\n"' has a quoted segment that is not a JSON string""", ""),
         (r'"a\x"', r"""'"a\\x"' has a quoted segment that is not a JSON string""", ""),
         ('"a\nb"', r"""'"a\nb"' has a quoted segment that is not a JSON string""", ""),
         (r'"\ud800"', r"""'"\\ud800"' has a quoted segment that is not a JSON string""", ""),
@@ -221,6 +223,25 @@ def test_an_index_finds_exactly_the_holders_of_patterns_that_overlap(held, wante
         index.add(pattern, holder)
     overlapping = [n for n, pattern in enumerate(held) if paths.intersection(wanted, pattern) is not None]
     assert list(paths.bits(index.meeting(wanted))) == overlapping
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "meets"),
+    [
+        ("a.b.c.d", "a.b", True),
+        ("a.b", "a.b.c.d", True),
+        ('a."b.c".d', 'a."b.c"', True),
+        ('a."b.c"', 'a."b.c".d', True),
+        ('"b.c"', '"b.d"', False),
+        ('a."b.c"', "a.b", False),
+        ("a.*", "*", True),
+        ("*", '"a.b".c', True),
+    ],
+)
+def test_an_index_finds_what_lies_far_above_or_below(held, wanted, meets):
+    index = paths.PatternIndex()
+    index.add(held, 3)
+    assert index.meeting(wanted) == (0b1000 if meets else 0)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ alone grants all.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import lru_cache
 
 import msgspec
@@ -23,6 +23,8 @@ FEW = 4
 _SPECIAL = re.compile(r'[.*"\0]')
 # Most patterns: written as they are kept.
 _plain = re.compile(r"[A-Za-z0-9_{}-]+(?:\.[A-Za-z0-9_{}-]+){0,31}(?:\.\*)?").fullmatch
+# Up to the closing quote, without a step back: a key may be of a megabyte.
+_quoted = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL).match
 _decode_segment = msgspec.json.Decoder(str).decode
 _encode_segment = msgspec.json.Encoder().encode
 
@@ -68,14 +70,14 @@ def _quoted_segments(path: str) -> list[str]:
     segments, rest = [], path
     while True:
         if rest.startswith('"'):
-            end = _closing_quote(rest)
-            if end < 0:
+            quoted = _quoted(rest)
+            if quoted is None:
                 raise PathError(f"{path!r} has an unclosed quote")
             try:
-                segments.append(_decode_segment(rest[: end + 1].encode()))
+                segments.append(_decode_segment(quoted[0].encode()))
             except (msgspec.DecodeError, UnicodeEncodeError) as error:
                 raise PathError(f"{path!r} has a quoted segment that is not a JSON string") from error
-            rest = rest[end + 1 :]
+            rest = rest[quoted.end() :]
         else:
             head, _, _ = rest.partition(".")
             if not head or _SPECIAL.search(head):
@@ -87,18 +89,6 @@ def _quoted_segments(path: str) -> list[str]:
         if not rest.startswith("."):
             raise PathError(f"{path!r} lacks a dot after a quoted segment")
         rest = rest[1:]
-
-
-def _closing_quote(text: str) -> int:
-    at = 1
-    while at < len(text):
-        if text[at] == "\\":
-            at += 2
-            continue
-        if text[at] == '"':
-            return at
-        at += 1
-    return -1
 
 
 def segment(key: str) -> str:
@@ -268,18 +258,15 @@ def _note(table: dict[str, _Holders], path: str, holder: int) -> None:
         holders.numbers.append(holder)
 
 
-def _above(root: str) -> Sequence[str]:
-    """What lies above a path, longest first, and the empty path last."""
-    if '"' in root:
-        return (*prefixes(root), "")
-    if not root:
-        return ()
+def _above(root: str) -> list[str]:
+    """What lies above a path, longest first, and the empty path last.
+
+    It is cut at the dots inside of quotes, too: with an open quote, what comes out of that is the path of nothing.
+    """
     found = []
-    end = root.rfind(".")
-    while end >= 0:
-        found.append(root[:end])
-        end = root.rfind(".", 0, end)
-    found.append("")
+    while root:
+        root = root.rpartition(".")[0]
+        found.append(root)
     return found
 
 
