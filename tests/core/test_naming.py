@@ -2,7 +2,7 @@
 
 import pytest
 
-from interlock.core.naming import hint, is_id
+from interlock.core.naming import hint, is_id, nearest
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,10 @@ from interlock.core.naming import hint, is_id
 )
 def test_a_hint_names_the_nearest_known_name(name, expected):
     assert hint(name, ["triage", "judge"]) == expected
+
+
+def test_of_several_that_are_near_the_nearest_is_meant():
+    assert nearest("triag", ["triages", "triage", "triad"]) == "triage"
 
 
 @pytest.mark.parametrize(

@@ -21,5 +21,5 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a mistyped one most likely means."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for the import
 
-    matches = get_close_matches(name, list(known), 1)
+    matches = get_close_matches(name, list(known))
     return matches[0] if matches else None
