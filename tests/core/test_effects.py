@@ -68,6 +68,7 @@ def test_a_step_that_needs_another_starts_when_the_effects_of_that_one_are_done(
     assert run.done("a", "pay", {"receipt": 7}) == ["call ann for b #1"]
     assert run.states["a"] == "committed"
     assert run.reply("b") == ["succeeded"]
+    assert run.machine.reasons == {}
 
 
 def test_the_command_says_all_that_the_shell_needs():
@@ -319,10 +320,28 @@ def test_the_same_key_with_another_payload_is_unknown():
 
 def test_what_was_not_begun_may_be_asked_for_otherwise():
     run = acting()
-    asks(run, "pay", payload=b"1")
-    asks(run, "pay", payload=b"2")
+    assert asks(run, "pay", payload=b"1") == ["perform k of a #1"]
+    assert asks(run, "pay", payload=b"1") == [], "it is handed out already"
+    assert asks(run, "pay", payload=b"2") == ["perform k of a #1"], "what was handed out is another"
+    assert (standing(run, "k"), run.machine.ledger.entry(1, "k").payload) == ("requested", Raw(b"2"))
 
-    assert (standing(run, "k"), bytes(run.machine.ledger.entry(1, "k").payload)) == ("requested", b"2")
+
+def test_a_reply_may_ask_otherwise_for_what_was_not_begun():
+    run = acting()
+    assert asks(run, "pay", "pay") == ["perform pay of a #1"]
+    assert run.reply("a", wants("pay")) == ["perform pay of a #1"]
+    assert run.machine.ledger.entry(1, "pay").payload == Raw(b'{"for":"pay"}')
+
+
+def test_an_outcome_that_nobody_waits_for_has_nothing_performed_again():
+    run = acting(retries=1)
+    asks(run, "pay")
+    run.begin_effect("a", "k")
+    run.say(e.AttemptFailed(run.tick(), "a", 1, "error", "it broke"))
+    run.start("a")
+
+    assert run.not_done("a", "k") == []
+    assert asks(run, "pay", attempt=2) == ["perform k of a #2 at 6,200,000"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A plan is a DAG of steps: how it is declared, what it is compiled to, and what is no plan."""
 
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -88,6 +88,12 @@ def test_samples_are_independent_steps_and_needing_them_means_needing_all():
     assert plan.groups == {"start": (1,), "option": (2, 3, 4), "end": (5,)}
     assert plan.declared_id["option-3"] == "option"
     assert plan.sample_index == {"option-1": 1, "option-2": 2, "option-3": 3}
+
+
+def test_the_copies_of_a_step_have_their_numbers_in_whatever_order_steps_are_declared():
+    plan = Plan([step("end", "option"), step("option", "start", samples=2), step("start")])
+    assert plan.groups == {"end": (4,), "option": (2, 3), "start": (1,)}
+    assert (plan.declared_id["option-2"], plan.number["option-2"]) == ("option", 3)
 
 
 def test_one_sample_can_be_needed_by_its_own_name():
@@ -399,4 +405,5 @@ def test_things_that_merely_look_like_steps_are_not_steps():
 def test_a_default_that_is_written_out_changes_no_hash():
     written = {"op": str(b"==", "ascii"), "value": 1, "path": "x"}
     bare = Plan([Step("s", "a", "act", when={"path": "x", "value": 1})])
-    assert Plan([Step("s", "a", "act", when=written, join=str(b"all", "ascii"))]).hash == bare.hash
+    nothing = MappingProxyType({})
+    assert Plan([Step("s", "a", "act", when=written, join=str(b"all", "ascii"), on_request=nothing)]).hash == bare.hash

@@ -38,17 +38,18 @@ def test_the_paths_of_a_step_are_paths(wrong):
 
 
 @pytest.mark.parametrize(
-    ("condition", "text"),
+    ("arguments", "text"),
     [
-        (Condition("ticket.category", "==", "billing"), 'ticket.category == "billing"'),
-        (Condition('"score"', ">=", 0.5), "score >= 0.5"),
-        (Condition("x", "in", ["a", None]), 'x in ["a",null]'),
-        (Condition("x", "absent"), "x absent"),
-        (Condition("x", "exists"), "x exists"),
+        (("ticket.category", "==", "billing"), 'ticket.category == "billing"'),
+        (("x",), "x == null"),
+        (('"score"', ">=", 0.5), "score >= 0.5"),
+        (("x", "in", ["a", None]), 'x in ["a",null]'),
+        (("x", "absent"), "x absent"),
+        (("x", "exists"), "x exists"),
     ],
 )
-def test_a_condition_reads_as_it_was_written(condition, text):
-    assert str(condition) == text
+def test_a_condition_reads_as_it_was_written(arguments, text):
+    assert str(Condition(*arguments)) == text
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,21 @@ def test_a_field_of_the_wrong_type_is_named(wrong):
     with pytest.raises(PlanError, match=f"{name} of step s is a (str|int)") as refused:
         Step("s", "a", "act", **wrong)
     assert refused.value.place == ("plan", "s", name)
+
+
+def test_a_step_that_waits_writes_nothing_unless_it_says_so():
+    assert Step("s", wait="2h").writes == ()
+    assert Step("s", await_event="x", writes=["y"]).writes == ("y",)
+    assert step("s").writes is None
+
+
+def test_a_step_that_decides_writes_nothing_and_runs_whatever_became_of_others():
+    assert step("s", "a", writes=["x"]).deciding() == step("s", "a", writes=[], join="any_outcome")
+
+
+def test_items_go_to_copies_one_by_one_or_in_batches():
+    assert step("s", for_each="rows").batched([1, 2, 3]) == [1, 2, 3]
+    assert step("s", for_each="rows", batch=2).batched([1, 2, 3]) == [[1, 2], [3]]
 
 
 def test_code_that_checks_replies_is_kept_as_it_is_written_in_a_team_file():

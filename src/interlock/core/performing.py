@@ -26,7 +26,7 @@ class Performing(Progress):
 
     def _end_with_effects(self, n: int) -> None:
         """A step has committed; it has ended when its effects have."""
-        if n not in self.ledger.entries or self.ledger.first_open(n) is None:
+        if self.ledger.first_open(n) is None:
             self._end(n, "committed", "")
         else:
             self._performed.add(n)

@@ -334,10 +334,11 @@ def _check_reconcile(step: Step) -> None:
     if step.escalate is not None and ("person" not in declared.ways or step.escalate is False):
         message = f"step {step.id} has escalate, and whether a person is asked is said by its policy"
         raise PlanError(message, fix="remove it", place=(*place, "escalate"))
-    if len(step.writes or ()) != 1 or any(paths.base(pattern) != pattern for pattern in step.writes or ()):
+    written = step.writes or ()
+    if len(written) != 1 or paths.base(written[0]) != written[0]:
         message = f"step {step.id} reconciles, and what that comes to is written at one path"
         raise PlanError(message, fix="name one field in writes", place=(*place, "writes"))
-    target = (step.writes or ("",))[0]
+    target = written[0]
     inside = next((p for p in declared.among if paths.inside(p, target) or paths.inside(target, p)), None)
     if inside is not None or "{" in target:
         message = f"step {step.id} writes {target}, which is not apart from the candidates"

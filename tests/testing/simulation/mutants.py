@@ -831,8 +831,8 @@ def _kept(raw):
         [
             (
                 "core/performing.py",
-                "or self.ledger.first_open(n) is None:\n            self._end",
-                "or len(self.ledger.entries[n]) == 1:\n            self._end",
+                "if self.ledger.first_open(n) is None:\n            self._end",
+                "if len(self.ledger.entries.get(n, ())) < 2:\n            self._end",
             )
         ],
         team=EFFECTS,
