@@ -217,6 +217,11 @@ def found(*declared, merged=()):
             [step("a", "out.item-1{index}", for_each="items"), step("b", "out.item-123")],
             [("a", "b", "out.item-1{index}")],
         ),
+        # Item 11 of one writes what item 1 of the other does.
+        (
+            [step("a", "out.a{index}", for_each="items"), step("b", "out.a1{index}", for_each="items")],
+            [("a", "b", "out.a{index}")],
+        ),
         ([step("a", "out.{index}-v.*", for_each="items"), step("b", "*")], [("a", "b", "out.{index}-v.*")]),
         ([step("a", "out.item-{index}", for_each="items"), step("b", "out.other-7")], []),
         ([step("a", "out.item-{index}", for_each="items"), step("b", "out.item")], []),
@@ -231,6 +236,13 @@ def test_what_a_reducer_merges_cannot_race():
     racing = [step("a", "notes", "notes.x", "out"), step("b", "notes.*", "out.y")]
     assert found(*racing, merged=["notes"]) == [("a", "b", "out.y")]
     assert found(step("a", "*"), step("b", "notes", "x"), merged=["notes"]) == [("a", "b", "x")]
+    assert found(step("a", "*"), step("b", "notes.x"), merged=["notes"]) == []
+
+
+def test_each_read_of_a_step_is_looked_at():
+    plan = Plan([step("a", "x"), step("b", reads=["z", "x", "y"]), step("c", "y", needs=["b"])])
+    reads = [one.reads or () for one in plan.steps]
+    assert [*unordered_reads(plan, reads, Writers(writes_of(plan), {}))] == [Race(("b", "a"), "x")]
 
 
 def test_a_race_is_a_fact_that_can_be_compared():

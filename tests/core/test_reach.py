@@ -62,6 +62,15 @@ def test_steps_that_need_the_same_share_one_set():
     assert before[102] is before[103]
 
 
+def test_a_set_is_kept_a_while_longer_when_there_is_no_more_room(monkeypatch):
+    monkeypatch.setattr(reach, "KEPT_BYTES_MAX", reach.ENTRY_BYTES + 100)
+    before = Reach([(), *[()] * 500, tuple(range(1, 501)), tuple(range(1, 500))], start=1)
+    made = before[501]
+    before[502]
+    assert 501 not in before
+    assert before[501] is made
+
+
 @pytest.mark.parametrize("near", ["before", "after"])
 @pytest.mark.parametrize("last_first", [False, True])
 def test_of_a_long_chain_little_is_kept_and_few_long_walks_are_taken(near, last_first, monkeypatch):

@@ -51,7 +51,7 @@ class Writers:
 
     def meets_another(self, pattern: str) -> bool:
         """Whether one of these patterns overlaps with another of them, or may: no race without that."""
-        return bool(self.crowded) and self._root(pattern) in self.crowded
+        return self._root(pattern) in self.crowded
 
     def _root(self, pattern: str) -> str:
         root = paths.base(_blur(pattern) if self._templated else pattern)

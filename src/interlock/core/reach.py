@@ -47,7 +47,7 @@ class Reach(dict[int, int]):
         if len(near) == 1 and near[0] in self:
             return self[near[0]] | 1 << near[0]
         found, unknown = self._walk(n)
-        for one in unknown[STRIDE::STRIDE] if len(unknown) > STRIDE else ():
+        for one in unknown[STRIDE::STRIDE]:
             self._keep(one, self._walk(one)[0])
         return found
 
