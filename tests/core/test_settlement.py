@@ -234,6 +234,11 @@ def test_what_is_asked_decides_what_can_be_answered(verb, given, said):
     assert decide(run, "a", "answer", text="no") == ["call ann for a #2"]
 
 
+def test_the_longest_answer_and_reason_are_taken():
+    run = asking()
+    assert decide(run, "a", "answer", text="x" * 8_000, reason="x" * 2_000) == ["call ann for a #2"]
+
+
 def test_who_asked_nothing_is_not_answered():
     run = asking()
     refused_reply(run, None)

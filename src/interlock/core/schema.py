@@ -56,7 +56,7 @@ class WritesSchema:
         # One type for all values together: msgspec compiles it once, but that of a choice or a list at each use.
         self._fields = [(f"field_{number}", path) for number, path in enumerate(self._types)]
         fields = [(field, self._types[path], None) for field, path in self._fields]
-        self._whole = msgspec.defstruct("Writes", fields, kw_only=True)
+        self._whole = msgspec.defstruct("Writes", fields)
         self.required = tuple(paths.canonical(path) for path in _names(schema.get("required", [])))
         self._closed = _is_closed(schema, "the writes")
         for path in self.required:
