@@ -5,6 +5,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 import interlock.core.events as e
+from interlock.core.budget import Amounts, BudgetPolicy
 from interlock.core.decision import decided
 from interlock.core.effects import NOT_PERFORMED, PAYLOAD_CHARS_TOLD, EffectRule
 from interlock.core.gate import outcome_of
@@ -26,11 +27,11 @@ RULES = {"pay": PAY, "mail": EffectRule(retries=0, on_unknown="retry")}
 QUESTION = "May the effect pay be performed?"
 
 
-def acting(*steps, rules=RULES, retries=0, **role):
+def acting(*steps, rules=RULES, retries=0, purse=None, **role):
     """A run whose agent may ask for effects that need approval; of one step `a` that has begun."""
     ann = Role(Scope(["act", "pay", "mail"], ["*"], ["*"]), Policy(retries=retries), immediate=True, **role)
     roles = {"ann": ann, "bob": Role(Scope(["act"], ["*"], []))}
-    run = Transcript(*(steps or [step("a")]), roles=roles, effects=rules)
+    run = Transcript(*(steps or [step("a")]), roles=roles, effects=rules, budget=purse)
     run.begin()
     run.start("a")
     return run
@@ -325,6 +326,11 @@ def test_the_call_that_ends_with_the_question_is_paid_for():
     assert run.machine.cost.usd == 0.5
     assert outcome_of(asked, "run/a/1").usage == Usage(5, 5, 0.5)
     assert outcome_of(replace(asked, usage=None), "run/a/1").usage is None, "of a call that was stopped nobody knows"
+
+
+def test_of_a_call_that_was_stopped_for_the_question_all_that_it_could_use_counts():
+    run = at_work(purse=BudgetPolicy(usd=50, call_usd=20))
+    assert run.machine.purse.ledger("").spent == Amounts(1, usd=20)
 
 
 def test_it_needs_approval_only_where_its_rule_says_so():

@@ -237,6 +237,16 @@ def test_effects_that_a_fork_has_taken_over_wait_for_their_step():
     assert run.reply("x", Reply(writes={"a.x": 1}, effects=[Effect("pay", 5)]))[0].startswith("called for decide-2")
 
 
+def test_in_a_fork_nothing_is_shared_of_what_any_decision_has_added():
+    run = supervised()
+    run.begin()
+    run.reply("decide-1", adding(new("x")))
+    run.reply("x", {"a.x": 1})
+    run.reply("decide-2", adding(new("y")))
+    run.reply("y", {"a.y": 1})
+    assert taken_over(run.machine, "run", [e.decode(told) for told in run.journal], [], run.tick()) == []
+
+
 def test_in_a_fork_all_is_decided_anew():
     run = supervised(step("first", writes=["b"]), roles={"ben": Role(BEN, ONCE)})
     run.begin()

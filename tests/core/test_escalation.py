@@ -180,6 +180,17 @@ def test_what_was_refused_is_approved_edited_or_tried_again_with_advice():
     assert run.jobs["a"].answer == "a number"
 
 
+def test_a_person_is_asked_with_the_refused_reply_and_why_it_was_refused():
+    run = Transcript(step("a", writes=["x"], schema=NUMBER, escalate=True), request={"q": 1})
+    run.begin()
+    run.start("a")
+    run.jobs["a"].view["q"]
+    run.reply("a", **{"x.n": "5"})
+    why = Question("x.n: Expected `int`, got `str`")
+    asked = Asked(1, why, by_agent=False, reply={"x.n": "5"}, reads=("q",), asked_us=run.at_us)
+    assert run.machine.questions == {1: asked}
+
+
 def test_a_reply_that_was_not_kept_can_not_be_approved():
     run = Transcript(step("a", escalate=True))
     run.begin()

@@ -18,7 +18,7 @@ from interlock.core.budget import (
     settle,
     shortfall,
 )
-from interlock.core.decision import decided
+from interlock.core.decision import Asked, decided
 from interlock.core.gate import (
     AtGate,
     Gate,
@@ -32,7 +32,7 @@ from interlock.core.gate import (
     tell,
     turn,
 )
-from interlock.core.job import ADVICE, Reply, Usage
+from interlock.core.job import ADVICE, Question, Reply, Usage
 from interlock.core.policy import Policy
 from interlock.core.raises import more_of, question, told, too_little, why_not, why_not_today
 from interlock.core.role import Role
@@ -312,7 +312,9 @@ def test_a_spent_budget_asks_and_a_raise_lets_the_call_be_made(gate):
     assert lines[0].startswith("escalated b: ann was not called: ")
     assert lines[1].startswith("parked: b needs a person: ann was not called: ")
     asked = run.machine.questions[2]
-    assert (asked.budget, asked.whose, asked.verbs) == (gate, OF_ALL[gate], ("approve", "write", "retry", "reject"))
+    why = Question(lines[0].removeprefix("escalated b: "))
+    assert asked == Asked(0, why, by_agent=False, budget=gate, whose=OF_ALL[gate], asked_us=run.at_us)
+    assert asked.verbs == ("approve", "write", "retry", "reject")
 
     assert raised(run, calls=1) == ["call ann for b #1"]
     assert (run.machine.status, run.machine.decided_by[2]) == ("running", "person:eve")

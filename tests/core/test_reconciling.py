@@ -371,8 +371,12 @@ def test_a_person_chooses_per_field():
         "  2. 2  (bob)",
         "For instance: deal.a=1 deal.b=1",
     ]
-    asked = run.machine.questions[run.machine.number["settle"]]
+    n = run.machine.number["settle"]
+    asked = run.machine.questions[n]
+    why = Question(lines[0].removeprefix("escalated settle: "))
+    assert asked == decision.Asked(0, why, by_agent=False, asked_us=run.at_us, contradicts=True)
     assert asked.verbs == ("answer", "reject")
+    assert run.machine.reasons[n] == "what was said contradicts itself about deal.a, deal.b"
     verdict, lines = answer(run, "deal.a=2, deal.b=1")
     assert isinstance(verdict, e.QuestionAnswered)
     assert lines == [
@@ -767,8 +771,9 @@ def test_a_fork_shares_what_was_settled_and_the_scores_of_who_said_it():
     run.reply("ann", Reply(writes={"said.ann": 1}, confidence=0.2))
     run.reply("bob", Reply(writes={"said.bob": 2}, confidence=0.7))
     found = shared(run, "after")
-    assert found["settle"].writes == {"deal": Raw(b"2")}
-    assert (found["settle"].agent, found["settle"].attempt, found["bob"].score) == ("", 0, 0.7)
+    reads = resolution(run).reads
+    assert found["settle"] == e.StepShared(run.at_us, "settle", 0, "", {"deal": Raw(b"2")}, (), reads)
+    assert (len(reads), found["bob"].score) == (2, 0.7)
     again = shared(run, "settle")
     assert "settle" not in again
     fork = told(settle("score", among=["said.ann", "said.bob"], needs=AGENTS[:2]), last)
@@ -782,6 +787,14 @@ def test_a_fork_shares_what_a_judge_has_settled_once():
     run.reply("settle", {"choices": {"deal": 2}})
     found = shared(run)["settle"]
     assert (found.agent, found.attempt, found.writes) == ("jo", 1, {"deal": Raw(b"2")})
+
+
+def test_a_fork_shares_that_it_came_to_nothing():
+    candidates = ["said.ann.x", "said.bob.x", "said.cid.x"]
+    run = told(settle("vote", missing="conflict", among=candidates, quorum=1))
+    say(run, ann={"x": {"a": 1}}, bob={"x": {}}, cid={"x": {}})
+    assert resolution(run).writes == {}
+    assert shared(run)["settle"] == e.StepShared(run.at_us, "settle", 0, "", reads=resolution(run).reads)
 
 
 # --- what is declared wrongly ---

@@ -301,6 +301,7 @@ def fork_of_a_fork(run):
     """As if its `b` had died as well."""
     events = [e.decode(told) for told in run.journal]
     facts = taken_over(run.machine, "run", events, ["b"], 95_000_000)
+    assert {fact.at_us for fact in facts} == {95_000_000}
     other = Transcript(*run.rules.plan.declared, roles=run.rules.roles)
     request = Raw(values.encode({"q": {"x": 1}, "list": ["i", "j"]}))
     return other, other.say(e.RunStarted(95_000_000, request, "team", "plan"), *facts)
@@ -317,14 +318,18 @@ def test_a_fork_shares_what_people_and_deadlines_have_written():
     run.ask("a", "How many?")
     run.say(e.QuestionExpired(run.tick(), "a", 1, "default", writes={"a": Raw(b"0")}))
     run.ask("b", "Which?")
-    run.say(e.QuestionAnswered(run.tick(), "b", 1, "person:eve", "write", writes={"b": Raw(b"1")}))
+    written = {"b": Raw(b"1")}, ("old",), ("*",)
+    run.say(e.QuestionAnswered(run.tick(), "b", 1, "person:eve", "write", "", *written))
     run.refuse("c")
     run.reply("d", d=1)
+    facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], ["c"], 90_000_000)
+    assert facts == [
+        e.StepShared(90_000_000, "a", 1, "default", {"a": Raw(b"0")}),
+        e.StepShared(90_000_000, "b", 1, "person:eve", *written),
+    ]
     other, said = fork(run, ("a", 5))
     assert said == ["call ann for c #1"]
     assert other.context == {"a": 5, "b": 1}
-    shared = [e.decode(told) for told in other.journal if b"step_shared" in told]
-    assert [(fact.step, fact.agent) for fact in shared] == [("a", "default"), ("b", "person:eve")]
 
 
 def test_a_dead_item_runs_again_and_its_siblings_are_shared():
@@ -512,6 +517,7 @@ def test_an_item_that_others_read_can_be_changed_and_what_was_deleted_stays_so()
 def shared_at(run, *steps, **given):
     """What a fork of this run at these steps takes over, as (kind, step)."""
     facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], steps, 90_000_000, **given)
+    assert {fact.at_us for fact in facts} <= {90_000_000}
     return [(type(fact).__name__, fact.step) for fact in facts]
 
 
@@ -520,6 +526,21 @@ def test_a_step_that_has_committed_runs_again_with_all_that_comes_after_it():
     items = [("StepExpanded", "e"), ("StepShared", "e-1"), ("StepShared", "e-0")]
     assert shared_at(run, "d", "b") == [("StepShared", "a"), *items]
     assert shared_at(run, "a") == []
+
+
+def test_what_is_shared_comes_in_the_order_in_which_it_was_last_so():
+    run = Transcript(
+        step("a", writes=["a"], on_dead="continue"),
+        step("b", needs=["a"], when=Condition("a", "==", 2), writes=["b"]),
+        step("z", writes=["z"]),
+    )
+    run.begin()
+    run.refuse("a")
+    run.refuse("z")
+    assert shared_at(run, "z") == [("StepSkipped", "b")]
+    reopen(run, "a")
+    run.reply("a", a=1)
+    assert shared_at(run, "z") == [("StepShared", "a"), ("StepSkipped", "b")]
 
 
 def test_an_item_runs_again_alone_and_a_for_each_with_all_its_items():
@@ -656,8 +677,8 @@ def test_what_a_person_has_skipped_is_skipped_in_a_fork_as_well():
     run.say(e.QuestionAnswered(run.tick(), "b", 1, "person:ann", "skip", reason="gone"))
     run.refuse("z")
     facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], ["z"], 90_000_000)
-    skipped = {fact.step: fact.reason for fact in facts if isinstance(fact, e.StepSkipped)}
-    assert skipped == dict.fromkeys(("a", "b", "each-0"), "person:ann has skipped it: gone")
+    skipped = {fact.step: (fact.reason, fact.by) for fact in facts if isinstance(fact, e.StepSkipped)}
+    assert skipped == dict.fromkeys(("a", "b", "each-0"), ("person:ann has skipped it: gone", "person:ann"))
     fork = Transcript(*steps, request={"list": [1, 2]})
     started = e.RunStarted(90_000_000, Raw(values.encode(fork.request)), "", "")
     assert fork.say(started, *facts) == ["call ann for z #1"]

@@ -6,6 +6,7 @@ import pytest
 
 import interlock.core.events as e
 from interlock.core.assess import FINDING_CHARS_MAX
+from interlock.core.budget import Amounts, BudgetPolicy
 from interlock.core.decision import Asked, decided
 from interlock.core.job import ANSWERED, DELETE, Question, Reply
 from interlock.core.paths import PATH_CHARS_MAX
@@ -13,6 +14,7 @@ from interlock.core.policy import Policy
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.settlement import refused, settled
+from interlock.core.values import Limits
 
 from .transcripts import Transcript, step
 
@@ -52,6 +54,16 @@ def test_an_answer_goes_to_the_next_attempt_and_uses_up_no_retry():
     assert run.reply("a", x=1) == ["call ann for b #1"]
 
 
+def test_what_a_step_waits_with_is_what_it_has_asked_and_since_when():
+    run = asking()
+    assert run.machine.questions == {1: Asked(1, Question("Refund?"), asked_us=run.at_us)}
+
+
+def test_who_asks_and_tells_no_usage_has_used_nothing():
+    run = asking(budget=BudgetPolicy(usd=50, call_usd=20))
+    assert run.machine.purse.ledger("").spent == Amounts(1)
+
+
 def test_what_a_person_said_is_not_forgotten_over_a_refusal():
     run = asking(policy=Policy(retries=1))
     decide(run, "a", "answer", text="yes")
@@ -62,6 +74,28 @@ def test_what_a_person_said_is_not_forgotten_over_a_refusal():
     decide(run, "a", "retry")
     run.start("a")
     assert run.jobs["a"].answer == "yes"
+
+
+def test_whoever_has_it_tried_again_without_a_word_takes_nothing_back():
+    run = Transcript(step("a", escalate=True))
+    run.begin()
+    run.refuse("a")
+    decide(run, "a", "retry")
+    run.start("a")
+    assert run.jobs["a"].answer == ""
+    run.ask("a")
+    decide(run, "a", "answer", text="yes")
+    run.refuse("a")
+    decide(run, "a", "retry")
+    run.start("a")
+    assert run.jobs["a"].answer == "yes"
+
+
+def test_to_wait_for_an_answer_takes_none_of_the_time_in_which_a_step_is_tried():
+    run = asking(policy=Policy(retries=1, retry_for_ms=4_000))
+    run.at_us += 3_600_000_000
+    assert decide(run, "a", "answer", text="yes") == ["call ann for a #2"]
+    assert run.refuse("a") == ["call ann for a #3"]
 
 
 def test_a_refusal_after_an_answer_still_uses_up_a_retry():
@@ -186,6 +220,11 @@ def test_what_the_bank_refuses_people_may_not_do_either():
     run = asking(request={"x": [1]})
     said = "x.y can't be written: x holds a value that is not an object"
     assert decide(run, "a", "write", writes={"x.y": 1}) == [said]
+
+
+def test_people_may_not_fill_the_context_beyond_its_limit():
+    run = asking(limits=Limits(context_bytes_max=100))
+    assert decide(run, "a", "write", writes={"x": "x" * 200}) == ["the context would grow past 100 bytes"]
 
 
 def test_the_first_decision_wins_and_the_second_is_told_whose_it_was():

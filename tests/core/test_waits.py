@@ -501,7 +501,9 @@ def test_a_step_that_can_not_wait_so_is_refused(given, key, message, fix):
 
 def shared(run, *tried):
     """What a fork shares in which these steps are tried again."""
-    return taken_over(run.machine, "run", [e.decode(told) for told in run.journal], tried, 9 * HOUR)
+    facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], tried, 9 * HOUR)
+    assert {fact.at_us for fact in facts} <= {9 * HOUR}
+    return facts
 
 
 def test_a_fork_shares_the_waits_that_are_over():
@@ -558,17 +560,23 @@ def test_an_event_that_no_shared_step_has_used_comes_along():
         step("a"),
         awaits(needs=["a"], writes=["paid"]),
         awaits("box", event="parcel", needs=["pay"], writes=["box"]),
+        awaits("bell", event="ring", needs=["pay"]),
     )
     run = told(*steps)
     run.begin()
     send(run, 5, event_id="early")
-    send(run, 6, event="parcel", event_id="early too")
-    run.reply("a")
-    facts = shared(run, "a")
-    assert [(fact.event, fact.event_id, bytes(fact.data)) for fact in facts] == [
-        ("payment", "early", b"5"),
-        ("parcel", "early too", b"6"),
+    send(run, 6, event="parcel", event_id="early too", by="post")
+    send(run, event="ring", event_id="loud")
+    kept = [
+        e.EventReceived(9 * HOUR, "payment", "early", "bank", Raw(b"5")),
+        e.EventReceived(9 * HOUR, "parcel", "early too", "post", Raw(b"6")),
+        e.EventReceived(9 * HOUR, "ring", "loud", "bank"),
     ]
+    assert shared(run, "a") == kept
+    run.reply("a")
+    assert set(run.states.values()) == {"committed"}
+    facts = shared(run, "a")
+    assert facts == kept
     # Under a team in which nobody awaits a parcel, that is left out.
     facts, machine = adopted(told(*steps[:2]).rules, run.rules.plan, Raw(b"{}"), facts, ["a"], 9 * HOUR)
     assert [fact.event_id for fact in facts] == ["early"]
@@ -719,6 +727,16 @@ def test_what_was_overdue_ends_at_once_in_the_order_of_the_deadlines():
     other, said = replaced(run, *steps, step("z", writes=["d"]))
     assert said == ["call ann for z #1", f"wake v at {2 * HOUR:,}", f"wake w at {HOUR:,}"]
     assert [other.machine.step_id(n) for n in overdue(other.machine, 9 * HOUR)] == ["w", "v"]
+
+
+def test_a_wait_that_comes_after_what_is_tried_again_begins_anew_in_its_place():
+    run = told(step("a", writes=["a"], on_dead="continue"), Step("w", wait="2h", needs=["a"]), Step("v", wait="2h"))
+    run.begin()
+    run.refuse("a")
+    assert run.machine.waits.keys() == {2, 3}
+    events = [e.decode(told) for told in run.journal]
+    facts = taken_over(run.machine, "run", events, ["a"], 9 * HOUR, keep_waits=True)
+    assert [(type(fact), fact.step) for fact in facts] == [(e.WaitBegun, "v")]
 
 
 def test_the_first_that_waited_has_the_event_in_its_place_too():
