@@ -528,6 +528,7 @@ def test_what_is_right_at_once_is_right_one_by_one_and_the_same(team, steps):
         ([a_step("a", reads=["mail"] * 50, samples=3, writes=["facts." + "a" * 194])], True),
         ([a_step("a", instructions="x" * 4_000), *map(a_step, "bcd"), a_step("e", needs=["a", "b", "c", "d"])], True),
         ([a_step("a"), a_step("a")], False),
+        ([a_step("a"), a_step("")], False),
         ([a_step("a\nb")], False),
         ([a_step("x" * 81)], False),
         ([a_step(agent="nobody")], False),

@@ -217,7 +217,7 @@ class _Examination:
         patterns: set[str] = set().union(*given)
         return (
             len(ids) == len(steps)
-            and _fit(ids, _are_ids)
+            and _fit([one.id for one in steps], _are_ids)
             and _fit(patterns, _are_plain_paths)
             and max(map(len, patterns), default=0) <= min(bounds.path_chars_max, paths.PATH_CHARS_MAX)
             and max(map(len, given), default=0) <= bounds.patterns_max
