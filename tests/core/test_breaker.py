@@ -31,6 +31,7 @@ def judge(breaker, bad="", *, probe=0, at_us=0, policy=POLICY):
 @pytest.mark.parametrize("state", STATES)
 def test_a_breaker_moves_along_its_table_and_nowhere_else(state, to):
     breaker = at(state)
+    rounds = breaker.round
     if to not in LEGAL[state]:
         with pytest.raises(AssertionError, match=f"{state} -> {to}"):
             move(breaker, to, "why", 5)
@@ -39,6 +40,7 @@ def test_a_breaker_moves_along_its_table_and_nowhere_else(state, to):
     assert move(breaker, to, "why", 5, 7, "ann") == Moved(5, to, "why", "ann")
     assert (breaker.state, breaker.since_us, breaker.until_us, breaker.reason) == (to, 5, 7_005, "why")
     assert (breaker.bad_in_a_row, breaker.recent, breaker.probes, breaker.good) == (0, "", 0, 0)
+    assert breaker.round == rounds + (to == "half_open")
 
 
 def test_every_move_of_the_table_happens_by_itself_or_by_hand():
@@ -78,7 +80,7 @@ def test_a_good_output_begins_the_row_anew():
 def test_a_full_window_with_too_large_a_bad_share_opens_it():
     policy = BreakerPolicy(trip_after=9, window=4, bad_share=0.5)
     breaker = Breaker()
-    for bad in ("", "", "x", "", ""):
+    for bad in ("", "", "", "x", "", ""):
         assert judge(breaker, bad, policy=policy) == []
     assert judge(breaker, "x", policy=policy, at_us=5) == [
         Moved(5, "open", "2 of the last 4 outputs were bad, the last: x")
@@ -109,7 +111,7 @@ def test_nobody_is_admitted_while_it_is_open():
 
 def test_what_was_opened_by_hand_stays_open():
     breaker = Breaker()
-    move(breaker, "open", "by hand", 0)
+    move(breaker, "open", "by hand", 5)
 
     assert admit(breaker, POLICY, 10**18) == (False, [])
 
@@ -141,6 +143,9 @@ def test_a_forgotten_probe_makes_room_for_another():
 
     forget_probe(breaker, 1)
     assert [admit(breaker, POLICY, 0)[0] for _ in range(2)] == [True, False]
+    forget_probe(breaker, 1)
+    forget_probe(breaker, 1)
+    assert [admit(breaker, POLICY, 0)[0] for _ in range(3)] == [True, True, False]
 
 
 @pytest.mark.parametrize(("state", "probe"), [("closed", 1), ("open", 1), ("half_open", 0), ("half_open", 2)])
@@ -159,8 +164,13 @@ def test_probes_that_are_lost_are_given_out_again():
 
     assert not admit(breaker, POLICY, 30 * S - 1)[0]
     assert [admit(breaker, POLICY, 30 * S)[0] for _ in range(2)] == [True, False]  # one was good
-    assert breaker.round == 2
+    assert (breaker.round, breaker.until_us) == (2, 60 * S)
     assert judge(breaker, probe=2)[0].to == "closed"
+
+
+def test_a_single_probe_is_told_as_one():
+    breaker, policy = at("half_open"), BreakerPolicy(half_open_calls=1)
+    assert judge(breaker, probe=1, at_us=5, policy=policy) == [Moved(5, "closed", "the probe was good")]
 
 
 @pytest.mark.parametrize("bad", ["", "no"])

@@ -181,6 +181,19 @@ def test_a_run_sets_aside_all_that_it_may_consume_and_at_least_one_call():
     assert for_run(most, BudgetPolicy(3, 300, 30)) == BudgetPolicy(9, 900, 90, True, 300, 30, "ask", 3)
 
 
+@pytest.mark.parametrize("calls", [1, 2, 5])
+def test_of_what_several_runs_have_set_aside_all_but_one_call_each_may_come_back(calls):
+    policy, ledger = BudgetPolicy(call_calls=calls), Ledger()
+    for runs in (1, 2, 3):
+        reserve(ledger, policy)
+        assert (ledger.reserved.calls, ledger.returnable) == (runs * calls, runs * (calls - 1))
+    for runs in (2, 1):
+        settle(ledger, policy, Usage(), 0, 1)
+        assert (ledger.reserved.calls, ledger.returnable) == (runs * calls, runs * (calls - 1))
+    release(ledger, policy)
+    assert ledger == Ledger(spent=Amounts(calls=2))
+
+
 def test_a_run_that_ends_late_is_charged_for_the_calls_that_were_not_set_aside_for_it():
     ledger, policy = Ledger(), BudgetPolicy(calls=9, call_calls=3)
     for calls, charged in ((5, 3 + 2), (2, 3)):
@@ -221,7 +234,7 @@ def test_what_is_spent_does_not_come_back():
 
 @pytest.mark.parametrize(("most", "is_only"), [(6, False), (7, True), (8, True)])
 def test_a_run_makes_one_call_and_may_leave_all_others(most, is_only):
-    policy, ledger = BudgetPolicy(calls=most, call_calls=5), Ledger(spent=Amounts(calls=1))
+    policy, ledger = BudgetPolicy(calls=most, tokens=9, call_calls=5), Ledger(spent=Amounts(calls=1))
     reserve(ledger, policy)
     assert shortfall(ledger, policy, 0)
     assert is_only_reserved(ledger, policy) == is_only

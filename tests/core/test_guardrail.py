@@ -94,6 +94,16 @@ def test_what_nothing_is_said_against_scores_in_full():
     assert said(Says(FINE), Says(FINE, name="other")) == (True, 1.0, {"says": 1.0, "other": 1.0})
 
 
+def test_each_is_asked_once_however_many_are_fine_before_it():
+    fine, bad = [Says(FINE, name=f"g{n}") for n in range(3)], Says(found(0.5, "so so"), name="bad")
+    last = Says(1.0, name="last")
+
+    assert said(*fine, bad, last, threshold=0.9) == (
+        True, 0.9, {"g0": 1.0, "g1": 1.0, "g2": 1.0, "bad": 0.5, "last": 1.0}
+    )  # fmt: skip
+    assert [len(one.shown) for one in (*fine, bad, last)] == [1, 1, 1, 1, 1]
+
+
 def test_weights_that_binary_fractions_cannot_hold_reach_the_threshold_all_the_same():
     thirds = [Says(1.0, name=f"g{n}", weight=0.1) for n in range(7)]
 

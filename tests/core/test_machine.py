@@ -51,7 +51,7 @@ def test_nothing_is_called_for_before_the_run_has_started():
     machine = Machine(Transcript(step("a")).rules)
 
     assert machine.decide() == []
-    assert (machine.started, machine.status, machine.reason) == (False, "running", "")
+    assert (machine.started, machine.status, machine.reason, machine.faults) == (False, "running", "", "")
     assert (machine.seq, machine.at_us, machine.started_us, machine.cost) == (0, 0, 0, Cost(0, 0, 0))
 
 

@@ -84,6 +84,7 @@ def test_a_contradiction_is_told_with_all_that_was_said():
         1,
     )
     assert run.machine.bank.lineage("deal.sum")[0].reads == ("said",)
+    assert run.machine.reasons == {}
 
 
 def test_the_first_is_the_first_in_the_plan_whoever_was_quicker():

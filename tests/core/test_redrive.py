@@ -223,6 +223,8 @@ def test_what_was_cancelled_stays_so():
     run.refuse("a")
     run.say(e.RunCancelled(run.tick(), "ann"))
     assert obstacle(run.machine, ["a"]) == "the run was cancelled, which is final"
+    with pytest.raises(AssertionError, match="b: cancelled -> ready"):
+        reopen(run, "b")
 
 
 def test_only_dead_steps_are_tried_again():
@@ -685,16 +687,22 @@ def test_what_a_person_has_skipped_is_skipped_in_a_fork_as_well():
 
 
 def test_an_item_that_a_person_has_skipped_takes_no_room_in_a_fork():
+    """Nor does one that is shared, whether it waits for its turn there or has come to it."""
     each = step("each", for_each="list", width=1, writes=["q.{index}"])
-    run = Transcript(each, request={"list": [1, 2, 3]})
+    run = Transcript(each, request={"list": [1, 2, 3, 4]})
     run.begin()
     run.reply("each-0")
     run.refuse("each-1")
     run.reply("each-2")
+    run.reply("each-3")
     run.say(e.RunReopened(run.tick(), ("each-1",), "person:ann", "gone", skip=True))
-    facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], ["each-0"], 90_000_000)
-    fork = Transcript(each, request={"list": [1, 2, 3]})
-    started = e.RunStarted(90_000_000, Raw(values.encode(fork.request)), "", "")
-    assert fork.say(started, *facts) == ["call ann for each-0 #1"]
-    assert fork.reply("each-0") == ["succeeded"]
-    assert fork.states["each-1"] == "skipped"
+    events = [e.decode(told) for told in run.journal]
+    for again in (["each-0", "each-3"], ["each-2", "each-3"]):
+        facts = taken_over(run.machine, "run", events, again, 90_000_000)
+        fork = Transcript(each, request={"list": [1, 2, 3, 4]})
+        started = e.RunStarted(90_000_000, Raw(values.encode(fork.request)), "", "")
+        assert fork.say(started, *facts) == [f"call ann for {again[0]} #1"]
+        assert fork.reply(again[0]) == [f"call ann for {again[1]} #1"]
+        assert fork.reply(again[1]) == ["succeeded"]
+        assert fork.states["each-1"] == "skipped"
+        assert [*fork.machine.reasons.values()] == ["person:ann has skipped it: gone"]
