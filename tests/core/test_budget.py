@@ -75,6 +75,7 @@ def test_a_call_is_made_while_anything_is_left_where_its_most_is_unknown():
         (BudgetPolicy(call_tokens=9, call_usd=7), Usage(2, 3), (1, 5, 7)),  # an unknown price is not 0
         (BudgetPolicy(call_tokens=9, call_usd=7), Usage(requests=1), (1, 0, 7)),
         (BudgetPolicy(call_tokens=9, call_usd=7), NOTHING_USED, (1, 0, 0)),
+        (BudgetPolicy(call_tokens=9, call_usd=7), Usage(), (1, 0, 0)),
         (BudgetPolicy(call_tokens=9, call_usd=7), None, (1, 9, 7)),  # nobody knows
         (BudgetPolicy(), None, (1, 0, 0)),
         (BudgetPolicy(call_tokens=1), Usage(50, 0, 0.0), (1, 50, 0)),  # more than it might
@@ -139,23 +140,32 @@ def test_a_day_never_comes_back():
     assert ledger.day == 1
 
 
+def test_a_clock_that_was_days_ahead_is_believed_no_longer_than_it_must_be():
+    ledger, policy = Ledger(day=5, spent=Amounts(calls=2)), BudgetPolicy(calls=3, daily=True)
+    for now_us, day in ((4 * DAY_US, 5), (5 * DAY_US - 1, 5), (4 * DAY_US - 1, 3)):
+        assert not shortfall(ledger, policy, now_us)
+        assert (ledger.day, ledger.spent.calls) == (day, 2)
+
+
 def test_what_ends_on_another_day_is_spent_on_that_day():
     ledger, policy = Ledger(), BudgetPolicy(tokens=10, daily=True)
-    reserve(ledger, policy)
+    made(ledger, policy, 2)
     settle(ledger, policy, Usage(6, 0), DAY_US - 1)
     settle_late(ledger, policy, Usage(4, 0), DAY_US)
     assert (ledger.day, ledger.spent.tokens) == (1, 4)
+    settle(ledger, policy, Usage(3, 0), 2 * DAY_US)
+    assert (ledger.day, ledger.spent.tokens) == (2, 3)
 
 
 def test_what_is_not_daily_knows_no_days():
     ledger, policy = Ledger(), BudgetPolicy(calls=2)
     made(ledger, policy, 2, 0)
-    settle(ledger, policy, Usage(3, 0), 0)
+    settle(ledger, policy, Usage(3, 0, 0.000_007), 0)
     assert made(ledger, policy, 1, 9 * DAY_US) == 0
-    settle(ledger, policy, Usage(4, 0), 9 * DAY_US)
-    settle_late(ledger, policy, Usage(5, 0), 9 * DAY_US)
+    settle(ledger, policy, Usage(4, 0, 0.000_005), 9 * DAY_US)
+    settle_late(ledger, policy, Usage(5, 0, 0.000_001), 9 * DAY_US)
     raise_by(ledger, policy, Amounts(calls=1), 9 * DAY_US)
-    assert ledger == Ledger(spent=Amounts(2, 12), raised=Amounts(1), raised_us=9 * DAY_US, at_once=Amounts(1))
+    assert ledger == Ledger(spent=Amounts(2, 12, 13), raised=Amounts(1), raised_us=9 * DAY_US, at_once=Amounts(1))
 
 
 @pytest.mark.parametrize(("now_us", "next_us"), [(0, DAY_US), (DAY_US - 1, DAY_US), (DAY_US, 2 * DAY_US)])

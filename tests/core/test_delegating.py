@@ -508,6 +508,16 @@ def test_a_run_that_is_parked_again_parks_the_one_above_at_once():
     assert run.hear(run.first) == (["ChildParked"], ["parked: one: run c waits: draft asks: Really?"])
 
 
+def test_a_deadline_is_not_forgotten_over_what_is_held():
+    run = Two(step("tell", escalate={"deadline": "1h"}))
+    run.first.ask("draft")
+    run.hear(run.first)
+    run.held()
+    assert run.ask("tell") == ["parked: tell asks: Really?"]
+    due_us = run.machine.questions[run.machine.number["tell"]].due_us
+    assert f"wake tell at {due_us:,}" in run.end()[1]
+
+
 def test_an_effect_under_way_keeps_a_run_going_beside_what_is_held():
     ann = Role(Scope(["act", "pay"], ["*"], ["told"]), ONCE, immediate=True)
     run = Two(step("tell"), roles={"ann": ann}, effects={"pay": EffectRule()})

@@ -18,6 +18,7 @@ from interlock.core.gate import (
     AtGate,
     Gate,
     GatePolicy,
+    Grant,
     Outcome,
     Verdict,
     ask,
@@ -68,6 +69,7 @@ def tripped(at_us=0):
 def test_a_gate_without_a_policy_lets_everybody_through():
     gate = Gate()
     assert ask(gate, OPEN, "a", 7) == (Verdict(7), [])
+    assert gate.grants == {"a": Grant(7)}
     assert tell(gate, OPEN, [came("a", "error")]) == []
     assert (bool(OPEN), bool(BREAKS), gate.grants) == (False, True, {})
 
@@ -88,7 +90,8 @@ def test_a_booking_is_told_again_and_begins_when_its_time_has_come():
     gate = Gate()
     ask(gate, ONE_A_SECOND, "a", 0)
     held = ask(gate, ONE_A_SECOND, "b", 0)[0]
-    assert (held.by, held.until_us, held.at_us) == ("rate", held.at_us, gate.grants["b"].at_us)
+    assert held == Verdict(held.at_us, "rate", "its rate is taken up until then", held.at_us)
+    assert gate.grants == {"a": Grant(0), "b": Grant(held.at_us)}
     assert S < held.at_us < 1.01 * S
     assert ask(gate, ONE_A_SECOND, "b", S // 2)[0] == held
 
@@ -359,6 +362,13 @@ def test_a_breaker_trips_probes_and_closes_again():
     assert ask(gate, BREAKS, "e", 30 * S)[0].by is None
 
 
+def test_a_probe_that_has_not_begun_in_its_round_is_one_of_the_next():
+    gate = tripped()
+    for now_us, round_ in ((30 * S, 1), (60 * S - 1, 1), (60 * S, 2)):
+        assert ask(gate, BREAKS, "a", now_us)[0] == Verdict(now_us)
+        assert (gate.grants["a"].probe, gate.breaker.probes) == (round_, 1)
+
+
 def test_a_probe_that_says_nothing_makes_room_for_another():
     gate = tripped()
     for key in "ab":
@@ -368,12 +378,23 @@ def test_a_probe_that_says_nothing_makes_room_for_another():
     assert ask(gate, BREAKS, "c", 30 * S)[0].by is None
 
 
-def test_a_booking_of_before_is_no_way_around_an_open_breaker():
+@pytest.mark.parametrize("is_tried", [False, True])
+def test_a_call_keeps_its_place_while_its_breaker_lets_it_through(is_tried):
+    gate, policy = Gate(), GatePolicy(BreakerPolicy(half_open_calls=3), ONE_A_SECOND.rate)
+    if is_tried:
+        move(gate.breaker, "open", "bad", 0, 1)
+    booked = {key: ask(gate, policy, key, 2_000)[0] for key in "abc"}
+    assert gate.breaker.state == ("half_open" if is_tried else "closed")
+    assert {key: ask(gate, policy, key, 3_000)[0] for key in "bc"} == {key: booked[key] for key in "bc"}
+
+
+@pytest.mark.parametrize("stay_ms", [0, 30_000])
+def test_a_booking_of_before_is_no_way_around_an_open_breaker(stay_ms):
     policy = GatePolicy(BREAKER, ONE_A_SECOND.rate)
     gate = Gate()
     for key in "ab":
         ask(gate, policy, key, 0)
-    move(gate.breaker, "open", "by hand", 0)
+    move(gate.breaker, "open", "bad", 0, stay_ms)
     assert ask(gate, policy, "b", 2 * S)[0].by == "breaker"
     assert sorted(gate.grants) == ["a"]
 

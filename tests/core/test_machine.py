@@ -15,7 +15,7 @@ from interlock.core.purse import Cost
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.states import LEGAL, TERMINAL
-from interlock.core.step import Condition
+from interlock.core.step import Condition, Step
 from interlock.core.values import Limits
 
 from .transcripts import ALL, ONCE, Transcript, step
@@ -72,6 +72,21 @@ def test_commands_and_the_facts_that_follow_say_all_that_the_shell_needs():
         e.RunFinished(5_000_000, "failed", "a: it broke"),
     ]
     assert (run.machine.status, run.machine.reason) == ("failed", "a: it broke")
+
+
+@pytest.mark.parametrize("of", [step("a", writes=["a"], escalate={"deadline": "1m"}), Step("a", wait="1m")])
+@pytest.mark.parametrize(
+    ("later_us", "wait_ms"), [(0, 60_000), (500, 60_000), (1_000, 59_999), (60_000_000, 0), (10**12, 0)]
+)
+def test_what_is_left_of_a_deadline_or_a_wait_is_told_in_milliseconds_that_are_enough(of, later_us, wait_ms):
+    run = Transcript(of, step("b", writes=["b"]))
+    run.begin()
+    if of.wait is None:
+        run.ask("a")
+    due_us = (run.machine.questions or run.machine.waits)[1].due_us
+    machine = run.fold()
+    machine.apply(e.FaultInjected(due_us - 60_000_000 + later_us, "b", 1, "x"))
+    assert [one for one in machine.decide() if one.number == 1] == [c.StartTimer(1, "a", due_us, wait_ms)]
 
 
 def test_a_fault_that_was_injected_is_a_mark_and_nothing_more():

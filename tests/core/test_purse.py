@@ -29,6 +29,24 @@ def test_calls_of_its_own_and_those_of_runs_below_are_counted_together():
     assert purse.cost == Cost(0.75, 25, 2 + 1 + 1 + 4)
 
 
+def test_what_calls_consumed_is_added_up():
+    purse = Purse()
+    for usage in (Usage(1, 2, 0.25, requests=3), None, Usage(10, 20, 0.5, requests=30)):
+        purse.draw(1, 1, ())
+        purse.settle((), usage, 0)
+    assert (purse.usage, purse.cost) == (Usage(11, 22, 0.75, requests=33), Cost(0.75, 33, 3))
+
+
+@pytest.mark.parametrize("usage", [Usage(1), Usage(0, 1), Usage(requests=1)])
+def test_one_price_that_is_unknown_makes_the_sum_unknown_and_nothing_is_for_nothing(usage):
+    purse = Purse()
+    purse.settle((), Usage(), 0)
+    assert (purse.cost.usd, purse.usage.usd) == (0.0, 0.0)
+    purse.settle((), usage, 0)
+    purse.settle((), Usage(1, 1, 0.5), 0)
+    assert (purse.cost.usd, purse.usage.usd) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("usage", "calls", "charged"),
     [

@@ -129,7 +129,7 @@ def test_a_raise_of_a_daily_budget_is_for_that_day():
     raise_by(ledger, policy, Amounts(calls=1), DAY_US)
     assert limit(ledger, policy, "calls") == 2
     assert not shortfall(ledger, policy, 2 * DAY_US)
-    assert (limit(ledger, policy, "calls"), ledger.raised) == (1, None)
+    assert (limit(ledger, policy, "calls"), ledger) == (1, Ledger(day=2))
     raise_by(ledger, policy, Amounts(calls=1), DAY_US)  # told when that day is over
     assert limit(ledger, policy, "calls") == 1
 
