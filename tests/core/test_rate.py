@@ -12,6 +12,7 @@ from interlock.core.rate import (
     Rate,
     RatePolicy,
     book,
+    book_at_once,
     bring_forward,
     correct,
     earliest,
@@ -221,6 +222,26 @@ def test_a_call_that_is_late_begins_at_once_where_there_is_room():
     rate, booked = Rate(2, S), Booked()
     times = [take(booked, rate, 0) for _ in range(6)]
     assert begins(booked, rate, times[4], times[4] + 300_000) == times[4] + 300_000
+
+
+@given(RATES, st.lists(st.tuples(st.integers(0, 3 * S), st.integers(0, 30)), max_size=60))
+def test_what_is_booked_at_once_is_booked_as_if_it_had_stood_in_line(rate, asking):
+    quick, slow, now_us = Booked(), Booked(), 0
+    for passes_us, amount in asking:
+        now_us += passes_us
+        fitting = min(amount, rate.amount)
+        is_booked, at_us = book_at_once(quick, rate, fitting, now_us), take(slow, rate, now_us, fitting)
+        assert is_booked == (at_us == now_us)
+        if not is_booked:
+            take(quick, rate, now_us, fitting)
+        assert quick == slow
+
+
+def test_nobody_is_booked_at_once_who_would_overtake_another():
+    rate = Rate(9, S)
+    assert not book_at_once(Booked([], last_us=S), rate, 1, 0)
+    assert not book_at_once(Booked([(1, 1)], last_us=0), rate, 1, 0)
+    assert book_at_once(Booked([(0, 1)], last_us=0), rate, 1, 0)
 
 
 # --- declarations ---

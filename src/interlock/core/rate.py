@@ -32,6 +32,11 @@ class Rate(msgspec.Struct, frozen=True, dict=True):
         """How long a slot is."""
         return max(1, self.period_us // SLOTS)
 
+    @cached_property
+    def slots_counted(self) -> int:
+        """How many slots before the present one count in any case."""
+        return (self.period_us + SOON_US) // self.width_us
+
 
 def rate_of(text: str) -> Rate:
     """`60/min` and the like: so many per s, min, h or day. Raises TeamError."""
@@ -98,18 +103,16 @@ def book(booked: Booked, rate: Rate, amount: int, at_us: int, now_us: int) -> No
 
 def book_at_once(booked: Booked, rate: Rate, amount: int, now_us: int) -> bool:
     """Take this much now, where nobody waits and there is room for it; whether that is so."""
-    width, slots = rate.width_us, booked.slots
-    number = now_us // width
-    if booked.last_us > now_us or (slots and slots[-1][0] > number):
-        return False
-    del slots[: _first(booked, rate, now_us)]
-    room = rate.amount - amount
-    for _, taken in slots:
+    slots, number = booked.slots, now_us // rate.width_us
+    if slots and slots[0][0] < number - rate.slots_counted:
+        del slots[: _first(booked, rate, now_us)]
+    room, last, taken = rate.amount - amount, -1, 0
+    for last, taken in slots:  # noqa: B007 - the last of them is looked at
         room -= taken
-    if room < 0:
+    if room < 0 or last > number or booked.last_us > now_us:
         return False
-    if slots and slots[-1][0] == number:
-        slots[-1] = (number, slots[-1][1] + amount)
+    if last == number:
+        slots[-1] = (number, taken + amount)
     else:
         slots.append((number, amount))
     booked.last_us = now_us

@@ -976,7 +976,7 @@ def _kept(raw):
     ),
     Mutant(
         "call booked at once where there is no room",
-        [("core/rate.py", "    if room < 0:\n", "    if False:\n")],
+        [("core/rate.py", "    if room < 0 or last > number or ", "    if last > number or ")],
     ),
     Mutant(
         "call made when it was booked for, not when it begins",
