@@ -78,6 +78,11 @@ class BudgetPolicy(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return Amounts(self.call_calls, self.call_tokens, self.call_usd)
 
     @cached_property
+    def reserves_more(self) -> bool:
+        """Whether more than one call is reserved, or anything beside it."""
+        return self.call_calls > 1 or self.call_tokens > 0 or self.call_usd > 0
+
+    @cached_property
     def bounds(self) -> tuple[tuple[str, int, int], ...]:
         """What it bounds: how much of it there is, and how much one call may consume."""
         amounts = ((name, getattr(self, name), getattr(self.call, name)) for name in ("calls", "tokens", "usd"))
@@ -131,10 +136,10 @@ def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
     """What there is too little of for another call, in words; "" where there is enough."""
     if policy.daily and now_us // DAY_US != ledger.day:
         _turn_the_day(ledger, now_us)
-    raised = ledger.raised
+    raised, all_spent, all_reserved = ledger.raised, ledger.spent, ledger.reserved
     for name, declared, need in policy.bounds:
         most = declared if raised is None else declared + getattr(raised, name)
-        spent, reserved = getattr(ledger.spent, name), getattr(ledger.reserved, name)
+        spent, reserved = getattr(all_spent, name), getattr(all_reserved, name)
         if spent + reserved + need > most or (spent >= most and not need):
             left = shown(name, max(0, most - spent - reserved))
             per_day = " a day" if policy.daily else ""
@@ -165,9 +170,8 @@ def reserve(ledger: Ledger, policy: BudgetPolicy) -> None:
     """Set aside what a call may consume."""
     reserved = ledger.reserved
     reserved.calls += policy.call_calls
-    if policy.call_calls > 1:
+    if policy.reserves_more:
         ledger.returnable += policy.call_calls - 1
-    if policy.call_tokens or policy.call_usd:
         reserved.tokens += policy.call_tokens
         reserved.usd += policy.call_usd
 
@@ -193,9 +197,8 @@ def release(ledger: Ledger, policy: BudgetPolicy) -> None:
     """What was set aside for a call is free again."""
     reserved = ledger.reserved
     reserved.calls -= policy.call_calls
-    if policy.call_calls > 1:
+    if policy.reserves_more:
         ledger.returnable -= policy.call_calls - 1
-    if policy.call_tokens or policy.call_usd:
         reserved.tokens -= policy.call_tokens
         reserved.usd -= policy.call_usd
 

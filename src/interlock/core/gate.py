@@ -140,10 +140,11 @@ def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict,
         if _is_good(gate, policy, grant, now_us):
             return _asked_again(gate, policy, key, grant, now_us), moved
         withdraw(gate, policy, key)
-    if policy.budget is not None and (lacking := shortfall(gate.ledger, policy.budget, now_us)):
-        if is_only_reserved(gate.ledger, policy.budget):
+    budget, rate = policy.budget, policy.rate
+    if budget is not None and (lacking := shortfall(gate.ledger, budget, now_us)):
+        if is_only_reserved(gate.ledger, budget):
             return Verdict(0, "reservation", f"{lacking} for now", now_us + RESERVED_WAIT_US), moved
-        return Verdict(0, "budget", lacking, next_day_us(now_us) if policy.budget.daily else 0), moved
+        return Verdict(0, "budget", lacking, next_day_us(now_us) if budget.daily else 0), moved
     if policy.breaker is not None and breaker.state != "closed":
         admitted, moved = admit(breaker, policy.breaker, now_us)
         if not admitted:
@@ -151,11 +152,11 @@ def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict,
             return Verdict(0, "breaker", _why_held(breaker), again_us), moved
         probe = breaker.round
     at_us, tokens = now_us, 0
-    if policy.rate is not None:
-        tokens = _tokens_of_a_call(gate, policy.rate)
-        at_us = _booked_for(gate, policy.rate, tokens, now_us)
-    if policy.budget is not None:
-        reserve(gate.ledger, policy.budget)
+    if rate is not None:
+        tokens = _tokens_of_a_call(gate, rate)
+        at_us = _booked_for(gate, rate, tokens, now_us)
+    if budget is not None:
+        reserve(gate.ledger, budget)
     gate.grants[key] = Grant(at_us, tokens, probe)
     return _verdict(at_us, now_us), moved
 
@@ -401,9 +402,8 @@ def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found
 
     policies, found: the agent's first, then the team's.
     """
-    gates = [*zip(policies, found, strict=True)]
-    for policy, at in gates:
-        gate = at.gate
+    for place, at in enumerate(found):
+        gate, policy = at.gate, policies[place]
         if now_us >= gate.seen_us:
             gate.seen_us = now_us
         else:
@@ -412,7 +412,10 @@ def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found
             at.moved += tell(gate, policy, _told_by_now(at.outcomes, now_us))
         if gate.grants:
             forget_lost(gate, policy, now_us)
-    return [_through(gates, key, now_us) for key in keys]
+    verdicts = []
+    for key in keys:
+        verdicts.append(_through(policies, found, key, now_us))  # noqa: PERF401 - of one key, as of most, it is slower
+    return verdicts
 
 
 def take_back(policies: Sequence[GatePolicy], key: str, now_us: int, found: Sequence[AtGate]) -> None:
@@ -422,22 +425,23 @@ def take_back(policies: Sequence[GatePolicy], key: str, now_us: int, found: Sequ
         withdraw(at.gate, policy, key)
 
 
-def _through(gates: Sequence[tuple[GatePolicy, AtGate]], key: str, now_us: int) -> Verdict:
-    latest = Verdict(now_us)
-    for policy, at in gates:
+def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, now_us: int) -> Verdict:
+    latest: Verdict | None = None
+    for place, at in enumerate(found):
+        policy = policies[place]
         verdict, moved = ask(at.gate, policy, key, now_us)
         if moved:
             at.moved += moved
-        if verdict.by is None:
-            continue
-        if policy.is_shared:
-            verdict = replace(verdict, by=_OF_TEAM[verdict.by])
-        if not verdict.at_us:
-            for its, other in gates:
-                withdraw(other.gate, its, key)
-            return verdict
-        if verdict.at_us > latest.at_us:
+        if verdict.by is not None:
+            if policy.is_shared:
+                verdict = replace(verdict, by=_OF_TEAM[verdict.by])
+            if not verdict.at_us:
+                for its, other in zip(policies, found, strict=True):
+                    withdraw(other.gate, its, key)
+                return verdict
+        if latest is None or verdict.at_us > latest.at_us:
             latest = verdict
+    assert latest is not None, "whoever asks stands at a gate"
     return latest
 
 

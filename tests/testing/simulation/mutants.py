@@ -985,7 +985,7 @@ def _kept(raw):
     Mutant(
         "daily budget checked without reservations",
         [
-            ("core/gate.py", "        reserve(gate.ledger, policy.budget)\n", "        pass\n"),
+            ("core/gate.py", "        reserve(gate.ledger, budget)\n", "        pass\n"),
             ("core/gate.py", "        release(gate.ledger, policy.budget)\n", "        pass\n"),
             (
                 "core/budget.py",
