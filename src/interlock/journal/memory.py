@@ -120,7 +120,7 @@ class MemoryJournal:
         stored = store.events[run_id] if owner is not None else []
         letters = letters_in(events)
         mine = owner is (self if opening is None else None) and self._may_open(opening)
-        if not mine or len(stored) != expected_seq or any(self._is_redriven(run_id, change) for change in letters):
+        if not mine or len(stored) != expected_seq or self._are_redriven(run_id, letters):
             raise StaleDriver(f"run {run_id} is driven by another process now")
         if opening is not None:
             self._open_run(run_id, opening, events[0], stored)
@@ -175,12 +175,15 @@ class MemoryJournal:
                     for name in [step] if step != EVERY_STEP else [*waiting]:
                         waiting.pop(name, None)
 
-    def _is_redriven(self, run_id: str, change: Buried | Redriven) -> bool:
+    def _are_redriven(self, run_id: str, changes: Sequence[Buried | Redriven]) -> bool:
         """Whether somebody else has redriven one of these letters before."""
-        if isinstance(change, Buried) or change.at_will:
-            return False
-        found = (self.store.letters.get((change.run_id or run_id, step)) for step in change.steps)
-        return any(letter is not None and letter.redriven_run for letter in found)
+        for change in changes:
+            if isinstance(change, Buried) or change.at_will:
+                continue
+            found = (self.store.letters.get((change.run_id or run_id, step)) for step in change.steps)
+            if any(letter is not None and letter.redriven_run for letter in found):
+                return True
+        return False
 
     def _change_letters(self, run_id: str, change: Buried | Redriven) -> None:
         letters, row = self.store.letters, self.store.rows[run_id]
@@ -276,20 +279,23 @@ class MemoryJournal:
     def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
         """See ports.Journal. What it returns is done already."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        gates = self.store.gates
+        before = {name: copied(gates[name]) for name in names if name in gates}
         try:
             self._check_open()
             done.set_result(self._at_gates(names, turn))
         except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the turn
+            gates |= before
             done.set_exception(error)
         return done
 
     def _at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
-        store, found = self.store, []
+        """Have a turn at the gates themselves, not at copies: whoever goes on after one that fails has kept them."""
+        store, found = self.store, {}
         for name in names:
-            gate = store.gates.get(name)
-            found.append(AtGate(Gate() if gate is None else copied(gate), store.told.get(name, ())))
-        result = turn(found)
-        for name, at in zip(names, found, strict=True):
+            found[name] = AtGate(store.gates.get(name) or Gate(), store.told.get(name, ()))
+        result = turn([*found.values()])
+        for name, at in found.items():
             store.gates[name] = at.gate
             if at.outcomes:
                 del store.told[name]
