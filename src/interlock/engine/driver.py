@@ -71,6 +71,7 @@ class Driver:
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
         self._passes = Passes(shell.gates, run_id, machine)
+        self._has_gates = bool(shell.gates)
         # How many events the run had when it was looked last whether anything of it keeps them away.
         self._looked_seq = -1
         # Calls that have room and are announced, until that is durable and they are made.
@@ -208,12 +209,13 @@ class Driver:
         """The facts, what to do once they are durable, and the append they are in (None without facts)."""
         machine, shell = self.machine, self._shell
         # A clock may be set back; the time in a run never is.
-        seq, at_us = machine.seq, max(shell.now_us(), machine.at_us)
+        now_us = shell.now_us()
+        seq, at_us = machine.seq, max(now_us, machine.at_us)
         facts = self._folded(at_us)
         arrived = len(facts)
         at_us = max(at_us, machine.at_us)  # what arrived may be from before the clock was set back
         to_do = machine.follow_up(facts, at_us)
-        if shell.gates:
+        if self._has_gates:
             for fact in facts[arrived:]:  # among them the verdict on a reply that has waited for a judge
                 self._passes.hear(fact)
         commands = self._announced(to_do, facts, at_us)
@@ -225,7 +227,7 @@ class Driver:
         asks = self._asks = self._children.asks(facts)
         noticing = shell.noticing
         posting = NOTHING_POSTED if noticing is None else noticing.of_facts(self._run_id, machine, facts)
-        also = partial(self._pass_gates, facts, commands, at_us) if self._at_gate else None
+        also = partial(self._pass_gates, facts, commands, now_us, at_us) if self._at_gate else None
         durable = shell.journal.append(
             self._run_id, seq, facts, opening=opening, settles=settles, asks=asks, told=told, posting=posting, also=also
         )
@@ -233,7 +235,7 @@ class Driver:
 
     def _folded(self, at_us: int) -> list[e.AnyEvent]:
         """What arrived, folded as facts. An answer is judged when its turn has come, not when it came in."""
-        machine, secrets, gates = self.machine, self._shell.secrets, self._shell.gates
+        machine, secrets = self.machine, self._shell.secrets
         arrived, self._arrived = self._arrived, []
         facts: list[e.AnyEvent] = []
         for item in arrived:
@@ -258,7 +260,7 @@ class Driver:
                 fact = item if item.at_us >= machine.at_us else msgspec.structs.replace(item, at_us=machine.at_us)
             if secrets:
                 fact = without_secrets(fact, secrets)
-            if gates:
+            if self._has_gates:
                 self._passes.hear(fact)
             if type(item) is _Decided:
                 self._verdicts.note(item.request.request_id, fact)
@@ -353,16 +355,17 @@ class Driver:
             self._shell.gates.ask(call.agent, key, partial(self._answered, call, key), self.machine.at_us)
 
     def _pass_gates(
-        self, facts: list[e.AnyEvent], commands: Commands, at_us: int, at_gates: AtGates
+        self, facts: list[e.AnyEvent], commands: Commands, now_us: int, at_us: int, at_gates: AtGates
     ) -> Sequence[e.AnyEvent]:
         """Ask within the append that tells them: calls that pass are announced in it, too."""
         before = len(facts)
         asking, self._at_gate = self._at_gate, []
         for call in asking:
             key = self._passes.key(call.step, call.attempt)
-            verdict = self._shell.gates.ask_within(at_gates, call.agent, key, self.machine.at_us)
+            verdict = self._shell.gates.ask_within(at_gates, call.agent, key, now_us, at_us)
             if verdict.by is None:
-                self._let_through(call, key)
+                self._passes.note(call, key)
+                self._passed.append(call)
             else:
                 self._answered(call, key, verdict)
         self._announce_passed(commands, facts, at_us, self._looked_seq)
@@ -371,7 +374,8 @@ class Driver:
     def _answered(self, call: CallAgent, key: str, verdict: Verdict | BaseException) -> None:
         """A gate lets a call through, or holds it: then it needs no room meanwhile."""
         if isinstance(verdict, Verdict) and verdict.by is None and not self._over and self.machine.status == "running":
-            self._let_through(call, key)
+            self._passes.note(call, key)
+            self._passed.append(call)
             self._turn_soon()
             return
         self._shell.slots.give_back(call.agent)
@@ -384,10 +388,6 @@ class Driver:
             held = e.CallHeld(self._shell.now_us(), call.step, call.agent, str(verdict.by), verdict.reason, until_us)
             self._arrived.append(held)
             self._turn_soon()
-
-    def _let_through(self, call: CallAgent, key: str) -> None:
-        self._passes.note(call, key)
-        self._passed.append(call)
 
     def _perform(self, command: PerformEffect) -> None:
         entry = self.machine.ledger.entry(command.number, command.key)

@@ -9,8 +9,8 @@ import msgspec
 
 from interlock.core.breaker import Moved
 from interlock.core.budget import Amounts
-from interlock.core.events import AnyEvent, BudgetRaised
-from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, outcome_of, take_back, turn
+from interlock.core.events import BudgetRaised
+from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, take_back, turn
 from interlock.errors import JournalError
 from interlock.ports import AtGates, Journal, Result
 
@@ -60,9 +60,9 @@ class Gatekeeper:
         if agent not in self._turning:
             self._turn(agent)
 
-    def ask_within(self, at_gates: AtGates, agent: str, key: str, at_us: int) -> Verdict:
+    def ask_within(self, at_gates: AtGates, agent: str, key: str, now_us: int, at_us: int) -> Verdict:
         """Ask for a call within an append: `at_gates` has a turn there and then."""
-        (names, policies), now_us = self._gates[agent], self._now_us()
+        names, policies = self._gates[agent]
         take = partial(_take, policies, (key,), now_us)
         turned: Turned = at_gates(names, take if self._noticing is None else self._noticed(agent, take))
         [verdict], moved = turned
@@ -76,19 +76,13 @@ class Gatekeeper:
         back = partial(take_back, policies, key, self._now_us())
         self._at_gates(agent, names, back).add_done_callback(_whatever_came)
 
-    def told(self, agent: str, event: AnyEvent, key: str) -> list[tuple[str, Outcome]]:
-        """What an event about a call of this agent says to the gates it has passed."""
-        if agent not in self._gates or (outcome := outcome_of(event, key)) is None:
-            return []
-        return [(name, outcome) for name in self._gates[agent][0]]
+    def names(self, agent: str) -> Sequence[str]:
+        """The gates that a call of this agent must pass."""
+        return self._gates[agent][0] if agent in self._gates else ()
 
     def told_raise(self, event: BudgetRaised) -> list[tuple[str, Outcome]]:
         """What the gate is told whose daily budget a person has raised."""
         return told_raise(self._team, event)
-
-    def told_not_made(self, agent: str, key: str, at_us: int) -> list[tuple[str, Outcome]]:
-        """What the gates of this agent are told of a call that is not made, though they may have let it through."""
-        return [(name, Outcome(key, at_us, "not_made")) for name in self._gates.get(agent, ((), ()))[0]]
 
     def _turn(self, agent: str) -> None:
         asking = self._asking.pop(agent)

@@ -1,8 +1,10 @@
 """Which calls of one run have passed their gates, and what those gates are told of how they ended."""
 
+from functools import partial
+
 from interlock.core import events as e
 from interlock.core.commands import CallAgent
-from interlock.core.gate import Outcome
+from interlock.core.gate import Came, Outcome, outcome_of
 from interlock.core.job import idempotency_key
 from interlock.core.machine import Machine
 
@@ -13,14 +15,12 @@ class Passes:
     """What the gates of one run's calls are told, gathered for the append that makes it a fact."""
 
     def __init__(self, gates: Gatekeeper, run_id: str, machine: Machine) -> None:
-        self._gates, self._run_id, self._machine = gates, run_id, machine
+        self._gates, self._machine = gates, machine
+        # What a call is known by at its gates, by its step and attempt.
+        self.key = partial(idempotency_key, run_id)
         # By (step, attempt), who is called, and the key of the call.
         self._passed = {attempt: (agent, self.key(*attempt)) for attempt, agent in machine.drafted().items()}
         self._told: list[tuple[str, Outcome]] = []
-
-    def key(self, step: str, attempt: int) -> str:
-        """What a call is known by at its gates."""
-        return idempotency_key(self._run_id, step, attempt)
 
     def note(self, call: CallAgent, key: str) -> None:
         """A call was let through."""
@@ -28,7 +28,7 @@ class Passes:
 
     def not_made(self, call: CallAgent, at_us: int) -> None:
         """A call is not made, though it may have been let through."""
-        self._told += self._gates.told_not_made(call.agent, self.key(call.step, call.attempt), at_us)
+        self._tell(call.agent, Outcome(self.key(call.step, call.attempt), at_us, "not_made"))
 
     def hear(self, fact: e.AnyEvent) -> None:
         """What a fact says to the gate of the agent whose call it ends, or has ended before."""
@@ -39,21 +39,22 @@ class Passes:
         passed = self._passed.get(ended)
         if passed is not None:
             agent, key = passed
-            self._told += self._gates.told(agent, fact, key)
+            self._tell(agent, outcome_of(fact, key))
         elif isinstance(fact, e.AttemptInterrupted):
             agent = self._machine.duty(self._machine.number[fact.step]).agent
-            self._told += self._gates.told(agent, fact, self.key(*ended))
+            self._tell(agent, outcome_of(fact, self.key(*ended)))
         elif isinstance(fact, e.RunCancelled):
             for (step, attempt), agent in self._machine.drafted().items():
-                drafted = e.AttemptInterrupted(fact.at_us, step, attempt)
-                self._told += self._gates.told(agent, drafted, self.key(step, attempt))
+                self._tell(agent, Outcome(self.key(step, attempt), fact.at_us, "neutral"))
             for step, attempt, agent, is_in_flight in self._machine.wanted():
-                key = self.key(step, attempt)
-                if is_in_flight:
-                    lost = e.AttemptInterrupted(fact.at_us, step, attempt)
-                    self._told += self._gates.told(agent, lost, key)
-                else:
-                    self._told += self._gates.told_not_made(agent, key, fact.at_us)
+                came: Came = "neutral" if is_in_flight else "not_made"
+                self._tell(agent, Outcome(self.key(step, attempt), fact.at_us, came))
+
+    def _tell(self, agent: str, outcome: Outcome | None) -> None:
+        """outcome: None where an event says nothing of a call."""
+        if outcome is not None:
+            for name in self._gates.names(agent):
+                self._told.append((name, outcome))
 
     def take(self) -> list[tuple[str, Outcome]]:
         """What the gates are to be told now; nobody else tells them."""
