@@ -399,10 +399,11 @@ class View(Mapping[str, Any]):
 
     def __getitem__(self, path: str) -> Any:
         """The value at a dotted path. Raises KeyError where nothing is there, or nothing this step may read."""
-        try:
-            path = paths.respelled(str.__str__(path))  # of a subclass of str nothing is wanted but its text
-        except (PathError, TypeError) as error:
-            raise KeyError(str(error)) from None
+        if type(path) is not str or path not in self._bank.leaves_below(""):  # leaves are known by their one spelling
+            try:
+                path = paths.respelled(str.__str__(path))  # of a subclass of str nothing is wanted but its text
+            except (PathError, TypeError) as error:
+                raise KeyError(str(error)) from None
         self._reads[path] = None
         value = self._leaf(path)
         if value is ABSENT:

@@ -44,7 +44,7 @@ SCHEMA_DEPTH_MAX = 16
 class WritesSchema:
     """Checks the writes of a reply against a JSON Schema whose properties are dotted paths."""
 
-    __slots__ = ("_closed", "_fields", "_types", "_whole", "required")
+    __slots__ = ("_closed", "_fields", "_required", "_types", "_whole", "required")
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Raises PlanError for a keyword or a shape that is not supported."""
@@ -58,6 +58,7 @@ class WritesSchema:
         fields = [(field, self._types[path], None) for field, path in self._fields]
         self._whole = msgspec.defstruct("Writes", fields)
         self.required = tuple(paths.canonical(path) for path in _names(schema.get("required", [])))
+        self._required = frozenset(self.required)
         self._closed = _is_closed(schema, "the writes")
         for path in self.required:
             if self._closed and self._types.keys().isdisjoint((path, *paths.prefixes(path))):
@@ -71,11 +72,7 @@ class WritesSchema:
 
     def findings(self, writes: Mapping[str, Any]) -> list[tuple[str, str]]:
         """What is wrong with the writes: pairs of path and sentence; empty when all is well."""
-        found = [
-            (path, f"{path} is missing; the schema requires it")
-            for path in self.required
-            if path not in writes and _written(path, writes) is ABSENT
-        ]
+        found = [] if writes.keys() >= self._required else [*self._missing(writes)]
         given = {}
         for field, path in self._fields:
             value = writes[path] if path in writes else _written(path, writes)
@@ -89,6 +86,11 @@ class WritesSchema:
             if path not in self._types:
                 found += self._stray(path)
         return found
+
+    def _missing(self, writes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for path in self.required:
+            if path not in writes and _written(path, writes) is ABSENT:
+                yield path, f"{path} is missing; the schema requires it"
 
     def _wrong(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for field, path in self._fields:

@@ -93,7 +93,10 @@ def _is_among(value: Any, candidates: list[Any]) -> bool:
     if type(value) is str:
         return value in candidates
     if type(value) is int:
-        return int in [type(candidate) for candidate in candidates if candidate == value]
+        for candidate in candidates:  # noqa: SIM110 - a generator would take longer than all else here
+            if candidate == value and type(candidate) is int:
+                return True
+        return False
     if value is DELETE:
         return False
     encoded = encode_canonical(value)
