@@ -32,11 +32,6 @@ class Rate(msgspec.Struct, frozen=True, dict=True):
         """How long a slot is."""
         return max(1, self.period_us // SLOTS)
 
-    @cached_property
-    def slots_counted(self) -> int:
-        """How many slots before the present one count in any case."""
-        return (self.period_us + SOON_US) // self.width_us
-
 
 def rate_of(text: str) -> Rate:
     """`60/min` and the like: so many per s, min, h or day. Raises TeamError."""
@@ -104,7 +99,7 @@ def book(booked: Booked, rate: Rate, amount: int, at_us: int, now_us: int) -> No
 def book_at_once(booked: Booked, rate: Rate, amount: int, now_us: int) -> bool:
     """Take this much now, where nobody waits and there is room for it; whether that is so."""
     slots, number = booked.slots, now_us // rate.width_us
-    if slots and slots[0][0] < number - rate.slots_counted:
+    if slots and slots[0][0] < number - SLOTS:  # so many count in any case
         del slots[: _first(booked, rate, now_us)]
     room, last, taken = rate.amount - amount, -1, 0
     for last, taken in slots:  # noqa: B007 - the last of them is looked at
