@@ -48,6 +48,14 @@ def test_a_short_wait_keeps_its_run_going_until_its_time():
     assert run.states["w"] == "committed"
 
 
+@pytest.mark.parametrize(("wait", "status"), [("1m", "running"), ("60001ms", "parked")])
+def test_a_wait_of_more_than_a_minute_parks_its_run(wait, status):
+    run = told(Step("w", wait=wait))
+    run.begin()
+    assert run.machine.status == status
+    assert overdue(run.machine, HOUR) == [1]
+
+
 def test_a_long_wait_parks_its_run_when_nothing_else_is_left():
     run = told(Step("w", wait="2h"), step("a"))
     assert run.begin() == ["w waits until 1970-01-01T02:00:00Z", "call ann for a #1", "wake w at 7,200,000,000"]

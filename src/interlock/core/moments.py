@@ -4,6 +4,7 @@ Written here since what Python has for it is where clocks are, too.
 """
 
 import re
+from bisect import bisect_right
 from typing import Any
 
 from interlock.errors import ValueRefused
@@ -18,6 +19,7 @@ _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.]([0-9]{1,40}))?)?"
     r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
 )
+_YEARS, _IN_YEAR = range(1970, 10_000), range(1, 13)
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FEBRUARY = 2
 _HOURS, _SIXTY = 24, 60
@@ -50,16 +52,10 @@ def time_text(us: int) -> str:
     """A time as people write it, in UTC, without fractions of a second."""
     days, rest = divmod(us, DAY_US)
     minutes, second = divmod(rest // SECOND_US, _SIXTY)
-    # At most one year too early, since a year has 365.2425 days and more than a day is left.
-    year = 1970 + days * 400 // 146_097
-    while _days_since_1970(year + 1, 1, 1) <= days:
-        year += 1
-    while _days_since_1970(year, 1, 1) > days:
-        year -= 1
-    day, month = days - _days_since_1970(year, 1, 1), 1
-    while day >= days_in(year, month):
-        day, month = day - days_in(year, month), month + 1
-    return f"{year:04}-{month:02}-{day + 1:02}T{minutes // _SIXTY:02}:{minutes % _SIXTY:02}:{second:02}Z"
+    year = _YEARS[bisect_right(_YEARS, days, key=lambda one: _days_since_1970(one, 1, 1)) - 1]
+    month = bisect_right(_IN_YEAR, days, key=lambda one: _days_since_1970(year, one, 1))
+    day = days - _days_since_1970(year, month, 1) + 1
+    return f"{year:04}-{month:02}-{day:02}T{minutes // _SIXTY:02}:{minutes % _SIXTY:02}:{second:02}Z"
 
 
 def _days_since_1970(year: int, month: int, day: int) -> int:

@@ -58,7 +58,6 @@ class Waiting(Performing):
                 self.event_ids.add(event.event_id)
                 self.kept.setdefault(event.event, []).append(event)
             case e.EventRefused(step=step) if step:
-                self._taken.pop(self.number[step], None)
                 self._use(event.event, event.event_id)
                 self._take_kept(self.number[step])
 
