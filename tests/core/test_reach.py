@@ -62,13 +62,16 @@ def test_steps_that_need_the_same_share_one_set():
     assert before[102] is before[103]
 
 
-def test_a_set_is_kept_a_while_longer_when_there_is_no_more_room(monkeypatch):
-    monkeypatch.setattr(reach, "KEPT_BYTES_MAX", reach.ENTRY_BYTES + 100)
-    before = Reach([(), *[()] * 500, tuple(range(1, 501)), tuple(range(1, 500))], start=1)
-    made = before[501]
-    before[502]
-    assert 501 not in before
-    assert before[501] is made
+def test_as_many_sets_are_kept_as_there_is_room_for_and_once_as_many_older_ones(monkeypatch):
+    """Each of these sets takes 62 bytes."""
+    monkeypatch.setattr(reach, "KEPT_BYTES_MAX", 2 * (reach.ENTRY_BYTES + 62))
+    before = Reach([(), *[()] * 500, *(tuple(range(1, 501 - n)) for n in range(5))], start=1)
+    made, kept = {}, []
+    for n in range(501, 506):
+        made[n] = before[n]
+        kept.append([*before])
+    assert kept == [[501], [501, 502], [503], [503, 504], [505]]
+    assert before[504] is made[504]
 
 
 @pytest.mark.parametrize("near", ["before", "after"])

@@ -69,9 +69,10 @@ class Reach(dict[int, int]):
         return found | bitset_of(reached), sorted(unknown, reverse=n < unknown[-1])
 
     def _keep(self, n: int, found: int) -> None:
-        self._bytes += ENTRY_BYTES + (found.bit_length() >> 3)
-        if self._bytes > KEPT_BYTES_MAX:
+        size = ENTRY_BYTES + (found.bit_length() >> 3)
+        if self._bytes + size > KEPT_BYTES_MAX:
             self._older = dict(self)
             self.clear()
             self._bytes = 0
+        self._bytes += size
         self[n] = found
