@@ -2,6 +2,7 @@
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 import interlock.core.events as e
 from interlock.core.effects import GIVE_UP, NOT_PERFORMED, PERFORMED
@@ -288,6 +289,10 @@ def test_what_is_unknown_stays_unknown_in_a_fork(effect, then):
         run.unknown("a", effect)
     run.reply("b", y=1)
 
+    events = [e.decode(told) for told in run.journal]
+    [kept] = taken_over(run.machine, "run", events, ["a", "b"], 90_000_000)
+    payload = run.machine.ledger.entry(1, effect).payload
+    assert kept == e.EffectShared(90_000_000, "a", effect, effect, payload, "run", reason="the line broke")
     other, said = fork(run)
     assert said[0].startswith(then)
     if effect == "file":
@@ -295,6 +300,18 @@ def test_what_is_unknown_stays_unknown_in_a_fork(effect, then):
         assert other.reply("a", wants("file", x=1)) == ["call ann for b #1"]
     else:
         assert other.reply("a", wants("mail", x=1)) == ["perform mail of a #1"]
+
+
+def test_a_fork_knows_what_was_done_after_something_that_was_certainly_not():
+    run = acting(step("a"))
+    asks(run, "pay", key="not")
+    run.begin_effect("a", "not")
+    run.not_done("a", "not", retryable=False)
+    asks(run, "mail", key="done")
+    run.begin_effect("a", "done")
+    run.done("a", "done")
+    facts = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], ["a"], 90_000_000)
+    assert [fact.key for fact in facts] == ["done"]
 
 
 def test_items_find_what_was_done_for_them_once_there_are_any():
@@ -314,7 +331,7 @@ def test_items_find_what_was_done_for_them_once_there_are_any():
 
     other = Transcript(*run.rules.plan.declared, roles=run.rules.roles, effects=RULES)
     inherited = other.say(e.RunStarted(90_000_000, Raw(b"{}"), "team", "plan"), facts[0])
-    assert taken_over(other.machine, "other", [], ["a"], 95_000_000)[0].run_id == "run"
+    assert taken_over(other.machine, "other", [], ["a"], 95_000_000) == [replace(facts[0], at_us=95_000_000)]
     assert inherited == ["call ann for a #1", "call ann for c #1"]
     other.reply("a", q=[1])
     assert other.reply("b-0", Reply(writes={"y.0": 1}, effects=wants("mail").effects)) == []

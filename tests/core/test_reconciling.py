@@ -775,6 +775,7 @@ def test_a_fork_shares_what_was_settled_and_the_scores_of_who_said_it():
     reads = resolution(run).reads
     assert found["settle"] == e.StepShared(run.at_us, "settle", 0, "", {"deal": Raw(b"2")}, (), reads)
     assert (len(reads), found["bob"].score) == (2, 0.7)
+    assert run.machine.score_of("nobody") is None
     again = shared(run, "settle")
     assert "settle" not in again
     fork = told(settle("score", among=["said.ann", "said.bob"], needs=AGENTS[:2]), last)

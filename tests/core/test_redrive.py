@@ -5,7 +5,7 @@ from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.core import values
-from interlock.core.job import DELETE
+from interlock.core.job import DELETE, Reply
 from interlock.core.policy import Policy
 from interlock.core.redrive import change, dead_steps, obstacle, taken_over, why_not_again
 from interlock.core.role import Role
@@ -528,6 +528,14 @@ def test_a_step_that_has_committed_runs_again_with_all_that_comes_after_it():
     items = [("StepExpanded", "e"), ("StepShared", "e-1"), ("StepShared", "e-0")]
     assert shared_at(run, "d", "b") == [("StepShared", "a"), *items]
     assert shared_at(run, "a") == []
+
+
+def test_how_sure_an_agent_was_is_shared_only_where_scores_decide():
+    run = Transcript(step("a", writes=["a"]), step("z", writes=["z"]))
+    run.begin()
+    run.reply("a", Reply(writes={"a": 1}, confidence=0.9))
+    [fact] = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], ["z"], 90_000_000)
+    assert fact == e.StepShared(90_000_000, "a", 1, "ann", {"a": Raw(b"1")})
 
 
 def test_what_is_shared_comes_in_the_order_in_which_it_was_last_so():

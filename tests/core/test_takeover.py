@@ -7,6 +7,7 @@ import interlock.core.events as e
 from interlock.core import values
 from interlock.core.effects import EffectRule
 from interlock.core.job import Effect, Reply, Request
+from interlock.core.plan import Plan
 from interlock.core.redrive import dead_steps, taken_over
 from interlock.core.role import Role
 from interlock.core.scope import Scope
@@ -53,6 +54,12 @@ def refused(run, *steps, **given):
         fork(run, *steps, **given)
     assert error.value.fix == "change what is tried again and what comes after it alone, or run its request anew"
     return error.value.message.removeprefix("the run can't go on under this team: ")
+
+
+def test_what_comes_after_several_steps_comes_after_any_of_them_in_either_plan():
+    plans = (Plan([A, B, C, D, step("x")]), Plan([A, B, step("c"), D, step("x", needs=["c", "d"])]))
+    assert coming_after(*plans, ["b", "d"]) == {"c", "x"}
+    assert coming_after(*plans, ["x"]) == set()
 
 
 def test_another_agent_tries_what_the_first_could_not():
@@ -290,16 +297,17 @@ def test_the_request_must_be_one_of_the_other_team():
         fork(dead_at_b(request={"log": 1}), A, B, C, D, reducers={"log": "append"})
 
 
-def test_of_many_problems_the_first_are_told():
-    many = [step(f"s{n}", writes=[f"s{n}"]) for n in range(PROBLEMS_SHOWN + 3)]
+@pytest.mark.parametrize(("count", "more"), [(0, ""), (1, "; and 1 more"), (3, "; and 3 more")])
+def test_of_many_problems_the_first_are_told(count, more):
+    many = [step(f"s{n}", writes=[f"s{n}"]) for n in range(PROBLEMS_SHOWN + count)]
     run = Transcript(A, *many)
     run.begin()
     for one in many:
         run.reply(one.id, {one.id: 1})
     run.refuse("a")
     said = refused(run, A)
-    assert said.count("there is no step") == PROBLEMS_SHOWN
-    assert said.endswith("; and 3 more")
+    told = [f"there is no step s{n}, which has committed" for n in range(PROBLEMS_SHOWN)]
+    assert said == "; ".join(told) + more
 
 
 # --- requests ---
