@@ -783,6 +783,15 @@ def test_a_fork_shares_what_was_settled_and_the_scores_of_who_said_it():
     assert fork.say(*again.values())[0] == "resolved settle: deal=1 by score; 0 agreed"
 
 
+def test_how_good_a_commit_was_found_counts_for_more_than_how_sure_its_agent_was():
+    run = told(settle("score", among=["said.ann", "said.bob"], needs=AGENTS[:2]))
+    run.begin()
+    run.start("ann")
+    found = {"confidence": 0.9, "score": 0.2}
+    run.say(e.AttemptCommitted(run.tick(), "ann", 1, {"said.ann": Raw(b"1")}, **found))
+    assert run.machine.score_of("ann") == 0.2
+
+
 def test_a_fork_shares_what_a_judge_has_settled_once():
     run = judged()
     say(run, ann=1, bob=2)

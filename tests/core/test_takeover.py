@@ -6,7 +6,7 @@ from msgspec import Raw
 import interlock.core.events as e
 from interlock.core import values
 from interlock.core.effects import EffectRule
-from interlock.core.job import Effect, Reply, Request
+from interlock.core.job import DELETE, Effect, Reply, Request
 from interlock.core.plan import Plan
 from interlock.core.redrive import dead_steps, taken_over
 from interlock.core.role import Role
@@ -136,6 +136,31 @@ def test_a_shared_step_whose_agent_may_not_write_that():
     roles = {"ann": Role(ann, ONCE), "bob": Role(bob, ONCE)}
     said = refused(dead_at_b(), A, B, C, step("d", agent="bob", needs=["a"]), roles=roles)
     assert said == "step d could not have committed what it has: bob may not write d; it may write d.sum"
+
+
+@pytest.mark.parametrize("writer", ["ann", "bob"])
+def test_a_commit_is_held_to_what_its_own_agent_may_write(writer):
+    scopes = {"ann": Scope(["act"], ["*"], ["d.ann", "b"]), "bob": Scope(["act"], ["*"], ["d.bob", "b"])}
+    roles = {"ann": Role(scopes["ann"], ONCE, fallback="bob"), "bob": Role(scopes["bob"], ONCE)}
+    steps = step("d"), step("b", needs=["d"])
+    run = Transcript(*steps, roles=roles)
+    run.begin()
+    if writer == "bob":
+        run.refuse("d")
+    run.reply("d", {f"d.{writer}": 1})
+    run.refuse("b")
+    run.refuse("b")
+    assert fork(run, *steps, roles=roles)[0].context == {"d": {writer: 1}}
+
+
+def test_what_was_deleted_needs_no_value_of_its_schema():
+    schema = {"properties": {"q.old": {"type": "string"}}}
+    steps = step("d", schema=schema), step("b", needs=["d"])
+    run = Transcript(*steps, request={"q": {"old": "x"}})
+    run.begin()
+    run.reply("d", {"q.old": DELETE})
+    run.refuse("b")
+    assert fork(run, *steps)[0].context == {}
 
 
 def test_a_shared_step_whose_writes_do_not_fit_the_schema():
