@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 import interlock.core.events as e
+from interlock.core.budget import Amounts, BudgetPolicy, Ledger
 from interlock.core.decision import decided
 from interlock.core.redrive import taken_over
 from interlock.core.settlement import expired, overdue, settled
@@ -118,6 +119,14 @@ def test_what_a_planner_proposes_waits_for_a_person():
     events = [e.decode(data) for data in run.journal]
     facts = taken_over(run.machine, "run", events, ["x"], run.tick())
     assert facts == []
+
+
+def test_what_a_planner_has_proposed_is_paid_for_once():
+    run = supervised(ask="start", budget=BudgetPolicy(calls=9))
+    run.begin(ASKED)
+    run.reply("decide-1", adding(new("x")))
+    assert decide(run, "decide-1", "approve")[-1] == "call ann for x #1"
+    assert run.machine.purse.ledger("") == Ledger(spent=Amounts(1))
 
 
 def test_a_person_may_have_it_plan_again_with_advice():

@@ -1,5 +1,6 @@
 """How a step is tried: what an attempt that did not commit is followed by, and what it has consumed."""
 
+import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core.job import Usage
 from interlock.core.policy import Policy
@@ -17,6 +18,14 @@ def test_a_server_that_is_busy_is_left_alone_for_as_long_as_it_asks():
     run = Transcript(step("a"), policy=Policy(retries=1, backoff_ms=1_000))
     run.begin()
     assert failed(run, retry_after_ms=5_000) == [f"wake a at {run.at_us + 5_000_000:,}"]
+
+
+def test_a_call_that_is_held_is_looked_at_again_when_its_gate_says_so():
+    for until_us, wait_ms in ((3_500_000, 2_500), (3_500_001, 2_501), (1, 1)):
+        run = Transcript(step("a"))
+        run.begin()
+        held = e.CallHeld(run.tick(), "a", "ann", "rate", "it is full", until_us)
+        assert run.machine.advance([held], run.at_us) == [c.StartTimer(1, "a", until_us, wait_ms)]
 
 
 def test_what_a_call_has_consumed_that_failed_is_paid_for():

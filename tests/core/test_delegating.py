@@ -562,6 +562,27 @@ def test_what_was_held_and_is_under_way_by_now_keeps_its_run_going():
     assert run.machine.status == "running"
 
 
+def test_what_a_rate_holds_is_looked_at_again_while_a_run_is_parked():
+    run = Two()
+    assert run.say(e.CallHeld(run.tick(), "two", "lab", "rate", "it is full", 60_000_000)) == ["wake two at 60,000,000"]
+    run.first.ask("draft")
+    assert run.hear(run.first) == (["ChildParked"], [])
+    assert run.machine.status == "running"
+
+
+def test_a_step_that_was_not_tried_yet_waits_for_what_a_parked_run_has_set_aside_however_its_time_is_bounded():
+    run = Two(policy=Policy(retries=5, timeout_ms=0, retry_for_ms=3_000))
+    assert run.held()[0].startswith("wake two at")
+    run.first.ask("draft")
+    assert run.hear(run.first)[1][0].startswith("parked: one: run c waits")
+
+
+def test_the_calls_of_a_run_are_paid_for_beside_those_of_runs_below():
+    run = Two(step("tell"))
+    run.reply("tell", Reply(writes={"told": 1}, usage=Usage(5, 6, 0.5)))
+    assert run.machine.purse.usage == Usage(5, 6, 0.5)
+
+
 def test_what_was_set_aside_and_is_spent_is_no_reason_to_wait():
     run = Two(step("three", agent="lab", writes=["found_by.three"]), usd=70)
     three = run.have("two", "d")[1]

@@ -517,3 +517,39 @@ def test_a_step_is_not_judged_by_whoever_stands_in_for_its_agent():
     roles = {"ann": Role(Scope(["act"], [], ["x"]), fallback="bob"), "bob": Role(Scope(["act", "judge"], [], ["x"]))}
     with pytest.raises(TeamError, match="the judge of step a is bob, so that bob would judge replies of its own"):
         Rules(Plan([step("a", guardrails=[Judge(agent="bob")])]), roles, guard=guard)
+
+
+# --- how its step stands before and after ---
+
+
+def test_a_step_goes_on_after_its_judge_as_it_stood_before():
+    policy = Policy(retries=9, backoff_ms=1_000, reissues_max=1, retry_for_ms=60_000)
+    run = judged(roles={"ann": Role(ALL, policy, guardrails=[JUDGE])})
+    assert run.fail("a") == [f"wake a at {run.at_us + 1_000_000:,}"]
+    run.say(e.BackoffEnded(run.tick(), "a"))
+    run.reply("a", x=1)
+    assert says(run, 0.0) == [
+        "refused a #2: eve gives it a score of 0, of the 0.7 that are needed",
+        "call ann for a #4",
+    ]
+    run.start("a")
+    assert run.crash() == ["call ann for a #4"], "it is the first call of hers that was lost"
+    assert run.fail("a") == [f"wake a at {run.at_us + 2_000_000:,}"], "it is her second failure"
+    run.at_us += 60_000_000
+    run.say(e.BackoffEnded(run.tick(), "a"))
+    assert run.fail("a")[0] == "buried a: it broke; no other attempt may begin after 60 s"
+
+
+def test_each_judge_has_its_own_lost_calls_and_its_own_time():
+    policy = Policy(retries=1, backoff_ms=0, reissues_max=1, retry_for_ms=60_000)
+    eve, bob = (Role(SEES_LITTLE, policy) for _ in range(2))
+    run = judged(JUDGE, Judge(agent="bob"), eve=eve, roles={"bob": bob})
+    run.reply("a", x=1)
+    run.start("a")
+    assert run.crash() == ["call eve for a #2"]
+    run.at_us += 60_000_000
+    assert says(run) == ["call bob for a #3"]
+    run.start("a")
+    assert run.crash() == ["call bob for a #3"]
+    assert run.fail("a") == ["call bob for a #4"]
+    assert says(run) == ["committed a #1", "succeeded"]
