@@ -168,7 +168,7 @@ def decided(given: e.AttemptCommitted, now: Situation, agent: str) -> e.AttemptC
     if finish:
         rules = now.rules
         assert isinstance(rules, ExtendedRules)
-        written = submitted(finish, bank=now.bank, duty=rules.answering(agent), index=0, limits=rules.limits)
+        written = submitted(finish, bank=now.bank, duty=rules.answering(agent), limits=rules.limits)
         findings = written.findings
         if not findings:
             return msgspec.structs.replace(given, writes=written.writes)

@@ -322,9 +322,14 @@ def _escalate_of(step: Step) -> tuple[str, ...]:
 
 def deciding(step: Step) -> tuple[str, ...]:
     """The fields that decide whether a step runs, how often, and how long it waits."""
-    condition = () if step.when is None else (step.when.path,)
-    time = wait_of(step).path if step.wait is not None else ""
-    return (*condition, *(() if step.for_each is None else (step.for_each,)), *((time,) if time else ()))
+    found = []
+    if step.when is not None:
+        found.append(step.when.path)
+    if step.for_each is not None:
+        found.append(step.for_each)
+    if step.wait is not None and (path := wait_of(step).path):
+        found.append(path)
+    return tuple(found)
 
 
 def _declared_reads(step: Step) -> tuple[str, ...]:

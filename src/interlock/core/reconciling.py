@@ -115,7 +115,7 @@ def verdict(machine: Fold, n: int, found: Resolution) -> tuple[ConflictsResolved
     """The fact that the candidates were reconciled, and what it commits on its way through the checks."""
     given = {} if found.value is ABSENT else {_target(machine, n): found.value}
     limits = machine.rules.limits
-    submission = submitted(given, bank=machine.bank, duty=machine.duty(n), index=0, limits=limits)
+    submission = submitted(given, bank=machine.bank, duty=machine.duty(n), limits=limits)
     reads = machine.rules.reconciles[n].among
     facts = (found.settled, found.agreed, left_out(machine, n))
     return ConflictsResolved(machine.at_us, machine.step_id(n), reads, submission.writes, *facts), submission
