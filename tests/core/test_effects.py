@@ -79,6 +79,8 @@ def test_the_command_says_all_that_the_shell_needs():
     run.begin_effect("a", "pay")
     assert e.decode(run.journal[-1]) == e.EffectStarted(3_000_000, "a", "pay", "pay", 1)
     assert effect_key("run", "a", "pay") == "run/a/effect:pay"
+    run.not_done("a", "pay")
+    assert run.effects["a", "pay"] == c.PerformEffect(1, "a", "pay", "pay", 2, 70, 4_200_000, 200)
 
 
 def test_a_refused_reply_has_no_effects():

@@ -118,6 +118,45 @@ def test_nothing_takes_no_room():
     assert [take(booked, rate, 0, 0) for _ in range(3)] == [0, 0, 0]
 
 
+WIDTH = S // SLOTS
+
+
+@pytest.mark.parametrize(
+    ("slots", "last_us", "amount", "at_us"),
+    [
+        ([], 9 * WIDTH, 9, 10),
+        ([(0, 5)], 20, 4, 20),  # not before what was booked earlier
+        ([(3, 7)], 9 * WIDTH, 1, 4 * WIDTH - 1),  # what was booked last is not wanted any more
+        ([(0, 4), (1, 3), (2, 2)], 2 * WIDTH, 6, 2 * WIDTH + S + SOON_US),  # two slots must be a period old
+        ([(0, 4), (1, 3), (2, 2)], 2 * WIDTH, 9, 3 * WIDTH + S + SOON_US),
+    ],
+)
+def test_when_a_call_fits(slots, last_us, amount, at_us):
+    assert earliest(Booked(slots, last_us), Rate(9, S), amount, 10) == at_us
+
+
+def test_one_that_is_due_waits_for_what_has_begun_and_not_for_what_is_booked_for_later():
+    booked = Booked([(10, 9), (11, 9)], 11 * WIDTH)
+    assert earliest(booked, Rate(9, S), 1, 10 * WIDTH + WIDTH // 2, is_due=True) == 11 * WIDTH + S + SOON_US
+
+
+@pytest.mark.parametrize(
+    ("slots", "last_us", "then"),
+    [
+        ([], 0, [(2, 2)]),
+        ([(1, 7)], WIDTH, [(1, 7), (2, 2)]),
+        ([(2, 7)], 2 * WIDTH + 5, [(2, 9)]),  # there is just room
+        ([(2, 8)], 2 * WIDTH, None),
+        ([(2, 1)], 2 * WIDTH + 6, None),  # somebody waits
+        ([(3, 1)], WIDTH, None),  # so it was booked while the period was shorter
+    ],
+)
+def test_a_call_is_made_at_once_where_there_is_room_and_nobody_waits(slots, last_us, then):
+    booked = Booked(slots.copy(), last_us)
+    assert book_at_once(booked, Rate(9, S), 2, 2 * WIDTH + 5) == (then is not None)
+    assert booked == (Booked(slots, last_us) if then is None else Booked(then, 2 * WIDTH + 5))
+
+
 # --- corrections ---
 
 
