@@ -140,7 +140,7 @@ def test_an_event_ends_the_wait_and_writes_what_it_brings():
     assert verdict == e.WaitEnded(SECOND, "pay", "evt", "bank", {"paid": Raw(b"12")})
     assert then == ["call ann for a #1"]
     assert run.context == {"paid": 12}
-    assert run.machine.status == "running"
+    assert (run.machine.status, run.machine.reason) == ("running", "")
 
 
 def test_an_event_may_bring_nothing():

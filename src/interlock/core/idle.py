@@ -10,9 +10,13 @@ from .scope import Sight
 Problem = tuple[str, str] | None
 
 
+def _watched(seat: Seat) -> tuple[str, ...]:
+    return tuple(getattr(seat.guardrail, "watches", ()))
+
+
 def looks_at(seat: Seat, writable: Sequence[str]) -> bool:
     """Whether a guardrail has something to look at in what may be written."""
-    watches = getattr(seat.guardrail, "watches", ())
+    watches = _watched(seat)
     return not watches or any(paths.intersection(watched, pattern) for watched in watches for pattern in writable)
 
 
@@ -20,8 +24,7 @@ def blind(seat: Seat, who: str, writable: Sequence[str]) -> Problem:
     """A guardrail that looks at what can't be written."""
     if looks_at(seat, writable):
         return None
-    watched = ", ".join(getattr(seat.guardrail, "watches", ()))
-    message = f"the guardrail {seat.guardrail.name} looks at {watched}, which {who} can't write"
+    message = f"the guardrail {seat.guardrail.name} looks at {', '.join(_watched(seat))}, which {who} can't write"
     return message, f"it may write {', '.join(writable[:PATTERNS_SHOWN]) or 'nothing'}"
 
 
