@@ -263,11 +263,8 @@ def _above(root: str) -> list[str]:
 
     It is cut at the dots inside of quotes, too: with an open quote, what comes out of that is the path of nothing.
     """
-    found = []
-    while root:
-        root = root.rpartition(".")[0]
-        found.append(root)
-    return found
+    parts = root.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts) - 1, -1, -1)]
 
 
 def bitset_of(numbers: Collection[int]) -> int:
