@@ -27,7 +27,7 @@ class Performing(Progress):
     def _end_with_effects(self, n: int) -> None:
         """A step has committed; it has ended when its effects have."""
         if self.ledger.first_open(n) is None:
-            self._end(n, "committed", "")
+            self._end(n, "committed")
         else:
             self._performed.add(n)
             self._move(n, "performing")
@@ -75,7 +75,7 @@ class Performing(Progress):
         """The effects of a step that has committed: one after another, and then it is done."""
         entry = self.ledger.first_open(n)
         if entry is None:
-            self._end(n, "committed", "")
+            self._end(n, "committed")
             return
         following = self.ledger.following(entry)
         if following == "perform":
