@@ -92,7 +92,8 @@ def test_a_duty_is_all_that_the_agent_and_its_step_declare():
     agent = msgspec.structs.replace(agent, immediate=True, on_dead="skip")
     plan = Plan([step("s", samples=1, schema=own, budget={"calls": 2}, retry_for="1m"), Step("w", wait="2h")])
     run = BudgetPolicy(calls=7)
-    rules = Rules(plan, {"a": agent}, budget=run, effects={"pay": EffectRule(), "refund": EffectRule()})
+    effects, shared = {"pay": EffectRule(), "refund": EffectRule()}, BudgetPolicy(usd=5, daily=True)
+    rules = Rules(plan, {"a": agent}, gate=GatePolicy(budget=shared), budget=run, effects=effects)
     [duty] = rules.duties[1]
     assert duty.schema_texts == ('{"required":["out.x"]}', '{"required":["out.y"]}')
     assert (duty.gate, duty.immediate, duty.nested) == (gate, True, None)
@@ -106,7 +107,8 @@ def test_a_duty_is_all_that_the_agent_and_its_step_declare():
     assert rules.on_dead == ["fail_run", "skip", "fail_run"]
     assert rules.budget_at("budget", duty) == (gate.budget, "agent a")
     assert rules.budget_at("agent_budget", duty) == (mine, "agent a")
-    assert rules.budget_at("team_budget", duty) == rules.budget_at("breaker", duty) == (None, "")
+    assert rules.budget_at("team_budget", duty) == (shared, "")
+    assert rules.budget_at("breaker", duty) == (None, "")
 
 
 def test_a_duty_of_a_team_draws_on_the_budgets_of_the_run_by_its_share():
