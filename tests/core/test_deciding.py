@@ -185,9 +185,9 @@ def test_a_person_may_decide_in_the_place_of_the_agent():
     stranger = {"add": [new("x", agent="bob")]}
     why = "$.add[0].agent (step x): there is no agent bob; agents: ann, ben"
     assert decide(run, "decide-1", "write", writes=stranger) == [why]
-    refused = run.machine.decided_by_person(run.machine.number["decide-1"], stranger, 7)
+    refused = run.machine.decided_by_person(run.machine.number["decide-1"], stranger)
     assert isinstance(refused, e.AttemptRefused)
-    assert (refused.at_us, refused.step, refused.attempt, refused.findings[0].message) == (7, "decide-1", 1, why)
+    assert (refused.step, refused.attempt, refused.findings[0].message) == ("decide-1", 1, why)
     lines = decide(run, "decide-1", "write", writes={"add": [new("x")]})
     assert lines == ["committed decide-1 #1", "decide-1 adds x", "call ann for x #1"]
     [committed] = [told for told in map(e.decode, run.journal) if isinstance(told, e.AttemptCommitted)]
