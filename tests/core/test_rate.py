@@ -135,6 +135,11 @@ def test_when_a_call_fits(slots, last_us, amount, at_us):
     assert earliest(Booked(slots, last_us), Rate(9, S), amount, 10) == at_us
 
 
+def test_a_slot_counts_until_all_of_it_is_a_period_old_for_a_timer_that_rings_too_early():
+    booked, gone_us = Booked([(4, 3)], 4 * WIDTH), 5 * WIDTH + S + SOON_US
+    assert [taken(booked, Rate(9, S), now_us) for now_us in (gone_us - 1, gone_us)] == [(3, 0), (0, 0)]
+
+
 def test_one_that_is_due_waits_for_what_has_begun_and_not_for_what_is_booked_for_later():
     booked = Booked([(10, 9), (11, 9)], 11 * WIDTH)
     assert earliest(booked, Rate(9, S), 1, 10 * WIDTH + WIDTH // 2, is_due=True) == 11 * WIDTH + S + SOON_US

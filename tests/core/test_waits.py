@@ -83,6 +83,9 @@ def test_overdue_waits_end_in_the_order_of_their_deadlines():
     run.begin()
     assert run.machine.reason == "v waits until 1970-01-01T02:00:00Z, and 2 more wait"
     assert [run.machine.step_id(n) for n in overdue(run.machine, 4 * HOUR)] == ["v", "w"]
+    run = told(Step("w", wait="3h"), Step("v", wait="2h"))
+    run.begin()
+    assert run.machine.reason == "v waits until 1970-01-01T02:00:00Z, and 1 more wait"
 
 
 def test_a_wait_until_a_time_of_the_declaration_or_the_context():
