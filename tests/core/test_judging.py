@@ -194,6 +194,19 @@ def test_a_judge_sees_what_its_own_scope_shows_and_the_draft():
     assert job.idempotency_key == "run/a/2"
 
 
+def test_what_a_person_has_answered_is_told_to_the_author_and_not_to_its_judge():
+    run = judged()
+    run.start("a")
+    told_before = run.jobs["a"].answer
+    run.ask("a")
+    run.say(e.QuestionAnswered(run.tick(), "a", 1, "person:ben", "answer", "Do."))
+    run.start("a")
+    told_then = run.jobs["a"].answer
+    assert run.reply("a", x=1) == ["call eve for a #3"]
+    run.start("a")
+    assert (told_before, told_then, run.jobs["a"].answer) == ("", "Do.", "")
+
+
 def test_the_author_has_no_draft():
     run = judged()
     run.start("a")
