@@ -31,6 +31,7 @@ def test_the_ends_of_what_can_be_told():
     assert time_us("2024-02-29T00:00:00.5Z") % 1_000_000 == 500_000
     assert time_us(AS_LONG_AS_CAN_BE) % 1_000_000 == 999_999
     assert time_text(time_us("1971-01-01T00:00:00Z")) == "1971-01-01T00:00:00Z"
+    assert time_text(time_us("2000-02-29T09:00:00Z")) == "2000-02-29T09:00:00Z"
     assert time_text(0) == "1970-01-01T00:00:00Z"
     assert time_text(time_us("2072-12-31T12:00:00Z")) == "2072-12-31T12:00:00Z"  # so many leap years are behind it
     assert time_text(MOMENT_US_MAX) == "9998-12-31T23:59:59Z"
@@ -45,6 +46,7 @@ def test_the_ends_of_what_can_be_told():
         ("2026-12-01", "'2026-12-01' is no time"),
         ("2026-12-01T09:00:00", "'2026-12-01T09:00:00' doesn't say in which time zone"),
         ("2026-02-29T09:00:00Z", "'2026-02-29T09:00:00Z' is no time"),
+        ("2100-02-29T09:00:00Z", "'2100-02-29T09:00:00Z' is no time"),
         ("2026-13-01T09:00:00Z", "'2026-13-01T09:00:00Z' is no time"),
         ("2026-12-00T09:00:00Z", "'2026-12-00T09:00:00Z' is no time"),
         ("2026-12-01T24:00:00Z", "'2026-12-01T24:00:00Z' is no time"),
