@@ -67,6 +67,10 @@ def test_of_a_plan_that_is_rejected_nothing_ever_runs():
     assert decide(run, "a", "approve") == ["a does not wait for a person: person:eve has decided about it"]
 
 
+def test_a_plan_may_be_rejected_without_a_reason():
+    assert decide(static(), "a", "reject") == ["failed: its plan was not approved: rejected by person:eve"]
+
+
 def test_nobody_may_answer_in_time():
     run = static(deadline_ms=5_000)
     assert run.machine.questions[1].due_us == 5_000_000

@@ -44,10 +44,10 @@ def test_a_further_attempt_may_begin_at_the_last_moment_of_its_time():
 
 
 def test_what_a_person_has_tried_again_has_all_its_time_again():
-    run = Transcript(step("a", escalate=True), policy=Policy(retries=1, retry_for_ms=3_000))
+    run = Transcript(step("a", escalate=True), policy=Policy(retries=1, reissues_max=0, retry_for_ms=3_000))
     run.begin()
-    run.refuse("a")
-    run.refuse("a")
+    run.start("a")
+    assert run.crash()[0].startswith("escalated a: ")
     run.at_us += 3_600_000_000
-    assert decide(run, "a", "retry") == ["call ann for a #3"]
-    assert run.refuse("a") == ["call ann for a #4"]
+    assert decide(run, "a", "retry") == ["call ann for a #2"]
+    assert run.refuse("a") == ["call ann for a #3"]

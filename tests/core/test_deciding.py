@@ -6,12 +6,14 @@ from msgspec import Raw
 
 import interlock.core.events as e
 from interlock.core.budget import BudgetPolicy
+from interlock.core.decision import decided
 from interlock.core.effects import EffectRule
 from interlock.core.job import DELETE, Effect, Question, Reply, Usage
 from interlock.core.policy import Escalation, Policy
 from interlock.core.redrive import taken_over
 from interlock.core.role import Role
 from interlock.core.scope import Scope
+from interlock.core.settlement import settled
 from interlock.core.supervision import SupervisorPolicy, supervisor_of
 from interlock.core.values import Limits
 
@@ -205,8 +207,12 @@ def test_a_person_deletes_nothing_where_a_plan_is_decided_about():
     run.begin()
     run.ask("decide-1")
     said = "decide-1 decides about the plan: it has add, drop and finish, and deletes nothing"
-    assert decide(run, "decide-1", "write", writes={"finish": {}, "add": DELETE}) == [said]
-    assert decide(run, "decide-1", "write", writes={"finish": {}})[1:] == ["decide-1 finishes", "succeeded"]
+    deleting, finishing = (decided("decide-1", "write", writes={"finish": {}} | more) for more in ({"add": DELETE}, {}))
+    verdict = settled(run.machine, deleting, "person:eve", "", run.tick())
+    assert verdict.findings == (e.Finding("decision", said),)
+    verdict = settled(run.machine, finishing, "person:eve", "enough", run.tick())
+    assert verdict.reason == "enough"
+    assert run.say(verdict)[1:] == ["decide-1 finishes", "succeeded"]
 
 
 def test_of_a_decision_that_was_refused_no_reply_is_kept_to_be_edited():
