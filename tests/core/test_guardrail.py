@@ -101,7 +101,7 @@ def test_each_is_asked_once_however_many_are_fine_before_it():
     assert said(*fine, bad, last, threshold=0.9) == (
         True, 0.9, {"g0": 1.0, "g1": 1.0, "g2": 1.0, "bad": 0.5, "last": 1.0}
     )  # fmt: skip
-    assert [len(one.shown) for one in (*fine, bad, last)] == [1, 1, 1, 1, 1]
+    assert [one.shown for one in (*fine, bad, last)] == [[DRAFT]] * 5
 
 
 def test_weights_that_binary_fractions_cannot_hold_reach_the_threshold_all_the_same():
@@ -322,7 +322,9 @@ def test_the_threshold_of_the_step_stands_in_place_of_the_agents():
     half = Says(found(0.5, "so so"))
     assert isinstance(guarded(half, threshold=0.4).judge("a", {"x": 1}), e.AttemptCommitted)
     assert isinstance(guarded(half, threshold=0.4, step_threshold=0.6).judge("a", {"x": 1}), e.AttemptRefused)
-    assert isinstance(guarded(half, threshold=0.6, step_threshold=0.4).judge("a", {"x": 1}), e.AttemptCommitted)
+    run = guarded(half, threshold=0.6, step_threshold=0.4)
+    assert run.rules.duty("a", "ann").panel.threshold == 0.4
+    assert isinstance(run.judge("a", {"x": 1}), e.AttemptCommitted)
 
 
 def test_a_fallback_is_held_to_its_own_guardrails_and_the_steps():
