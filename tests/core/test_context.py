@@ -528,6 +528,8 @@ def test_a_hash_over_many_steps_counts_what_one_of_them_has_written_since_the_la
     joins = [Step(name, "ann", "act", needs=[f"s{n}" for n in range(many)]) for name, many in needing.items()]
     plan, sight = Plan([*wide, *joins]), Sight(["out.*"])
     bank, fresh = Bank(plan), Bank(plan)
+    for one in (bank, fresh):
+        one.commit_request(b'{"out":{"asked":1}}')
     for index in (0, 1):
         for n in range(1, 21):
             writes = raw({f"out.s{n}-{index}": n, f"hidden.s{n}-{index}": n})
