@@ -155,6 +155,13 @@ def test_of_many_steps_the_last_are_told(steps, before):
     assert {key: progress[key] for key in progress if key not in {"agents", "done", "left"}} == before
 
 
+def test_a_decision_is_not_held_to_the_schema_of_what_its_agent_writes():
+    needed = {"required": ["answer"], **SCHEMA}
+    run = supervised(roles={"eve": Role(EVE, ONCE, schema=needed)})
+    run.begin()
+    assert run.reply("decide-1", adding(new("x"))) == ["decide-1 adds x", "call ann for x #1"]
+
+
 def test_a_decision_may_ask_a_person_and_be_tried_again():
     run = supervised()
     run.begin()
