@@ -150,6 +150,7 @@ def test_the_refusal_says_what_came_instead_of_a_reply():
 
 def test_an_answer_that_an_adapter_could_not_read_is_refused_in_its_words():
     assert why(ReplyRefused("no JSON \ud800")) == "no JSON ?"
+    assert refused(ReplyRefused("no JSON")) == ["shape"]
 
 
 def test_what_it_could_not_read_is_kept_and_charged():
@@ -210,7 +211,12 @@ def test_a_usage_that_cannot_be_is_refused_and_not_charged(usage):
     assert (run.machine.cost.usd, run.machine.cost.tokens) == (0, 0)
 
 
-@pytest.mark.parametrize("usage", [Usage(), Usage(2**53, 0, 0), Usage(1, 1, 0.001), Usage(0, 0, assess.USD_MAX)])
+LONGEST_MODEL = Usage(model="m" * assess.MODEL_CHARS_MAX)
+
+
+@pytest.mark.parametrize(
+    "usage", [Usage(), Usage(2**53, 0, 0), Usage(1, 1, 0.001), Usage(0, 0, assess.USD_MAX), LONGEST_MODEL]
+)
 def test_a_usage_at_its_bounds_is_taken(usage):
     assert accepted(Reply(usage=usage)).usage == usage
 
