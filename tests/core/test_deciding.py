@@ -155,13 +155,6 @@ def test_of_many_steps_the_last_are_told(steps, before):
     assert {key: progress[key] for key in progress if key not in {"agents", "done", "left"}} == before
 
 
-def test_a_decision_is_not_held_to_the_schema_of_what_its_agent_writes():
-    needed = {"required": ["answer"], **SCHEMA}
-    run = supervised(roles={"eve": Role(EVE, ONCE, schema=needed)})
-    run.begin()
-    assert run.reply("decide-1", adding(new("x"))) == ["decide-1 adds x", "call ann for x #1"]
-
-
 def test_a_decision_may_ask_a_person_and_be_tried_again():
     run = supervised()
     run.begin()
@@ -216,9 +209,12 @@ def test_a_person_deletes_nothing_where_a_plan_is_decided_about():
     said = "decide-1 decides about the plan: it has add, drop and finish, and deletes nothing"
     deleting, finishing = (decided("decide-1", "write", writes={"finish": {}} | more) for more in ({"add": DELETE}, {}))
     verdict = settled(run.machine, deleting, "person:eve", "", run.tick())
-    assert verdict.findings == (e.Finding("decision", said),)
+    refusal = (run.at_us, "decide-1", "person:eve", "write", (e.Finding("decision", said),))
+    assert verdict == e.AnswerRefused(*refusal)
     verdict = settled(run.machine, finishing, "person:eve", "enough", run.tick())
-    assert verdict.reason == "enough"
+    plan = msgspec.Raw(b'{"finish":{}}')
+    told = (run.at_us, "decide-1", 1, "person:eve", "write", "", {}, (), ("*",), "enough")
+    assert verdict == e.QuestionAnswered(*told, plan=plan)
     assert run.say(verdict)[1:] == ["decide-1 finishes", "succeeded"]
 
 
