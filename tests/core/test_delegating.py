@@ -478,6 +478,51 @@ class Two(Above):
         return self.hear(self.first)
 
 
+SHARED = e.Parent("q", "s", 1, 1, calls=99, tokens=100)
+FOUND = {"found_by.{step}": "result"}
+
+
+def below_a_share(*steps, tokens=30, roles=None):
+    """A run under a share of 100 tokens, 60 of which the run that does its first step has set aside, and is parked."""
+    labs = (step(name, agent="lab", writes=[f"found_by.{name}"]) for name in ("one", "two", "three"))
+    budget, role = BudgetPolicy(tokens=999, call_tokens=tokens), lab(outputs=FOUND, budget=BudgetPolicy(tokens=60))
+    run = Above(*labs, *steps, role=role, roles=roles or {}, budget=budget, parent=SHARED)
+    run.begin()
+    first = run.have("one")[1]
+    first.ask("draft")
+    run.hear(first)
+    return run
+
+
+def hold_back(run, step_id):
+    command = run.children.get(step_id) or run.calls[step_id]
+    fact = run.machine.held(command, run.tick())
+    assert fact.gate == "run_reservation"
+    return run.say(fact)
+
+
+def test_whoever_needs_less_goes_on_though_others_wait_before():
+    small = lab(scope=Scope(["act"], ["topic"], ["less"]), outputs={"less": "result"}, budget=BudgetPolicy(tokens=10))
+    run = below_a_share(step("tell"), step("less", agent="small"), tokens=35, roles={"small": small})
+    run.start("tell")
+    assert [hold_back(run, name) for name in ("two", "three", "less")] == [[], [], []]
+    assert run.reply("tell", {"told": 1}) == ["less waits no more", "have small do less #1"]
+
+
+def test_who_has_spent_a_budget_is_told_though_others_wait_for_another():
+    bob = Role(Scope(["act"], ["*"], ["bob"]), ONCE, budget=BudgetPolicy(tokens=50, call_tokens=30))
+    more = [step(f"bob-{i}", agent="bob", writes=[f"bob.{i}"]) for i in (1, 2)]
+    run = below_a_share(step("tell"), *more, roles={"bob": bob})
+    run.start("bob-1")
+    assert [hold_back(run, name) for name in ("two", "three", "tell", "bob-2")] == [[], [], [], []]
+    spent = run.reply("bob-1", Reply(writes={"bob.1": 1}, usage=Usage(40, 0)))
+    assert spent == ["bob-2 waits no more", "call bob for bob-2 #1"]
+    lacking = run.machine.held(run.calls["bob-2"], run.tick())
+    assert lacking.gate == "agent_budget"
+    told = run.say(lacking)
+    assert (told[0].split(":")[0], told[1][:20]) == ("buried bob-2", "parked: one: run c w")
+
+
 @pytest.mark.parametrize("crash", [False, True])
 @pytest.mark.parametrize("parks_first", [False, True])
 def test_what_a_parked_run_has_set_aside_keeps_no_run_going_that_needs_it(crash, parks_first):

@@ -12,6 +12,7 @@ from interlock.core.policy import Policy
 from interlock.core.rate import Rate, RatePolicy
 from interlock.core.role import Role
 from interlock.core.rules import Rules
+from interlock.core.scope import Scope
 from interlock.core.step import Step
 
 from .transcripts import ALL, ONCE, Transcript, step
@@ -347,6 +348,33 @@ def test_where_the_rest_is_spent_all_are_told():
     waits = [f"{id_} waits no more" for id_ in "def"]
     assert run.say(used(run, "b", 299))[:3] == waits
     assert held(run, "d")[0] == "run_budget"
+
+
+def test_who_still_lacks_something_else_does_not_go_on_for_what_is_set_aside_for_others_who_do():
+    roles = {
+        name: Role(Scope(["act"], ["*"], [name]), ONCE, budget=BudgetPolicy(tokens=150, call_tokens=100))
+        for name in ("ann", "bob")
+    }
+    plan = [step(f"{name}-{i}", agent=name, writes=[f"{name}.{i}"]) for name in roles for i in (1, 2)]
+    run = Transcript(*plan, roles=roles, budget=BudgetPolicy(calls=3))
+    run.begin()
+    run.start("ann-1", "bob-1")
+    assert hold_back(run, "ann-2") == hold_back(run, "bob-2") == []
+    # The one call that is left may still be one of bob, who has too few tokens for it as long as another goes on.
+    assert run.reply("ann-1", {"ann.1": 1}) == ["ann-2 waits no more", "call ann for ann-2 #1"]
+    run.start("ann-2")
+    assert run.reply("ann-2", {"ann.2": 1})[:1] == ["bob-2 waits no more"]
+    assert held(run, "bob-2")[0] == "run_budget"
+
+
+def test_what_was_enough_for_a_moment_lets_nobody_go_on():
+    run = Transcript(*[step(id_, writes=[id_]) for id_ in "abc"], budget=BudgetPolicy(tokens=299, call_tokens=100))
+    run.begin()
+    run.start("a", "b")
+    assert hold_back(run, "c") == []
+    late = e.ReplyArrivedLate(run.tick(), "a", 1, Usage(200, 0))
+    assert run.say(used(run, "a", 0), late) == []
+    assert run.say(used(run, "b", 0)) == ["c waits no more", "call ann for c #1"]
 
 
 def test_a_crash_forgets_nobody_who_waits():

@@ -256,14 +256,12 @@ class Attempting(Approving):
         drawing = [*self._let_go_on]
         for n in drawing:
             self.purse.set_aside(self.budgets(n))
-        short: set[int] = set()
+        short: set[int] = set()  # duties: those who have the same one draw on the same budgets
         for n in self._held:
-            budgets = self.budgets(n)
-            if any(id(budget) in short for *_, budget in budgets):
-                continue
-            awaited = self.purse.awaited(budgets, self.at_us)
-            if awaited is not None:
-                short.add(id(awaited))
+            duty, budgets = id(self._duty[n]), self.budgets(n)
+            if duty in short or self.purse.awaits(budgets, self.at_us):
+                short.add(duty)
+                self._due.pop(n, None)
                 continue
             self._due[n] = None
             self.purse.set_aside(budgets)

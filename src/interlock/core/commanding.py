@@ -56,7 +56,7 @@ class Commanding(Fold):
         """Whether all that is left to do waits for what is set aside for runs that are parked themselves."""
         if self._busy != len(self._held) or self.ledger.in_flight or not self._parked_child():
             return False
-        return all(self.purse.awaited(self.budgets(n), self.at_us) is not None for n in self._held)
+        return all(self.purse.awaits(self.budgets(n), self.at_us) for n in self._held)
 
     def _command(self, n: int) -> c.AnyCommand:  # noqa: C901 - one case for each thing that may be due
         if self.state[n] == "backing_off":

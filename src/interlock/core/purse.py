@@ -69,13 +69,13 @@ class Purse:
                 return gate, f"{whose or 'the run'}: {lacks}"
         return ()
 
-    def awaited(self, budgets: Budgets, at_us: int) -> BudgetPolicy | None:
-        """The budget that keeps a call away as long as others have set aside what it lacks; None where none does."""
+    def awaits(self, budgets: Budgets, at_us: int) -> bool:
+        """Whether a call is kept away only as long as others have set aside what it lacks."""
         for _, whose, budget in budgets:
             ledger = self.ledgers[whose]
             if shortfall(ledger, budget, at_us):
-                return budget if is_only_reserved(ledger, budget) else None
-        return None
+                return is_only_reserved(ledger, budget)
+        return False
 
     def ledger(self, whose: str) -> Ledger:
         """Where a budget stands; at its beginning, where no call has drawn on it."""
@@ -90,17 +90,22 @@ class Purse:
         self._calls += calls
         if budgets:
             self._drawn[n, attempt] = budgets
-        self.set_aside(budgets)
-
-    def set_aside(self, budgets: Budgets) -> None:
-        """What a call may consume is kept from others."""
         for _, whose, budget in budgets:
             reserve(self.ledgers[whose], budget)
+
+    def set_aside(self, budgets: Budgets) -> None:
+        """What a call may consume is kept from others, though it may never be made."""
+        for _, whose, budget in budgets:
+            ledger = self.ledgers[whose]
+            reserve(ledger, budget)
+            ledger.returnable += 1
 
     def give_back(self, budgets: Budgets) -> None:
         """What was set aside for a call is there for others."""
         for _, whose, budget in budgets:
-            release(self.ledgers[whose], budget)
+            ledger = self.ledgers[whose]
+            release(ledger, budget)
+            ledger.returnable -= 1
 
     def settle(self, budgets: Budgets, usage: Usage | None, at_us: int) -> None:
         """A call has ended. usage: None where nobody knows what it consumed."""
