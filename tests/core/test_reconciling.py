@@ -470,7 +470,8 @@ def test_the_example_of_an_answer_to_many_is_cut_short_and_says_so():
 def test_ten_are_named_in_full():
     run, names = told(PERSON), [f"f{n}" for n in range(10)]
     asked = say(run, ann=dict.fromkeys(names, 1), bob=dict.fromkeys(names, 2))[0].splitlines()
-    assert (asked[0][-16:], asked[-1][-16:]) == ("deal.f8, deal.f9", "eal.f8=1 deal.f9=1"[-16:])
+    assert asked[0].endswith("deal.f8, deal.f9")
+    assert asked[-1].endswith("deal.f8=1 deal.f9=1")
 
 
 def test_spaces_around_the_numbers_do_no_harm():
