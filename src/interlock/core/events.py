@@ -148,7 +148,9 @@ class AttemptStarted(Event, frozen=True, tag="attempt_started"):
 class CallHeld(Event, frozen=True, tag="call_held"):
     """A gate did not let a call through: a breaker that is open, a rate, a budget.
 
-    gate: which of these. until_us: until when; 0 for good. agent: whose call it would have been.
+    gate: which of these. until_us: until when; 0 for good. agent: whose call it would have been. Where other calls of
+    the run have set aside what it lacks, nobody can tell until when: a step asks again at until_us only where it was
+    tried before and has a `retry_for`; else it goes on with the event that frees enough.
     """
 
     step: str
@@ -424,7 +426,7 @@ class AnswerRefused(Event, frozen=True, tag="answer_refused"):
 
 
 class BackoffEnded(Event, frozen=True, tag="backoff_ended"):
-    """The wait after a failed attempt is over."""
+    """The wait after a failed attempt, or at a gate, is over."""
 
     step: str
 

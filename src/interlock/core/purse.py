@@ -59,7 +59,7 @@ class Purse:
         return Usage(self._input_tokens, self._output_tokens, usd, requests=self._requests)
 
     def lacking(self, budgets: Budgets, at_us: int) -> tuple[Any, ...]:
-        """What keeps a call away: the gate, why, and until when if that is known; empty where nothing does."""
+        """What keeps a call away: the gate, why, and when to ask again if that helps; empty where nothing does."""
         for gate, whose, budget in budgets:
             ledger = self.ledgers[whose]
             lacks = shortfall(ledger, budget, at_us)

@@ -61,7 +61,10 @@ class Gatekeeper:
             self._turn(agent)
 
     def ask_within(self, at_gates: AtGates, agent: str, key: str, now_us: int, at_us: int) -> Verdict:
-        """Ask for a call within an append: `at_gates` has a turn there and then."""
+        """Ask for a call within an append: `at_gates` has a turn there and then.
+
+        now_us: the time. at_us: that in its run, which is later where the clock was set back.
+        """
         names, policies = self._gates[agent]
         take = partial(_take, policies, (key,), now_us)
         turned: Turned = at_gates(names, take if self._noticing is None else self._noticed(agent, take))

@@ -290,7 +290,7 @@ class MemoryJournal:
         return done
 
     def _at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
-        """Have a turn at the gates themselves, not at copies: whoever goes on after one that fails has kept them."""
+        """Have a turn at the gates themselves: whoever goes on after one that has failed has kept copies of them."""
         store, found = self.store, {}
         for name in names:
             found[name] = AtGate(store.gates.get(name) or Gate(), store.told.get(name, ()))
