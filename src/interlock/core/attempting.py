@@ -11,7 +11,7 @@ from .budget import NOTHING_USED
 from .context import Bank
 from .job import Usage
 from .judging import Drafted, Standing
-from .purse import RESERVATION, Purse
+from .purse import RESERVATION, Budgets, Purse
 from .role import Duty
 from .rules import Rules
 from .step import Step
@@ -251,16 +251,19 @@ class Attempting(Approving):
         self._move(n, "ready")
 
     def _look_at_held(self) -> None:
-        """Of those that wait for what others have set aside, as many go on as there is enough for by now."""
+        """Of those that wait for what others have set aside, as many go on as there is enough for by now.
+
+        Each that goes on has its part set aside for this look alone: the next ones can't have it.
+        """
         self._let_go_on = {n: None for n in self._let_go_on if self.state[n] == "ready"}
         drawing = [*self._let_go_on]
         for n in drawing:
             self.purse.set_aside(self.budgets(n))
-        short: set[int] = set()  # duties: those who have the same one draw on the same budgets
+        short: set[Budgets] = set()
         for n in self._held:
-            duty, budgets = id(self._duty[n]), self.budgets(n)
-            if duty in short or self.purse.awaits(budgets, self.at_us):
-                short.add(duty)
+            budgets = self.budgets(n)
+            if budgets in short or self.purse.awaits(budgets, self.at_us):
+                short.add(budgets)
                 self._due.pop(n, None)
                 continue
             self._due[n] = None

@@ -1,7 +1,6 @@
 """The money of one run: what its calls have consumed, and what is left for them in the run's own budgets."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +22,7 @@ from .budget import (
 from .job import Usage
 
 # Of a duty: (the gate that it is, whose it is, how much); a call draws on each of them.
-Budgets = Sequence[tuple[str, str, BudgetPolicy]]
+Budgets = tuple[tuple[str, str, BudgetPolicy], ...]
 # The gate that keeps a call away where others have set aside what it lacks, and may leave it.
 RESERVATION = "run_reservation"
 
