@@ -82,6 +82,17 @@ def test_what_others_have_set_aside_is_waited_for_and_parked_runs_are_not_waited
     assert slept
 
 
+@pytest.mark.parametrize("team", ["reserved", "reserved_above"])
+def test_who_waits_for_what_others_have_reserved_is_neither_forgotten_nor_let_go_on_in_vain(team):
+    made, again = scenes(TEAMS / f"{team}.yaml", faults=every_fault(), runs=3), 0
+    for seed in range(4, 12):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        events = (event for account in episode.runs.values() for event in account.events)
+        again += any(isinstance(event, e.CallHeld) and event.gate == "run_reservation" for event in events)
+    assert again == 8
+
+
 def test_an_account_finds_a_hold_that_is_told_as_one_for_good_and_a_run_that_is_parked_too_early(tmp_path):
     made = scenes(tight(tmp_path), faults=every_fault(), runs=2)
     accounts = (account for seed in range(12) for account in World(made.of(seed), seed).play().runs.values())
