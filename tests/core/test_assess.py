@@ -559,6 +559,12 @@ def test_writes_that_are_too_long_to_keep_or_not_json_are_kept_as_an_excerpt():
     assert kept.startswith("{'out.k0': 'xxx")
     assert len(kept) <= assess.EXCERPT_CHARS_MAX
 
+    # What must not be written is kept as JSON as far as an excerpt goes.
+    kept = msgspec.json.decode(working().judge("a", {"elsewhere": "x"}).reply)
+    assert kept == '{"elsewhere":"x"}'
+    kept = msgspec.json.decode(working().judge("a", {"elsewhere": "x" * 2 * assess.EXCERPT_CHARS_MAX}).reply)
+    assert kept.startswith("{'elsewhere': 'xxx")
+
     kept = msgspec.json.decode(working().judge("a", {"out.a": DELETE, "elsewhere": 1}).reply)
     assert kept == "{'elsewhere': 1, 'out.a': interlock.DELETE}"
 

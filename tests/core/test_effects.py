@@ -436,9 +436,10 @@ def test_of_two_effects_at_once_one_may_be_lost_after_the_other_was_done():
 # --- what may be asked for ---
 
 
-def refused(effects, run=None):
+def refused(effects, run=None, code="effect"):
     verdict = (run or acting()).judge("a", Reply(effects=effects))
     assert isinstance(verdict, e.AttemptRefused), verdict
+    assert {found.code for found in verdict.findings} == {code}
     assert e.decode(e.encode(verdict)) == verdict
     return [found.message for found in verdict.findings]
 
@@ -448,6 +449,11 @@ def test_effects_that_are_no_list_of_them_are_refused(effects):
     assert refused(effects) == [f"effects is no list of at most {assess.EFFECTS_MAX} interlock.Effects"]
 
 
+def test_as_many_effects_as_a_reply_may_have_and_the_longest_keys_are_taken():
+    many = [Effect("mail", key=f"{n}".rjust(assess.EFFECT_KEY_CHARS_MAX, "k")) for n in range(assess.EFFECTS_MAX)]
+    assert [wanted.key for wanted in acting().judge("a", Reply(effects=many)).effects] == [one.key for one in many]
+
+
 class Sub(Effect):
     pass
 
@@ -455,6 +461,7 @@ class Sub(Effect):
 @pytest.mark.parametrize("effect", ["mail", None, Sub("mail"), Effect(1)])
 def test_what_is_no_effect_is_refused(effect):
     assert refused([effect]) == ["an effect is not an interlock.Effect with a name"]
+    assert len(refused([effect, effect])) == 2
 
 
 @pytest.mark.parametrize("key", [1, "x" * (assess.EFFECT_KEY_CHARS_MAX + 1), "a\nb", None])
@@ -466,6 +473,9 @@ def test_an_effect_that_the_agent_may_not_ask_for_is_refused():
     assert refused([Effect("pay")], acting(allowed=["mail"])) == [
         "ann may not ask for the effect 'pay'; of the team's effects, its allowed actions have mail"
     ]
+    assert refused([Effect("act")], acting(allowed=["mail", "pay"])) == [
+        "ann may not ask for the effect 'act'; of the team's effects, its allowed actions have mail, pay"
+    ]
     assert refused([Effect("act")], acting(allowed=())) == [
         "ann may not ask for the effect 'act'; of the team's effects, its allowed actions have none"
     ]
@@ -475,12 +485,18 @@ def test_a_payload_that_is_no_plain_json_is_refused():
     assert refused([Effect("mail", {"at": {1}})])[0].startswith("the payload of the effect mail: ")
 
 
+def test_a_payload_is_held_to_the_limits_of_its_team():
+    told = refused([Effect("mail", "x" * 9)], acting(limits=Limits(value_bytes_max=10)))
+    assert told == ["the payload of the effect mail: it is 11 bytes of JSON, more than 10"]
+
+
 def test_payloads_that_are_too_large_together_are_refused():
     run = acting(limits=Limits(commit_bytes_max=20))
 
-    assert refused([Effect("mail", "x" * 9), Effect("pay", "x" * 9)], run) == [
+    assert refused([Effect("mail", "x" * 9), Effect("pay", "x" * 8)], run, code="size") == [
         "the payloads of the effects are more than 20 bytes of JSON"
     ]
+    assert len(run.judge("a", Reply(effects=[Effect("mail", "x" * 8), Effect("pay", "x" * 8)])).effects) == 2
 
 
 def test_two_effects_with_one_key_are_refused():

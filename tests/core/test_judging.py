@@ -7,7 +7,7 @@ import interlock.core.events as e
 from interlock.core.budget import BudgetPolicy
 from interlock.core.effects import EffectRule
 from interlock.core.gate import GatePolicy
-from interlock.core.guardrail import Judge, Panel, Seat
+from interlock.core.guardrail import Judge, Opinion, Panel, Seat
 from interlock.core.job import DELETE, Effect, Question, Reply, Usage
 from interlock.core.plan import Plan
 from interlock.core.policy import Escalation, Policy
@@ -21,6 +21,7 @@ from .test_guardrail import DRAFT, Says, found, seated
 from .transcripts import ALL, Transcript, step
 
 JUDGE = Judge(agent="eve", instructions="Is it kind?")
+RETURN = "return a dict of writes or an interlock.Reply"
 SEES_LITTLE = Scope(["judge"], ["q.text"], [])
 
 
@@ -267,6 +268,39 @@ def test_an_answer_that_is_no_judgement_refuses_the_reply(answer, why):
     assert verdict.findings[0].message.startswith(why)
     assert run.say(verdict)[0].startswith(f"refused a #1: eve could not judge it: {why}")
     assert "x" not in run.context
+
+
+@pytest.mark.parametrize(
+    ("answer", "finding", "kept", "cost"),
+    [
+        (
+            Reply(writes={"score": 1}, effects=(Effect("mail"),), usage=Usage(5, 0)),
+            e.Finding("shape", "eve judges here: it gives a score and findings, and nothing else"),
+            b'{"score":1}',
+            Usage(5, 0),
+        ),
+        ("score: 1", e.Finding("shape", f"the agent returned a str; {RETURN}"), b"\"'score: 1'\"", None),
+    ],
+)
+def test_an_answer_that_is_no_judgement_is_kept_with_what_its_judge_has_read_and_used(answer, finding, kept, cost):
+    run = judged(retries=0)
+    run.reply("a", x=1)
+    run.start("a")
+    assert run.jobs["a"].view["q.text"] == "why?"
+    verdict = run.judge("a", answer)
+    told = (verdict.attempt, verdict.findings, bytes(verdict.reply), verdict.reads, verdict.usage)
+    assert told == (2, (finding,), kept, ("q.text",), cost)
+
+
+def test_guardrails_are_shown_what_a_person_has_answered_and_their_findings_keep_their_place():
+    says = Says(Opinion(0.0, (e.Finding("says", "bad", "x"),)))
+    run = judged(says, JUDGE)
+    run.ask("a")
+    run.say(e.QuestionAnswered(run.tick(), "a", 1, "person:ben", "answer", "Do."))
+    assert run.reply("a", x=1) == ["call ann for a #3"]
+    assert says.shown[-1].answer == "Do."
+    [refused] = told(run, e.AttemptRefused)
+    assert refused.findings == (e.Finding("says", "bad", "x"),)
 
 
 def test_a_judge_is_told_what_was_wrong_with_its_answer_and_its_author_is_not():

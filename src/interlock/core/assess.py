@@ -416,7 +416,7 @@ def wanted_effect(effect: Any, duty: Duty, limits: Limits, among: Collection[str
         allowed = ", ".join(among) or "none"
         message = f"{duty.agent} may not ask for the effect {cut_short(name, paths.SHOWN_CHARS_MAX)!r}"
         raise ValueRefused(f"{message}; of the team's effects, its allowed actions have {allowed}")
-    if type(key) is not str or not (0 < len(key) <= EFFECT_KEY_CHARS_MAX and key.isprintable()):
+    if type(key) is not str or not (len(key) <= EFFECT_KEY_CHARS_MAX and key.isprintable()):
         raise ValueRefused(f"the key of the effect {name} is no text of 1 to {EFFECT_KEY_CHARS_MAX} characters")
     try:
         payload = encode(effect.payload, limits)
