@@ -362,6 +362,25 @@ def test_a_breaker_trips_probes_and_closes_again():
     assert ask(gate, BREAKS, "e", 30 * S)[0].by is None
 
 
+def test_all_that_a_breaker_does_in_one_turn_is_told():
+    one_probe = GatePolicy(breaker=BreakerPolicy(trip_after=1, cooldown_ms=1_000, half_open_calls=1))
+    gate = Gate()
+    ask(gate, one_probe, "a", 0)
+    tell(gate, one_probe, [came("a", "refused", why="no")])
+    ask(gate, one_probe, "probe", 2 * S)
+    gate.grants["late"] = Grant(2 * S)
+    moved = tell(gate, one_probe, [came("probe", at_us=3 * S), came("late", "refused", 3 * S, why="no")])
+    assert [move.to for move in moved] == ["closed", "open"]
+
+
+def test_without_a_breaker_every_call_that_is_told_of_is_paid_for():
+    gate = Gate()
+    for key in "ab":
+        ask(gate, THREE, key, 0)
+    assert tell(gate, THREE, [came("a"), came("b")]) == []
+    assert (gate.ledger.spent.calls, gate.ledger.reserved.calls, gate.grants) == (2, 0, {})
+
+
 def test_a_probe_that_has_not_begun_in_its_round_is_one_of_the_next():
     gate = tripped()
     for now_us, round_ in ((30 * S, 1), (60 * S - 1, 1), (60 * S, 2)):
