@@ -18,6 +18,7 @@ from interlock.core.effects import (
 )
 from interlock.core.job import Effect, Reply, connect, effect_key, performing
 from interlock.core.policy import BACKOFF_MS_MAX, REISSUES_MAX, Policy
+from interlock.core.redrive import taken_over
 from interlock.core.role import Role
 from interlock.core.scope import Scope
 from interlock.core.values import Limits
@@ -318,6 +319,11 @@ def test_the_same_key_with_another_payload_is_unknown():
     assert asks(run, "pay", "pay", b"2") == []
     assert standing(run, "pay") == "unknown"
     assert run.machine.ledger.entry(1, "pay").reason == "its key was used before, with another payload"
+    # A fork asks a person, too, before it performs under that key what may have been performed.
+    shared = taken_over(run.machine, "run", [e.decode(told) for told in run.journal], ["a"], 90_000_000)
+    assert [(fact.effect, bytes(fact.payload), fact.reason) for fact in shared if isinstance(fact, e.EffectShared)] == [
+        (effect, b"2", "its key was used before, with another payload") for effect in ("mail", "pay")
+    ]
 
 
 def test_what_was_not_begun_may_be_asked_for_otherwise():

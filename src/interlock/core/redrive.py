@@ -231,7 +231,7 @@ def _effects(machine: Machine, run_id: str, at_us: int) -> Iterator[e.EffectShar
     for n, mine in machine.ledger.entries.items():
         step = machine.step_id(n)
         for entry in mine.values():
-            if entry.standing != "done" and not entry.doubtful:
+            if entry.standing not in {"done", "unknown"} and not entry.doubtful:
                 continue
             said = (entry.result, entry.flaw) if entry.standing == "done" else (e.NULL, "", entry.reason)
             first = entry.run_id or run_id
