@@ -424,6 +424,8 @@ def test_two_effects_at_once_are_each_handed_out_once():
     run.reply("a", Reply())
 
     assert run.not_done("a", "k1") == ["perform k1 of a #2 at 7,200,000"]
+    run.begin_effect("a", "k1")
+    assert e.decode(run.journal[-1]).number == 2
     assert run.done("a", "k2") == [], "k1 is handed out already"
 
 

@@ -92,6 +92,14 @@ def test_what_a_judge_finds_in_a_good_reply_is_kept():
     assert [finding.message for finding in committed.findings] == ["could be kinder"]
 
 
+def test_a_judged_reply_is_committed_when_that_follows():
+    run = judged()
+    run.reply("a", x=1)
+    run.start("a")
+    committed, _ = run.follows(run.judge("a", {"score": 1}), 7)
+    assert (type(committed), committed.at_us) == (e.AttemptCommitted, run.at_us + 7)
+
+
 def test_nobody_calls_a_judge_who_could_change_nothing():
     run = judged(Says(0.0), JUDGE)
     assert run.reply("a", x=1) == ["call ann for a #2"]

@@ -334,6 +334,12 @@ def test_those_that_go_on_do_so_in_one_turn():
     assert run.say(used(run, "a", 0), used(run, "b", 0)) == [*waits, *calls]
 
 
+def test_who_waits_goes_on_when_that_follows():
+    run = crowd(tokens=299)
+    [ended] = run.follows(used(run, "a", 50), 7)
+    assert ended == e.BackoffEnded(run.at_us + 7, "c")
+
+
 def test_who_is_kept_away_once_more_keeps_nothing_from_others():
     run = crowd(tokens=299)
     run.say(used(run, "a", 99))

@@ -68,6 +68,16 @@ def deal(run):
 ONE, TWO, THREE = {"sum": 1, "on": "a"}, {"sum": 2, "on": "a"}, {"sum": 1, "on": "b"}
 
 
+def test_what_is_agreed_is_told_when_that_follows():
+    run = told(settle())
+    run.begin()
+    for name in ("ann", "bob"):
+        run.reply(name, Reply(writes={f"said.{name}": ONE}))
+    run.start("cid")
+    agreed, _ = run.follows(run.judge("cid", Reply(writes={"said.cid": ONE})), 7)
+    assert (type(agreed), agreed.at_us) == (e.ConflictsResolved, run.at_us + 7)
+
+
 # --- what is found ---
 
 

@@ -171,6 +171,15 @@ def test_an_event_that_comes_early_is_kept_for_the_step_that_waits_first():
     assert run.machine.kept["payment"] == []
 
 
+def test_a_kept_event_ends_a_wait_when_that_begins():
+    run = told(step("a"), awaits(needs=["a"]))
+    run.begin()
+    send(run)
+    run.start("a")
+    begun, ended, _ = run.follows(run.judge("a", {}), 7)
+    assert (begun.at_us, ended.event_id, ended.at_us) == (run.at_us + 7, "evt", run.at_us + 7)
+
+
 def test_one_kept_event_ends_one_of_two_waits_that_begin_together():
     run = told(step("a"), awaits(needs=["a"]), awaits("also", needs=["a"]))
     run.begin()

@@ -78,6 +78,12 @@ class Transcript:
         self.effects |= {(one.step, one.key): one for one in commands if isinstance(one, c.PerformEffect)}
         return [line(thing) for thing in (*known[len(facts) :], *commands)]
 
+    def follows(self, fact: e.AnyEvent, after_us: int) -> list[e.AnyEvent]:
+        """What follows from a fact that is folded so long after it was noted."""
+        known = [fact]
+        self.machine.advance(known, self.at_us + after_us)
+        return known[1:]
+
     def start(self, *steps: str) -> list[e.AttemptStarted]:
         """Carry out calls that were asked for."""
         started = []

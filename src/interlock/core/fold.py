@@ -201,7 +201,7 @@ class Fold(Answering):
             for step in event.steps:
                 self._end(self.number[step], "skipped", e.skipped_by(event.by, event.reason))
 
-    def _try_again(self, n: int, *, to_skip: bool = False) -> list[int]:
+    def _try_again(self, n: int, *, to_skip: bool) -> list[int]:
         """Make a dead step as if it had never been tried; returns what its dependents must wait for again.
 
         One that has committed goes on with those of its effects that are not done. to_skip: it ends at once, and gives
