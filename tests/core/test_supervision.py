@@ -268,6 +268,16 @@ def test_it_may_give_itself_work_where_a_person_agrees():
     assert decide(run, "decide-2", "reject")[-1] == "failed: decide-2: rejected by person:eve"
 
 
+def test_how_long_it_waits_for_that_person_is_what_it_declares():
+    eve = Role(EVE, Policy(retries=1), escalation=Escalation(deadline_ms=5_000))
+    run = supervised(recursion="ask", roles={"eve": eve})
+    run.begin()
+    own = new("more", agent="eve", writes=["answer"]) | {"action": "decide", "instructions": "Sum it up."}
+    run.start("decide-1")
+    asked = run.judge("decide-1", adding(own))
+    assert (type(asked), asked.due_us) == (e.QuestionAsked, asked.at_us + 5_000_000)
+
+
 # --- the last resort ---
 
 CALM = SupervisorPolicy(
