@@ -4,6 +4,8 @@ import pytest
 from msgspec import Raw
 
 import interlock.core.events as e
+from interlock.core.effects import EffectRule
+from interlock.core.guardrail import Judge
 from interlock.core.job import Reply
 from interlock.core.policy import Escalation, Policy
 from interlock.core.redrive import taken_over
@@ -13,8 +15,10 @@ from interlock.core.supervision import SupervisorPolicy, supervisor_of
 from interlock.errors import TeamError
 
 from .test_deciding import EVE, adding, new, supervised, told
+from .test_guardrail import Says
+from .test_judging import guard
 from .test_settlement import decide
-from .transcripts import Transcript, step
+from .transcripts import ONCE, Transcript, step
 
 NOTHING = Reply(output={"add": []})
 
@@ -276,6 +280,17 @@ def test_how_long_it_waits_for_that_person_is_what_it_declares():
     run.start("decide-1")
     asked = run.judge("decide-1", adding(own))
     assert (type(asked), asked.due_us) == (e.QuestionAsked, asked.at_us + 5_000_000)
+
+
+def test_what_guards_the_other_work_of_its_agent_rests_while_it_decides():
+    guardrails = [Says(0.0), Judge(agent="ann")]
+    eve = Role(Scope(["decide", "mail"], ["seed"], ["answer"]), ONCE, guardrails=guardrails)
+    roles = {"ann": Role(Scope(["act", "judge"], ["seed"], ["a.*"])), "eve": eve}
+    policy = SupervisorPolicy("eve", "decide", "idle")
+    run = Transcript(roles=roles, supervisor=policy, request={"seed": 1}, effects={"mail": EffectRule()}, guard=guard)
+    assert run.begin() == ["called for decide-1 after nothing", "call eve for decide-1 #1"]
+    duty = run.machine.duty(run.machine.number["decide-1"])
+    assert (duty.panel, duty.effects, duty.branches, duty.requests, duty.judges) == (None, (), (), (), {})
 
 
 # --- the last resort ---
