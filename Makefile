@@ -65,7 +65,7 @@ adapters: $(VENV)/.stamp $(CREWAI)/.ready ## Hold every adapter to its contract,
 # A mutant may loop for ever or eat all memory: the first ends in a timeout, the second at the bound (in KiB) set here.
 # `CI` makes Hypothesis draw the same examples each time, so that a mutant is killed or survives for good.
 # Which test runs which function is found out each time: a new case renames the cases after it.
-mutants: $(VENV)/.mutation ## Break the core in 4,800 ways: its tests must notice (30 minutes; ONLY=machine: one module)
+mutants: $(VENV)/.mutation ## Break the core in 20,000 ways: its tests must notice (some hours; ONLY=machine: one module)
 	@rm -rf $(if $(ONLY),mutants/mutmut-stats.json,mutants)
 	@ulimit -v 6000000 2>/dev/null; \
 	CI=1 nice -n 19 $(BIN)/mutmut run --max-children 2 $(if $(ONLY),'interlock.core.$(ONLY).*')
