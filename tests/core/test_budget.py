@@ -11,6 +11,7 @@ from interlock.core.budget import (
     budget_of,
     for_run,
     is_only_reserved,
+    left_of,
     next_day_us,
     raise_by,
     release,
@@ -250,3 +251,12 @@ def test_a_run_makes_one_call_and_may_leave_all_others(most, is_only):
     assert is_only_reserved(ledger, policy) == is_only
     settle(ledger, policy, Usage(), 0, 1)
     assert (ledger.spent.calls, ledger.reserved.calls, ledger.returnable) == (2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "said"),
+    [("calls", 0, "0 calls are left"), ("calls", 1, "1 call is left"), ("tokens", 2, "2 tokens are left"),
+     ("usd", 1, "0.000001 USD are left")],
+)  # fmt: skip
+def test_what_is_left_is_told_in_a_sentence(name, amount, said):
+    assert left_of(name, amount) == said

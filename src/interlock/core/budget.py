@@ -141,9 +141,9 @@ def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
         most = declared if raised is None else declared + getattr(raised, name)
         spent, reserved = getattr(all_spent, name), getattr(all_reserved, name)
         if spent + reserved + need > most or (spent >= most and not need):
-            left = shown(name, max(0, most - spent - reserved))
+            left = left_of(name, max(0, most - spent - reserved))
             per_day = " a day" if policy.daily else ""
-            return f"its budget is {shown(name, most)}{per_day}, of which {left} are left"
+            return f"its budget is {shown(name, most)}{per_day}, of which {left}"
     return ""
 
 
@@ -277,6 +277,11 @@ def shown(name: str, amount: int) -> str:
     if name == "usd":
         return f"{_usd(amount)} USD"
     return f"{amount:,} {name if amount != 1 else name[:-1]}"
+
+
+def left_of(name: str, amount: int) -> str:
+    """That so much is left, such as `1 call is left`."""
+    return f"{shown(name, amount)} {'is' if amount == 1 and name != 'usd' else 'are'} left"
 
 
 def _usd(micros: int) -> str:

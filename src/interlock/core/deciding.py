@@ -15,7 +15,7 @@ from interlock.errors import ProposalRefused, TeamError, cut_short
 from . import events as e
 from .assess import EXCERPT_CHARS_MAX, FINDING_CHARS_MAX, FINDINGS_MAX, submitted
 from .bounds import Bounds
-from .budget import BudgetPolicy, limit
+from .budget import BudgetPolicy, left_of, limit
 from .budget import shown as amount
 from .context import Bank
 from .extended import ExtendedRules
@@ -298,7 +298,7 @@ def _unaffordable(rules: Rules, now: Situation) -> Iterator[tuple[str, str]]:
             left = max(0, most - getattr(ledger.spent, name) - getattr(ledger.reserved, name))
             if count * need > left:
                 what = f"it would take {amount(name, count * need)} of the budget of {whose or 'the run'}"
-                yield what, f"{amount(name, left)} are left"
+                yield what, left_of(name, left)
 
 
 def _excesses(plan: Plan, now: Situation) -> Iterator[tuple[str, str]]:
