@@ -99,6 +99,15 @@ class Desk:
         (self.folder / name).write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
         return name
 
+    def parked(self, team, agents):
+        """A run of this team that waits for a person, a time or an event; its id. agents: their code."""
+        (self.folder / "team.yaml").write_text(team)
+        code = self.folder / "agents.py"
+        code.write_text(code.read_text() + agents)
+        ended = self.run("run", ".", "--input", self.write("in.jsonl", "x"), "--json")
+        assert ended.code == 3, ended.err
+        return ended.runs[0]["run_id"]
+
     def start(self, *words, **more):
         environment = {**os.environ, "COLUMNS": "", "NO_COLOR": "1", "TERM": "xterm"} | more.pop("env", {})
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more

@@ -29,12 +29,7 @@ async def bob(job):
 
 def asked(desk):
     """A run that waits for a person; its id."""
-    (desk.folder / "team.yaml").write_text(TEAM)
-    agents = desk.folder / "agents.py"
-    agents.write_text(agents.read_text() + AGENTS)
-    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "x"), "--json")
-    assert ended.code == 3, ended.err
-    return ended.runs[0]["run_id"]
+    return desk.parked(TEAM, AGENTS)
 
 
 def test_a_person_settles_it_and_all_of_it_is_told(desk):

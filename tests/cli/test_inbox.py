@@ -40,19 +40,15 @@ def asked(desk):
 
 def two_questions(desk):
     """A run with two steps that ask."""
-    (desk.folder / "team.yaml").write_text("""\
+    team = """\
 agents:
   one: {allowed_actions: [ask], context_access: [text], write_permissions: [first], use: "agents:ask"}
   two: {allowed_actions: [ask], context_access: [text], write_permissions: [second], use: "agents:ask"}
 plan:
   - phase: both
     steps: [{id: free, agent: one, action: ask}, {id: pick, agent: two, action: ask}]
-""")
-    agents = desk.folder / "agents.py"
-    agents.write_text(agents.read_text() + ASKING)
-    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "x"), "--json")
-    assert ended.code == 3, ended.err
-    return ended.runs[0]["run_id"]
+"""
+    return desk.parked(team, ASKING)
 
 
 def test_an_empty_inbox_says_so(desk):

@@ -41,12 +41,7 @@ async def seller(job):
 
 def waiting(desk):
     """A run that waits; its id."""
-    (desk.folder / "team.yaml").write_text(TEAM)
-    agents = desk.folder / "agents.py"
-    agents.write_text(agents.read_text() + AGENTS)
-    ended = desk.run("run", ".", "--input", desk.write("in.jsonl", "x"), "--json")
-    assert ended.code == 3, ended.err
-    return ended.runs[0]["run_id"]
+    return desk.parked(TEAM, AGENTS)
 
 
 def test_what_a_run_waits_for_is_told_everywhere(desk):
