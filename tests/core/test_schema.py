@@ -83,6 +83,15 @@ def test_a_field_is_checked_wherever_the_reply_writes_it(writes, findings):
     assert WritesSchema(CATEGORY).findings(writes) == findings
 
 
+@pytest.mark.parametrize(("path", "key"), [("note.size", "size"), ('note."a.b"', "a.b"), ("note.\x01", "\x01")])
+def test_a_field_that_is_not_required_is_checked_wherever_the_reply_writes_it(path, key):
+    schema = WritesSchema({"properties": {path: {"type": "integer"}}})
+    for value, findings in ((1, []), ("big", [(path, f"{path}: Expected `int`, got `str`")])):
+        assert schema.findings({path: value}) == findings
+        assert schema.findings({"note": {key: value}}) == findings
+    assert schema.findings({"other": 1}) == []
+
+
 def test_a_closed_schema_finds_every_other_path():
     schema = WritesSchema(CATEGORY | {"type": "object", "additionalProperties": False})
     assert schema.findings({"ticket.category": "billing", "b": 1, "a": 1}) == [

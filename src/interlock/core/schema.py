@@ -39,12 +39,14 @@ _KEYWORDS: dict[str, frozenset[str]] = {
     "object": _OBJECT,
 }
 SCHEMA_DEPTH_MAX = 16
+# What no field of a msgspec type may have in its name, beside what can't be printed.
+_UNNAMEABLE = frozenset('"\\')
 
 
 class WritesSchema:
     """Checks the writes of a reply against a JSON Schema whose properties are dotted paths."""
 
-    __slots__ = ("_closed", "_fields", "_required", "_types", "_whole", "required")
+    __slots__ = ("_closed", "_types", "_whole", "required")
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Raises PlanError for a keyword or a shape that is not supported."""
@@ -53,12 +55,8 @@ class WritesSchema:
             raise PlanError("the schema of a reply's writes is an object schema", fix="use properties and required")
         properties = _mapping(schema.get("properties", {}), "properties")
         self._types = {paths.canonical(path): _type(inner, path, 1) for path, inner in properties.items()}
-        # One type for all values together: msgspec compiles it once, but that of a choice or a list at each use.
-        self._fields = [(f"field_{number}", path) for number, path in enumerate(self._types)]
-        fields = [(field, self._types[path], None) for field, path in self._fields]
-        self._whole = msgspec.defstruct("Writes", fields)
         self.required = tuple(paths.canonical(path) for path in _names(schema.get("required", [])))
-        self._required = frozenset(self.required)
+        self._whole = self._as_one_type()
         self._closed = _is_closed(schema, "the writes")
         for path in self.required:
             if self._closed and self._types.keys().isdisjoint((path, *paths.prefixes(path))):
@@ -72,44 +70,61 @@ class WritesSchema:
 
     def findings(self, writes: Mapping[str, Any]) -> list[tuple[str, str]]:
         """What is wrong with the writes: pairs of path and sentence; empty when all is well."""
-        found = [] if writes.keys() >= self._required else [*self._missing(writes)]
-        given = {}
-        for field, path in self._fields:
-            value = writes[path] if path in writes else _written(path, writes)
-            if value is not ABSENT:
-                given[field] = value
+        return [] if self._fits(writes) else [*self._missing(writes), *self._wrong(writes), *self._strays(writes)]
+
+    def _fits(self, writes: Mapping[str, Any]) -> bool:
+        """Whether the writes are of just these paths, and all is well, as with most."""
         try:
-            msgspec.convert(given, self._whole)
+            msgspec.convert(writes, self._whole)
         except msgspec.ValidationError:
-            found += self._wrong(given)
-        for path in writes:
+            return False
+        for path in writes:  # noqa: SIM110 - a generator would take longer than all else here
             if path not in self._types:
-                found += self._stray(path)
-        return found
+                return False
+        return True
+
+    def _as_one_type(self) -> Any:
+        """One type for all writes together: msgspec compiles it once, but that of a choice or a list at each use.
+
+        Not every path can name one of its fields; writes never fit the type that there is then, and are looked at one
+        by one.
+        """
+        if not all(path.isprintable() and _UNNAMEABLE.isdisjoint(path) for path in self.paths):
+            return None
+        kinds = {f"field_{number}": path for number, path in enumerate(self.paths)}
+        optional = [(field, self._types[path], None) for field, path in kinds.items() if path not in self.required]
+        required = [(field, self._types.get(path, Any)) for field, path in kinds.items() if path in self.required]
+        return msgspec.defstruct("Writes", [*required, *optional], rename=kinds)
 
     def _missing(self, writes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for path in self.required:
-            if path not in writes and _written(path, writes) is ABSENT:
+            if _written(path, writes) is ABSENT:
                 yield path, f"{path} is missing; the schema requires it"
 
-    def _wrong(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        for field, path in self._fields:
+    def _wrong(self, writes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for path, kind in self._types.items():
+            value = _written(path, writes)
             try:
-                if field in given:
-                    msgspec.convert(given[field], self._types[path])
+                if value is not ABSENT:
+                    msgspec.convert(value, kind)
             except msgspec.ValidationError as error:
                 yield path, f"{path}: {error}"
 
-    def _stray(self, path: str) -> Iterator[tuple[str, str]]:
-        whole = next((prefix for prefix in paths.prefixes(path) if prefix in self._types), None)
-        if whole is not None:
-            yield path, f"{path} is a part of {whole}, which has a schema: write {whole} as a whole"
-        elif self._closed:
-            yield path, f"{path} is not in the schema"
+    def _strays(self, writes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for path in writes:
+            if path in self._types:
+                continue
+            whole = next((prefix for prefix in paths.prefixes(path) if prefix in self._types), None)
+            if whole is not None:
+                yield path, f"{path} is a part of {whole}, which has a schema: write {whole} as a whole"
+            elif self._closed:
+                yield path, f"{path} is not in the schema"
 
 
 def _written(path: str, writes: Mapping[str, Any]) -> Any:
-    """What the writes put at a path inside a value that is written further up."""
+    """What the writes put at a path, or inside a value that is written further up."""
+    if path in writes:
+        return writes[path]
     for prefix in paths.prefixes(path):
         if prefix in writes:
             return at(writes[prefix], paths.split(path)[len(paths.split(prefix)) :])
