@@ -184,8 +184,8 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 Told = Sequence[tuple[str, Outcome]]
-Turn = Callable[[Sequence[AtGate]], Any]
-AtGates = Callable[[Sequence[str], Turn], Any]
+# Given the names of gates, what has a turn at them, and what this takes before what it finds there.
+AtGates = Callable[..., Any]
 Also = Callable[[AtGates], Sequence[AnyEvent]]
 # Of what a breaker did, so much is kept.
 MOVES_KEPT_MAX = 100

@@ -169,6 +169,16 @@ def test_what_is_not_daily_knows_no_days():
     assert ledger == Ledger(spent=Amounts(2, 12, 13), raised=Amounts(1), raised_us=9 * DAY_US, at_once=Amounts(1))
 
 
+@pytest.mark.parametrize(("name", "most"), [("calls", "3 calls"), ("tokens", "3 tokens"), ("usd", "0.000003 USD")])
+def test_what_people_approve_is_there_for_calls(name, most):
+    ledger, policy = Ledger(spent=Amounts(**{name: 2})), BudgetPolicy(**{name: 2})
+    assert shortfall(ledger, policy, 0).startswith("its budget is ")
+    raise_by(ledger, policy, Amounts(**{name: 1}), 0)
+    assert shortfall(ledger, policy, 0) == ""
+    setattr(ledger.spent, name, 3)
+    assert shortfall(ledger, policy, 0).startswith(f"its budget is {most}, of which ")
+
+
 @pytest.mark.parametrize(("now_us", "next_us"), [(0, DAY_US), (DAY_US - 1, DAY_US), (DAY_US, 2 * DAY_US)])
 def test_the_next_day(now_us, next_us):
     assert next_day_us(now_us) == next_us

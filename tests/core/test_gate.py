@@ -68,7 +68,7 @@ def tripped(at_us=0):
 
 def test_a_gate_without_a_policy_lets_everybody_through():
     gate = Gate()
-    assert ask(gate, OPEN, "a", 7) == (Verdict(7), [])
+    assert ask(gate, OPEN, "a", 7) == (Verdict(7), ())
     assert gate.grants == {"a": Grant(7)}
     assert tell(gate, OPEN, [came("a", "error")]) == []
     assert (bool(OPEN), bool(BREAKS), gate.grants) == (False, True, {})
@@ -424,7 +424,7 @@ def test_a_booking_of_before_becomes_a_probe():
     move(gate.breaker, "open", "bad", 0, 1)
     verdict, moved = ask(gate, BREAKS, "a", S)
     assert (verdict.by, [one.to for one in moved], gate.grants["a"].probe) == (None, ["half_open"], 1)
-    assert ask(gate, BREAKS, "a", S) == (Verdict(S), [])
+    assert ask(gate, BREAKS, "a", S) == (Verdict(S), ())
     assert gate.breaker.probes == 1
 
 
@@ -453,40 +453,47 @@ TEAM_OF_ONE_A_SECOND = GatePolicy(rate=ONE_A_SECOND.rate, is_shared=True)
 TEAM = GatePolicy(rate=RatePolicy(Rate(1, 60 * S)), budget=BudgetPolicy(calls=2, daily=True), is_shared=True)
 
 
+NAMES = ("desk/ann", "desk/")
+
+
+def by(*policies):
+    return dict(zip(NAMES, policies, strict=False))
+
+
 def at(*gates, outcomes=()):
-    return [AtGate(gate, outcomes) for gate in gates]
+    return [AtGate(gate, outcomes, name=name) for name, gate in by(*gates).items()]
 
 
 def test_a_call_passes_the_gate_of_its_agent_and_that_of_the_team():
     own, shared = Gate(), Gate()
-    verdicts = turn([ONE_A_SECOND, TEAM], ["a", "b", "c"], 0, at(own, shared))
+    verdicts = turn(by(ONE_A_SECOND, TEAM), ["a", "b", "c"], 0, at(own, shared))
     assert [verdict.by for verdict in verdicts] == [None, "team_rate", "team_budget"]
     assert verdicts[1].at_us > 60 * S
     assert sorted(own.grants) == sorted(shared.grants) == ["a", "b"]
 
 
 def test_the_gate_of_the_team_may_be_the_only_one():
-    verdicts = turn([TEAM], ["a", "b", "c"], 0, at(Gate()))
+    verdicts = turn(by(TEAM), ["a", "b", "c"], 0, at(Gate()))
     assert [verdict.by for verdict in verdicts] == [None, "team_rate", "team_budget"]
 
 
 def test_the_later_of_two_bookings_holds():
     slow = GatePolicy(rate=RatePolicy(Rate(1, 3_600 * S)))
-    verdicts = turn([slow, ONE_A_SECOND], ["a", "b"], 0, at(Gate(), Gate()))
+    verdicts = turn(by(slow, ONE_A_SECOND), ["a", "b"], 0, at(Gate(), Gate()))
     assert (verdicts[1].by, verdicts[1].at_us > 3_600 * S) == ("rate", True)
 
 
 def test_of_two_that_book_for_the_same_time_the_gate_of_the_agent_is_told():
-    verdicts = turn([ONE_A_SECOND, TEAM_OF_ONE_A_SECOND], ["a", "b"], 0, at(Gate(), Gate()))
+    verdicts = turn(by(ONE_A_SECOND, TEAM_OF_ONE_A_SECOND), ["a", "b"], 0, at(Gate(), Gate()))
     assert verdicts[1].by == "rate"
 
 
 def test_what_one_gate_denies_takes_nothing_at_the_other():
     own, shared = Gate(), Gate()
-    turn([BREAKS, TEAM], ["a", "b"], 0, at(own, shared))
+    turn(by(BREAKS, TEAM), ["a", "b"], 0, at(own, shared))
     move(own.breaker, "open", "by hand", 0)
 
-    assert turn([BREAKS, TEAM], ["b"], 0, at(own, shared))[0].by == "breaker"
+    assert turn(by(BREAKS, TEAM), ["b"], 0, at(own, shared))[0].by == "breaker"
     assert sorted(shared.grants) == ["a"]
     assert shared.ledger.reserved.calls == 1
 
@@ -495,23 +502,23 @@ def test_a_turn_folds_what_was_told_before_it_answers():
     gate = Gate()
     for key in "ab":
         ask(gate, BREAKS, key, 0)
-    found = [AtGate(gate, [came("a", "error"), came("b", "error")])]
-    assert turn([BREAKS], ["c"], 30 * S, found)[0].by is None
+    found = at(gate, outcomes=[came("a", "error"), came("b", "error")])
+    assert turn(by(BREAKS), ["c"], 30 * S, found)[0].by is None
     assert [moved.to for moved in found[0].moved] == ["open", "half_open"]
 
 
 def test_what_is_taken_back_is_held_nowhere():
     own, shared = Gate(), Gate()
-    turn([BREAKS, TEAM], ["a", "b"], 0, at(own, shared))
-    found = [AtGate(own, [came("a", "error")]), AtGate(shared, [came("a", "error")])]
-    take_back([BREAKS, TEAM], "b", 0, found)
+    turn(by(BREAKS, TEAM), ["a", "b"], 0, at(own, shared))
+    found = at(own, shared, outcomes=[came("a", "error")])
+    take_back(by(BREAKS, TEAM), "b", 0, found)
     assert (own.grants, shared.grants, own.breaker.bad_in_a_row) == ({}, {}, 1)
 
 
 def test_a_turn_lets_go_of_lost_calls():
     gate = Gate()
     ask(gate, THREE, "a", 0)
-    turn([THREE], [], LOST_US, at(gate))
+    turn(by(THREE), [], LOST_US, at(gate))
     assert not gate.grants
 
 
@@ -523,51 +530,51 @@ YEAR = 365 * DAY_US
 @pytest.mark.parametrize("rate", [RatePolicy(Rate(2, S)), RatePolicy(tokens=Rate(2 * TOKENS_AT_FIRST, S))])
 def test_what_was_booked_by_a_clock_that_was_ahead_holds_nobody_longer_than_a_period(rate):
     gate, policy = Gate(), GatePolicy(rate=rate)
-    ahead = turn([policy], [*"abcde"], YEAR, at(gate))
+    ahead = turn(by(policy), [*"abcde"], YEAR, at(gate))
     assert [verdict.by for verdict in ahead] == [None, None, "rate", "rate", "rate"]
-    [held] = turn([policy], ["f"], 0, at(gate))
+    [held] = turn(by(policy), ["f"], 0, at(gate))
     assert (held.by, 0 < held.until_us < 2 * S, gate.seen_us) == ("rate", True, 0)
-    again = turn([policy], ["f", "c"], held.until_us, at(gate))
+    again = turn(by(policy), ["f", "c"], held.until_us, at(gate))
     assert [verdict.by for verdict in again] == [None, None]
-    late = turn([policy], ["d", "e"], held.until_us + 2 * S, at(gate))
+    late = turn(by(policy), ["d", "e"], held.until_us + 2 * S, at(gate))
     assert [verdict.by for verdict in late] == [None, None]
 
 
 def test_what_began_before_the_clock_was_ahead_counts_as_it_did():
     gate = Gate()
-    turn([ONE_A_SECOND], ["a"], 0, at(gate))
+    turn(by(ONE_A_SECOND), ["a"], 0, at(gate))
     gate.seen_us = YEAR
-    [held] = turn([ONE_A_SECOND], ["b"], 0, at(gate))
+    [held] = turn(by(ONE_A_SECOND), ["b"], 0, at(gate))
     assert (held.by, S <= held.until_us < 2 * S, gate.grants["a"].at_us) == ("rate", True, 0)
 
 
 def test_clocks_that_differ_a_little_change_nothing():
     gate = Gate()
-    turn([ONE_A_SECOND], ["a"], CLOCKS_APART_US, at(gate))
-    [held] = turn([ONE_A_SECOND], ["b"], 0, at(gate))
+    turn(by(ONE_A_SECOND), ["a"], CLOCKS_APART_US, at(gate))
+    [held] = turn(by(ONE_A_SECOND), ["b"], 0, at(gate))
     assert (held.until_us > CLOCKS_APART_US, gate.seen_us) == (True, CLOCKS_APART_US)
 
 
 def test_a_breaker_that_was_opened_by_a_clock_that_was_ahead_cools_down_from_now_on():
     gate = Gate()
-    turn([BREAKS], ["x", "y"], 0, at(gate))
+    turn(by(BREAKS), ["x", "y"], 0, at(gate))
     bad = [came(key, "refused", YEAR, why="no") for key in "xy"]
-    found = AtGate(gate, bad)
-    [held] = turn([BREAKS], ["z"], 7, [found])
+    [found] = at(gate, outcomes=bad)
+    [held] = turn(by(BREAKS), ["z"], 7, [found])
     assert (held.by, held.until_us) == ("breaker", 30 * S + 7)
     assert found.moved == [Moved(7, "open", "2 bad outputs in a row, the last: no")]
     gate.breaker.until_us = YEAR
-    assert turn([BREAKS], ["z"], 0, at(gate))[0].until_us == 30 * S
-    assert turn([BREAKS], ["z"], 30 * S, at(gate))[0].by is None
+    assert turn(by(BREAKS), ["z"], 0, at(gate))[0].until_us == 30 * S
+    assert turn(by(BREAKS), ["z"], 30 * S, at(gate))[0].by is None
 
 
 def test_what_was_spent_by_a_clock_that_was_days_ahead_counts_for_today():
     gate = Gate()
-    turn([THREE], ["a", "b", "c"], YEAR, [AtGate(gate, [])])
+    turn(by(THREE), ["a", "b", "c"], YEAR, at(gate))
     tell(gate, THREE, [came(key, at_us=YEAR) for key in "abc"])
-    [held] = turn([THREE], ["d"], 0, at(gate))
+    [held] = turn(by(THREE), ["d"], 0, at(gate))
     assert (held.by, held.until_us) == ("budget", DAY_US)
-    assert turn([THREE], ["d"], DAY_US, at(gate))[0].by is None
+    assert turn(by(THREE), ["d"], DAY_US, at(gate))[0].by is None
 
 
 # --- what events say ---
@@ -671,7 +678,7 @@ class AnyTraffic(RuleBasedStateMachine):
         before = state(self.gate)
         verdict, moved = ask(self.gate, self.policy, key, self.now_us)
         once = state(self.gate)
-        assert ask(self.gate, self.policy, key, self.now_us) == (verdict, []) or verdict.by == "breaker"
+        assert ask(self.gate, self.policy, key, self.now_us) == (verdict, ()) or verdict.by == "breaker"
         assert state(self.gate) == once
         if verdict.by in {"budget", "breaker"}:
             assert key not in self.gate.grants

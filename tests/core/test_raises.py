@@ -594,7 +594,7 @@ def test_a_gate_that_waits_or_has_no_budget_asks_nobody():
 
 
 def said_at(gate: Gate, policy: GatePolicy, key: str, now_us: int, *outcomes: Outcome) -> Verdict:
-    (verdict,) = turn([policy], [key], now_us, [AtGate(gate, outcomes)])
+    (verdict,) = turn({"": policy}, [key], now_us, [AtGate(gate, outcomes)])
     return verdict
 
 
@@ -616,5 +616,5 @@ def test_a_gate_lets_calls_through_when_its_budget_was_raised_and_keeps_that():
 
 def test_a_gate_whose_team_bounds_nothing_any_more_takes_no_notice():
     gate = Gate()
-    take_back([GatePolicy()], "k", 5, [AtGate(gate, [Outcome("", 5, "raised", more=Amounts(calls=1))])])
+    take_back({"": GatePolicy()}, "k", 5, [AtGate(gate, [Outcome("", 5, "raised", more=Amounts(calls=1))])])
     assert gate == Gate()

@@ -75,7 +75,7 @@ async def gate_of(running, name):
     """A gate of a team without a name, with all that it was told folded."""
     rules = running.team.rules
     of = rules.gate if name == "/" else rules.roles["ann"].gate
-    await running.journal.at_gates([name], partial(turn, [of], [], virtual.now_us()))
+    await running.journal.at_gates([name], partial(turn, {name: of}, [], virtual.now_us()))
     return dict(await running.journal.gates())[name]
 
 

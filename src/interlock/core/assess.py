@@ -184,7 +184,9 @@ def _judged(panel: Panel | None, reply: Reply, submission: Submission, view: Vie
     """What the guardrails think of a reply that keeps to all rules; their findings are noted."""
     if panel is None:
         return _UNGUARDED
-    writes = {path: decode(raw) for path, raw in submission.writes.items()}
+    writes = {}
+    for path, raw in submission.writes.items():
+        writes[path] = decode(raw)
     if submission.deletes:
         writes |= dict.fromkeys(submission.deletes, DELETE)
     judged = panel.assess(

@@ -112,7 +112,8 @@ def judge(breaker: Breaker, policy: BreakerPolicy, *, bad: str, probe: int, at_u
         if policy.window:
             breaker.recent = (breaker.recent + ("x" if bad else "."))[-policy.window :]
         if not bad:
-            breaker.bad_in_a_row = 0
+            if breaker.bad_in_a_row:
+                breaker.bad_in_a_row = 0
             return []
         breaker.bad_in_a_row += 1
         if reason := _reason_to_trip(breaker, policy, bad):

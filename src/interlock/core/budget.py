@@ -132,19 +132,34 @@ class Ledger(msgspec.Struct, omit_defaults=True):
     returnable: int = 0
 
 
+_NOTHING = Amounts()
+
+
 def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
     """What there is too little of for another call, in words; "" where there is enough."""
     if policy.daily and now_us // DAY_US != ledger.day:
         _turn_the_day(ledger, now_us)
-    raised, all_spent, all_reserved = ledger.raised, ledger.spent, ledger.reserved
-    for name, declared, need in policy.bounds:
-        most = declared if raised is None else declared + getattr(raised, name)
-        spent, reserved = getattr(all_spent, name), getattr(all_reserved, name)
-        if spent + reserved + need > most or (spent >= most and not need):
-            left = left_of(name, max(0, most - spent - reserved))
-            per_day = " a day" if policy.daily else ""
-            return f"its budget is {shown(name, most)}{per_day}, of which {left}"
+    spent, reserved, raised = ledger.spent, ledger.reserved, ledger.raised or _NOTHING
+    calls, tokens, usd = policy.calls, policy.tokens, policy.usd
+    if calls is not None and spent.calls + reserved.calls + policy.call_calls > calls + raised.calls:
+        return _lacking("calls", ledger, policy)
+    if tokens is not None and _is_short(spent.tokens, reserved.tokens, policy.call_tokens, tokens + raised.tokens):
+        return _lacking("tokens", ledger, policy)
+    if usd is not None and _is_short(spent.usd, reserved.usd, policy.call_usd, usd + raised.usd):
+        return _lacking("usd", ledger, policy)
     return ""
+
+
+def _is_short(spent: int, reserved: int, need: int, most: int) -> bool:
+    return spent + reserved + need > most or (spent >= most and not need)
+
+
+def _lacking(name: str, ledger: Ledger, policy: BudgetPolicy) -> str:
+    """That there is too little left of this, in words."""
+    most = limit(ledger, policy, name) or 0
+    left = left_of(name, max(0, most - getattr(ledger.spent, name) - getattr(ledger.reserved, name)))
+    per_day = " a day" if policy.daily else ""
+    return f"its budget is {shown(name, most)}{per_day}, of which {left}"
 
 
 def limit(ledger: Ledger, policy: BudgetPolicy, name: str) -> int | None:

@@ -5,7 +5,7 @@ told to it in the transaction that makes it a fact. It is pure: a turn at a gate
 turn, then answers who asks. Asking twice with one key is asking once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -132,10 +132,10 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     until_us: int = 0
 
 
-def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict, list[Moved]]:
+def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict, Sequence[Moved]]:
     """Whether, and when, a call may be made."""
     grant, breaker, probe = gate.grants.get(key), gate.breaker, 0
-    moved: list[Moved] = []
+    moved: Sequence[Moved] = ()
     if grant is not None:
         if _is_good(gate, policy, grant, now_us):
             return _asked_again(gate, policy, key, grant, now_us), moved
@@ -158,7 +158,7 @@ def ask(gate: Gate, policy: GatePolicy, key: str, now_us: int) -> tuple[Verdict,
     if budget is not None:
         reserve(gate.ledger, budget)
     gate.grants[key] = Grant(at_us, tokens, probe)
-    return _verdict(at_us, now_us), moved
+    return Verdict(now_us) if at_us == now_us else _verdict(at_us, now_us), moved
 
 
 def _look_again_us(breaker: Breaker, policy: BreakerPolicy, now_us: int) -> int:
@@ -307,7 +307,8 @@ def _pay(gate: Gate, policy: GatePolicy, grant: Grant, outcome: Outcome) -> None
     if usage is not None:
         tokens = usage.input_tokens + usage.output_tokens
         gate.ended += 1
-        gate.consumed += tokens
+        if tokens:
+            gate.consumed += tokens
         if tokens != grant.tokens and policy.rate is not None and policy.rate.tokens is not None:
             correct(gate.tokens, policy.rate.tokens, tokens - grant.tokens, grant.at_us)
     if policy.budget is not None:
@@ -357,6 +358,9 @@ def _cut(text: str) -> str:
 
 # --- a turn ---
 
+# By the names of gates.
+Policies = Mapping[str, GatePolicy]
+
 
 def heed_the_clock(gate: Gate, policy: GatePolicy, now_us: int) -> None:
     """Where a clock was ahead and was set right, nothing waits until that time comes again.
@@ -384,10 +388,11 @@ def _told_by_now(outcomes: Sequence[Outcome], now_us: int) -> Sequence[Outcome]:
     return outcomes
 
 
-class AtGate(msgspec.Struct):
+class AtGate(msgspec.Struct, gc=False):
     """What a turn at a gate finds: its state, which it changes in place, and what was told since the last turn.
 
     moved: what the turn has the breaker do, for the journal to keep. notices: of that, to whom they go; team: whose.
+    name: of the gate.
     """
 
     gate: Gate
@@ -395,15 +400,16 @@ class AtGate(msgspec.Struct):
     moved: list[Moved] = []
     notices: Sequence[Posted] = ()
     team: str = ""
+    name: str = ""
 
 
-def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> list[Verdict]:
+def turn(policies: Policies, keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> list[Verdict]:
     """Fold what was told to gates that stand one behind the other, and answer for each call whether it passes them.
 
-    policies, found: the agent's first, then the team's.
+    found: the agent's first, then the team's.
     """
-    for place, at in enumerate(found):
-        gate, policy = at.gate, policies[place]
+    for at in found:
+        gate, policy = at.gate, policies[at.name]
         if now_us >= gate.seen_us:
             gate.seen_us = now_us
         else:
@@ -418,17 +424,18 @@ def turn(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found
     return verdicts
 
 
-def take_back(policies: Sequence[GatePolicy], key: str, now_us: int, found: Sequence[AtGate]) -> None:
+def take_back(policies: Policies, key: str, now_us: int, found: Sequence[AtGate]) -> None:
     """A turn of its own for a call that these gates let through, and that is not made."""
-    for policy, at in zip(policies, found, strict=True):
+    for at in found:
+        policy = policies[at.name]
         at.moved += tell(at.gate, policy, _told_by_now(at.outcomes, now_us))
         withdraw(at.gate, policy, key)
 
 
-def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, now_us: int) -> Verdict:
+def _through(policies: Policies, found: Sequence[AtGate], key: str, now_us: int) -> Verdict:
     latest: Verdict | None = None
-    for place, at in enumerate(found):
-        policy = policies[place]
+    for at in found:
+        policy = policies[at.name]
         verdict, moved = ask(at.gate, policy, key, now_us)
         if moved:
             at.moved += moved
@@ -436,8 +443,8 @@ def _through(policies: Sequence[GatePolicy], found: Sequence[AtGate], key: str, 
             if policy.is_shared:
                 verdict = replace(verdict, by=_OF_TEAM[verdict.by])
             if not verdict.at_us:
-                for its, other in zip(policies, found, strict=True):
-                    withdraw(other.gate, its, key)
+                for other in found:
+                    withdraw(other.gate, policies[other.name], key)
                 return verdict
         if latest is None or verdict.at_us > latest.at_us:
             latest = verdict

@@ -227,7 +227,10 @@ class Driver:
         asks = self._asks = self._children.asks(facts)
         noticing = shell.noticing
         posting = NOTHING_POSTED if noticing is None else noticing.of_facts(self._run_id, machine, facts)
-        also = partial(self._pass_gates, facts, commands, now_us, at_us) if self._at_gate else None
+        also = None
+        if self._at_gate:
+            self._turned = facts, commands, now_us, at_us
+            also = self._pass_gates
         durable = shell.journal.append(
             self._run_id, seq, facts, opening=opening, settles=settles, asks=asks, told=told, posting=posting, also=also
         )
@@ -354,10 +357,9 @@ class Driver:
             key = self._passes.key(call.step, call.attempt)
             self._shell.gates.ask(call.agent, key, partial(self._answered, call, key), self.machine.at_us)
 
-    def _pass_gates(
-        self, facts: list[e.AnyEvent], commands: Commands, now_us: int, at_us: int, at_gates: AtGates
-    ) -> Sequence[e.AnyEvent]:
+    def _pass_gates(self, at_gates: AtGates) -> Sequence[e.AnyEvent]:
         """Ask within the append that tells them: calls that pass are announced in it, too."""
+        facts, commands, now_us, at_us = self._turned
         before = len(facts)
         asking, self._at_gate = self._at_gate, []
         for call in asking:

@@ -10,7 +10,7 @@ import msgspec
 from interlock.core.breaker import Moved
 from interlock.core.budget import Amounts
 from interlock.core.events import BudgetRaised
-from interlock.core.gate import AtGate, GatePolicy, Outcome, Verdict, take_back, turn
+from interlock.core.gate import AtGate, GatePolicy, Outcome, Policies, Verdict, take_back, turn
 from interlock.errors import JournalError
 from interlock.ports import AtGates, Journal, Result
 
@@ -40,9 +40,10 @@ class Gatekeeper:
         now_us: Callable[[], int],
         noticing: Noticing | None = None,
     ) -> None:
-        shared = [(f"{name}/", msgspec.structs.replace(team, is_shared=True))] if team else []
-        behind = {agent: [(f"{name}/{agent}", policy)] * bool(policy) + shared for agent, policy in policies.items()}
-        self._gates = {agent: tuple(zip(*gates, strict=True)) for agent, gates in behind.items() if gates}
+        shared = {f"{name}/": msgspec.structs.replace(team, is_shared=True)} if team else {}
+        behind = {agent: {f"{name}/{agent}": own} | shared if own else shared for agent, own in policies.items()}
+        # Of an agent: their names, and by these what is declared of them.
+        self._gates = {agent: ([*gates], gates) for agent, gates in behind.items() if gates}
         self._journal, self._now_us, self._team, self._noticing = journal, now_us, name, noticing
         self._asking: dict[str, list[tuple[str, Answer, int]]] = {}
         self._turning: set[str] = set()
@@ -66,9 +67,11 @@ class Gatekeeper:
         now_us: the time. at_us: that in its run, which is later where the clock was set back.
         """
         names, policies = self._gates[agent]
-        take = partial(_take, policies, (key,), now_us)
-        turned: Turned = at_gates(names, take if self._noticing is None else self._noticed(agent, take))
-        [verdict], moved = turned
+        if self._noticing is None:
+            [verdict], moved = at_gates(names, _take, policies, (key,), now_us)
+        else:
+            take = partial(_take, policies, (key,), now_us)
+            [verdict], moved = at_gates(names, self._noticing.of_turn, agent, take)
         if moved:
             self._tell(agent, moved)
         return _in_run(verdict, at_us - now_us) if verdict.until_us else verdict
@@ -148,11 +151,12 @@ def told_raise(team: str, event: BudgetRaised) -> list[tuple[str, Outcome]]:
     return [(gate_name(team, agent), Outcome("", event.at_us, "raised", more=more, asked_us=event.asked_us))]
 
 
-def _take(policies: Sequence[GatePolicy], keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> Turned:
+def _take(policies: Policies, keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> Turned:
     verdicts = turn(policies, keys, now_us, found)
-    moved: list[Moved] = []
+    moved: Sequence[Moved] = ()
     for at in found:
-        moved += at.moved
+        if at.moved:
+            moved = [*moved, *at.moved]
     return verdicts, moved
 
 

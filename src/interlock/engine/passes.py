@@ -18,13 +18,13 @@ class Passes:
         self._gates, self._machine = gates, machine
         # What a call is known by at its gates, by its step and attempt.
         self.key = partial(idempotency_key, run_id)
-        # By (step, attempt), who is called, and the key of the call.
-        self._passed = {attempt: (agent, self.key(*attempt)) for attempt, agent in machine.drafted().items()}
+        # By (step, attempt), the gates that a call has passed, and what it is known by there.
+        self._passed = {of: (gates.names(agent), self.key(*of)) for of, agent in machine.drafted().items()}
         self._told: list[tuple[str, Outcome]] = []
 
     def note(self, call: CallAgent, key: str) -> None:
         """A call was let through."""
-        self._passed[call.step, call.attempt] = call.agent, key
+        self._passed[call.step, call.attempt] = self._gates.names(call.agent), key
 
     def not_made(self, call: CallAgent, at_us: int) -> None:
         """A call is not made, though it may have been let through."""
@@ -38,8 +38,11 @@ class Passes:
         ended = (getattr(fact, "step", ""), getattr(fact, "attempt", 0))
         passed = self._passed.get(ended)
         if passed is not None:
-            agent, key = passed
-            self._tell(agent, outcome_of(fact, key))
+            names, key = passed
+            outcome = outcome_of(fact, key)
+            if outcome is not None:
+                for name in names:
+                    self._told.append((name, outcome))
         elif isinstance(fact, e.AttemptInterrupted):
             agent = self._machine.duty(self._machine.number[fact.step]).agent
             self._tell(agent, outcome_of(fact, self.key(*ended)))

@@ -289,13 +289,18 @@ class MemoryJournal:
             done.set_exception(error)
         return done
 
-    def _at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
-        """Have a turn at the gates themselves: whoever goes on after one that has failed has kept copies of them."""
-        store, found = self.store, {}
+    def _at_gates(self, names: Sequence[str], turn: Callable[..., Result], *given: Any) -> Result:
+        """Have a turn at the gates themselves: whoever goes on after one that has failed has kept copies of them.
+
+        given: what `turn` takes before what it finds.
+        """
+        store, found = self.store, []
         for name in names:
-            found[name] = AtGate(store.gates.get(name) or Gate(), store.told.get(name, ()))
-        result = turn([*found.values()])
-        for name, at in found.items():
+            gate = store.gates.get(name) or Gate()
+            found.append(AtGate(gate, store.told.get(name, ()), name=name))
+        result = turn(*given, found)
+        for at in found:
+            name = at.name
             store.gates[name] = at.gate
             if at.outcomes:
                 del store.told[name]

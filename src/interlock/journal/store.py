@@ -197,9 +197,10 @@ class SqliteStore(JournalFile):
 
     def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
         """Have a turn at some gates, inside carry_out."""
-        found = [AtGate(self._gate(name), self._told(name)) for name in names]
+        found = [AtGate(self._gate(name), self._told(name), name=name) for name in names]
         result = turn(found)
-        for name, at in zip(names, found, strict=True):
+        for at in found:
+            name = at.name
             if at.outcomes:
                 self._run_query("fold", name)
             for moved in at.moved:
