@@ -14,6 +14,15 @@ def test_nothing_controls_the_terminal():
     assert [text.first_line(one) for one in ("\n a\x1b b\nc", "a ", "")] == ["a\\u001b b ...", "a", ""]
 
 
+def test_nothing_is_hidden_from_who_decides():
+    hidden = "DE89\u200b37 pay\u00ad \ufeff\u2060 \u3164 \U000e0070\U000e0061 a\U000e0101 b\u2028c"
+    assert text.plain(hidden) == (
+        "DE89\\u200b37 pay\\u00ad \\ufeff\\u2060 \\u3164 \\udb40\\udc70\\udb40\\udc61 a\\udb40\\udd01 b\\u2028c"
+    )
+    joined = "\U0001f469\u200d\U0001f4bb \u2764\ufe0f نمی\u200cخواهم"
+    assert text.plain(joined) == joined
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(-1, "0 ms"), (0.0124, "12 ms"), (3.44, "3.4 s"), (125, "2 m 05 s"), (12_000, "3 h 20 m"), (360_000, "4 d 4 h")],
