@@ -2,7 +2,7 @@
 
 `app` holds the commands; `inputs` and `config` read what the user gives; `running`, `resuming` and `redriving` drive an
 engine, with `interrupts` watching for Ctrl-C; `looking`, `replaying`, `counting` and `dlq` read journals only;
-`screens`, `bar` and `paint` draw.
+`screens`, `bar` and `paint` draw for people, and `documents` writes JSON for programs.
 """
 
 import os

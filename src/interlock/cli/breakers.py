@@ -17,8 +17,9 @@ from interlock.team import Team
 
 from . import config, exits
 from .config import Settings
+from .documents import print_json
 from .journals import reading, teams
-from .looking import print_json, user
+from .looking import user
 from .text import shown_team
 
 TEAMS_SHOWN = 5

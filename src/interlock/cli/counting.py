@@ -20,6 +20,7 @@ from interlock.team.load import TEAM_FILE
 
 from . import config, exits
 from .config import Settings
+from .documents import print_json
 from .journals import find_run, reading
 from .text import interactive
 
@@ -85,7 +86,7 @@ def stats(settings: Settings, choice: Choice, *, json: bool) -> int:
     if not count.left:
         _refuse_unknown(choice, count.figures)
     if json:
-        sys.stdout.buffer.write(msgspec.json.encode(count.to_dict()) + b"\n")
+        print_json(count.to_dict())
     else:
         from .paint_stats import show_stats
 

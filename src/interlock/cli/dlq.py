@@ -17,6 +17,7 @@ from interlock.ports import Journal, LetterRow, Letters
 
 from . import config, exits
 from .config import Settings
+from .documents import json_line, print_json
 from .journals import LAST, find_run, reading, record
 from .replaying import verdict
 from .text import line, plain, plural, shown_path
@@ -163,7 +164,7 @@ def show_list(settings: Settings, letters: Letters, limit: int, *, json: bool) -
 
     rows, why = asyncio.run(look())
     if json:
-        return _print({"letters": [_row(row) for row in rows]})
+        return print_json({"letters": [_row(row) for row in rows]})
     from .paint_dlq import show_letters
 
     show_letters(rows, clock.now_us(), why)
@@ -182,7 +183,7 @@ def show(settings: Settings, name: str, *, json: bool) -> int:
     row, run = asyncio.run(found(settings, name))
     letter = history.letter(run, row.step)
     if json:
-        _print(letter.to_dict() | _place(row))
+        print_json(letter.to_dict() | _place(row))
     else:
         from .paint_dlq import show_letter
 
@@ -201,11 +202,11 @@ def export(settings: Settings, names: Sequence[str], letters: Letters) -> int:
             for row in rows:
                 run = await record(journal, row.run_id)
                 whole = history.to_redrive_elsewhere(run, await journal.blob(run.row.team))
-                yield msgspec.json.encode(history.letter(run, row.step).to_dict() | _place(row) | {"run": whole})
+                yield json_line(history.letter(run, row.step).to_dict() | _place(row) | {"run": whole})
 
     async def write() -> None:
         async for told in lines():
-            sys.stdout.buffer.write(told + b"\n")
+            sys.stdout.buffer.write(told)
 
     asyncio.run(write())
     return exits.DONE
@@ -231,7 +232,7 @@ def purge(settings: Settings, names: Sequence[str], letters: Letters, *, yes: bo
         return exits.FAILED
     count = asyncio.run(take()) if rows else 0
     if json:
-        return _print({"purged": count})
+        return print_json({"purged": count})
     sys.stdout.write(f"{plural(count, 'dead letter')} purged\n")
     return exits.DONE
 
@@ -266,8 +267,3 @@ def _place(row: LetterRow) -> dict[str, Any]:
         "outcome": row.outcome,
     }
     return {"team_file": row.source, "batch": row.batch, "redriven": redriven if row.redriven_run else None}
-
-
-def _print(document: dict[str, Any]) -> int:
-    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
-    return exits.DONE

@@ -11,6 +11,7 @@ from interlock.doctor import Examination, Extra, examine, extras
 from interlock.team import Team
 
 from . import exits
+from .documents import print_json
 from .text import interactive
 
 
@@ -19,7 +20,7 @@ def doctor(team: str | None, *, json: bool) -> int:
     about = {"interlock": interlock.__version__, "python": platform.python_version(), "system": sys.platform}
     parts, found = extras(), _examined(Team.load(team)) if team is not None else Examination()
     if json:
-        sys.stdout.buffer.write(msgspec.json.encode(_document(about, parts, found)) + b"\n")
+        print_json(_document(about, parts, found))
     else:
         from .paint_doctor import show_doctor
 

@@ -25,6 +25,7 @@ from interlock.ports import Journal, RunRow, WaitingQuestion, WaitingStep
 from . import config, exits
 from .approving import steps_of
 from .config import Settings
+from .documents import print_json
 from .journals import LAST, find_run, reading, record
 from .looking import row_document, user
 from .replaying import call_document, verdict
@@ -139,7 +140,7 @@ def listed(settings: Settings, limit: int, *, json: bool) -> int:
     waiting = found[: limit or None]
     if json:
         told = {"questions": [_row(one, above[one.run_id]) for one in waiting], "total": len(found)}
-        return _print(told | ({"waits": [_wait(one, below) for one in waits[: limit or None]]} if waits else {}))
+        return print_json(told | ({"waits": [_wait(one, below) for one in waits[: limit or None]]} if waits else {}))
     from .paint_inbox import show_inbox, show_waits
 
     show_inbox([*_names(found)][: limit or None], len(found), clock.now_us(), settings, above)
@@ -177,7 +178,7 @@ def shown(settings: Settings, name: str, *, json: bool) -> int:
 
     found = asyncio.run(look())
     if json:
-        _print(_document(found))
+        print_json(_document(found))
     else:
         from .paint_inbox import show_question
 
@@ -317,11 +318,6 @@ def _effect(one: EffectWanted | Entry) -> dict[str, Any]:
     return {"effect": one.effect, "key": one.key, "payload": one.payload}
 
 
-def _print(found: dict[str, Any]) -> int:
-    sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
-    return exits.DONE
-
-
 # --- deciding ---
 
 
@@ -387,7 +383,7 @@ def _mended(error: DecisionRefused, answer: Answer, waiting: WaitingQuestion, ru
 def _told(row: RunRow, told: str, how: How, *, left: bool) -> int:
     """The decision is recorded, and somebody else goes on."""
     if how.json:
-        return _print(row_document(row))
+        return print_json(row_document(row))
     goes_on = f"; go on with it: {how.settings.command(f'resume {row.run_id}')}" if left else ""
     sys.stdout.write(f"{told}: it is {row.status}{goes_on if row.status == 'running' else ''}\n")
     return exits.DONE

@@ -20,6 +20,7 @@ from interlock.team import team_file_schema
 
 from . import config, exits
 from .config import Settings
+from .documents import print_json
 from .journals import find_run, reading, record
 from .kin import whole
 from .text import shown_team
@@ -151,9 +152,3 @@ def row_document(row: RunRow) -> dict[str, Any]:
     }
     more = {"faults": row.faults, "parent": row.parent, "damage": row.damage}
     return document | {name: value for name, value in more.items() if value}
-
-
-def print_json(document: dict[str, Any]) -> int:
-    """Write a document on standard output."""
-    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
-    return exits.DONE

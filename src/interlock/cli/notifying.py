@@ -1,14 +1,11 @@
 """`notify test`: a message to each of those who are told what waits for people."""
 
-import sys
-
-import msgspec
-
 from interlock.doctor import tried
 from interlock.engine import tasks
 from interlock.team import Team
 
 from . import exits
+from .documents import print_json
 
 
 def test(name: str, *, json: bool) -> int:
@@ -16,7 +13,7 @@ def test(name: str, *, json: bool) -> int:
     team = Team.load(name)
     found = tasks.run_main(tried(team))
     if json:
-        sys.stdout.buffer.write(msgspec.json.encode({"recipients": found}) + b"\n")
+        print_json({"recipients": found})
     else:
         from .paint_notify import show_trial
 

@@ -16,7 +16,7 @@ from interlock.team.plans import chooses
 from interlock.team.prospect import Prospect
 
 from . import exits, inputs
-from .looking import print_json
+from .documents import print_json
 
 TREE = "tree"
 _GRAPHS = {"mermaid": mermaid, "dot": dot}

@@ -1,7 +1,6 @@
 """The commands that explain a run from the journal: `replay`, `explain`, `diff`."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from interlock.team import difference as team_difference
 
 from . import config, exits
 from .config import Settings
+from .documents import print_json
 from .journals import reading, record
 
 COMPLETIONS_MAX = 200
@@ -61,7 +61,7 @@ def _replay_run(run: Record, settings: Settings, at: int | None, *, json: bool) 
         moments = moments[: at + 1]
     mismatches = [mismatch for moment in moments for mismatch in moment.mismatches]
     if json:
-        _print(_run_document(run, moments, at))
+        print_json(_run_document(run, moments, at))
     else:
         from . import paint_replay
 
@@ -112,7 +112,7 @@ def verdict(run: Record, mismatches: Sequence[Mismatch]) -> int:
 def _replay_call(run: Record, step: str, attempt: int | None, *, json: bool) -> int:
     call = history.handed(run, step, attempt)
     if json:
-        _print(call_document(run.run_id, call))
+        print_json(call_document(run.run_id, call))
     else:
         from . import paint_call
 
@@ -160,7 +160,7 @@ def explain(settings: Settings, name: str, path: str, *, json: bool) -> int:
     [run] = _recorded(settings, name)
     found = history.lineage(run, path)
     if json:
-        return _print(found.to_dict(run.run_id))
+        return print_json(found.to_dict(run.run_id))
     from .paint_lineage import show_lineage
 
     show_lineage(run, found)
@@ -180,7 +180,7 @@ def diff(settings: Settings, one: str, other: str, *, json: bool) -> int:
     a, b, team = asyncio.run(look())
     found = history.compare(a, b)
     if json:
-        _print(found.to_dict() | {"team": team})
+        print_json(found.to_dict() | {"team": team})
     else:
         from .paint_difference import show_difference
 
@@ -196,8 +196,3 @@ def paths_of(name: str, incomplete: str) -> list[str]:
         return [path for path, _ in zip(found, range(COMPLETIONS_MAX), strict=False)]
     except InterlockError:
         return []
-
-
-def _print(document: dict[str, Any]) -> int:
-    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
-    return exits.DONE

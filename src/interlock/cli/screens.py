@@ -9,13 +9,12 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import msgspec
-
 from interlock.core import events as e
 from interlock.engine import clock
 from interlock.engine.run import Run
 
 from . import exits
+from .documents import json_line
 from .tally import Tally
 from .text import clock as at
 from .text import duration, plural
@@ -65,7 +64,7 @@ class JsonLines(_Screen):
 
     async def ended(self, run: Run) -> None:
         """Write the run. A reader that is slow must not hold up the event loop, so its wait is left to a thread."""
-        data = msgspec.json.encode(run.to_dict()) + b"\n"
+        data = json_line(run.to_dict())
         if self.gone:
             return
         try:

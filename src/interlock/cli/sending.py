@@ -13,8 +13,9 @@ from interlock.errors import InputError, InterlockError
 from interlock.ports import Journal
 
 from . import exits
+from .documents import print_json
 from .journals import find_run, reading, record
-from .looking import print_json, row_document, user
+from .looking import row_document, user
 from .resuming import resume_one
 from .running import How
 

@@ -23,6 +23,7 @@ from interlock.testing.simulation.transcript import transcript
 from interlock.testing.simulation.world import World
 
 from . import exits, inputs
+from .documents import print_json
 from .inputs import STDIN_NAME
 from .text import interactive
 
@@ -116,7 +117,7 @@ def simulate(asked: Wanted, seeds: range) -> int:
     failure = _failure(asked, report)
     if asked.json:
         never = [kind for kind in _kinds(asked) if kind not in report.faults]
-        _print(_document(report, took, failure) | {"never_struck": never})
+        print_json(_document(report, took, failure) | {"never_struck": never})
     else:
         from .paint_simulation import show_failure, show_report
 
@@ -155,7 +156,7 @@ def one(asked: Wanted, seed: int) -> int:
     if asked.json:
         report = Report()
         report.add(episode)
-        _print(_document(report, None, failure) | {"seed": seed, "digest": episode.digest, "transcript": lines})
+        print_json(_document(report, None, failure) | {"seed": seed, "digest": episode.digest, "transcript": lines})
     else:
         from .paint_simulation import show_episode, show_failure
 
@@ -174,7 +175,7 @@ def every_crash(asked: Wanted, seed: int) -> int:
         message = f"seed {seed} breaks something without any crash: {broken}"
         raise SimulationError(message, fix=f"mend that first: {asked.again(f'--seed {seed}')}") from broken
     if asked.json:
-        _print(_crashes(report))
+        print_json(_crashes(report))
     else:
         from .paint_simulation import show_crashes
 
@@ -226,7 +227,3 @@ def _document(report: Report, seconds: float | None, failure: Failure | None) ->
 def _crashes(report: CrashReport) -> dict[str, Any]:
     differences = [{"write": d.write, "when": d.when, "message": d.message} for d in report.differences]
     return {"ok": report.ok, "writes": report.writes, "points": report.points, "differences": differences}
-
-
-def _print(document: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")

@@ -8,7 +8,7 @@ from interlock.survey import Survey
 from interlock.survey import survey as look
 
 from . import exits
-from .looking import print_json
+from .documents import print_json
 from .text import plural
 
 
