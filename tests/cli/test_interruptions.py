@@ -164,6 +164,32 @@ def killed(desk, *texts):
     return desk.json("runs")["runs"][0]["batch"]
 
 
+# Found by then, but not yet taken over.
+SLOW_TO_LOAD = """
+import os
+
+if os.environ.get("SLOW"):
+    (HERE / "loading").touch()
+    while not (HERE / "loaded").exists():
+        time.sleep(0.01)
+"""
+
+
+def test_what_another_process_takes_at_the_same_moment_is_not_called_interrupted(desk):
+    killed(desk, "wait", "a")
+    agents = desk.folder / "agents.py"
+    agents.write_text(agents.read_text() + SLOW_TO_LOAD)
+    slow = desk.start("resume", env={"SLOW": "1"})
+    desk.until("loading", slow)
+    quick = desk.start("resume", "--json")
+    desk.until("waiting", quick)
+    (desk.folder / "loaded").touch()
+    ended = desk.finish(slow)
+    assert (ended.code, ended.out, ended.err) == (0, "", "2 runs left alone: driven by another process\n")
+    desk.go()
+    assert [run["status"] for run in desk.finish(quick).runs] == ["succeeded", "succeeded"]
+
+
 def test_one_batch_of_several_is_resumed(desk):
     first, second = killed(desk, "wait", "a"), killed(desk, "wait", "b")
     desk.go()

@@ -377,10 +377,16 @@ async def _tell_changed(items: Iterable[Waiting], team: Team, how: How, shown: S
     return exits.USAGE
 
 
-async def _resume_team(team: Team, items: Iterable[Waiting], how: How, shown: Screen, tally: Tally) -> bool:
+async def _resume_team(team: Team, items: Sequence[Waiting], how: How, shown: Screen, tally: Tally) -> bool:
     """Resume what was started under this very version of a team; returns whether it was stopped."""
-    ids = {item.id for item in items}
-    if not ids:
+    if not items:
         return False
+    before = tally.done
     async with open_engine(team, how.settings, shown) as engine:
-        return await drive_many(engine, engine.resume(ids=ids), how, shown, tally)
+        if await drive_many(engine, engine.resume(ids={item.id for item in items}), how, shown, tally):
+            return True
+    # What was nobody's when it was found may be somebody's by now.
+    if (taken := sum(item.rows for item in items) - (tally.done - before)) > 0:
+        shown.say(f"{plural(taken, 'run')} left alone: driven by another process")
+        tally.total -= taken
+    return False
