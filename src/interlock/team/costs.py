@@ -2,8 +2,8 @@
 
 The price of a model with a prompt is known before it is called, or else never: a budget over it that can't be kept is
 refused. What functions and agents of frameworks cost is known when they tell it. Where a budget reserves dollars for
-each call (`call: {usd: ...}`), one that doesn't tell is charged those, so that the budget holds; where it doesn't, it
-bounds only what is told, and that is worth a warning.
+each call (`call: {usd: ...}`), one that tells of tokens or requests without their price is charged those; where it
+doesn't, it bounds only what is told, and that is worth a warning. Who answers and tells nothing has used nothing.
 """
 
 from collections.abc import Iterator, Mapping

@@ -223,7 +223,7 @@ def costs(subject: Subject) -> Iterator[AuditFinding]:
         names = tuple(found)
         told = f"bounds {_listed(names)} in dollars only as far as it is told what a call costs"
         message = f"{next(iter(found.values()))} {told}"
-        fix = "give it the most that a call may cost, which is charged where that isn't told: call: {usd: 0.02}"
+        fix = "give it the most that a call may cost, which is charged where its price isn't told: call: {usd: 0.02}"
         line = subject.line(("agents", names[0]))
         yield AuditFinding("unknown_cost", "warning", names, (), message, fix, line)
 
