@@ -9,7 +9,10 @@ import interlock as il
 from interlock.core import events as e
 from interlock.core.values import ABSENT
 from interlock.history import Contrast, compare
-from tests.history.runs import Noting, killed_and_resumed, ran, step, tampered, team
+from interlock.journal.memory import MemoryJournal, MemoryStore
+from tests import virtual
+from tests.engine.stage import engine
+from tests.history.runs import Noting, killed_and_resumed, ran, record, step, tampered, team
 
 
 def compared(of, first, second, requests=({}, {}), **given):
@@ -191,3 +194,39 @@ def test_a_run_that_has_only_begun_can_be_compared():
     begun = msgspec.structs.replace(told, events=told.events[:1])
     assert compare(told, begun).statuses == ("succeeded", "running")
     assert parted(compare(told, begun))[0] == ("a", "state")
+
+
+def forked(first, **given):
+    """A run, and its fork at `c`."""
+    store = MemoryStore()
+
+    async def main():
+        patient = team(step("a"), step("b", "a"), step("c", "b"), step("d", "a"), retries=1)
+        async with engine(patient, first, journal=MemoryJournal(store)) as running:
+            await running.run({"q": 1}, run_id="one")
+            return (await running.fork("one", "c", by="person:ann", reason="why", **given)).run_id
+
+    fork = virtual.run(main())
+    return record(store, "one"), record(store, fork)
+
+
+def test_what_a_fork_has_taken_over_is_no_difference():
+    assert compare(*forked(Noting(a=[{"out.x": 1}, {"out.a": il.DELETE}]))).equal
+    found = compare(*forked(Noting(a=[{"out.a": 1}], c=[{"out.c": 1}, {"out.c": 2}])))
+    assert parted(found) == [("c", "answer")]
+
+
+def test_what_was_set_in_a_fork_is_where_it_parts():
+    found = compare(*forked(Noting(b=[{"out.b": 1}]), changes={"out.b": 5}))
+    assert found.root.step == "b"
+    assert found.root.contrasts == [Contrast("writes", "out.b", 1, 5)]
+    assert parted(found) == [("b", "answer"), ("c", "view")]
+
+
+def test_a_fork_is_compared_with_a_run_in_which_the_step_died():
+    _, fork = forked(Noting())
+    found = compare(ran(CHAIN, Noting(b=[il.AgentRefused("no")]), {"q": 1}, run_id="two"), fork)
+    assert parted(found)[0] == ("b", "answer")
+    assert found.root.contrasts == [Contrast("writes", "out.b", ABSENT, "done")]
+    found = compare(ran(CHAIN, Noting(b=[{}]), {"q": 1}, run_id="two"), forked(Noting(b=[{"out.b": il.DELETE}]))[1])
+    assert found.root.contrasts == [Contrast("reply", "deletes", ABSENT, ["out.b"])]

@@ -3,7 +3,8 @@
 Steps are compared in plan order, never by when they ran: how calls interleave is no difference. Of one step, the
 attempts are compared one by one. Where two calls were handed the same and were answered otherwise, the runs part of
 themselves; a view that differs only hands on what parted earlier. Calls that were lost with their driver don't count,
-nor do times, usage, and which person decided.
+nor do times, usage, and which person decided. Of a step that a fork has taken over counts what it wrote: its calls are
+those of the run in which they were made.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from interlock.core import events as e
 from interlock.core import paths
-from interlock.core.events import RunStarted
 from interlock.core.values import ABSENT, encode_canonical
 
 from .attempts import Attempt, attempts
@@ -23,6 +24,8 @@ from .record import Record
 VIEWS_COMPARED_MAX = 200
 
 Kind = Literal["answer", "view", "job", "state", "only"]
+# What may commit something of a step.
+Commit = e.AttemptCommitted | e.QuestionAnswered | e.QuestionExpired | e.WaitEnded | e.ConflictsResolved | e.StepShared
 Part = Literal["request", "context", "view", "item", "job", "writes", "reply", "step"]
 
 
@@ -150,12 +153,14 @@ class _Side:
 
     def __init__(self, record: Record) -> None:
         self.machine = machine = record.folded()
-        started = next((event for event in record.events if isinstance(event, RunStarted)), None)
+        started = next((event for event in record.events if isinstance(event, e.RunStarted)), None)
         self.request: dict[str, Any] = msgspec.json.decode(started.request) if started else {}
         self.calls: dict[str, list[Attempt]] = {}
         for attempt in attempts(record.events):
             if attempt.outcome != "interrupted":
                 self.calls.setdefault(attempt.step, []).append(attempt)
+        self.shared = {event.step for event in record.events if isinstance(event, e.StepShared)}
+        self._commits = {event.step: event for event in record.events if isinstance(event, Commit) and _says(event)}
         items: dict[int, list[str]] = {}
         for n, (item_id, _, _) in machine.items.items():
             items.setdefault(machine.label[n], []).append(item_id)
@@ -163,6 +168,16 @@ class _Side:
 
     def state(self, step: str) -> str:
         return self.machine.state[self.machine.number[step]]
+
+    def written(self, step: str) -> dict[str, Any]:
+        """What a step has written in the end."""
+        commit = self._commits.get(step)
+        return {path: msgspec.json.decode(raw) for path, raw in commit.writes.items()} if commit else {}
+
+    def deleted(self, step: str) -> dict[str, Any]:
+        """What it has deleted, if anything."""
+        deletes = getattr(self._commits.get(step), "deletes", ())
+        return {"deletes": list(deletes)} if deletes else {}
 
     def job(self, step: str) -> dict[str, Any]:
         """What the job of a step is by declaration."""
@@ -202,6 +217,9 @@ class _Comparison:
     def _of_step(self, step: str) -> Iterator[Divergence]:
         """In what a step differs, the earliest first."""
         a, b = self._a, self._b
+        if step in a.shared or step in b.shared:
+            yield from self._of_shared(step)
+            return
         ours, theirs = a.calls.get(step, []), b.calls.get(step, [])
         if ours and theirs:
             job = _flat("job", a.job(step), b.job(step))
@@ -215,6 +233,15 @@ class _Comparison:
         sides = [{"state": side.state(step), "attempts": len(side.calls.get(step, []))} for side in (a, b)]
         if sides[0] != sides[1]:
             yield Divergence(step, "state", 0, _flat("step", *sides))
+
+    def _of_shared(self, step: str) -> Iterator[Divergence]:
+        a, b = self._a, self._b
+        deleted = _flat("reply", a.deleted(step), b.deleted(step))
+        written = _flat("writes", a.written(step), b.written(step))
+        if deleted or written:
+            yield Divergence(step, "answer", 0, [*deleted, *written])
+        if a.state(step) != b.state(step):
+            yield Divergence(step, "state", 0, _flat("step", {"state": a.state(step)}, {"state": b.state(step)}))
 
     def _of_attempt(self, mine: Attempt, other: Attempt) -> Iterator[Divergence]:
         if mine.agent != other.agent:
@@ -235,6 +262,10 @@ class _Comparison:
                 return []
             self._views_left -= 1
         return _trees("view", self._a.view(mine), self._b.view(other))
+
+
+def _says(commit: Commit) -> bool:
+    return bool(commit.writes or getattr(commit, "deletes", ()))
 
 
 def _writes(attempt: Attempt) -> dict[str, Any]:
