@@ -184,7 +184,7 @@ def test_a_missing_file_is_named(tmp_path):
         ("agents: {a: {}}\nplanner: {agent: b, action: x}\n", 2, "the planner is b, which is no agent"),
         ("agents: {a: {}}\nplanning: {}\n", 2, "planning: planning is not part of this version"),
         ("agents: {a: {}}\nbudget: {}\n", 2, "budget bounds nothing"),
-        ("agents: {a: {}}\nbudget: {usd: -1}\n", 2, "budget.usd is the number -1, not a number from 0"),
+        ("agents: {a: {}}\nbudget: {usd: -1}\n", 2, "is the number -1, not a number from 0 to 1,000,000,000"),
         ("agents: {a: {}}\nbudget: {calls: 1, when_spent: wait}\n", 2, "nothing comes back within a run"),
         ("agents: {a: {}}\nrate: {}\n", 2, "rate is empty"),
         ("agents: {a: {}}\nname: yes\n", 2, "name is true, not a text"),

@@ -148,7 +148,7 @@ class Number(msgspec.Struct, frozen=True):
     def problems(self, value: Any, place: Place) -> Iterator[TeamError]:
         """Not a number, or out of bounds."""
         if type(value) not in {int, float} or not self.least <= value <= self.most:
-            yield _not(value, f"a number from {self.least:g} to {self.most:g}", place)
+            yield _not(value, f"a number from {self.least:,.10g} to {self.most:,.10g}", place)
 
     def schema(self) -> dict[str, Any]:
         """A bounded number."""
