@@ -77,7 +77,7 @@ def test_a_question_is_shown_with_what_its_agent_saw_and_what_may_be_done(desk):
         '"text": "ask"',
         "view verified",
         "answer, retry, reject",
-        f"inbox answer {run_id} 'TEXT'",
+        f"inbox answer {run_id} 'TEXT' --attempt 1\n",
     ):
         assert text in out
     document = desk.json("inbox", "show", run_id[:20])
@@ -104,6 +104,26 @@ def test_an_answer_goes_to_the_agent_and_the_run_goes_on_to_its_end(desk):
     assert "person:eve: answer: yes (why not)" in desk.run("show", run_id).out
     assert "person:eve answers: yes (why not)" in desk.run("replay", run_id).out
     assert desk.json("replay", f"{run_id}/work/2")["job"]["answer"] == "yes"
+
+
+STALE = [
+    ["answer", "last", "no"],
+    ["answer", "last", "--set", "first=1"],
+    ["retry", "last"],
+    ["approve", "last"],
+    ["edit", "last", "--set", "first=1"],
+    ["reject", "last"],
+]
+
+
+def test_who_has_read_another_question_decides_nothing(desk):
+    run_id = asked(desk)
+    assert desk.run("inbox", "answer", run_id, "ask", "--attempt", "1", "--by", "eve").code == 3
+    for words in STALE:
+        ended = desk.run("inbox", *words, "--attempt", "1", "--by", "bob")
+        assert ended.code == 2
+        assert "person:eve has decided about that, and it has asked anew" in ended.err
+    assert desk.run("inbox", "answer", run_id, "yes", "--attempt", "2").code == 0
 
 
 def test_what_a_person_writes_is_explained_as_theirs(desk):

@@ -248,7 +248,7 @@ def test_a_decision_about_another_attempt_comes_too_late():
     decide(run, "a", "answer", text="yes")
     run.ask("a", "Sure?")
     assert decide(run, "a", "answer", text="no", attempt=1) == [
-        "a does not wait for a person: person:eve has decided about it"
+        "what a had asked is not what it waits for now: person:eve has decided about that, and it has asked anew"
     ]
     assert decide(run, "a", "answer", text="yes", attempt=2) == ["call ann for a #3"]
 

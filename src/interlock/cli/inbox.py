@@ -80,7 +80,7 @@ def _writes(name: str) -> dict[str, Any]:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a person decides, as it was typed."""
+    """What a person decides, as it was typed. attempt: the one whose question they have seen; 0 if that isn't said."""
 
     verb: Verb
     question: str
@@ -90,6 +90,7 @@ class Answer(msgspec.Struct, frozen=True):
     reason: str
     more: Sequence[str] = ()
     effect: str = ""
+    attempt: int = 0
 
     def approved(self) -> dict[str, float]:
         """How much more of a budget is approved: what is bounded -> amount. Raises InputError."""
@@ -341,7 +342,7 @@ async def _decide(answer: Answer, how: How, team: str | None, *, no_resume: bool
             answer.verb,
             text=answer.text,
             writes=writes,
-            attempt=waiting.attempt,
+            attempt=answer.attempt or waiting.attempt,
             more=more,
             effect=answer.effect,
             asked_us=waiting.asked_us,

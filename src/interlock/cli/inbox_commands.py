@@ -68,6 +68,12 @@ EffectOption = Annotated[
     str,
     typer.Option("--effect", metavar="KEY", help="Only if the question is about this effect.", show_default=False),
 ]
+AttemptOption = Annotated[
+    int,
+    typer.Option(
+        "--attempt", metavar="N", min=0, help="Only if the question is still that of this attempt.", show_default=False
+    ),
+]
 NoResumeOption = Annotated[
     bool, typer.Option("--no-resume", help="Only record it: a service, or 'interlock resume', goes on with the run.")
 ]
@@ -109,6 +115,7 @@ def answer(  # noqa: PLR0913 - its options
     set: SetOption = None,  # noqa: A002 - the name of the option
     delete: DeleteOption = None,
     writes: WritesOption = None,
+    attempt: AttemptOption = 0,
     by: ByOption = "",
     reason: ReasonOption = "",
     no_resume: NoResumeOption = False,
@@ -122,7 +129,8 @@ def answer(  # noqa: PLR0913 - its options
 
     changes = Changes(set or (), delete or (), writes)
     how = How.of(journal, None, grace, json=json)
-    return decide(Answer("write" if changes else "answer", question, text, changes, by, reason), how, team, no_resume)
+    given = Answer("write" if changes else "answer", question, text, changes, by, reason, attempt=attempt)
+    return decide(given, how, team, no_resume)
 
 
 @command
@@ -130,6 +138,7 @@ def retry(  # noqa: PLR0913 - its options
     question: Which,
     text: Annotated[str, typer.Argument(metavar="[ADVICE]", help="What its agent is told.", show_default=False)] = "",
     *,
+    attempt: AttemptOption = 0,
     by: ByOption = "",
     reason: ReasonOption = "",
     no_resume: NoResumeOption = False,
@@ -142,7 +151,7 @@ def retry(  # noqa: PLR0913 - its options
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)
-    return decide(Answer("retry", question, text, None, by, reason), how, team, no_resume)
+    return decide(Answer("retry", question, text, None, by, reason, attempt=attempt), how, team, no_resume)
 
 
 @command
@@ -151,6 +160,7 @@ def approve(  # noqa: PLR0913 - its options
     *,
     more: MoreOption = None,
     effect: EffectOption = "",
+    attempt: AttemptOption = 0,
     by: ByOption = "",
     reason: ReasonOption = "",
     no_resume: NoResumeOption = False,
@@ -163,7 +173,7 @@ def approve(  # noqa: PLR0913 - its options
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)
-    return decide(Answer("approve", question, "", None, by, reason, more or (), effect), how, team, no_resume)
+    return decide(Answer("approve", question, "", None, by, reason, more or (), effect, attempt), how, team, no_resume)
 
 
 @command
@@ -173,6 +183,7 @@ def edit(  # noqa: PLR0913 - its options
     set: SetOption = None,  # noqa: A002 - the name of the option
     delete: DeleteOption = None,
     writes: WritesOption = None,
+    attempt: AttemptOption = 0,
     by: ByOption = "",
     reason: ReasonOption = "",
     no_resume: NoResumeOption = False,
@@ -186,7 +197,7 @@ def edit(  # noqa: PLR0913 - its options
 
     how = How.of(journal, None, grace, json=json)
     changes = Changes(set or (), delete or (), writes)
-    return decide(Answer("edit", question, "", changes, by, reason), how, team, no_resume)
+    return decide(Answer("edit", question, "", changes, by, reason, attempt=attempt), how, team, no_resume)
 
 
 @command
@@ -194,6 +205,7 @@ def reject(  # noqa: PLR0913 - its options
     question: Which,
     *,
     effect: EffectOption = "",
+    attempt: AttemptOption = 0,
     by: ByOption = "",
     reason: ReasonOption = "",
     no_resume: NoResumeOption = False,
@@ -209,4 +221,4 @@ def reject(  # noqa: PLR0913 - its options
     from .inbox import Answer, How, decide
 
     how = How.of(journal, None, grace, json=json)
-    return decide(Answer("reject", question, "", None, by, reason, (), effect), how, team, no_resume)
+    return decide(Answer("reject", question, "", None, by, reason, (), effect, attempt), how, team, no_resume)

@@ -234,22 +234,25 @@ _ARGUMENTS = {"answer": " 'TEXT'", "retry": " 'ADVICE'", "edit": " --set PATH=VA
 
 def _commands(found: "Open") -> Iterator[str]:
     name, about = found.name, ""
-    if found.asked.approval:  # another one may wait by the time that somebody has read this
+    # Another question may wait by the time that somebody has read this one.
+    if found.asked.approval:
         about = f" --effect {shlex.quote(line(found.asked.effect))}"
+    elif found.asked.attempt:
+        about = f" --attempt {found.asked.attempt}"
     for verb in found.verbs:
         if verb == "write" and not found.call.job.writes:
             continue
         if verb == "approve" and found.shortage is not None:
             yield raise_command(name, found.shortage)
         elif verb == "write" and _decides(found):
-            yield f"inbox answer {name} --set 'finish={{\"PATH\": VALUE}}'"
+            yield f"inbox answer {name} --set 'finish={{\"PATH\": VALUE}}'{about}"
         elif verb == "write":
-            yield f"inbox answer {name} --set PATH=VALUE"
+            yield f"inbox answer {name} --set PATH=VALUE{about}"
         elif verb == "answer" and found.asked.contradicts:
             example = found.asked.question.text.partition(INSTANCE)[2].partition("\n")[0]
-            yield f"inbox answer {name} {shlex.quote(line(example))}"
+            yield f"inbox answer {name} {shlex.quote(line(example))}{about}"
         elif verb == "answer" and found.asked.question.choices:
             for choice in found.asked.question.choices[:CHOICES_SHOWN]:
-                yield f"inbox answer {name} {shlex.quote(line(choice))}"
+                yield f"inbox answer {name} {shlex.quote(line(choice))}{about}"
         else:
             yield f"inbox {verb} {name}{_ARGUMENTS.get(verb, '')}{about}"

@@ -47,10 +47,10 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     asked = machine.questions.get(n)
     if n in machine.waits and verb == "skip":
         return WaitEnded(at_us, step, by=by, then="skip", reason=skipped_by(by, reason))
-    if asked is None or decision.attempt not in {0, asked.attempt}:
+    if asked is None:
         first = f": {machine.decided_by[n]} has decided about it" if n in machine.decided_by else ""
         return refused(decision, by, "answered", f"{step} does not wait for a person{first}", at_us)
-    if decision.asked_us not in {0, asked.asked_us}:
+    if decision.attempt not in {0, asked.attempt} or decision.asked_us not in {0, asked.asked_us}:
         first = f"{machine.decided_by[n]} has decided about that, and " if n in machine.decided_by else ""
         message = f"what {step} had asked is not what it waits for now: {first}it has asked anew"
         return refused(decision, by, "answered", message, at_us)
