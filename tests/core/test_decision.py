@@ -42,7 +42,7 @@ def test_what_is_no_plain_json_is_no_decision(given, said):
 def test_each_part_of_a_decision_is_bounded(monkeypatch, given):
     monkeypatch.setattr(d, "BODY_BYTES_MAX", 60)
     with pytest.raises(InputError, match=r"^the decision about a can't be stored: it .*larger than 60|more than 60$"):
-        d.decided("a", "approve", **given)
+        d.decided("a", "edit", **given)
 
 
 MORE = '{"usd": 0.10}, {"tokens": 4000} or {"calls": 5}'
@@ -68,6 +68,20 @@ def test_a_part_that_is_none_is_refused_by_its_name(given, said):
     with pytest.raises(InputError) as refused:
         d.decided(**({"step": "a", "verb": "approve"} | given))
     assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("verb", ["answer", "retry", "approve", "reject", "skip"])
+def test_what_is_written_is_never_left_out_in_silence(verb):
+    with pytest.raises(InputError, match=f"^to {verb} is to write nothing; write does so in the agent's place"):
+        d.decided("a", verb, text="yes", writes={"x": 1})
+    assert d.decided("a", verb, text="yes", writes={}).writes == {}
+    assert d.decided("a", "edit", writes={"x": 1}).writes == {"x": 1}
+
+
+def test_who_writes_says_what_even_if_it_is_nothing():
+    with pytest.raises(InputError, match=r"^to write is to say what; name it, such as writes=\{"):
+        d.decided("a", "write", text="5")
+    assert d.decided("a", "write", writes={}).writes == {}
 
 
 def test_a_decision_is_bounded_when_it_is_made_and_when_it_is_read(monkeypatch):

@@ -120,7 +120,8 @@ def test_a_failing_edit_leaves_the_question_open_and_says_why():
     [
         ({"by": ""}, InputError),
         ({"by": "eve", "writes": {"out.s0": {1}}}, InputError),
-        ({"run_id": "other", "by": "eve"}, RunNotFound),
+        ({"by": "eve"}, InputError),
+        ({"run_id": "other", "by": "eve", "writes": {}}, RunNotFound),
     ],
 )
 def test_what_can_be_no_decision_is_refused_before_anything_happens(given, error):

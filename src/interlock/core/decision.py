@@ -119,11 +119,17 @@ def decided(
     asked_us: int = 0,
 ) -> Decision:
     """A decision from what a person gives; writes may hold DELETE. Raises InputError."""
-    writes, more = {} if writes is None else writes, {} if more is None else more
     given.texts(step=step, text=text, effect=effect)
     given.one_of("verb", verb, get_args(Verb))
+    if verb == "write" and writes is None:
+        raise InputError("to write is to say what", fix='name it, such as writes={"ticket.category": "billing"}')
+    writes, more = {} if writes is None else writes, {} if more is None else more
     given.by_name("writes", writes, '{"ticket.category": "billing"}')
     given.by_name("more", more, '{"usd": 0.10}, {"tokens": 4000} or {"calls": 5}')
+    if writes and verb not in {"write", "edit"}:
+        raise InputError(
+            f"to {verb} is to write nothing", fix="write does so in the agent's place, edit over its reply"
+        )
     given.whole("attempt", attempt)
     given.whole("asked_us", asked_us)
     try:
