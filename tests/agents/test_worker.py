@@ -102,6 +102,35 @@ def test_what_it_started_ends_with_it(tmp_path):
         asyncio.run(until(lambda: not alive(child)))
 
 
+def test_what_it_started_ends_with_it_when_nobody_hears_its_answer(tmp_path, capfd):
+    """The engine was killed while the agent worked: that is no error, and leaves no traceback."""
+    Module(
+        tmp_path,
+        """
+        import subprocess
+        import time
+        from pathlib import Path
+        here = Path(__file__).parent
+        def agent(job):
+            (here / "child").write_text(str(subprocess.Popen(["sleep", "3600"]).pid))
+            (here / "child").rename(here / "started")
+            while not (here / "go").exists():
+                time.sleep(0.01)
+            return {}
+        """,
+    )
+    with Spoken(tmp_path) as worker:
+        worker.load("agents_under_test:agent")
+        worker.say(job_message("agents_under_test:agent", job()))
+        asyncio.run(until((tmp_path / "started").exists))
+        child = int((tmp_path / "started").read_text())
+        worker.process.stdout.close()
+        (tmp_path / "go").touch()
+        worker.process.wait(5)
+        asyncio.run(until(lambda: not alive(child)))
+    assert capfd.readouterr().err == ""
+
+
 def test_it_ends_if_its_parent_is_gone_already(tmp_path):
     """The engine was killed while the worker was starting: nothing else would end it, its pipes are ours."""
     Module(tmp_path, "while True: pass")

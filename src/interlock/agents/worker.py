@@ -96,7 +96,10 @@ class _Line:
         """Answer the last message."""
         if os.getpid() != self._process:  # the agent has forked, and this is the child
             os._exit(0)
-        _send(self._replies, self._nonce, payload)
+        try:
+            _send(self._replies, self._nonce, payload)
+        except BrokenPipeError:  # nobody hears it: the engine was killed
+            _end()
 
     def perform(self, limits: Limits, effect: str, payload: Any, key: str) -> Any:
         """Have the engine perform an effect, while the agent waits. Raises AgentError."""
