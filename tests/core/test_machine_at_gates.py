@@ -9,6 +9,7 @@ from interlock.core.gate import GatePolicy
 from interlock.core.job import Reply, Usage
 from interlock.core.plan import Plan
 from interlock.core.policy import Policy
+from interlock.core.purse import Purse
 from interlock.core.rate import Rate, RatePolicy
 from interlock.core.role import Role
 from interlock.core.rules import Rules
@@ -347,6 +348,19 @@ def test_who_is_kept_away_once_more_keeps_nothing_from_others():
     assert run.say(used(run, "b", 99)) == []
 
 
+def test_what_is_left_for_one_who_waited_is_left_for_its_fallback():
+    roles = {name: Role(ALL, ONCE, fallback=other) for name, other in (("ann", "bob"), ("bob", None))}
+    plan = [step(id_, writes=[id_]) for id_ in "abcd"]
+    run = Transcript(*plan, roles=roles, budget=BudgetPolicy(tokens=299, call_tokens=100))
+    run.begin()
+    run.start("a", "b")
+    assert hold_back(run, "c") == hold_back(run, "d") == []
+    assert run.say(used(run, "a", 50)) == ["c waits no more", "call ann for c #1"]
+    assert run.hold("c", "breaker", LATER) == ["call bob for c #1"]
+    assert run.say(used(run, "b", 50)) == []
+    assert set(run.hold("c", "rate", LATER)) == {"d waits no more", "wake c at 60,000,000", "call ann for d #1"}
+
+
 def test_where_the_rest_is_spent_all_are_told():
     run = crowd(tokens=299)
     run.say(used(run, "a", 0))
@@ -386,6 +400,27 @@ def test_what_was_enough_for_a_moment_lets_nobody_go_on():
 def test_a_crash_forgets_nobody_who_waits():
     run = crowd(tokens=299)
     assert run.crash()[:1] == ["c waits no more"]  # nobody knows what the lost calls have used
+
+
+def test_what_others_have_set_aside_costs_each_step_the_same_however_many_wait_for_it(monkeypatch):
+    asked, awaited = [], Purse.awaited
+    for count in (20, 200):
+        looks = []
+        monkeypatch.setattr(Purse, "awaited", lambda *given, looks=looks: looks.append(given) or awaited(*given))
+        ids = [f"s{i}" for i in range(count)]
+        plan = [step(id_, writes=[id_]) for id_ in ids]
+        run = Transcript(*plan, budget=BudgetPolicy(tokens=299, call_tokens=100))
+        run.begin()
+        run.start("s0", "s1")
+        for id_ in ids[2:]:
+            assert hold_back(run, id_) == []
+        for id_ in ids:
+            if run.states[id_] == "ready":
+                run.start(id_)
+            run.say(used(run, id_, 0))
+        assert run.machine.status == "succeeded"
+        asked.append(len(looks) / count)
+    assert max(asked) < 4
 
 
 def test_another_attempt_waits_no_longer_for_others_than_attempts_may_take():

@@ -16,6 +16,7 @@ from msgspec import Raw
 import interlock.core.commands as c
 import interlock.core.events as e
 from interlock.core import values
+from interlock.core.budget import Amounts
 from interlock.core.context import Bank
 from interlock.core.job import Job, Question, Reply
 from interlock.core.machine import Machine
@@ -239,9 +240,10 @@ class Playing:
 
 def state_of(machine: Machine) -> list[tuple[str, Any]]:
     """All that a machine knows, but for what it has handed out and what it may forget."""
-    declared = {"rules", "plan", "bank", "purse", "_plan", "_limits", "_reducers"}
-    derived = {"_due", "_sums", *_HANDED_OUT}
-    known = {**vars(machine), **vars(machine.bank), **vars(machine.purse)}
+    declared = {"rules", "plan", "bank", "purse", "_purse", "_held", "_plan", "_limits", "_reducers"}
+    derived = {"_due", "_sums", "chosen", "changed", "_lines", *_HANDED_OUT}
+    known = {**vars(machine), **vars(machine.bank), **vars(machine.purse), **vars(machine._held)}
+    known["_aside"] = {whose: aside for whose, aside in known["_aside"].items() if aside != Amounts()}
     return [(name, known[name]) for name in sorted(known.keys() - declared - derived)]
 
 

@@ -11,7 +11,7 @@ from .budget import NOTHING_USED
 from .context import Bank
 from .job import Usage
 from .judging import Drafted, Standing
-from .purse import RESERVATION, Budgets, Purse
+from .purse import RESERVATION
 from .role import Duty
 from .rules import Rules
 from .step import Step
@@ -23,7 +23,7 @@ SETBACK_CHARS_MAX = 500
 class Attempting(Approving):
     """The steps of a run with what was tried for them.
 
-    bank: what was committed. purse: what was consumed. feedback: what was wrong with the last reply for a step.
+    bank: what was committed. feedback: what was wrong with the last reply for a step.
     rulings: of steps that reconcile, what was chosen by whom.
     """
 
@@ -32,7 +32,6 @@ class Attempting(Approving):
         count = len(self.state)
         self.at_us = 0
         self.bank = Bank(self.plan, rules.sharing.reducers, rules.limits)
-        self.purse = Purse()
         self.feedback: dict[int, tuple[str, ...]] = {}
         self._tries = [0] * count
         self._failures = [0] * count
@@ -51,10 +50,6 @@ class Attempting(Approving):
         self._lost: dict[int, int] = {}
         self._reissue: set[int] = set()
         self._waits: dict[int, tuple[int, int]] = {}
-        # Those that wait, however long, for what others have set aside of a budget of the run; and those that have
-        # waited for it, until they begin.
-        self._held: dict[int, None] = {}
-        self._let_go_on: dict[int, None] = {}
         # The branches that were requested: those that run.
         self._requested: set[int] = set()
         # Replies that wait for their judges: meanwhile the duty, link and tries of their steps are those of a judge.
@@ -168,6 +163,8 @@ class Attempting(Approving):
             self._give_up(n)
         else:
             self._link[n], self._duty[n] = link, duties[link]
+            if n in self._held.let_go:
+                self._held.change(n, self.budgets(n))
 
     def _chain(self, n: int) -> Sequence[Duty]:
         """Who may be called for a step, one after another."""
@@ -232,7 +229,7 @@ class Attempting(Approving):
             self._waits[n] = (event.until_us, -(-wait_us // 1_000))
             self._move(n, "backing_off")
             if event.gate == RESERVATION and not (n in self._first_us and duty.policy.retry_for_ms):
-                self._held[n] = None
+                self._held.add(n, self.budgets(n))
                 del self._due[n]  # no timer: an event of this run tells when there is enough
             return
         else:
@@ -245,32 +242,9 @@ class Attempting(Approving):
 
     def _backoff_ended(self, event: e.BackoffEnded) -> None:
         n = self.number[event.step]
-        if n in self._held:
-            del self._held[n]
-            self._let_go_on[n] = None
         self._move(n, "ready")
-
-    def _look_at_held(self) -> None:
-        """Of those that wait for what others have set aside, as many go on as there is enough for by now.
-
-        Each that goes on has its part set aside for this look alone: the next ones can't have it.
-        """
-        self._let_go_on = {n: None for n in self._let_go_on if self.state[n] == "ready"}
-        drawing = [*self._let_go_on]
-        for n in drawing:
-            self.purse.set_aside(self.budgets(n))
-        short: set[Budgets] = set()
-        for n in self._held:
-            budgets = self.budgets(n)
-            if budgets in short or self.purse.awaits(budgets, self.at_us):
-                short.add(budgets)
-                self._due.pop(n, None)
-                continue
-            self._due[n] = None
-            self.purse.set_aside(budgets)
-            drawing.append(n)
-        for n in drawing:
-            self.purse.give_back(self.budgets(n))
+        if n in self._held.waiting:
+            self._held.go_on(n)
 
     def _reply_arrived_late(self, event: e.ReplyArrivedLate) -> None:
         self.purse.settle_late(self.number[event.step], event.attempt, event.usage, self.at_us)

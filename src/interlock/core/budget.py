@@ -30,13 +30,14 @@ class Amounts(msgspec.Struct, omit_defaults=True):
     tokens: int = 0
     usd: int = 0
 
-    def add(self, other: "Amounts") -> None:
-        """Make it more by so much."""
-        self.calls += other.calls
-        self.tokens += other.tokens
-        self.usd += other.usd
+    def add(self, other: "Amounts", times: int = 1) -> None:
+        """Make it more by so much, or less, where `times` is -1."""
+        self.calls += times * other.calls
+        self.tokens += times * other.tokens
+        self.usd += times * other.usd
 
 
+NOTHING = Amounts()
 # The most that a budget may be, however often it is raised. Where a day's stands is known to its gate alone, which cuts
 # off what goes beyond.
 USD_MAX = 1e9
@@ -132,21 +133,23 @@ class Ledger(msgspec.Struct, omit_defaults=True):
     returnable: int = 0
 
 
-_NOTHING = Amounts()
+def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int, aside: Amounts = NOTHING) -> str:
+    """What there is too little of for another call, in words; "" where there is enough.
 
-
-def shortfall(ledger: Ledger, policy: BudgetPolicy, now_us: int) -> str:
-    """What there is too little of for another call, in words; "" where there is enough."""
+    aside: what is kept for calls that have not begun.
+    """
     if policy.daily and now_us // DAY_US != ledger.day:
         _turn_the_day(ledger, now_us)
-    spent, reserved, raised = ledger.spent, ledger.reserved, ledger.raised or _NOTHING
+    spent, reserved, raised = ledger.spent, ledger.reserved, ledger.raised or NOTHING
+    if aside is not NOTHING:
+        reserved = Amounts(reserved.calls + aside.calls, reserved.tokens + aside.tokens, reserved.usd + aside.usd)
     calls, tokens, usd = policy.calls, policy.tokens, policy.usd
     if calls is not None and spent.calls + reserved.calls + policy.call_calls > calls + raised.calls:
-        return _lacking("calls", ledger, policy)
+        return _lacking("calls", policy, spent, reserved, raised)
     if tokens is not None and _is_short(spent.tokens, reserved.tokens, policy.call_tokens, tokens + raised.tokens):
-        return _lacking("tokens", ledger, policy)
+        return _lacking("tokens", policy, spent, reserved, raised)
     if usd is not None and _is_short(spent.usd, reserved.usd, policy.call_usd, usd + raised.usd):
-        return _lacking("usd", ledger, policy)
+        return _lacking("usd", policy, spent, reserved, raised)
     return ""
 
 
@@ -154,10 +157,10 @@ def _is_short(spent: int, reserved: int, need: int, most: int) -> bool:
     return spent + reserved + need > most or (spent >= most and not need)
 
 
-def _lacking(name: str, ledger: Ledger, policy: BudgetPolicy) -> str:
+def _lacking(name: str, policy: BudgetPolicy, spent: Amounts, reserved: Amounts, raised: Amounts) -> str:
     """That there is too little left of this, in words."""
-    most = limit(ledger, policy, name) or 0
-    left = left_of(name, max(0, most - getattr(ledger.spent, name) - getattr(ledger.reserved, name)))
+    most = getattr(policy, name) + getattr(raised, name)
+    left = left_of(name, max(0, most - getattr(spent, name) - getattr(reserved, name)))
     per_day = " a day" if policy.daily else ""
     return f"its budget is {shown(name, most)}{per_day}, of which {left}"
 

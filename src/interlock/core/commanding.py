@@ -37,13 +37,19 @@ class Commanding(Fold):
             return [*map(self._ruling, self._ruled)]
         if self._each and self._has_news() and not self._situation(0).why_no_more():
             return [self._call_for_decision()]
-        if self._held and self._waits_for_parked():
+        let_go = self._held.look(self.at_us) if self._held.changed else ()
+        if self._held.waiting and self._waits_for_parked():
             return [c.ParkRun(self._question())]
         # Where nothing is busy, only deadlines are due: they outlast the parking.
-        if self._busy and (self._due or self._due_effects):
+        if self._busy and (self._due or self._due_effects or let_go):
             due, self._due = self._due, {}
             effects, self._due_effects = self._due_effects, {}
-            return [*map(self._command, due), *(self._effect_command(n, key) for n, key in effects)]
+            commands = [*map(self._command, due)]
+            if let_go:
+                commands += [c.EndBackoff(self.step_id(n)) for n in let_go]
+            if effects:
+                commands += [self._effect_command(n, key) for n, key in effects]
+            return commands
         if self.ledger.in_flight:
             return []
         if not self._open:
@@ -54,14 +60,12 @@ class Commanding(Fold):
 
     def _waits_for_parked(self) -> bool:
         """Whether all that is left to do waits for what is set aside for runs that are parked themselves."""
-        if self._busy != len(self._held) or self.ledger.in_flight or not self._parked_child():
-            return False
-        return all(self.purse.awaits(self.budgets(n), self.at_us) for n in self._held)
+        is_all = self._busy == len(self._held.waiting) and not self._held.chosen and not self.ledger.in_flight
+        return is_all and bool(self._parked_child())
 
     def _command(self, n: int) -> c.AnyCommand:  # noqa: C901 - one case for each thing that may be due
         if self.state[n] == "backing_off":
-            step_id = self.step_id(n)
-            return c.EndBackoff(step_id) if n in self._held else c.StartTimer(n, step_id, *self._waits[n])
+            return c.StartTimer(n, self.step_id(n), *self._waits[n])
         if self.state[n] == "escalated":
             due_us = self.questions[n].due_us
             return c.StartTimer(n, self.step_id(n), due_us, -(-max(0, due_us - self.at_us) // 1_000))

@@ -105,8 +105,8 @@ class Fold(Answering):
                 self._run_reopened(event)
             case _:
                 assert_never(event)
-        if self._held:
-            self._look_at_held()
+        if self._held.waiting and type(event) is not e.BackoffEnded:
+            self._held.changed = True
 
     def _run_started(self, event: e.RunStarted) -> None:
         self.started, self.started_us, self.faults = True, event.at_us, event.faults

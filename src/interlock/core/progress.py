@@ -7,6 +7,8 @@ the plan; for an item, that of its for_each step.
 from collections.abc import Mapping
 from typing import Any
 
+from .held import Held
+from .purse import Purse
 from .rules import Rules
 from .states import BUSY, COUNTS_AS, DUE, LEGAL, REOPENED, State
 from .step import Step
@@ -15,14 +17,14 @@ from .step import Step
 class Progress:
     """The steps of a run, and how each of them stands.
 
-    state, attempts: per step. number: the step of this id. items: of an item, its id, its place in the list, and what
-    stands there. reasons: why a step stands as it does, where there is something to say.
+    purse: what was consumed. state, attempts: per step. number: the step of this id. items: of an item, its id, its
+    place in the list, and what stands there. reasons: why a step stands as it does, where there is something to say.
     """
 
     def __init__(self, rules: Rules) -> None:
         plan = rules.plan
         count = len(plan.steps)
-        self.rules, self.plan = rules, plan
+        self.rules, self.plan, self.purse = rules, plan, Purse()
         self.number = plan.number
         self.label = list(range(count))
         self.state: list[State] = ["waiting"] * count
@@ -41,6 +43,7 @@ class Progress:
         self._dropped: dict[int, str] = {}
         self._all_committed = True
         self._due: dict[int, None] = {}
+        self._held = Held(self.purse)
         self._open = count - 1
         self._busy = 0
 
@@ -156,6 +159,8 @@ class Progress:
             self._due[n] = None
         else:
             self._due.pop(n, None)
+        if self._held.let_go and to != "ready":
+            self._held.begin(n)
 
     def _reopen(self, n: int, to: State) -> None:
         self._move(n, to, REOPENED)

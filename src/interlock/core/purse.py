@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from .budget import (
+    NOTHING,
     NOTHING_USED,
     RESERVED_WAIT_US,
     Amounts,
@@ -13,7 +14,6 @@ from .budget import (
     Ledger,
     is_only_reserved,
     raise_by,
-    release,
     reserve,
     settle,
     settle_late,
@@ -44,6 +44,7 @@ class Purse:
         self._usd = 0.0
         self._price_unknown = False
         self._drawn: dict[tuple[int, int], Budgets] = {}
+        self._aside: defaultdict[str, Amounts] = defaultdict(Amounts)
 
     @property
     def cost(self) -> Cost:
@@ -68,13 +69,13 @@ class Purse:
                 return gate, f"{whose or 'the run'}: {lacks}"
         return ()
 
-    def awaits(self, budgets: Budgets, at_us: int) -> bool:
-        """Whether a call is kept away only as long as others have set aside what it lacks."""
-        for _, whose, budget in budgets:
+    def awaited(self, budgets: Budgets, at_us: int) -> Budgets:
+        """The budgets up to the first that lacks something, if others have only set that aside; else none of them."""
+        for count, (_, whose, budget) in enumerate(budgets, 1):
             ledger = self.ledgers[whose]
-            if shortfall(ledger, budget, at_us):
-                return is_only_reserved(ledger, budget)
-        return False
+            if shortfall(ledger, budget, at_us, self._aside.get(whose, NOTHING)):
+                return budgets[:count] if is_only_reserved(ledger, budget) else ()
+        return ()
 
     def ledger(self, whose: str) -> Ledger:
         """Where a budget stands; at its beginning, where no call has drawn on it."""
@@ -93,18 +94,14 @@ class Purse:
             reserve(self.ledgers[whose], budget)
 
     def set_aside(self, budgets: Budgets) -> None:
-        """What a call may consume is kept from others, though it may never be made."""
+        """What a call may consume is kept from those that wait, though it may never be made."""
         for _, whose, budget in budgets:
-            ledger = self.ledgers[whose]
-            reserve(ledger, budget)
-            ledger.returnable += 1
+            self._aside[whose].add(budget.call)
 
     def give_back(self, budgets: Budgets) -> None:
         """What was set aside for a call is there for others."""
         for _, whose, budget in budgets:
-            ledger = self.ledgers[whose]
-            release(ledger, budget)
-            ledger.returnable -= 1
+            self._aside[whose].add(budget.call, -1)
 
     def settle(self, budgets: Budgets, usage: Usage | None, at_us: int) -> None:
         """A call has ended. usage: None where nobody knows what it consumed."""
