@@ -139,6 +139,23 @@ def test_rules_that_never_choose_and_plans_that_nothing_chooses_are_found(planne
     assert (found["idle_rule"]["line"], found["idle_plan"]["message"]) == (21, "nothing chooses the plan short")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ('{path: size, op: ">", value: 1000}', '{path: size, op: ">", value: 2000}', True),
+        ('{path: size, op: ">", value: 2000}', '{path: size, op: ">", value: 1000}', False),
+        ('{path: size, op: ">", value: 1000}', '{path: length, op: ">", value: 2000}', False),
+        ("{path: kind, op: in, value: [a, b]}", '[{path: size, op: ">", value: 1}, {path: kind, value: b}]', True),
+    ],
+)
+def test_a_rule_is_found_that_asks_for_more_than_an_earlier_one(planned, first, second, found):
+    rules = f"[{{plan: short, when: {first}}}, {{plan: careful, when: {second}}}]"
+    head, _ = TEAM.split("planner:")
+    planned.write_team(f"{head}planner:\n  rules: {rules}\n  default: careful\n")
+    messages = [one["message"] for one in planned.json("audit", ".")["findings"] if one["code"] == "idle_rule"]
+    assert len(messages) == found
+
+
 def test_a_simulation_is_of_one_of_the_plans(planned):
     ended = planned.run("simulate", ".", "--seeds", "3")
     assert (ended.code, "the team has several plans" in ended.err) == (2, True)

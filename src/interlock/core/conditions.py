@@ -10,6 +10,7 @@ from .values import ABSENT, at
 
 _NUMBERS = frozenset({int, float})
 _FULFILLED_BY_ABSENCE = frozenset({"absent", "!=", "not in"})
+_ORDERS = frozenset({"<", "<=", ">", ">="})
 
 
 def holds(condition: Condition, bank: Bank, visible: int) -> bool:
@@ -25,6 +26,29 @@ def holds_in(condition: Condition, request: Mapping[str, Any]) -> bool:
     """Whether the condition holds for a request, before there is a run."""
     found = at(request, paths.parse(condition.path))
     return condition.op in _FULFILLED_BY_ABSENCE if found is ABSENT else _compare(condition, found)
+
+
+def implies(one: Condition, other: Condition) -> bool:
+    """Whether whatever fulfils the one fulfils the other, as far as each of them tells: False where nobody knows."""
+    if one.path != other.path:
+        return False
+    if one.op == other.op and same(one.value, other.value):
+        return True
+    match other.op:
+        case "exists":
+            return one.op not in _FULFILLED_BY_ABSENCE
+        case "!=":
+            return not _compare(one, other.value)
+        case "not in" if isinstance(other.value, list | dict):
+            return not any(_compare(one, value) for value in other.value)
+    match one.op:
+        case "==":
+            return _compare(other, one.value)
+        case "in" if isinstance(one.value, list | dict):
+            return all(_compare(other, value) for value in one.value)
+        case "<" | "<=" | ">" | ">=" if other.op in _ORDERS and other.op[0] == one.op[0]:
+            return _compare(other, one.value) or (len(one.op) == 1 and same(one.value, other.value))
+    return False
 
 
 def _compare(condition: Condition, found: Any) -> bool:

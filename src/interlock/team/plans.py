@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from interlock.core.conditions import implies
 from interlock.core.naming import hint, is_id
 from interlock.core.plan import Plan
 from interlock.core.step import Condition
@@ -75,9 +76,11 @@ def of_plan(name: str, problem: TeamError, place: tuple[str, ...]) -> TeamError:
 def idle_rules(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
     """Rules that can never choose, by their number, and why: an earlier one has whatever they could have."""
     for number, rule in enumerate(rules):
-        mine = {*map(str, rule.when)}
+        mine: dict[str, list[Condition]] = {}
+        for condition in rule.when:
+            mine.setdefault(condition.path, []).append(condition)
         for before, earlier in enumerate(rules[:number]):
-            if {*map(str, earlier.when)} <= mine:
+            if all(any(implies(one, asked) for one in mine.get(asked.path, ())) for asked in earlier.when):
                 yield number, f"rule {before + 1} ({earlier}) is fulfilled whenever it is"
                 break
 
