@@ -62,7 +62,7 @@ class LetterRow(msgspec.Struct, frozen=True):
 
     agent: whose step it is. source, batch: those of its run. redriven_run: the run in which it was tried again, which
     may be its own; "" while nobody has. redriven_by, redriven_reason: who did that, and why. outcome: how that run
-    stands now.
+    stands now. above: where its run does a step of another that was given up as well, the name of that letter; or "".
     """
 
     run_id: str
@@ -78,6 +78,7 @@ class LetterRow(msgspec.Struct, frozen=True):
     redriven_by: str = ""
     redriven_reason: str = ""
     outcome: str = ""
+    above: str = ""
 
     @property
     def name(self) -> str:

@@ -194,6 +194,54 @@ def test_a_nested_team_that_fails_fails_its_step(outer):
     assert told.count(f"run {inner} has failed") == 1
 
 
+def mend(outer):
+    agents = outer.folder / "agents.py"
+    agents.write_text(agents.read_text().replace('if text == "fail":', 'if text == "never":'))
+
+
+def letters(outer, *filters):
+    return {one["run_id"]: one for one in outer.json("dlq", "list", *filters)["letters"]}
+
+
+def test_a_letter_of_a_nested_team_says_of_which_other_it_is(outer):
+    run(outer, "fail", code=1)
+    top, inner = ids(outer)
+    found = letters(outer)
+    assert {run_id: one["above"] for run_id, one in found.items()} == {top: None, inner: f"{top}/nest"}
+    of_step, of_nested = outer.run("dlq", "list").out.splitlines()
+    assert of_step.startswith(f"{top}/nest  ✗ waits  inner  1 attempt  run {inner} has failed: work: ")
+    assert of_nested.startswith(f"{inner}/work  ✗ waits  worker  2 attempts  (of {top}/nest) ")
+    shown = outer.run("dlq", "show", inner).out
+    assert f"so {top}/nest was given up as well: to redrive that tries this again, too" in shown
+    assert f"interlock dlq redrive {top}/nest" in shown
+
+
+@pytest.mark.parametrize("chosen", ["--all", "--agent=worker", "--agent=inner"])
+def test_a_failure_in_a_nested_team_is_redriven_once_whichever_of_its_letters_is_meant(outer, chosen):
+    run(outer, "fail", code=1)
+    top, inner = ids(outer)
+    mend(outer)
+    ended = outer.run("dlq", "redrive", chosen)
+    assert (ended.code, outer.json("show", top)["status"]) == (0, "succeeded"), ended.err
+    assert {run_id: one["redriven"]["outcome"] for run_id, one in letters(outer).items()} == {
+        top: "succeeded",
+        inner: "succeeded",
+    }
+    assert len(outer.json("runs")["runs"]) == 2
+    assert outer.json("show", top)["cost"]["calls"] == 5  # two that failed, and what a run takes that goes well
+    assert "no dead letters wait" in outer.run("dlq", "redrive", "--all").err
+
+
+def test_what_is_left_of_a_nested_run_whose_step_was_redriven_is_not_tried_for_nobody(outer):
+    run(outer, "fail", code=1)
+    top, inner = ids(outer)
+    outer.run("dlq", "redrive", f"{inner}/work")  # in vain, and the letter of the step waits on
+    mend(outer)
+    assert outer.run("dlq", "redrive", f"{top}/nest").code == 0
+    ended = outer.run("dlq", "redrive", "--all")
+    assert (ended.code, "no dead letters wait" in ended.err) == (0, True), ended.err
+
+
 def test_stats_count_what_a_nested_team_does_once(outer):
     run(outer, "ab")
     top, _ = ids(outer)

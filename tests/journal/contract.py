@@ -406,7 +406,7 @@ class JournalContract:
         assert (await journal.run("r")).ended_us == 0
         later = await opened.open().letters(Letters())
         redriven = ("r", REOPENED.at_us, "person:ann", "the model is back", "running")
-        assert [(letter.name, *msgspec.structs.astuple(letter)[8:]) for letter in later] == [
+        assert [(letter.name, *msgspec.structs.astuple(letter)[8:13]) for letter in later] == [
             ("r/a", *redriven),
             ("r/b", "", 0, "", "", ""),
         ]
@@ -449,6 +449,18 @@ class JournalContract:
         await refused(StaleDriver, mine, "r", 3, [REOPENED])
         await other.append("r", 3, [REOPENED])
         assert await mine.claim("r", ended=True) == []
+
+    @in_loop
+    async def test_a_letter_of_a_run_that_does_a_step_names_that_of_the_step(self, opened):
+        journal = opened.open()
+        await open_run(journal, "top", buried("nest", 5_000), buried("other", 5_000))
+        for name, parent in (("of-nest", "nest"), ("of-done", "done"), ("of-gone", "nest")):
+            first = msgspec.structs.replace(STARTED, parent=e.Parent("top", parent, 1))
+            opening = msgspec.structs.replace(OPENING, parent="gone" if name == "of-gone" else "top")
+            await journal.append(name, 0, [first, buried("a")], opening=opening)
+        found = {letter.name: letter.above for letter in await opened.open().letters(Letters())}
+        nobody = dict.fromkeys(("top/nest", "top/other", "of-done/a", "of-gone/a"), "")
+        assert found == {**nobody, "of-nest/a": "top/nest"}
 
     @in_loop
     async def test_of_a_long_reason_the_list_has_the_beginning(self, opened):

@@ -71,6 +71,18 @@ async def chosen(journal: Journal, names: Sequence[str], letters: Letters) -> li
     return sorted(found.values(), key=lambda row: -row.at_us)
 
 
+async def with_those_above(journal: Journal, rows: Sequence[LetterRow]) -> list[LetterRow]:
+    """For these, the letters that wait and are to be tried again: that of a step tries those of its nested run, too."""
+    found: dict[str, LetterRow] = {}
+    for row in rows:
+        top = [row]
+        while top and top[0].above:
+            run_id, _, step = top[0].above.partition("/")
+            top = await journal.letters(Letters(run_id=run_id, step=step))
+        found |= {one.name: one for one in top if not one.redriven_run}
+    return sorted(found.values(), key=lambda row: -row.at_us)
+
+
 async def none_meant(journal: Journal, letters: Letters) -> str:
     """Why the filters mean no letter, as far as a name that none has tells. Raises InputError for an unknown team."""
     there = await journal.letters(Letters(), COMPARED_MAX)
@@ -266,4 +278,5 @@ def _place(row: LetterRow) -> dict[str, Any]:
         "reason": row.redriven_reason,
         "outcome": row.outcome,
     }
-    return {"team_file": row.source, "batch": row.batch, "redriven": redriven if row.redriven_run else None}
+    place = {"team_file": row.source, "batch": row.batch, "above": row.above or None}
+    return place | {"redriven": redriven if row.redriven_run else None}

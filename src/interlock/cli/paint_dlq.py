@@ -28,7 +28,7 @@ def show_letters(rows: Sequence[LetterRow], now_us: int, why: str = "") -> None:
         return
     if not out.is_terminal:
         for row in rows:
-            cells = (row.name, _outcome(row).plain, row.agent, plural(row.attempts, "attempt"), line(row.reason))
+            cells = (row.name, _outcome(row).plain, row.agent, plural(row.attempts, "attempt"), _why(row))
             sys.stdout.write("  ".join(map(plain, cells)).rstrip() + "\n")
         return
     is_wide = out.width >= WIDE_COLUMNS
@@ -39,7 +39,7 @@ def show_letters(rows: Sequence[LetterRow], now_us: int, why: str = "") -> None:
         "agent": [plain(row.agent) for row in rows],
         "tries": [str(row.attempts) for row in rows],
     }
-    show_table(columns, [("" if is_wide else _fork(row)) + line(row.reason) for row in rows], out, right="tries")
+    show_table(columns, [("" if is_wide else _fork(row)) + _why(row) for row in rows], out, right="tries")
 
 
 def _outcome(row: LetterRow) -> Text:
@@ -50,6 +50,10 @@ def _outcome(row: LetterRow) -> Text:
 
 def _waits(row: LetterRow) -> Text | None:
     return None if row.redriven_run else Text(f"{MARKS['dead'][0]} waits", MARKS["dead"][1])
+
+
+def _why(row: LetterRow) -> str:
+    return (f"(of {plain(row.above)}) " if row.above else "") + line(row.reason)
 
 
 def _fork(row: LetterRow) -> str:
@@ -68,7 +72,7 @@ def show_letter(letter: Letter, row: LetterRow, settings: Settings) -> None:
     last = f"/{letter.call.attempt.attempt}" if letter.call else ""
     commands = [settings.command(f"replay {row.name}{last}" if last else f"show {row.run_id}")]
     if not row.redriven_run:
-        commands = [settings.command(f"dlq redrive {row.name}"), *commands]
+        commands = [settings.command(f"dlq redrive {row.above or row.name}"), *commands]
     out.print(next_commands(commands))
 
 
@@ -80,6 +84,8 @@ def _parts(letter: Letter, row: LetterRow) -> Iterator[RenderableType]:
     head = Text.assemble(("run ", "dim"), (row.run_id, "bold"), ("  step ", "dim"), (plain(row.step), "bold"))
     yield head.append("  " + " · ".join(filter(None, (plain(letter.agent), *facts))), "dim")
     yield Text(plain(letter.buried.reason), MARKS["dead"][1])
+    if row.above:
+        yield Text(f"so {plain(row.above)} was given up as well: to redrive that tries this again, too", "dim")
     if row.redriven_run:
         who = f"redriven by {line(row.redriven_by)}" + (f": {line(row.redriven_reason)}" if row.redriven_reason else "")
         yield Text.assemble((f"{who}; run {row.redriven_run} is ", "dim"), marked(row.outcome))

@@ -17,7 +17,7 @@ from interlock.team import Team
 from interlock.team.plans import chooses
 
 from . import exits
-from .dlq import chosen, found, none_meant
+from .dlq import chosen, found, none_meant, with_those_above
 from .journals import reading
 from .looking import user
 from .resuming import load, under_its_plan
@@ -88,6 +88,8 @@ def _differences(before: Any, after: Any, place: tuple[str, ...]) -> Iterator[tu
 async def _redrive(names: Sequence[str], letters: Letters, trial: Trial, how: How) -> int:
     async with reading(how.settings) as journal:
         rows = await chosen(journal, names, letters)
+        if not names:
+            rows = await with_those_above(journal, rows)
         why = "" if rows else await none_meant(journal, letters)
     if not rows:
         exits.say(f"no dead letters wait that are meant so{why}")

@@ -19,18 +19,36 @@ class _Head(msgspec.Struct):
     version: int = 1
 
 
+class _Above(msgspec.Struct):
+    step: str = ""
+
+
 class _Marks(msgspec.Struct):
     """What is read of a first event, to list its run."""
 
     faults: str = ""
+    parent: _Above | None = None
+
+
+_NO_MARKS = _Marks()
 
 
 def faults_in(first: bytes) -> str:
     """The hash of the faults that a run's first event names; empty where it names none, or can't be read."""
+    return _marks(first).faults
+
+
+def step_above_in(first: bytes) -> str:
+    """The step of another run that a run does, by its first event; empty where it does none, or can't be read."""
+    above = _marks(first).parent
+    return above.step if above is not None else ""
+
+
+def _marks(first: bytes) -> _Marks:
     try:
-        return msgspec.json.decode(first, type=_Marks).faults
+        return msgspec.json.decode(first, type=_Marks)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
+        return _NO_MARKS
 
 
 def decoded(run_id: str, stored: Iterable[bytes]) -> list[AnyEvent]:

@@ -13,7 +13,7 @@ from interlock.errors import JournalError, JournalTooNew
 from interlock.ports import Result
 
 from . import failures
-from .decoding import faults_in
+from .decoding import faults_in, step_above_in
 from .failures import clear_errors
 from .ownership import DriverLocks
 from .queries import queries, script
@@ -68,6 +68,7 @@ class JournalFile:
     def _prepare(self) -> None:
         execute = self.db.execute
         self.db.create_scalar_function("faults_in", faults_in, 1, deterministic=True)  # type: ignore[arg-type]
+        self.db.create_scalar_function("step_above_in", step_above_in, 1, deterministic=True)  # type: ignore[arg-type]
         execute(f"PRAGMA busy_timeout={failures.BUSY_MS_MAX}").fetchall()
         begun = execute("PRAGMA user_version").get or execute("SELECT count(*) FROM sqlite_schema").get
         if begun and execute("PRAGMA application_id").get != APPLICATION_ID:

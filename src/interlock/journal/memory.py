@@ -32,7 +32,7 @@ from interlock.ports import (
     WaitingStep,
 )
 
-from .decoding import decoded
+from .decoding import decoded, step_above_in
 from .projection import EVERY_STEP, Buried, Redriven, letters_in, questions_after, status_after
 
 _OPEN = frozenset({"running", "parked"})
@@ -328,12 +328,20 @@ class MemoryJournal:
         self._check_open()
         rows, place = self.store.rows, {run_id: place for place, run_id in enumerate(self.store.rows)}
         found = [
-            msgspec.structs.replace(row, outcome=rows[row.redriven_run].status) if row.redriven_run else row
+            msgspec.structs.replace(
+                row, outcome=rows[row.redriven_run].status if row.redriven_run else "", above=self._above(row)
+            )
             for row in self.store.letters.values()
             if _is_wanted(row, wanted)
         ]
         found.sort(key=lambda row: (-row.at_us, -place[row.run_id], row.step))
         return found[: limit or None]
+
+    def _above(self, row: LetterRow) -> str:
+        """The letter of the step that the run of another does; "" where it does none, or one that has none."""
+        parent = self.store.rows[row.run_id].parent
+        step = step_above_in(self.store.events[row.run_id][0]) if parent else ""
+        return f"{parent}/{step}" if (parent, step) in self.store.letters else ""
 
     async def purge(self, letters: Sequence[tuple[str, str]]) -> int:
         """See ports.Journal."""

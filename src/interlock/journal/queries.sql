@@ -168,7 +168,12 @@ WHERE run = (SELECT number FROM run WHERE run_id = ?1) AND step = ?2 AND redrive
 
 -- name: letters: the newest first
 SELECT run.run_id, step, letter.agent, letter.reason, attempts, letter.at_us, run.source, run.batch,
-    redriven_run, redriven_us, redriven_by, redriven_reason, coalesce(later.status, '')
+    redriven_run, redriven_us, redriven_by, redriven_reason, coalesce(later.status, ''), iif(run.parent = '', '', coalesce((
+        SELECT above.run_id || '/' || of_step.step FROM run AS above JOIN letter AS of_step ON of_step.run = above.number
+        WHERE above.run_id = run.parent AND of_step.step = (
+            SELECT step_above_in(CAST(data AS BLOB)) FROM event WHERE event.run = letter.run AND seq = 0
+        )
+    ), ''))
 FROM letter JOIN run ON run.number = letter.run LEFT JOIN run AS later ON later.run_id = redriven_run
 WHERE (?1 = '' OR run.run_id = ?1) AND (?2 = '' OR step = ?2) AND (?3 = '' OR letter.agent = ?3)
     AND (?4 = '' OR run.source = ?4) AND (?5 = '' OR run.batch = ?5)

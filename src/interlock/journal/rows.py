@@ -61,7 +61,13 @@ QUESTION = Kind(
 LETTER = Kind(
     "letter",
     LetterRow,
-    {"run_id": "run.run_id", "source": "run.source", "batch": "run.batch", "outcome": "run.status"},
+    {
+        "run_id": "run.run_id",
+        "source": "run.source",
+        "batch": "run.batch",
+        "outcome": "run.status",
+        "above": "letter.step",
+    },
     ("reason",),
 )
 REQUEST = Kind("request", Request)
