@@ -142,6 +142,46 @@ def test_what_comes_after_a_dropped_step_sees_all_that_comes_before_it():
     assert run.states["v"] == "skipped"
 
 
+def test_what_needs_nothing_but_dropped_steps_is_skipped_with_them():
+    plan = [step("x", writes=["a.x"]), step("w", writes=["a.w"]), step("y", needs=["x"], writes=["a.y"])]
+    run = supervised(*plan, step("z", needs=["y"], writes=["a.z"]), step("v", needs=["z", "w"]), ask="each")
+    run.begin()
+    run.start("x", "w")
+    run.reply("w", {"a.w": 1})
+    run.reply("decide-1", dropping("y"))
+    run.reply("x", {"a.x": 1})
+    assert [run.states[name] for name in "yzv"] == ["skipped", "skipped", "ready"]
+
+
+def test_what_was_added_and_needs_nothing_but_dropped_steps_is_skipped_with_them():
+    run = side_by_side()
+    run.begin()
+    run.start("x", "y")
+    run.reply("x", {"a.x": 1})
+    chain = [new(one, need) for one, need in ("uy", "tu", "st")]
+    run.reply("decide-1", adding(*chain, new("r", "u", "x"), new("q")))
+    run.reply("q", {"a.q": 1})
+    assert run.reply("decide-2", dropping("u")) == ["decide-2 adds nothing, drops u"]
+    run.reply("y", {"a.y": 1})
+    assert [run.states[name] for name in "utsr"] == ["skipped", "skipped", "skipped", "ready"]
+    assert run.machine.reasons[run.machine.number["t"]] == "every step it needs was skipped"
+    assert run.fold().state == run.machine.state
+
+
+def test_what_is_added_after_a_step_that_was_skipped_already_is_done():
+    run = side_by_side()
+    run.begin()
+    run.start("x", "y")
+    run.reply("x", {"a.x": 1})
+    run.reply("decide-1", dropping("z"))
+    run.reply("y", {"a.y": 1})
+    assert run.states["z"] == "skipped"
+    lines = run.reply("decide-2", adding(new("u", "z"), new("t", "u")))
+    assert "call ann for u #1" in lines
+    assert run.fold().state == run.machine.state
+    assert run.reply("u", {"a.u": 1})[-2:] == ["call ann for t #1", "call eve for decide-3 #1"]
+
+
 def test_to_finish_drops_all_that_waits():
     run = side_by_side()
     run.begin()

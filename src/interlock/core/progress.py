@@ -41,6 +41,8 @@ class Progress:
         # Steps that are skipped when it is their turn, and by which decision: until then what they need may be under
         # way, and who comes after them must not begin before that has ended.
         self._dropped: dict[int, str] = {}
+        # The steps that decide about the plan.
+        self.decisions: list[int] = []
         self._all_committed = True
         self._due: dict[int, None] = {}
         self._held = Held(self.purse)
@@ -142,9 +144,17 @@ class Progress:
             self._blocked.add(n)
             fate = "is dead" if self.state[lost] == "dead" else "can't run"
             return f"it needs {self.step_id(lost)}, which {fate}"
-        if outcomes == {"skipped"} and lost is None:
+        if (outcomes == {"skipped"} and lost is None) or self._is_dropped_with(n):
             return "every step it needs was skipped"
         return ""
+
+    def _is_dropped_with(self, n: int) -> bool:
+        """Whether all that a step needs was dropped, but for the decision that has added it; so it is dropped, too."""
+        asked_for = [need for need in self.plan.needs[n] if need not in self.decisions]
+        if not asked_for or not all(need in self._dropped for need in asked_for):
+            return False
+        self._dropped[n] = self._dropped[asked_for[0]]
+        return True
 
     def _counts_as(self, n: int) -> State:
         """What a step that has ended is for those that need all they need."""

@@ -26,7 +26,6 @@ class Revising(Waiting):
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
-        self.decisions: list[int] = []
         self.additions: list[range] = []
         self.finished = False
         # Who was asked to do what, and shown what: the steps in which that was so.

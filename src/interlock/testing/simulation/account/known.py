@@ -97,6 +97,8 @@ class Known:
         self.handed: set[str] = set()
         self.revised: set[str] = set()
         self.dropped: set[str] = set()
+        # Added steps all of whose needs were over by then: whoever adds one knows that they were dropped.
+        self.sure: set[str] = set()
         # Decisions that wait for a person; and what a person has said of them.
         self.proposed: dict[str, msgspec.Raw] = {}
         self.agreed: dict[str, e.QuestionAnswered] = {}

@@ -100,10 +100,14 @@ def _skip_the_lost(run: Known, ended: int) -> None:
                 over.append(dependent)
                 if fate.endswith("is lost"):
                     run.blocked.add(name)
+                if fate.endswith("was dropped"):
+                    run.dropped.add(name)
 
 
 def settle_new(run: Known, names: Sequence[str]) -> None:
     """Of steps that were added to a run, those that can't run any more have ended without an event of their own."""
+    over = {name for name, one in run.steps.items() if one.state in TERMINAL}
+    run.sure |= {name for name in names if {run.name_of[n] for n in run.plan.needs[run.steps[name].number]} <= over}
     for name in names:
         if run.steps[name].state == "waiting" and _fate(run, name).startswith("it must be skipped"):
             run.steps[name].state = "skipped"
@@ -130,6 +134,9 @@ def _fate(run: Known, name: str) -> str:
             return "it must be skipped: a step that it needs is lost"
     elif died or not run.blocked.isdisjoint(needs):
         return "it was skipped" if one.state == "skipped" else "run"
+    asked_for = {*needs} - {*run.added}
+    if asked_for and asked_for <= run.dropped and name not in run.sure:
+        return "it must be skipped: it was dropped"
     if needs and all(run.steps[need].state == "skipped" or died.get(need) == "skip" for need in needs):
         return "it must be skipped: all that it needs was skipped"
     if one.state == "skipped":
