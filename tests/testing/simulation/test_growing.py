@@ -64,6 +64,19 @@ def test_a_supervisor_that_is_asked_after_each_step_keeps_its_bounds(faults):
     assert {"dropped", "a person decides", "for itself"} <= (+seen).keys()
 
 
+def test_a_step_may_repeat_what_another_has_taken_over_since():
+    made, taken_over = scenes(WATCHED, faults=every_fault(), runs=3), 0
+    for seed in (85, 87, 142):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            begun = {(event.step, event.agent) for event in account.events if isinstance(event, e.AttemptStarted)}
+            for event in account.events:
+                if isinstance(event, e.StepSkipped) and event.reason.startswith("it repeats decide-"):
+                    taken_over += (event.reason.split()[2].rstrip(":"), "deputy") in begun
+    assert taken_over
+
+
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_where_no_proposal_could_be_taken_the_last_resort_is(faults):
     made, seen = scenes(OTHERWISE, faults=faults), Counter()

@@ -6,6 +6,7 @@ import msgspec
 
 from interlock.core.context import View
 from interlock.core.job import Job
+from interlock.core.role import Duty
 from interlock.core.values import ABSENT
 
 from .known import Known, StepAccount
@@ -63,21 +64,26 @@ def repeats(run: Known, name: str) -> str:
         return ""
     step = run.declared(one)
     for other in run.tasks.get((one.duty.agent, step.action, step.instructions), ()):
-        if run.comes_after(name, [other]) and _looks_same(run, one, run.steps[other]):
+        if run.comes_after(name, [other]) and _looks_same(run, one, other):
             return other
     return ""
 
 
-def _looks_same(run: Known, one: StepAccount, other: StepAccount) -> bool:
-    mine, theirs = seen_by(run, one), seen_by(run, other)
+def _looks_same(run: Known, one: StepAccount, other: str) -> bool:
+    """Whether its agent sees in a step what it saw in the other, where another may have taken over since."""
+    mine, theirs = seen_by(run, one), _seen(run, run.steps[other].number, run.rules.duty(other, one.duty.agent))
     return (mine.leaves, mine.origin) == (theirs.leaves, theirs.origin)
 
 
 def seen_by(run: Known, one: StepAccount) -> Seen:
     """What a step that may start may see: all before it is over, so it is the same for each attempt and item."""
-    key = (one.number, one.duty.agent)
+    return _seen(run, one.number, one.duty)
+
+
+def _seen(run: Known, number: int, duty: Duty) -> Seen:
+    key = (number, duty.agent)
     known = run.views.get(key)
     if known is None:
-        known = Seen(run.naive, run.ancestors[one.number], one.duty.sight, run.run_id)
+        known = Seen(run.naive, run.ancestors[number], duty.sight, run.run_id)
         run.views[key] = known
     return known
