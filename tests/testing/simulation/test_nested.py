@@ -186,6 +186,9 @@ def test_what_a_run_tells_of_another_is_held_against_it(played):
         check_told(played, above, e.ChildParked(9, "research", 1, "none", "why", 3))
     with pytest.raises(Broken, match="and was not"):
         check_told(played, above, e.ChildParked(9, "research", 1, ended.run_id, "why", 1))
+    below = type(above)("below", above.first_rules)
+    below.events += [e.RunParked(8, "why"), e.AnswerRefused(9, "draft", "person:eve", "approve", ())]
+    check_told({"below": below}, above, e.ChildParked(9, "research", 1, "below", "why", 2))
 
 
 def test_a_run_that_nobody_has_announced_or_that_outlives_the_one_above_is_found(played):

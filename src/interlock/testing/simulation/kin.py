@@ -7,6 +7,8 @@ from interlock.core import events as e
 from .account import Account, Broken
 
 OVER = frozenset({"succeeded", "failed", "cancelled"})
+# What may be told to a run that is parked, and leaves it so.
+STILL = e.AnswerRefused | e.EventRefused | e.EventReceived
 
 
 def check_child(accounts: Mapping[str, Account], run_id: str, first: e.RunStarted, parent: e.Parent) -> None:
@@ -31,7 +33,8 @@ def check_told(accounts: Mapping[str, Account], above: Account, event: e.ChildPa
     if isinstance(event, e.ChildParked):
         above.require("children", below is not None, f"run {event.run_id} is told to be parked, and there is none")
         assert below is not None
-        was_parked = isinstance(below.events[event.seq - 1], e.RunParked)
+        moved = (one for one in reversed(below.events[: event.seq]) if not isinstance(one, STILL))
+        was_parked = isinstance(next(moved), e.RunParked)
         above.require("children", was_parked, f"run {event.run_id} is told to be parked, and was not")
         return
     if below is None:  # it could not begin
