@@ -117,6 +117,24 @@ def test_what_a_nested_team_asks_is_answered_and_the_whole_goes_on(outer):
     assert outer.run("inbox", "list").out.strip() == "nothing waits for a person"
 
 
+def test_more_of_the_day_of_the_outer_team_is_approved_where_the_inner_one_asks_for_it(outer):
+    team = outer.folder / "outer.yaml"
+    team.write_text(f"name: whole\n{OUTER}budget: {{day: {{calls: 1, when_spent: ask}}}}\n")
+    run(outer, "go", code=3)
+    top, inner = ids(outer)
+    shown = words(outer.run("inbox", "show", inner).out)
+    assert "team whole: its budget is 1 call a day, of which 0 calls are left" in shown
+    assert "the daily budget of team whole: 1 call" in shown
+    assert f"interlock inbox approve {inner} --more calls=1" in shown
+    refused = outer.run("inbox", "approve", inner, "--more", "usd=1")
+    assert (refused.code, "the budget doesn't bound usd" in refused.err) == (2, True)
+    ended = outer.run("inbox", "approve", inner, "--more", "calls=9", "--by", "eve")
+    assert (ended.code, f"run {top} ✓ succeeded" in words(ended.out)) == (0, True)
+    assert "person:eve approves 9 calls more of the daily budget of team whole" in outer.run("replay", inner).out
+    [day] = outer.json("breakers")["gates"]
+    assert (day["team"], day["budget"]["calls"]["spent"], day["budget"]["calls"]["raised"]) == ("whole", 3, 9)
+
+
 def test_a_failed_run_names_the_dead_letter_of_the_run_that_did_its_step(outer):
     told = run(outer, "fail", code=1).out
     top, inner = ids(outer)

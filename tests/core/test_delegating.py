@@ -5,17 +5,21 @@ from msgspec import Raw
 
 import interlock.core.commands as c
 import interlock.core.events as e
+from interlock.core.above import Above as TeamAbove
 from interlock.core.budget import Amounts, BudgetPolicy
 from interlock.core.children import hash_of, parent_of, request_of, told_by
+from interlock.core.decision import decided
 from interlock.core.effects import EffectRule
+from interlock.core.gate import OPEN, GatePolicy, policy_above
 from interlock.core.guardrail import Judge, Seat
 from interlock.core.job import Question, Reply, Usage
 from interlock.core.nested import DEPTH_MAX, Nested
 from interlock.core.policy import Escalation, Policy
+from interlock.core.rate import Rate, RatePolicy
 from interlock.core.redrive import why_not_again
 from interlock.core.role import Role
 from interlock.core.scope import Scope
-from interlock.core.settlement import expired, overdue
+from interlock.core.settlement import expired, overdue, settled
 from interlock.errors import InputError, cut_short
 
 from .transcripts import ALL, ONCE, Transcript, line, step
@@ -78,7 +82,7 @@ class Below(Transcript):
     def __init__(self, started, above, **given):
         super().__init__(step("draft"), roles={"ann": Role(ALL, ONCE)}, **given)
         raw = request_of(above.machine, "r", started, self.rules)
-        parent = parent_of(above.machine, "r", started)
+        parent = parent_of(above.machine, "r", started, "outer/")
         self.say(e.RunStarted(above.at_us, Raw(raw), "inner", "plan", parent=parent))
 
 
@@ -116,6 +120,70 @@ def test_the_run_below_is_told_whose_step_it_does_and_what_it_may_consume():
     run.begin()
     _, below = run.have("research")
     assert below.machine.parent == e.Parent("r", "research", 1, depth=1, calls=3, tokens=300, usd=30)
+
+
+DAY = GatePolicy(rate=RatePolicy(Rate(9, 1_000_000)), budget=BudgetPolicy(calls=9, daily=True, when_spent="ask"))
+OUTER = TeamAbove("outer/", DAY.rate, DAY.budget)
+TOP = TeamAbove("top/", None, BudgetPolicy(calls=5, daily=True, when_spent="wait"))
+
+
+def test_the_run_below_is_told_of_the_teams_above_whose_gates_its_calls_pass():
+    parent = e.Parent("q", "s", 1, above=(TOP,))
+    for gate, above in ((DAY, (OUTER, TOP)), (OPEN, (TOP,))):
+        run = Above(step("research", agent="lab"), role=lab(budget=BudgetPolicy(3)), parent=parent, gate=gate)
+        run.begin()
+        _, below = run.have("research")
+        assert below.machine.parent == e.Parent("r", "research", 1, 2, calls=3, above=above)
+        assert below.fold().parent == below.machine.parent
+    run = Above(step("research", agent="lab"), gate=DAY)
+    run.begin()
+    assert run.have("research")[1].machine.parent.above == (OUTER,)
+
+
+def below_others():
+    """A run below a team whose day has people asked for more, which is below one whose day is waited for."""
+    role = lab(budget=BudgetPolicy(3))
+    run = Above(step("research", agent="lab"), role=role, parent=e.Parent("q", "s", 1, above=(TOP,)), gate=DAY)
+    run.begin()
+    return run.have("research")[1]
+
+
+@pytest.mark.parametrize(
+    ("gate", "until_us", "follows"),
+    [
+        ("above_1_rate", 90_000_000, "wake draft at 90,000,000"),
+        ("above_1_reservation", 90_000_000, "wake draft at 90,000,000"),
+        ("above_2_budget", 90_000_000, "wake draft at 90,000,000"),
+        ("above_1_budget", 90_000_000, "escalated draft: ann was not called: it is shut"),
+        ("team_budget", 90_000_000, "buried draft: ann was not called: it is shut"),
+    ],
+)
+def test_where_the_gate_of_a_team_above_holds_a_call_follows_what_that_declares(gate, until_us, follows):
+    below = below_others()
+    assert below.hold("draft", gate, until_us)[0] == follows
+
+
+def test_more_of_the_day_of_a_team_above_is_asked_for_below():
+    below, why = below_others(), "team outer: its budget is 9 calls a day, of which 0 calls are left"
+    below.hold("draft", "above_1_budget", 90_000_000, why)
+    asked = below.machine.questions[1]
+    assert asked.question.text == f"ann was not called: {why}"
+    assert (asked.budget, asked.whose) == ("above_1_budget", "team outer")
+    verdict = settled(below.machine, decided("draft", "approve", more={"calls": 2}), "person:eve", "", below.tick())
+    meant = ("draft", 0, "person:eve", "above_1_budget", "team outer", 2)
+    assert verdict == e.BudgetRaised(below.at_us, *meant, asked_us=asked.asked_us)
+    assert below.say(verdict) == ["call ann for draft #1"]
+    assert "team outer" not in below.machine.purse.ledgers
+
+
+def test_of_a_gate_that_holds_a_call_the_machine_knows_what_was_declared():
+    machine, duty = below_others().machine, below_others().machine.duty(1)
+    assert machine.gate_at("above_1_rate", duty) == policy_above(0, OUTER)
+    assert machine.gate_at("team_rate", duty) == machine.rules.gate
+    assert machine.gate_at("rate", duty) == duty.gate
+    assert machine.budget_at("above_2_budget", duty) == (TOP.budget, "team top")
+    assert machine.budget_at("above_2_reservation", duty) == (None, "team top")
+    assert machine.budget_at("team_budget", duty) == (None, "")
 
 
 def test_without_outputs_comes_out_what_has_changed_and_may_be_written():
@@ -358,7 +426,7 @@ def test_teams_are_nested_to_a_bounded_depth():
     deep.begin()
     fact = deep.machine.start_child(deep.children["research"], "c", deep.tick(), 0)
     with pytest.raises(InputError, match=r"^teams are nested more than 8 deep; have fewer of them between$"):
-        parent_of(deep.machine, "r", fact)
+        parent_of(deep.machine, "r", fact, "outer/")
 
 
 def test_an_item_goes_in():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import interlock.core.events as e
+from interlock.core.above import Above
 from interlock.core.breaker import BreakerPolicy, Moved, move
 from interlock.core.budget import DAY_US, NOTHING_USED, BudgetPolicy
 from interlock.core.gate import (
@@ -28,6 +29,7 @@ from interlock.core.gate import (
     encode,
     forget_lost,
     outcome_of,
+    policy_above,
     take_back,
     tell,
     turn,
@@ -470,6 +472,17 @@ def test_a_call_passes_the_gate_of_its_agent_and_that_of_the_team():
     assert [verdict.by for verdict in verdicts] == [None, "team_rate", "team_budget"]
     assert verdicts[1].at_us > 60 * S
     assert sorted(own.grants) == sorted(shared.grants) == ["a", "b"]
+
+
+def test_a_call_of_a_nested_team_passes_the_gates_of_those_above_which_are_told_by_name():
+    outer = policy_above(2, Above("outer/", RatePolicy(Rate(1, 60 * S)), BudgetPolicy(calls=2, daily=True)))
+    own, above = Gate(), Gate()
+    first, second, third = turn(by(TEAM_OF_ONE_A_SECOND, outer), ["a", "b", "c"], 0, at(own, above))
+    assert (first.by, first.reason) == (None, "")
+    assert (second.by, second.reason) == ("above_2_rate", "team outer: its rate is taken up until then")
+    said = "team outer: its budget is 2 calls a day, of which 0 calls are left"
+    assert (third.by, third.reason, third.at_us) == ("above_2_budget", said, 0)
+    assert sorted(own.grants) == sorted(above.grants) == ["a", "b"]
 
 
 def test_the_gate_of_the_team_may_be_the_only_one():

@@ -8,6 +8,8 @@ import pytest
 import interlock as il
 from interlock.agents.function import FunctionAdapter
 from interlock.core import events as e
+from interlock.core.budget import BudgetPolicy
+from interlock.core.gate import GatePolicy, tell
 from interlock.engine.children import child_id
 from interlock.engine.engine import Engine
 from interlock.engine.family import Crew
@@ -418,10 +420,10 @@ class Dying(MemoryJournal):
         return asyncio.get_running_loop().create_future()
 
 
-async def dies(write, staff, store, do, *, after):
+async def dies(write, staff, store, do, *, after, team=None):
     """Do something with an engine whose process dies at a write; whether it was done before."""
     journal = Dying(store, write, after=after)
-    one = engine(outer_team(None, AFTER), staff, journal)
+    one = engine(team or outer_team(None, AFTER), staff, journal)
     await one.__aenter__()
     task = asyncio.ensure_future(do(one))
     await asyncio.wait([task, journal.died], return_when=asyncio.FIRST_COMPLETED)
@@ -498,3 +500,155 @@ async def test_whoever_dies_while_a_run_is_cancelled_leaves_none_below_it(after)
                 await other.cancel("r", by="ann")
             assert {row.status for row in await other.journal.runs()} == {"cancelled"}
     raise AssertionError("it never ended")
+
+
+# --- what the teams above may consume on one day ---
+
+
+def above_team(inner=None, name="outer", day=None, **given):
+    """A team with another one nested in it, and a budget for a day."""
+    scope = il.Scope(["act"], ["question"], ["answer"])
+    mapped = {"inputs": {"question": "question", "topic": "question"}, "outputs": {"answer": "result"}}
+    lab = il.Agent("lab", use=inner or inner_team(), scope=scope, **mapped)
+    budget = {"budget": {"day": day}} if day else {}
+    return il.Team([lab], il.Plan([il.Step("research", "lab", "act")]), name=name, **budget, **given)
+
+
+async def calls_on(one, gate):
+    """The calls that a gate has counted today, and those it waits for, once all that was told is folded."""
+    at = dict(await one.journal.gates())[gate]
+    tell(at.gate, GatePolicy(budget=BudgetPolicy(daily=True)), at.outcomes)
+    return at.gate.ledger.spent.calls, len(at.gate.grants)
+
+
+DAY_IS_SPENT = "team outer: its budget is 3 calls a day, of which 0 calls are left"
+
+
+@in_time
+async def test_the_calls_of_a_nested_team_are_made_within_the_day_of_the_team_above():
+    staff = Staff()
+    async with engine(above_team(day={"calls": 3}), staff) as one:
+        runs = [await one.run({"question": "bees"}, run_id=name) for name in "rs"]
+        assert [run.status for run in runs] == ["succeeded", "failed"]
+        assert len(staff.calls) == 3
+        below = await one.journal.run(child_id("s", "research", 1))
+        assert (below.status, below.reason) == ("failed", f"check: ann was not called: {DAY_IS_SPENT}")
+        assert await calls_on(one, "outer/") == (3, 0)
+
+
+@in_time
+async def test_many_runs_at_a_time_do_not_exceed_the_day_of_the_team_above():
+    staff = Staff(draft=lambda job: asyncio.sleep(1, {"notes.draft": 1}))
+    async with engine(above_team(day={"calls": 15}), staff) as one:
+        runs = await asyncio.gather(*(one.run({"question": "bees"}) for _ in range(20)))
+        assert {run.status for run in runs} == {"failed"}
+        assert len(staff.calls) == 15
+
+
+@pytest.mark.parametrize(("most", "spent"), [(9, "middle: its budget is 3 calls"), (1, "top: its budget is 1 call")])
+@in_time
+async def test_the_day_of_each_team_above_bounds_the_calls(most, spent):
+    staff, middle = Staff(), above_team(name="middle", day={"calls": 3})
+    scope = il.Scope(["act"], ["question"], ["answer"])
+    mid = il.Agent("mid", use=middle, scope=scope, outputs={"answer": "answer"})
+    top = il.Team([mid], il.Plan([il.Step("all", "mid", "act")]), name="top", budget={"day": {"calls": most}})
+    async with engine(top, staff) as one:
+        runs = [await one.run({"question": "bees"}, run_id=run_id) for run_id in "rs"]
+        assert len(staff.calls) == min(3, most)
+        assert f"ann was not called: team {spent} a day" in runs[-1].reason
+        assert await calls_on(one, "top/") == await calls_on(one, "middle/") == (min(3, most), 0)
+
+
+@in_time
+async def test_a_call_waits_for_the_next_day_of_the_team_above_where_that_says_so():
+    async with engine(above_team(day={"calls": 1, "when_spent": "wait"})) as one:
+        run = await one.run({"question": "bees"}, run_id="r")
+        assert (run.status, virtual.seconds() > 3_600) == ("succeeded", True)
+        assert await story(one, CHILD) == [
+            "RunStarted",
+            "AttemptStarted draft",
+            "AttemptCommitted draft",
+            "CallHeld check",
+            "BackoffEnded check",
+            "AttemptStarted check",
+            "AttemptCommitted check",
+            "RunFinished",
+        ]
+
+
+@in_time
+async def test_the_rate_of_the_team_above_bounds_the_calls_too():
+    async with engine(above_team(rate={"requests": "1/min"})) as one:
+        run = await one.run({"question": "bees"}, run_id="r")
+        assert (run.status, virtual.seconds() >= 60) == ("succeeded", True)
+        [held] = [event for event in await one.journal.load(CHILD) if isinstance(event, e.CallHeld)]
+        assert (held.gate, held.reason) == ("above_1_rate", "team outer: its rate is taken up until then")
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@in_time
+async def test_more_of_the_day_of_the_team_above_is_approved_below_for_all_its_runs(alone):
+    """Also where whoever goes on with the run below knows nothing of the team above."""
+    staff, store = Staff(), MemoryStore()
+    team = above_team(day={"calls": 3, "when_spent": "ask"})
+    async with engine(team, staff, MemoryJournal(store)) as one:
+        runs = [await one.run({"question": "bees"}, run_id=name) for name in "rst"]
+        assert [run.status for run in runs] == ["succeeded", "parked", "parked"]
+        below, other = (child_id(above, "research", 1) for above in "st")
+        assert {one.run_id: (one.step, one.text) for one in await one.inbox()} == {
+            below: ("check", f"ann was not called: {DAY_IS_SPENT}"),
+            other: ("draft", f"ann was not called: {DAY_IS_SPENT}"),
+        }
+        with pytest.raises(DecisionRefused, match="the budget doesn't bound usd"):
+            await one.decide(below, "check", "approve", more={"usd": 1}, by="ann")
+    inner = Engine(
+        inner_team(), {"ann": FunctionAdapter(staff)}, MemoryJournal(store), now_us=virtual.now_us, watch=False
+    )
+    async with inner if alone else engine(team, staff, MemoryJournal(store)) as another:
+        done = await another.decide(below, "check", "approve", more={"calls": 2}, by="ann")
+        assert (done.status, len(staff.calls)) == ("succeeded", 4)
+        retried = await another.decide(other, "draft", "retry", by="ann")
+        assert (retried.status, len(staff.calls)) == ("parked", 5)
+        assert await calls_on(another, "outer/") == (5, 0)
+
+
+@in_time
+async def test_whoever_dies_at_any_write_leaves_the_day_of_the_team_above_as_it_is():
+    def run(one):
+        return one.run({"question": "bees"}, run_id="r")
+
+    team = above_team(day={"calls": 9})
+    for write in range(1, 100):
+        store, staff = MemoryStore(), Staff()
+        ended = await dies(write, staff, store, run, after=True, team=team)
+        async with engine(team, staff, MemoryJournal(store)) as other:
+            async for _ in other.resume():
+                pass
+            row = await other.journal.run("r")
+            begun = [one for one in await other.journal.load(CHILD) if isinstance(one, e.AttemptStarted)]
+            # A call that was lost with its process counts, and so does the one in its place.
+            assert (row.status, await calls_on(other, "outer/")) == ("succeeded", (len(begun), 0))
+        if ended:
+            assert write > 3
+            return
+    raise AssertionError("it never ended")
+
+
+@in_time
+async def test_teams_of_one_name_have_one_gate_at_which_a_call_is_counted_once():
+    inner = il.Team([*inner_team().agents.values()], inner_team().plan, name="outer", budget={"day": {"calls": 9}})
+    async with engine(above_team(inner, day={"calls": 9})) as one:
+        await one.run({"question": "bees"}, run_id="r")
+        assert await calls_on(one, "outer/") == (2, 0)
+
+
+@in_time
+async def test_a_run_that_is_cancelled_holds_nothing_of_the_day_of_the_team_above():
+    staff = Staff(check=lambda job: asyncio.sleep(1_000))
+    async with engine(above_team(day={"calls": 9}), staff) as one:
+        task = asyncio.ensure_future(one.run({"question": "bees"}, run_id="r"))
+        await virtual.until(lambda: "ann:check" in staff.calls)
+        await one.cancel("r", by="ann", reason="never mind")
+        await task
+        await virtual.settle()
+        assert await calls_on(one, "outer/") == (2, 0)

@@ -1,9 +1,11 @@
 """What has drawn on a budget that a step needs more of."""
 
 import pytest
+from msgspec import Raw
 
 import interlock as il
 from interlock.core import events as e
+from interlock.core.above import Above
 from interlock.core.budget import DAY_US, Amounts, BudgetPolicy, Ledger
 from interlock.core.gate import AtGate, Gate, GatePolicy, Outcome
 from interlock.core.job import Reply, Usage
@@ -90,6 +92,19 @@ def test_the_day_of_a_team_has_its_name():
     run.begin()
     run.hold("a", "team_budget")
     assert shortage(run.machine, "a", []).words == "the team's daily budget"
+
+
+def test_the_day_of_a_team_above_is_told_with_all_that_this_run_has_drawn():
+    policy = BudgetPolicy(calls=20, daily=True, when_spent="ask")
+    run = Transcript(step("a"), step("b", needs=["a"]))
+    parent = e.Parent("top", "s", 1, above=(Above("outer/", None, policy),))
+    run.say(e.RunStarted(0, Raw(b"{}"), "team", "plan", parent=parent))
+    run.reply("a", x=1)
+    run.hold("b", "above_1_budget")
+    gate = Gate(ledger=Ledger(spent=Amounts(calls=23)))
+    found = shortage(run.machine, "b", attempts([*map(e.decode, run.journal)]), AtGate(gate, []), 10)
+    assert (found.words, found.whose) == ("the daily budget of team outer", "team outer")
+    assert ([(one.step, one.calls) for one in found.by], found.spent["calls"]) == ([("a", 1)], 23)
 
 
 @pytest.mark.parametrize("whose", ["agent", "team"])

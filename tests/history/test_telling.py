@@ -87,6 +87,10 @@ TOLD = [
         "person:eve approves 2 calls more of the daily budget of agent ann",
     ),
     (
+        e.BudgetRaised(0, "s", 1, "person:eve", "above_1_budget", "team outer", calls=2),
+        "person:eve approves 2 calls more of the daily budget of team outer",
+    ),
+    (
         e.BudgetRaised(0, "s", 1, "person:eve", "team_budget", calls=2),
         "person:eve approves 2 calls more of the team's daily budget",
     ),

@@ -81,7 +81,7 @@ class Told:
         self.lines.append(e.encode(started))
         team = self.team.nested[command.agent]
         request = msgspec.json.decode(request_of(self.machine, "golden", started, team.rules))
-        return Told(team, request, parent=parent_of(self.machine, "golden", started))
+        return Told(team, request, parent=parent_of(self.machine, "golden", started, "golden/"))
 
     def hears(self, below: "Told", run_id: str) -> None:
         self.say(*told_by(self.machine, "golden", run_id, below.machine, self.tick()))

@@ -17,7 +17,7 @@ from interlock.core.events import EffectWanted
 from interlock.core.gate import AtGate
 from interlock.core.job import DELETE
 from interlock.engine import clock, decisions, tasks
-from interlock.engine.breakers import gate_name
+from interlock.engine.gates import raised_gate
 from interlock.errors import DecisionRefused, InputError, InterlockError, JournalError, RunNotFound
 from interlock.history import Handed, Record, Shortage
 from interlock.ports import Journal, RunRow, WaitingQuestion, WaitingStep
@@ -194,7 +194,7 @@ def _opened(name: str, waiting: WaitingQuestion, run: Record, gates: Mapping[str
     step, attempt = waiting.step, history.attempt_asked_about(run.events, waiting.step, waiting.attempt)
     # A fork may ask about an effect of its origin before it calls anybody.
     call = history.handed(run, step, attempt) if attempt else history.to_be_handed(run, step)
-    at = gates.get(gate_name(team, asked.whose.removeprefix("agent ")))
+    at = gates.get(raised_gate(team, machine.parent, asked.budget, asked.whose))
     short = history.shortage(machine, step, history.attempts(run.events), at, clock.now_us())
     effect, steps = machine.ledger.find(n, asked.effect), steps_of(asked, machine.plan)
     return Open(name, waiting, run, asked, call, asked.verbs, effect, short, steps)

@@ -45,7 +45,7 @@ class Answering(Attempting):
         self._to_escalate.discard(n)
         if event.budget:
             del self._short[n]
-            whose = self.rules.budget_at(event.budget, self._duty[n])[1]
+            whose = self.budget_at(event.budget, self._duty[n])[1]
             more = Asked(
                 event.attempt,
                 Question(event.reason),
@@ -142,7 +142,7 @@ class Answering(Attempting):
     def _budget_raised(self, event: e.BudgetRaised) -> None:
         """All steps that had asked for more of the budget try again, as if they had not been held."""
         first = self.number[event.step]
-        budget, whose = self.rules.budget_at(event.budget, self._duty[first])
+        budget, whose = self.budget_at(event.budget, self._duty[first])
         assert budget is not None, f"{event.step} draws on no {event.budget}"
         if not budget.daily:
             more = Amounts(event.calls, event.tokens, event.usd)

@@ -213,7 +213,7 @@ class Attempting(Approving):
         n = self.number[event.step]
         duty = self.duty(n)
         self.reasons[n] = f"{event.agent} was not called: {event.reason}"
-        budget, _ = self.rules.budget_at(event.gate, duty)
+        budget, _ = self.budget_at(event.gate, duty)
         if budget is not None and budget.asks and n not in self._drafts:
             self._short[n] = event.gate
             self._to_escalate.add(n)
@@ -224,7 +224,7 @@ class Attempting(Approving):
         if not passes and self._link[n] + 1 < len(self._chain(n)):
             self._hand_on(n, self._link[n] + 1)
             self._tries[n] = self._failures[n] = 0
-        elif event.until_us and in_time and (passes or self.rules.waits_at(event.gate, duty)):
+        elif event.until_us and in_time and (passes or self.waits_at(event.gate, duty)):
             wait_us = max(1, event.until_us - self.at_us)
             self._waits[n] = (event.until_us, -(-wait_us // 1_000))
             self._move(n, "backing_off")

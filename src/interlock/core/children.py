@@ -10,6 +10,7 @@ from msgspec import Raw
 from interlock.errors import InputError, cut_short
 
 from . import events as e
+from .above import Above
 from .budget import BudgetPolicy
 from .commands import CallAgent
 from .delegating import REASON_CHARS_MAX, added
@@ -42,13 +43,19 @@ def _request(machine: Machine, job: Job, child: Rules) -> bytes:
     return nested.request_of(job.view, child.limits, job.item)
 
 
-def parent_of(machine: Machine, run_id: str, started: e.ChildStarted) -> e.Parent:
-    """What that run is told of the one whose step it does. Raises InputError where it would be nested too deeply."""
+def parent_of(machine: Machine, run_id: str, started: e.ChildStarted, gate: str) -> e.Parent:
+    """What that run is told of the one whose step it does. Raises InputError where it would be nested too deeply.
+
+    gate: what the gate of the whole team is called, of which the run above is.
+    """
     depth = machine.parent.depth + 1 if machine.parent is not None else 1
     if depth > DEPTH_MAX:
         raise InputError(f"teams are nested more than {DEPTH_MAX} deep", fix="have fewer of them between")
     most = machine.rules.roles[started.agent].budget or BudgetPolicy()
-    return e.Parent(run_id, started.step, started.attempt, depth, most.calls, most.tokens, most.usd)
+    above = machine.parent.above if machine.parent is not None else ()
+    if machine.rules.gate:
+        above = Above(gate, machine.rules.gate.rate, machine.rules.gate.budget), *above
+    return e.Parent(run_id, started.step, started.attempt, depth, most.calls, most.tokens, most.usd, above)
 
 
 def told_by(machine: Machine, run_id: str, child_id: str, child: Machine, at_us: int) -> list[e.AnyEvent]:

@@ -151,7 +151,7 @@ class Commanding(Fold):
     def _appeal(self, n: int) -> c.AskPerson:
         """A person is asked what to do, or for more of a budget."""
         gate, reason = self._short.get(n, ""), self.reasons.get(n, "")
-        budget, whose = self.rules.budget_at(gate, self._duty[n])
+        budget, whose = self.budget_at(gate, self._duty[n])
         if budget is not None:
             spent = None if budget.daily else self.purse.ledger(whose).spent
             reason = question(reason, budget, spent, is_shared=gate == "team_budget")

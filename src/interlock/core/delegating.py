@@ -9,7 +9,9 @@ from interlock.errors import cut_short
 
 from . import commands as c
 from . import events as e
+from .above import Above, found_above, is_above
 from .budget import BudgetPolicy, for_run
+from .gate import GatePolicy, policy_above
 from .job import Usage
 from .purse import Budgets, Purse
 from .revising import Revising
@@ -94,6 +96,32 @@ class Delegating(Revising):
         if duty.nested is not None:
             share = for_run(share, self.rules.roles[duty.agent].budget)
         return (*duty.budgets, ("share", SHARE, share))
+
+    def gate_at(self, kind: str, duty: Duty) -> GatePolicy:
+        """The gate of a call that this is a part of: that of its agent, its team, or a team above."""
+        found = found_above(self._above, kind)
+        if found is not None:
+            return policy_above(0, found[0])
+        return self.rules.gate if kind.startswith("team_") else duty.gate
+
+    def waits_at(self, kind: str, duty: Duty) -> bool:
+        """Whether a step waits where this part of a gate holds it, and nobody stands in for its agent."""
+        if not is_above(kind):
+            return self.rules.waits_at(kind, duty)
+        budget, _ = self.budget_at(kind, duty)
+        return budget is not None and budget.waits
+
+    def budget_at(self, kind: str, duty: Duty) -> tuple[BudgetPolicy | None, str]:
+        """The budget that a gate of a call is, None where it is none; and whose: as in Rules, or `team NAME`."""
+        found = found_above(self._above, kind)
+        if found is None:
+            return self.rules.budget_at(kind, duty)
+        team, part = found
+        return (team.budget if part == "budget" else None), team.whose
+
+    @property
+    def _above(self) -> tuple[Above, ...]:
+        return self.parent.above if self.parent is not None else ()
 
     def _delegate(self, n: int, event: e.ChildStarted) -> None:
         self.children[n] = Child(event)

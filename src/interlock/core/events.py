@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Raw
 
+from .above import Above
 from .job import Question, Usage
 from .states import AFTER_DECISION
 
@@ -99,7 +100,8 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The run a step of which another one does. depth: how many runs are above that one.
 
     calls, tokens, usd: what the whole run may consume, beside what its own team declares; its calls draw on that, too.
-    None: as much as it takes. usd: in millionths of a dollar.
+    None: as much as it takes. usd: in millionths of a dollar. above: the teams above whose gates its calls pass, too,
+    the nearest first.
     """
 
     run_id: str
@@ -109,6 +111,7 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     calls: int | None = None
     tokens: int | None = None
     usd: int | None = None
+    above: tuple[Above, ...] = ()
 
     @property
     def is_bounded(self) -> bool:

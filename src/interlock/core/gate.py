@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
+from .above import Above, kind_above
 from .breaker import Breaker, BreakerPolicy, Moved, admit, forget_probe, judge
 from .budget import (
     NOTHING_USED,
@@ -60,18 +61,28 @@ Came = Literal["committed", "refused", "error", "timeout", "neutral", "late", "n
 
 
 class GatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an agent, or a team, declares of its gate; None for what it doesn't bound. is_shared: by all of a team."""
+    """What an agent, or a team, declares of its gate; None for what it doesn't bound.
+
+    is_shared: by all of a team. above: how far above the team of the call; whose: the team that is there.
+    """
 
     breaker: BreakerPolicy | None = None
     rate: RatePolicy | None = None
     budget: BudgetPolicy | None = None
     is_shared: bool = False
+    above: int = 0
+    whose: str = ""
 
     def __bool__(self) -> bool:
         return self != OPEN
 
 
 OPEN = GatePolicy()
+
+
+def policy_above(level: int, above: Above) -> GatePolicy:
+    """The gate of a team above, for those who pass it from below. level: 1 for the nearest that has one."""
+    return GatePolicy(None, above.rate, above.budget, above=level, whose=above.whose)
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -123,11 +134,12 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a gate says of a call. at_us: when it may be made; 0 where it may not.
 
-    by: what keeps it away, if only for a while, and why. until_us: when to ask again; 0 where that is of no use.
+    by: what keeps it away, if only for a while, and why: a Kind, or that of a team above. until_us: when to ask again;
+    0 where that is of no use.
     """
 
     at_us: int = 0
-    by: Kind | None = None
+    by: str | None = None
     reason: str = ""
     until_us: int = 0
 
@@ -406,7 +418,7 @@ class AtGate(msgspec.Struct, gc=False):
 def turn(policies: Policies, keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> list[Verdict]:
     """Fold what was told to gates that stand one behind the other, and answer for each call whether it passes them.
 
-    found: the agent's first, then the team's.
+    found: the agent's first, then the team's, then those of the teams above.
     """
     for at in found:
         gate, policy = at.gate, policies[at.name]
@@ -440,8 +452,7 @@ def _through(policies: Policies, found: Sequence[AtGate], key: str, now_us: int)
         if moved:
             at.moved += moved
         if verdict.by is not None:
-            if policy.is_shared:
-                verdict = replace(verdict, by=_OF_TEAM[verdict.by])
+            verdict = _told(verdict, verdict.by, policy)
             if not verdict.at_us:
                 for other in found:
                     withdraw(other.gate, policies[other.name], key)
@@ -450,6 +461,15 @@ def _through(policies: Policies, found: Sequence[AtGate], key: str, now_us: int)
             latest = verdict
     assert latest is not None, "whoever asks stands at a gate"
     return latest
+
+
+def _told(verdict: Verdict, by: str, policy: GatePolicy) -> Verdict:
+    """The same, with whose gate it is."""
+    if policy.is_shared:
+        return replace(verdict, by=_OF_TEAM[by])
+    if policy.above:
+        return replace(verdict, by=kind_above(policy.above, by), reason=f"{policy.whose}: {verdict.reason}")
+    return verdict
 
 
 def copied(gate: Gate) -> Gate:

@@ -143,20 +143,18 @@ def nested_step_problems(step: Step, name: str, nested: Nested) -> Iterator[Team
         yield PlanError(message, fix=fix, place=(*place, "for_each"), agents=(name,))
 
 
-def unbounded_problems(
-    nested: Mapping[str, BudgetPolicy | None], budgets: Iterable[tuple[str, BudgetPolicy | None]]
-) -> Iterator[TeamError]:
-    """Nested teams that could spend more than the budgets over them, because nothing is set aside for their runs.
+def unbounded_problems(nested: Mapping[str, BudgetPolicy | None], budget: BudgetPolicy | None) -> Iterator[TeamError]:
+    """Nested teams that could spend more than a run of the whole may, because nothing is set aside for their runs.
 
-    nested: the budget of each agent that is a team. budgets: those over all agents, by what they are called.
+    nested: the budget of each agent that is a team. budget: that of the run; on one of a day each of their calls draws.
     """
-    for words, budget in budgets:
-        for amount, _, _ in () if budget is None else budget.bounds:
-            for name, own in nested.items():
-                if own is None or getattr(own, amount) is None:
-                    message = f"{words} bounds {amount}, and no budget says how much of that the team {name} may have"
-                    fix = f"give {name} a budget with {amount}: it is set aside when the team's run begins"
-                    yield TeamError(message, fix=fix, place=("agents", name), agents=(name,))
+    for amount, _, _ in () if budget is None else budget.bounds:
+        for name, own in nested.items():
+            if own is None or getattr(own, amount) is None:
+                lacks = f"and no budget says how much of that the team {name} may have"
+                message = f"the budget of the run bounds {amount}, {lacks}"
+                fix = f"give {name} a budget with {amount}: it is set aside when the team's run begins"
+                yield TeamError(message, fix=fix, place=("agents", name), agents=(name,))
 
 
 def unheard_problems(

@@ -201,8 +201,7 @@ class Proofs(Duties):
 
     def _nested_problems(self, nested: Mapping[str, BudgetPolicy | None]) -> Iterator[TeamError]:
         """Teams among the agents that nothing bounds, or that are to do what a team can't."""
-        budgets = (("the budget of the run", self.budget), ("the team's daily budget", self.gate.budget))
-        yield from unbounded_problems(nested, budgets)
+        yield from unbounded_problems(nested, self.budget)
         asked: list[tuple[tuple[str, ...], str, tuple[str, ...]]] = [
             ((*place, "guardrails", str(number), "judge"), f"the judge of {place[1]}", self.chain(judge.agent))
             for place, number, judge in self.judges()

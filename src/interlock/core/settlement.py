@@ -118,7 +118,7 @@ def _raised(
 ) -> BudgetRaised | AnswerRefused:
     """A person approves more of a budget."""
     asked = machine.questions[n]
-    policy, whose = machine.rules.budget_at(asked.budget, machine.duty(n))
+    policy, whose = machine.budget_at(asked.budget, machine.duty(n))
     assert policy is not None
     if policy.daily and at_us // DAY_US > asked.asked_us // DAY_US:
         message = "the day is over whose budget was spent, and a new one has begun: have it tried again"

@@ -108,7 +108,7 @@ async def settle(
     verdict: e.AnyEvent = verdict_on(request, machine, max(now_us(), machine.at_us))
     if secrets:
         verdict = without_secrets(verdict, secrets)
-    told = await _told(journal, verdict, request.run_id) if isinstance(verdict, e.BudgetRaised) else ()
+    told = await _told(journal, machine, verdict, request.run_id) if isinstance(verdict, e.BudgetRaised) else ()
     await journal.append(request.run_id, machine.seq, [verdict], settles=[request.request_id], told=told)
     machine.apply(verdict)
     accept(request.run_id, verdict)
@@ -125,17 +125,17 @@ async def team_at_gates(journal: Journal, row: RunRow) -> str:
     return gates_of_run(msgspec.json.decode(await journal.blob(row.team), type=_Named).name, row)
 
 
-async def _told(journal: Journal, raised: e.BudgetRaised, run_id: str) -> list[tuple[str, Outcome]]:
+async def _told(journal: Journal, machine: Machine, raised: e.BudgetRaised, run_id: str) -> list[tuple[str, Outcome]]:
     """What the gate is told whose daily budget a person has raised."""
-    return told_raise(await team_at_gates(journal, await journal.run(run_id)), raised)
+    return told_raise(await team_at_gates(journal, await journal.run(run_id)), machine.parent, raised)
 
 
 async def _refuse_today(journal: Journal, machine: Machine, run_id: str, raised: e.BudgetRaised, now_us: int) -> None:
     """A daily budget can be raised by this from where it stands, which its gate knows; else raise DecisionRefused."""
-    budget, _ = machine.rules.budget_at(raised.budget, machine.duty(machine.number[raised.step]))
+    budget, _ = machine.budget_at(raised.budget, machine.duty(machine.number[raised.step]))
     if budget is None or not budget.daily:
         return
-    [(name, outcome)] = await _told(journal, raised, run_id)
+    [(name, outcome)] = await _told(journal, machine, raised, run_id)
     at = dict(await journal.gates()).get(name)
     if at is None or outcome.more is None:
         return

@@ -70,6 +70,7 @@ class Driver:
         # Calls that have room and must ask at a gate, or have passed it; and what the gates of all calls are told.
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
+        self._gates = shell.gates
         self._passes = Passes(shell.gates, run_id, machine)
         self._has_gates = bool(shell.gates)
         # How many events the run had when it was looked last whether anything of it keeps them away.
@@ -90,6 +91,7 @@ class Driver:
     async def drive(self, facts: list[e.AnyEvent], opening: Opening | None = None) -> Machine:
         """Append and fold `facts`, then go on until nothing more can be done here."""
         try:
+            self._pass_those_above(facts)
             requests = await self._shell.journal.requests(self._run_id) if opening is None else ()
             # The facts first: they may open a run again, and before that nothing could come of what is asked of it.
             heard, self._arrived = self._arrived, [*facts]
@@ -105,6 +107,17 @@ class Driver:
             self._ended.cancel()
             self._abandon()
         return self.machine
+
+    def _pass_those_above(self, facts: Sequence[e.AnyEvent]) -> None:
+        """The calls of a run that does a step of another pass the gates of the teams above, too.
+
+        facts: the first of a run that begins, which says whose step it does.
+        """
+        begun = next((fact for fact in facts if isinstance(fact, e.RunStarted)), None)
+        parent = self.machine.parent if begun is None else begun.parent
+        if parent is not None and parent.above:
+            self._gates = self._shell.gates.below(parent.above)
+            self._passes, self._has_gates = Passes(self._gates, self._run_id, self.machine), True
 
     def _over_since(self) -> list[StartTimer]:
         """The waits that were over before anybody drove the run, in the order of their deadlines."""
@@ -289,7 +302,6 @@ class Driver:
 
     def _announced(self, commands: Commands, facts: list[e.AnyEvent], at_us: int) -> Commands:
         """The timers, and those calls and effects for which there is room; their announcement joins the facts."""
-        shell = self._shell
         self._looked_seq = self.machine.seq
         ready, granted = self._seating.seat(commands, at_us)
         for call in granted:
@@ -297,7 +309,7 @@ class Driver:
                 self._announce_effect(call, ready, facts, at_us)
             elif type(call) is StartChild:
                 self._announce_child(call, ready, facts, at_us)
-            elif not shell.gates.guards(call.agent):
+            elif not self._gates.guards(call.agent):
                 self._passed.append(call)
             elif not self._is_kept_away(call, at_us):
                 self._at_gate.append(call)
@@ -355,7 +367,7 @@ class Driver:
         asking, self._at_gate = self._at_gate, []
         for call in asking:
             key = self._passes.key(call.step, call.attempt)
-            self._shell.gates.ask(call.agent, key, partial(self._answered, call, key), self.machine.at_us)
+            self._gates.ask(call.agent, key, partial(self._answered, call, key), self.machine.at_us)
 
     def _pass_gates(self, at_gates: AtGates) -> Sequence[e.AnyEvent]:
         """Ask within the append that tells them: calls that pass are announced in it, too."""
@@ -364,7 +376,7 @@ class Driver:
         asking, self._at_gate = self._at_gate, []
         for call in asking:
             key = self._passes.key(call.step, call.attempt)
-            verdict = self._shell.gates.ask_within(at_gates, call.agent, key, now_us, at_us)
+            verdict = self._gates.ask_within(at_gates, call.agent, key, now_us, at_us)
             if verdict.by is None:
                 self._passes.note(call, key)
                 self._passed.append(call)
@@ -384,7 +396,7 @@ class Driver:
         if isinstance(verdict, BaseException):
             self.fail(verdict)
         elif self.machine.status == "cancelled":
-            self._shell.gates.take_back(call.agent, key)
+            self._gates.take_back(call.agent, key)
         elif not self._over:
             until_us = verdict.until_us
             held = e.CallHeld(self._shell.now_us(), call.step, call.agent, str(verdict.by), verdict.reason, until_us)

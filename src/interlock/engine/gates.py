@@ -7,10 +7,11 @@ from functools import partial
 
 import msgspec
 
+from interlock.core.above import Above, found_above
 from interlock.core.breaker import Moved
 from interlock.core.budget import Amounts
-from interlock.core.events import BudgetRaised
-from interlock.core.gate import AtGate, GatePolicy, Outcome, Policies, Verdict, take_back, turn
+from interlock.core.events import BudgetRaised, Parent
+from interlock.core.gate import AtGate, GatePolicy, Outcome, Policies, Verdict, policy_above, take_back, turn
 from interlock.errors import JournalError
 from interlock.ports import AtGates, Journal, Result
 
@@ -28,7 +29,8 @@ class Gatekeeper:
     """The gates that calls must pass.
 
     policies: of the agents that have a gate; team: the one that all of them share. name: of the team, by which its
-    gates are known in the journal. noticing: who is told of breakers that open.
+    gates are known in the journal. noticing: who is told of breakers that open. above: the teams above, whose gates its
+    calls pass, too.
     """
 
     def __init__(
@@ -39,14 +41,26 @@ class Gatekeeper:
         name: str,
         now_us: Callable[[], int],
         noticing: Noticing | None = None,
+        above: Sequence[Above] = (),
     ) -> None:
-        shared = {f"{name}/": msgspec.structs.replace(team, is_shared=True)} if team else {}
-        behind = {agent: {f"{name}/{agent}": own} | shared if own else shared for agent, own in policies.items()}
+        shared = {gate_name(name, ""): msgspec.structs.replace(team, is_shared=True)} if team else {}
+        for level, one in enumerate(above, 1):
+            shared.setdefault(one.gate, policy_above(level, one))  # teams of one name have one gate
+        behind = {agent: {gate_name(name, agent): own} | shared if own else shared for agent, own in policies.items()}
         # Of an agent: their names, and by these what is declared of them.
         self._gates = {agent: ([*gates], gates) for agent, gates in behind.items() if gates}
         self._journal, self._now_us, self._team, self._noticing = journal, now_us, name, noticing
         self._asking: dict[str, list[tuple[str, Answer, int]]] = {}
         self._turning: set[str] = set()
+        self._below: dict[Sequence[Above], Gatekeeper] = {}
+        self._declared = policies, team
+
+    def below(self, above: tuple[Above, ...]) -> "Gatekeeper":
+        """Who asks for the calls of a run with these teams above its own."""
+        if above not in self._below:
+            given = (self._journal, *self._declared, self._team, self._now_us, self._noticing)
+            self._below[above] = Gatekeeper(*given, above)
+        return self._below[above]
 
     def __bool__(self) -> bool:
         return bool(self._gates)
@@ -86,9 +100,9 @@ class Gatekeeper:
         """The gates that a call of this agent must pass."""
         return self._gates[agent][0] if agent in self._gates else ()
 
-    def told_raise(self, event: BudgetRaised) -> list[tuple[str, Outcome]]:
+    def told_raise(self, parent: Parent | None, event: BudgetRaised) -> list[tuple[str, Outcome]]:
         """What the gate is told whose daily budget a person has raised."""
-        return told_raise(self._team, event)
+        return told_raise(self._team, parent, event)
 
     def _turn(self, agent: str) -> None:
         asking = self._asking.pop(agent)
@@ -142,13 +156,22 @@ def _in_run(verdict: Verdict, ahead_us: int) -> Verdict:
     return msgspec.structs.replace(verdict, until_us=verdict.until_us + ahead_us)
 
 
-def told_raise(team: str, event: BudgetRaised) -> list[tuple[str, Outcome]]:
+def told_raise(team: str, parent: Parent | None, event: BudgetRaised) -> list[tuple[str, Outcome]]:
     """What the gate is told whose daily budget a person has raised; nothing of a budget of one run."""
-    if event.budget not in {"budget", "team_budget"}:
-        return []
+    gate = raised_gate(team, parent, event.budget, event.whose)
     more = Amounts(event.calls, event.tokens, event.usd)
-    agent = event.whose.removeprefix("agent ")
-    return [(gate_name(team, agent), Outcome("", event.at_us, "raised", more=more, asked_us=event.asked_us))]
+    return [(gate, Outcome("", event.at_us, "raised", more=more, asked_us=event.asked_us))] if gate else []
+
+
+def raised_gate(team: str, parent: Parent | None, budget: str, whose: str) -> str:
+    """What the gate is called in the journal whose daily budget this is; "" for the budget of a run.
+
+    team: what the gates of the run's team are known by. parent: of the run. budget, whose: as in BudgetRaised.
+    """
+    found = found_above(parent.above if parent is not None else (), budget)
+    if found is not None:
+        return found[0].gate
+    return gate_name(team, whose.removeprefix("agent ")) if budget in {"budget", "team_budget"} else ""
 
 
 def _take(policies: Policies, keys: Sequence[str], now_us: int, found: Sequence[AtGate]) -> Turned:

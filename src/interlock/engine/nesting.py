@@ -27,6 +27,7 @@ from interlock.errors import (
 )
 from interlock.ports import Letters, Opening, Request, RunRow
 
+from .breakers import gate_name
 from .children import CANCEL, CHILD, FromChild, asks_of
 from .decisions import OPEN, cancelled, folded
 from .family import member
@@ -131,7 +132,7 @@ class Nesting(Redriving):
             if not self._waits(run_id, machine, started):
                 return True  # nobody would cancel it
             with suppress(StaleDriver):
-                await engine._open_child(run_id, machine, started)
+                await engine._open_child(run_id, machine, started, gate_name(self._name, ""))
                 return True
             return False
         if row.status == "running":
@@ -154,9 +155,9 @@ class Nesting(Redriving):
         is_open = mine is not None and mine.started is started and not mine.is_over
         return is_open and machine.status == "running" and run_id in self._drivers
 
-    async def _open_child(self, run_id: str, machine: Machine, started: e.ChildStarted) -> None:
+    async def _open_child(self, run_id: str, machine: Machine, started: e.ChildStarted, gate: str) -> None:
         rules = self._rules
-        raw, parent = request_of(machine, run_id, started, rules), parent_of(machine, run_id, started)
+        raw, parent = request_of(machine, run_id, started, rules), parent_of(machine, run_id, started, gate)
         given = self._team_hash, rules.plan.hash
         first = e.RunStarted(
             max(self._now_us(), started.at_us),

@@ -33,7 +33,7 @@ class Passes:
     def hear(self, fact: e.AnyEvent) -> None:
         """What a fact says to the gate of the agent whose call it ends, or has ended before."""
         if type(fact) is e.BudgetRaised:
-            self._told += self._gates.told_raise(fact)
+            self._told += self._gates.told_raise(self._machine.parent, fact)
             return
         ended = (getattr(fact, "step", ""), getattr(fact, "attempt", 0))
         passed = self._passed.get(ended)

@@ -56,6 +56,7 @@ class Redriving:
     team: Team
     journal: Journal
     _rules: Rules
+    _name: str
     _source: str
     _team_hash: str
     _faults_hash: str

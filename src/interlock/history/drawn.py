@@ -90,12 +90,12 @@ def shortage(
     """
     n = machine.number[step]
     asked = machine.questions[n]
-    policy, whose = machine.rules.budget_at(asked.budget, machine.duty(n))
+    policy, whose = machine.budget_at(asked.budget, machine.duty(n))
     if policy is None:
         return None
     ledger = machine.purse.ledger(whose)
     if policy.daily:
-        ledger = _today(at, machine.rules.gate if not whose else machine.duty(n).gate, now_us) if at else Ledger()
+        ledger = _today(at, machine.gate_at(asked.budget, machine.duty(n)), now_us) if at else Ledger()
     limits = Amounts(*(limit(ledger, policy, name) or 0 for name in ("calls", "tokens", "usd")))
     bounded = {name: most for name, most in _plain(limits).items() if getattr(policy, name) is not None}
     spent = _plain(ledger.spent) if at or not policy.daily else None
@@ -117,7 +117,7 @@ def _plain(amounts: Amounts) -> dict[str, float]:
 
 def _draws(machine: Machine, one: Attempt, whose: str) -> bool:
     declared = machine.plan.declared_id[machine.step(machine.number[one.step]).id]
-    return whose in {"", f"agent {one.agent}", f"step {declared}"}
+    return whose in {"", f"agent {one.agent}", f"step {declared}"} or whose.startswith("team ")
 
 
 def _summed(attempts: Sequence[Attempt]) -> list[Drawn]:

@@ -6,6 +6,7 @@ from typing import assert_never
 import msgspec
 
 from interlock.core import events as e
+from interlock.core.above import is_above
 from interlock.core.budget import Amounts
 from interlock.core.delegating import ended
 from interlock.core.effects import effect_name
@@ -172,8 +173,9 @@ def _answered(event: e.QuestionAnswered) -> str:
 
 
 def _raised(event: e.BudgetRaised) -> str:
-    what = {"team_budget": "the team's daily budget", "budget": f"the daily budget of {event.whose}"}
-    budget = what.get(event.budget, f"the budget of {event.whose or 'the run'}")
+    daily = "daily " * (event.budget == "budget" or is_above(event.budget))
+    is_teams = event.budget == "team_budget"
+    budget = "the team's daily budget" if is_teams else f"the {daily}budget of {event.whose or 'the run'}"
     more = told(Amounts(event.calls, event.tokens, event.usd))
     others = f"; {some(event.others)} can go on, too" if event.others else ""
     return f"{event.by} approves {more} more of {budget}{others}" + (f" ({event.reason})" if event.reason else "")

@@ -29,6 +29,7 @@ RECONCILED = TEAM.with_name("reconciled.yaml")
 JUDGED_EFFECTS = TEAM.with_name("effects_judged.yaml")
 NARROW = TEAM.with_name("narrow.yaml")
 NESTED = TEAM.with_name("nested.yaml")
+DAY_ABOVE = TEAM.with_name("day_above.yaml")
 SEEDS_MAX = 1_000
 CAUGHT = Path(__file__).with_name("caught.json")
 
@@ -1113,6 +1114,32 @@ def _kept(raw):
             )
         ],
         team=NESTED,
+    ),
+    Mutant(
+        "nested run not told of the gates above it",
+        [("core/children.py", "    if machine.rules.gate:\n", "    if not machine.rules.gate:\n")],
+        team=DAY_ABOVE,
+    ),
+    Mutant(
+        "nested calls past the gates above them",
+        [("engine/driver.py", "        if parent is not None and parent.above:\n", "        if False:\n")],
+        team=DAY_ABOVE,
+    ),
+    Mutant(
+        "only the nearest gate above is passed",
+        [("engine/gates.py", "enumerate(above, 1):", "enumerate(above[:1], 1):")],
+        team=DAY_ABOVE,
+    ),
+    Mutant(
+        "more of a day above is approved for another gate",
+        [
+            (
+                "core/delegating.py",
+                '        return (team.budget if part == "budget" else None), team.whose\n',
+                '        return (team.budget if part == "budget" else None), ""\n',
+            )
+        ],
+        team=DAY_ABOVE,
     ),
     Mutant(
         "nested call taken for lost at resume",

@@ -8,8 +8,12 @@ import pytest
 import yaml
 
 from interlock.core import events as e
+from interlock.core.above import Above
+from interlock.core.budget import BudgetPolicy
+from interlock.core.gate import GatePolicy
 from interlock.testing.simulation.account import Broken
 from interlock.testing.simulation.crashes import explore_crashes
+from interlock.testing.simulation.gates import GateAccount, Gates
 from interlock.testing.simulation.kin import check_child, check_the_end, check_told
 from interlock.testing.simulation.world import World
 
@@ -91,6 +95,34 @@ def test_who_waits_for_what_others_have_reserved_is_neither_forgotten_nor_let_go
         events = (event for account in episode.runs.values() for event in account.events)
         again += any(isinstance(event, e.CallHeld) and event.gate == "run_reservation" for event in events)
     assert again == 8
+
+
+@pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
+def test_calls_of_nested_teams_pass_the_gates_of_all_above_whatever_happens(faults):
+    made, seen = scenes(TEAMS / "day_above.yaml", faults=faults, runs=3), Counter()
+    for seed in range(10):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            seen.update(event.gate for event in account.events if isinstance(event, e.CallHeld))
+            seen.update(event.budget for event in account.events if isinstance(event, e.BudgetRaised))
+    assert {"above_1_rate", "above_2_rate", "above_1_budget", "above_2_budget", "team_budget"} <= seen.keys()
+
+
+def test_a_call_too_many_for_the_day_of_a_team_above_is_found():
+    made = scenes(TEAMS / "day_above.yaml", runs=3)
+    runs = World(made.of(0), 0).play().runs
+    below = next(account for account in runs.values() if account.parent is not None and account.parent.depth == 2)
+    whole = next(account for account in runs.values() if account.parent is None)
+    gates, above = Gates(below.rules), [GateAccount("whole", GatePolicy(budget=BudgetPolicy(calls=1, daily=True)))]
+    begun = next(event for event in below.events if isinstance(event, e.AttemptStarted))
+    gates.hear(below, begun, above)
+    raised = e.BudgetRaised(begun.at_us, begun.step, 1, "person:eve", "above_1_budget", "team whole", calls=1)
+    gates.hear(below, raised, above)
+    gates.hear(below, begun, above)
+    with pytest.raises(Broken, match="3 calls of whole on a day whose budget is less"):
+        gates.hear(below, begun, above)
+    assert whole.declared_above("above_1_budget") == (None, "")
 
 
 def test_an_account_finds_a_hold_that_is_told_as_one_for_good_and_a_run_that_is_parked_too_early(tmp_path):
@@ -196,6 +228,13 @@ def test_a_run_that_nobody_has_announced_or_that_outlives_the_one_above_is_found
     parent = e.Parent("sim-0", "research", 1)
     with pytest.raises(Broken, match="no run has announced that"):
         check_child(played, "other", first, parent)
+    above, started = told_until(played, "ChildStarted")
+    above.hear(started)
+    first = played[started.run_id].events[0]
+    check_child({"sim-0": above}, started.run_id, first, first.parent)
+    parent = msgspec.structs.replace(first.parent, above=(Above("other/", None, BudgetPolicy(calls=1, daily=True)),))
+    with pytest.raises(Broken, match="the gates above run"):
+        check_child({"sim-0": above}, started.run_id, first, parent)
     [below] = [one for one in played.values() if one.parent is not None and one.parent.step == "research"]
     below.status = "parked"
     with pytest.raises(Broken, match="it goes on, and run sim-0 is over"):

@@ -1,6 +1,6 @@
 """What must hold at the gates of a world, whatever its runs do: kept from durable events alone, by plain counting."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from interlock.core import events as e
 from interlock.core.breaker import BreakerPolicy
@@ -20,13 +20,18 @@ class Gates:
 
     def __init__(self, rules: Rules) -> None:
         self._of = {name: GateAccount(f"agent {name}", role.gate) for name, role in rules.roles.items() if role.gate}
-        self._of_all = [GateAccount("the team", rules.gate)] if rules.gate else []
+        self.of_all = [GateAccount("the team", rules.gate)] if rules.gate else []
         self._callers: dict[tuple[str, str, int], str] = {}
-        self._guards = bool(self._of or self._of_all)
+        # The attempts that are runs of nested teams: their calls pass, and they themselves don't.
+        self._runs: set[tuple[str, str, int]] = set()
+        self._guards = bool(self._of or self.of_all)
+        # Those of the teams above the run whose event it is.
+        self._above: Sequence[GateAccount] = ()
 
-    def hear(self, account: Account, event: e.AnyEvent) -> None:  # noqa: C901 - one case per event
-        """An event has become durable, and its run's account knows of it."""
-        if not self._guards:
+    def hear(self, account: Account, event: e.AnyEvent, above: Sequence["GateAccount"] = ()) -> None:  # noqa: C901, PLR0912 - one case per event
+        """An event has become durable, and its run's account knows of it. above: the gates of the teams above it."""
+        self._above = above
+        if not self._guards and not above:
             return
         match event:
             case e.AttemptStarted():
@@ -34,6 +39,8 @@ class Gates:
                 self._callers[call] = event.agent
                 for gate in self._behind(event.agent):
                     gate.call_began(account, call, event.at_us)
+            case e.ChildStarted():
+                self._runs.add((account.run_id, event.step, event.attempt))
             case e.AttemptCommitted():
                 self._ended(account, event, "good", event.score)
             case e.ReplyJudged():
@@ -56,17 +63,20 @@ class Gates:
     def _behind(self, agent: str) -> Iterator["GateAccount"]:
         if agent in self._of:
             yield self._of[agent]
-        yield from self._of_all
+        yield from self.of_all
+        yield from self._above
 
     def _raised(self, account: Account, event: e.BudgetRaised) -> None:
         """Those of one run are no gate's."""
+        if event.budget.startswith("above_"):
+            self._above[int(event.budget.split("_")[1]) - 1].was_raised(account, event)
         if event.budget in {"budget", "team_budget"}:
             agent = event.whose.removeprefix("agent ")
-            (self._of[agent] if agent else self._of_all[0]).was_raised(account, event)
+            (self._of[agent] if agent else self.of_all[0]).was_raised(account, event)
 
     def _ended(self, account: Account, event: "_Ended", came: str, score: float | None = None) -> None:
         call = (account.run_id, event.step, event.attempt)
-        for gate in self._behind(self._callers[call]):
+        for gate in self._behind(self._callers[call]) if call not in self._runs else ():
             gate.call_ended(call, came, event.at_us, score)
 
 

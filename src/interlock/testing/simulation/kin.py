@@ -23,6 +23,10 @@ def check_child(accounts: Mapping[str, Account], run_id: str, first: e.RunStarte
     bounds = None if most is None else (most.calls, most.tokens, most.usd)
     told = (parent.calls, parent.tokens, parent.usd)
     above.require_same("children", f"what run {run_id} may consume", told, bounds or (None, None, None))
+    gate, higher = above.rules.gate, above.parent.above if above.parent is not None else ()
+    gates = [(gate.rate, gate.budget)] * bool(gate) + [(one.rate, one.budget) for one in higher]
+    passed = [(one.rate, one.budget) for one in parent.above]
+    above.require_same("children", f"the gates above run {run_id}", passed, gates)
     depth = above.parent.depth + 1 if above.parent is not None else 1
     above.require_same("children", f"how deep run {run_id} is", parent.depth, depth)
 

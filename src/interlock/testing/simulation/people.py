@@ -73,7 +73,7 @@ async def decide(
     asked = machine.questions.get(n)
     if asked is None:
         return None
-    budget, _ = machine.rules.budget_at(asked.budget, machine.duty(n))
+    budget, _ = machine.budget_at(asked.budget, machine.duty(n))
     given = _decision(asked, budget, random, writes)
     if asked.contradicts and given["verb"] == "answer" and random.random() > MISTAKEN:
         given["text"] = _choices(machine, n, random)

@@ -38,7 +38,7 @@ from .checks import Outcome, check_replay
 from .disks import Disk, MemoryDisk, SqliteDisk
 from .episode import Episode, Happening, Struck, became_of
 from .forks import check_fork
-from .gates import Gates
+from .gates import GateAccount, Gates
 from .kin import check_child, check_told
 from .kin import check_the_end as check_kin
 from .loop import START_US, Timeline
@@ -278,7 +278,7 @@ class World:
                 self._events += 1
                 self.story.append(Happening(self.timeline.now, number, "event", run_id, event))
                 account.hear(event)
-                self._gates[account.team].hear(account, event)
+                self._gates[account.team].hear(account, event, self._gates_above(account))
                 self._digest.update(account.encoded[-1])
                 kind = type(event)
                 if kind in _OUTCOMES:
@@ -295,6 +295,14 @@ class World:
             self._until_replay = (self._until_replay or REPLAY_EVERY) - 1
         except Broken as broken:
             self.break_(broken)
+
+    def _gates_above(self, account: Account) -> list[GateAccount]:
+        """The gates of the teams above that of a run, the nearest first."""
+        found: list[GateAccount] = []
+        while account.parent is not None:
+            account = self.accounts[account.parent.run_id]
+            found += self._gates[account.team].of_all
+        return found
 
     def _told_of_children(self, account: Account, event: e.AnyEvent) -> None:
         if isinstance(event, e.ChildParked | e.ChildEnded):

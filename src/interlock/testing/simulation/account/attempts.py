@@ -207,8 +207,9 @@ def _holding(run: Known, kind: str, one: StepAccount) -> BreakerPolicy | RatePol
     declared |= {"reservation": own.budget, "team_reservation": all_.budget}
     if kind == "run_reservation":
         return next((budget for _, _, budget in run.budgets_of(one.duty)), None)
+    declared[kind] = declared.get(kind) or run.declared_above(kind)[0]
     budgets = run.budgets_of(one.duty)
-    return declared.get(kind) or next((budget for name, _, budget in budgets if name == kind), None)
+    return declared[kind] or next((budget for name, _, budget in budgets if name == kind), None)
 
 
 def step_buried(run: Known, event: e.StepBuried) -> None:

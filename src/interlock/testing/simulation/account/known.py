@@ -155,6 +155,19 @@ class Known:
         share = BudgetPolicy(parent.calls, parent.tokens, parent.usd, False, *call)
         self.share = (("share", SHARE, share),)
 
+    def declared_above(self, kind: str) -> tuple[Any, str]:
+        """What a team above declares of this part of its gate, None where nothing, and whose it is; "" for no such."""
+        if self.parent is None or not kind.startswith("above_"):
+            return None, ""
+        _, level, part = kind.split("_")
+        above = self.parent.above[int(level) - 1]
+        return above.rate if part == "rate" else above.budget, f"team {above.gate[:-1]}"
+
+    def budget_at(self, kind: str, duty: Duty) -> tuple[BudgetPolicy | None, str]:
+        """The budget that a gate is, and whose."""
+        declared, whose = self.declared_above(kind)
+        return (declared, whose) if whose else self.rules.budget_at(kind, duty)
+
     def budgets_of(self, duty: Duty) -> tuple[tuple[str, str, BudgetPolicy], ...]:
         """What a call of this duty draws on, or a run; a run has all set aside that its agent declares."""
         if duty.nested is None and not self.share:

@@ -188,13 +188,13 @@ def question_expired(run: Known, event: e.QuestionExpired) -> None:
 def budget_raised(run: Known, event: e.BudgetRaised) -> None:
     """A person has approved more of a budget, for all that wait for it."""
     one = run.step(event.step)
-    budget, whose = run.rules.budget_at(event.budget, one.duty)
+    budget, whose = run.budget_at(event.budget, one.duty)
     wrong = wrong_with(event, budget, whose)
     run.require("people", not wrong, f"the budget of {event.step} is raised, but {wrong}")
     for name in (event.step, *event.others):
         other = run.step(name)
         waits = other.state == "escalated" and other.short == event.budget
-        same = run.rules.budget_at(event.budget, other.duty)[1] == whose
+        same = run.budget_at(event.budget, other.duty)[1] == whose
         run.require("people", waits and same, f"{name} goes on with more, but it is {other.state}")
         other.state, other.short, other.first_us = "ready", "", -1
     if budget is not None and not budget.daily:
