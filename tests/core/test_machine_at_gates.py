@@ -53,6 +53,15 @@ def test_a_call_that_is_held_is_made_later(gate):
     assert run.machine.cost.calls == 1
 
 
+def test_until_when_a_step_backs_off_is_known_while_it_does():
+    run = alone()
+    assert run.machine.backs_off_until(1) is None
+    run.hold("a", "rate", LATER)
+    assert run.machine.backs_off_until(1) == LATER
+    run.say(e.BackoffEnded(LATER, "a"))
+    assert run.machine.backs_off_until(1) is None
+
+
 def test_another_attempt_does_not_wait_at_a_gate_for_longer_than_attempts_may_take():
     run = Transcript(step("a"), roles={"ann": Role(ALL, Policy(retries=9, retry_for_ms=5_000), gate=WAITS)}, gate=WAITS)
     run.begin()

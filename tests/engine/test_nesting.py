@@ -652,3 +652,16 @@ async def test_a_run_that_is_cancelled_holds_nothing_of_the_day_of_the_team_abov
         await task
         await virtual.settle()
         assert await calls_on(one, "outer/") == (2, 0)
+
+
+@in_time
+async def test_the_time_that_a_failed_run_had_left_does_not_end_the_wait_before_the_next_one():
+    async def late(job):
+        await asyncio.sleep(4)
+        raise ValueError("no")
+
+    team = outer_team(timeout="5s", retries=1, backoff="30s")
+    async with engine(team, Staff(check=late)) as one:
+        await one.run({"question": "bees"}, run_id="r")
+        begun = [event.at_us for event in await one.journal.load("r") if isinstance(event, e.ChildStarted)]
+        assert begun[1] - begun[0] >= 34_000_000

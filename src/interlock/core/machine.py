@@ -66,6 +66,10 @@ class Machine(Commanding):
         not_called = self._items_left.keys() | self.children.keys()
         return [n for n, state in enumerate(self.state) if state == "running" and n not in not_called]
 
+    def backs_off_until(self, n: int) -> int | None:
+        """When a step is tried again that waits for that; None for another. It may have had another timer before."""
+        return self._waits[n][0] if self.state[n] == "backing_off" else None
+
     def author(self, n: int) -> Duty:
         """Who does a step now, though another may be called to judge what it has done."""
         return self._drafts[n].before.duty if n in self._drafts else self._duty[n]

@@ -412,11 +412,13 @@ class Driver:
     def _start_timer(self, timer: StartTimer) -> None:
         # Never longer than the whole wait: the clock may have been set back since.
         delay = min(max(0, timer.due_us - self._shell.now_us()), 1_000 * timer.wait_ms) / 1e6
+        if (before := self._timers.get(timer.number)) is not None:
+            before.cancel()  # of a run that has ended before its time
         self._timers[timer.number] = self._loop.call_later(delay, self._timer_fired, timer)
 
     def _timer_fired(self, timer: StartTimer) -> None:
         self._timers.pop(timer.number, None)
-        if self.machine.state[timer.number] == "backing_off":
+        if self.machine.backs_off_until(timer.number) == timer.due_us:
             # Where the clock was set back, the time that was waited for has come all the same.
             self._arrive(e.BackoffEnded(max(self._shell.now_us(), timer.due_us), timer.step))
         else:
