@@ -665,3 +665,23 @@ async def test_the_time_that_a_failed_run_had_left_does_not_end_the_wait_before_
         await one.run({"question": "bees"}, run_id="r")
         begun = [event.at_us for event in await one.journal.load("r") if isinstance(event, e.ChildStarted)]
         assert begun[1] - begun[0] >= 34_000_000
+
+
+@in_time
+async def test_a_run_that_could_not_be_cancelled_on_a_full_disk_is_cancelled_later():
+    class Full(MemoryJournal):
+        """The first append of a run below that is to be cancelled finds the disk full."""
+
+        left = 1
+
+        def append(self, run_id, seq, events, **more):
+            if self.left and run_id == CHILD and isinstance(events[0], e.RunCancelled):
+                self.left -= 1
+                raise JournalFull("the disk is full")
+            return super().append(run_id, seq, events, **more)
+
+    journal = Full()
+    async with engine(outer_team(timeout="10s"), Staff(check=asks), journal) as one:
+        await one.run({"question": "bees"}, run_id="r")
+        await asyncio.sleep(100)
+        assert (journal.left, (await one.journal.run(CHILD)).status) == (0, "cancelled")

@@ -63,7 +63,10 @@ class Beside(Nesting):
         except (JournalError, DecisionRefused, RunInterrupted) as error:
             if isinstance(error, DecisionRefused):  # what was refused may be sent again under its id
                 self._deciding.discard(request.request_id)
-            self._left_by(run_id, error)
+            if request.kind in ASKED and isinstance(error, errors.JournalFull | errors.JournalUnavailable):
+                self._spawn(self._take_up_later(run_id))
+            else:
+                self._left_by(run_id, error)
             log.warning("run %s, after %s has decided: %s", run_id, request.by, error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

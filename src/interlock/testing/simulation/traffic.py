@@ -112,7 +112,8 @@ class Traffic:
         if e.RunReopened in kinds:
             self._asked.pop(account.run_id, None)  # whoever asked before, asked of a run that has ended
         asked = self._asked.get(account.run_id, now)
-        obeyed = now <= asked + CANCEL_SECONDS or e.RunCancelled in kinds
+        in_time = now <= asked + CANCEL_SECONDS or not kinds - _DECIDED - {e.AnswerRefused}
+        obeyed = in_time or e.RunCancelled in kinds  # what is decided about a run doesn't make it go on
         account.require("cancels", obeyed, "the run goes on, although somebody has asked to cancel it")
         if _is_only_decided_by(events) and (account.status == "parked" or type(events[-1]) not in _OUTSIDE):
             return  # nobody drives it yet: who goes on with it needs room
