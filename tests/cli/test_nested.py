@@ -135,6 +135,30 @@ def test_more_of_the_day_of_the_outer_team_is_approved_where_the_inner_one_asks_
     assert (day["team"], day["budget"]["calls"]["spent"], day["budget"]["calls"]["raised"]) == ("whole", 3, 9)
 
 
+def test_more_of_its_share_is_approved_as_far_as_the_run_above_has_room(outer):
+    team = outer.folder / "outer.yaml"
+    share = "budget: {calls: 1, when_spent: ask}"
+    bounded = OUTER.replace("    team: team.yaml", f"    team: team.yaml\n    {share}")
+    team.write_text(f"{bounded}budget: {{calls: 4}}\n")
+    run(outer, "go", code=3)
+    top, inner = ids(outer)
+    shown = words(outer.run("inbox", "show", inner).out)
+    assert "budget its share of what the run above may consume: 1 call" in shown
+    assert f"interlock inbox approve {inner} --more calls=1" in shown
+    refused = outer.run("inbox", "approve", inner, "--more", "calls=4")
+    lacks = "the run above: its budget is 4 calls, of which 3 calls are left"
+    assert (refused.code, f"4 calls more can't be set aside for run {inner}: {lacks}" in words(refused.err)) == (
+        2,
+        True,
+    )
+    assert f"see what else may be done: interlock inbox show {inner}" in words(refused.err)
+    ended = outer.run("inbox", "approve", inner, "--more", "calls=2", "--by", "eve", "--reason", "busy")
+    assert (ended.code, f"run {top} ✓ succeeded" in words(ended.out)) == (0, True)
+    assert f"person:eve approves 2 calls more for run {inner} (busy)" in words(outer.run("replay", top).out)
+    told = "person:eve approves 2 calls more of its share of what the run above may consume (busy)"
+    assert told in words(outer.run("replay", inner).out)
+
+
 def test_a_failed_run_names_the_dead_letter_of_the_run_that_did_its_step(outer):
     told = run(outer, "fail", code=1).out
     top, inner = ids(outer)

@@ -120,6 +120,13 @@ GOLDEN = [
         (b'{"t":"budget_raised","at_us":9,"step":"a","attempt":2,"by":"person:eve","budget":"run_budget","calls":1}'),
     ),
     (
+        e.ShareRaised(9, "a", 2, "n1", "person:eve", "b", 1, 8, 1, 20, 300_000, "month's end"),
+        (
+            b'{"t":"share_raised","at_us":9,"step":"a","attempt":2,"run_id":"n1","by":"person:eve","asked":"b",'
+            b'"asked_attempt":1,"asked_us":8,"calls":1,"tokens":20,"usd":300000,"reason":"month\'s end"}'
+        ),
+    ),
+    (
         e.QuestionExpired(9, "a", 3, "default", {"x": Raw(b"1")}, "why"),
         (b'{"t":"question_expired","at_us":9,"step":"a","attempt":3,"then":"default","writes":{"x":1},"reason":"why"}'),
     ),

@@ -10,12 +10,14 @@ from interlock.agents.function import FunctionAdapter
 from interlock.core import events as e
 from interlock.core.budget import BudgetPolicy
 from interlock.core.gate import GatePolicy, tell
-from interlock.engine.children import child_id
+from interlock.engine.children import WANTED, child_id
+from interlock.engine.decisions import verdict_on
 from interlock.engine.engine import Engine
 from interlock.engine.family import Crew
 from interlock.errors import DecisionRefused, InputError, JournalFull
 from interlock.history import Record, lineage
 from interlock.journal.memory import MemoryJournal, MemoryStore
+from interlock.ports import Request
 from tests import virtual
 
 from .stage import kind
@@ -654,17 +656,151 @@ async def test_a_run_that_is_cancelled_holds_nothing_of_the_day_of_the_team_abov
         assert await calls_on(one, "outer/") == (2, 0)
 
 
-@in_time
-async def test_the_time_that_a_failed_run_had_left_does_not_end_the_wait_before_the_next_one():
-    async def late(job):
-        await asyncio.sleep(4)
-        raise ValueError("no")
+# --- more of a share ---
 
-    team = outer_team(timeout="5s", retries=1, backoff="30s")
-    async with engine(team, Staff(check=late)) as one:
+
+def sharing_team(most=9, share=1, inner=None, **budget):
+    """A team that sets calls aside for a run of another, of which a person may approve more."""
+    scope = il.Scope(["act"], ["question"], ["answer"])
+    mapped = {"inputs": {"topic": "question"}, "outputs": {"answer": "result"}}
+    given = {"calls": share, "when_spent": "ask"} | budget
+    lab = il.Agent("lab", use=inner or inner_team(), scope=scope, budget=given, **mapped)
+    bob = il.Agent("bob", scope=il.Scope(["act"], ["*"], ["done"]), retries=0)
+    return il.Team(
+        [lab, bob], il.Plan([il.Step("research", "lab", "act"), AFTER]), name="outer", budget={"calls": most}
+    )
+
+
+SHARE_IS_SPENT = (
+    "ann was not called: its share of what the run above may consume: its budget is 1 call, of which 0 calls are left"
+)
+
+
+@in_time
+async def test_more_of_its_share_is_approved_below_and_set_aside_above_first():
+    staff = Staff()
+    async with engine(sharing_team(), staff) as one:
+        run = await one.run({"question": "bees"}, run_id="r")
+        assert run.reason == f"research: run {CHILD} waits: check needs a person: {SHARE_IS_SPENT}"
+        [asked] = await one.inbox()
+        assert (asked.run_id, asked.text) == (CHILD, f"{SHARE_IS_SPENT}; consumed: 1 call")
+        done = await one.decide(CHILD, "check", "approve", more={"calls": 2}, by="eve", reason="busy")
+        assert (done.run_id, done.status) == (CHILD, "succeeded")
+        assert (await one.journal.run("r")).status == "succeeded"
+        assert await story(one, "r") == [
+            "RunStarted",
+            "ChildStarted research",
+            "ChildParked research",
+            "RunParked",
+            "ShareRaised research",
+            "ChildEnded research",
+            "AttemptCommitted research",
+            "AttemptStarted tell",
+            "AttemptCommitted tell",
+            "RunFinished",
+        ]
+        [raised] = [event for event in await one.journal.load(CHILD) if isinstance(event, e.BudgetRaised)]
+        assert (raised.by, raised.budget, raised.calls, raised.reason) == ("person:eve", "share", 2, "busy")
+        assert await one.journal.requests(CHILD) == await one.journal.requests("r") == []
+
+
+@in_time
+async def test_what_the_budget_above_has_no_room_for_is_refused_and_its_question_stays():
+    async with engine(sharing_team(most=3)) as one:
         await one.run({"question": "bees"}, run_id="r")
-        begun = [event.at_us for event in await one.journal.load("r") if isinstance(event, e.ChildStarted)]
-        assert begun[1] - begun[0] >= 34_000_000
+        with pytest.raises(DecisionRefused) as refused:
+            await one.decide(CHILD, "check", "approve", more={"calls": 3}, by="eve")
+        said = f"run r: 3 calls more can't be set aside for run {CHILD}: the run above: its budget is 3 calls"
+        assert refused.value.message == f"{said}, of which 2 calls are left"
+        assert refused.value.fix == f"approve less, or see what else may be done: interlock inbox show {CHILD}"
+        with pytest.raises(DecisionRefused, match="the budget doesn't bound usd"):
+            await one.decide(CHILD, "check", "approve", more={"usd": 3}, by="eve")
+        assert "ShareRaised research" not in await story(one, "r")
+        assert [asked.step for asked in await one.inbox()] == ["check"]
+        done = await one.decide(CHILD, "check", "approve", more={"calls": 2}, by="eve")
+        assert done.status == "succeeded"
+
+
+@in_time
+async def test_more_is_approved_while_both_runs_are_driven():
+    """Other steps of both are under way meanwhile."""
+    ann = il.Agent("ann", scope=SCOPE, retries=0)
+    steps = [il.Step(name, "ann", "act", writes=[f"notes.{name}"]) for name in ("slow", "draft")]
+    steps += [il.Step("check", "ann", "act", needs=["draft"], writes=["result"])]
+    inner = il.Team([ann], il.Plan(steps), name="inner")
+
+    async def slow(job):
+        await asyncio.sleep(3)
+        return {f"notes.{job.step}": 1}
+
+    staff = Staff(slow=slow, aside=lambda job: asyncio.sleep(4, {"done": 1}))
+    team = sharing_team(share=2, inner=inner)
+    aside = il.Step("aside", "bob", "act", writes=["done"])
+    team = il.Team([*team.agents.values()], il.Plan([team.plan.declared[0], aside]), name="outer", budget={"calls": 9})
+    async with engine(team, staff) as one:
+        task = asyncio.ensure_future(one.run({"question": "bees"}, run_id="r"))
+        await asyncio.sleep(1)
+        assert [asked.run_id for asked in await one.inbox()] == [CHILD]
+        done = await one.decide(CHILD, "check", "approve", more={"calls": 1}, by="eve")
+        assert (done.status, (await task).status, virtual.seconds()) == ("succeeded", "succeeded", 4)
+        assert (await story(one, CHILD)).count("BudgetRaised check") == 1
+
+
+@in_time
+async def test_more_is_approved_where_nobody_knows_the_team_above():
+    staff, store = Staff(), MemoryStore()
+    async with engine(sharing_team(), staff, MemoryJournal(store)) as one:
+        await one.run({"question": "bees"}, run_id="r")
+    alone = Engine(
+        inner_team(), {"ann": FunctionAdapter(staff)}, MemoryJournal(store), now_us=virtual.now_us, watch=False
+    )
+    async with alone:
+        with pytest.raises(DecisionRefused, match="of which 8 calls are left"):
+            await alone.decide(CHILD, "check", "approve", more={"calls": 9}, by="eve")
+        done = await alone.decide(CHILD, "check", "approve", more={"calls": 1}, by="eve")
+        assert (done.status, (await alone.journal.run("r")).status) == ("succeeded", "parked")
+    async with engine(sharing_team(), staff, MemoryJournal(store)) as other:
+        assert [(run.run_id, run.status) async for run in other.resume()] == [("r", "succeeded")]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@in_time
+async def test_whoever_dies_while_more_of_a_share_is_approved_leaves_what_the_next_one_finishes(after):
+    team = sharing_team()
+
+    def approve(one):
+        return one.decide(CHILD, "check", "approve", more={"calls": 2}, by="eve")
+
+    for write in range(1, 100):
+        store, staff = MemoryStore(), Staff()
+        async with engine(team, staff, MemoryJournal(store)) as one:
+            await one.run({"question": "bees"}, run_id="r")
+        ended = await dies(write, staff, store, approve, after=after, team=team)
+        async with engine(team, staff, MemoryJournal(store)) as other:
+            async for _ in other.resume():
+                pass
+            if await other.inbox():  # nobody had heard of it
+                assert "ShareRaised research" not in await story(other, "r")
+                await approve(other)
+            assert [(row.run_id, row.status) for row in await other.journal.runs()] == [
+                (CHILD, "succeeded"),
+                ("r", "succeeded"),
+            ]
+            told = await story(other, "r"), await story(other, CHILD)
+            assert (told[0].count("ShareRaised research"), told[1].count("BudgetRaised check")) == (1, 1)
+        if ended:
+            assert write > 3
+            return
+    raise AssertionError("it never ended")
+
+
+@in_time
+async def test_what_is_asked_of_a_run_above_in_a_broken_way_is_refused():
+    async with engine(sharing_team()) as one:
+        await one.run({"question": "bees"}, run_id="r")
+        machine = await one.folded("r")
+        verdict = verdict_on(Request("x", "r", WANTED, "person:eve", "", b"[]"), machine, machine.at_us)
+        assert "what is wanted of a share can't be read" in verdict.findings[0].message
 
 
 @in_time
@@ -685,3 +821,16 @@ async def test_a_run_that_could_not_be_cancelled_on_a_full_disk_is_cancelled_lat
         await one.run({"question": "bees"}, run_id="r")
         await asyncio.sleep(100)
         assert (journal.left, (await one.journal.run(CHILD)).status) == (0, "cancelled")
+
+
+@in_time
+async def test_the_time_that_a_failed_run_had_left_does_not_end_the_wait_before_the_next_one():
+    async def late(job):
+        await asyncio.sleep(4)
+        raise ValueError("no")
+
+    team = outer_team(timeout="5s", retries=1, backoff="30s")
+    async with engine(team, Staff(check=late)) as one:
+        await one.run({"question": "bees"}, run_id="r")
+        begun = [event.at_us for event in await one.journal.load("r") if isinstance(event, e.ChildStarted)]
+        assert begun[1] - begun[0] >= 34_000_000

@@ -107,6 +107,16 @@ def test_the_day_of_a_team_above_is_told_with_all_that_this_run_has_drawn():
     assert ([(one.step, one.calls) for one in found.by], found.spent["calls"]) == ([("a", 1)], 23)
 
 
+def test_its_share_is_told_with_all_that_this_run_has_drawn():
+    run = Transcript(step("a"), step("b", needs=["a"]))
+    run.say(e.RunStarted(0, Raw(b"{}"), "team", "plan", parent=e.Parent("top", "s", 1, calls=1, when_spent="ask")))
+    run.reply("a", x=1)
+    run.say(run.machine.held(run.calls["b"], run.tick()))
+    found = shortage(run.machine, "b", attempts([*map(e.decode, run.journal)]))
+    assert (found.words, found.limits) == ("its share of what the run above may consume", {"calls": 1})
+    assert ([(one.step, one.calls) for one in found.by], found.spent["calls"]) == ([("a", 1)], 1)
+
+
 @pytest.mark.parametrize("whose", ["agent", "team"])
 def test_a_daily_budget_is_told_as_its_gate_has_it_with_what_was_approved_today(whose):
     """Not with what was approved of the budget of the run."""

@@ -91,6 +91,18 @@ TOLD = [
         "person:eve approves 2 calls more of the daily budget of team outer",
     ),
     (
+        e.BudgetRaised(0, "s", 1, "person:eve", "share", "its share of what the run above may consume", calls=2),
+        "person:eve approves 2 calls more of its share of what the run above may consume",
+    ),
+    (
+        e.ShareRaised(0, "s", 1, "n1", "person:eve", "draft", 0, 9, calls=2, usd=10_000, reason="busy"),
+        "person:eve approves 2 calls, 0.01 USD more for run n1 (busy)",
+    ),
+    (
+        e.ShareRaised(0, "s", 1, "n1", "person:eve", "a", 0, 9, calls=1),
+        "person:eve approves 1 call more for run n1",
+    ),
+    (
         e.BudgetRaised(0, "s", 1, "person:eve", "team_budget", calls=2),
         "person:eve approves 2 calls more of the team's daily budget",
     ),

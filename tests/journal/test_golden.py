@@ -63,6 +63,7 @@ DEFAULTS = {
     "question_asked": {"usage": None, "reads": (), "due_us": 0, "effect": "", "plan": b"null"},
     "step_escalated": {"due_us": 0, "budget": ""},
     "budget_raised": {"whose": "", "calls": 0, "tokens": 0, "usd": 0, "others": (), "reason": "", "asked_us": 0},
+    "share_raised": {"calls": 0, "tokens": 0, "usd": 0, "reason": ""},
     "question_expired": {"writes": {}, "reason": ""},
     "child_started": {"due_us": 0, "seq": 0},
     "child_ended": {"reason": "", "usage": Usage(), "calls": 0, "writes": "", "late": False},

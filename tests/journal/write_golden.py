@@ -26,6 +26,7 @@ from interlock.core.decision import Verb, decided
 from interlock.core.guardrail import Draft
 from interlock.core.machine import Machine
 from interlock.core.settlement import approval_asked, expired, overdue, settled
+from interlock.core.shares import approval_of, share_raised, wanted_of
 from interlock.engine.engine import Engine
 from interlock.journal.sqlite import SqliteJournal
 from interlock.ports import Request
@@ -905,6 +906,68 @@ def below() -> Told:
     return told
 
 
+def sharing_team() -> il.Team:
+    """A step that another team does, with a share and a day of which people may approve more."""
+    inner = il.Team(
+        [agent("ann", writes=["notes", "text"], retries=0)],
+        il.Plan([step("look"), step("write", needs=["look"])]),
+        budget={"usd": 5.0, "call": {"usd": 0.25}},
+        name="golden inner",
+    )
+    share = {"calls": 1, "tokens": 20, "usd": 0.5, "when_spent": "ask"}
+    labs = {"use": inner, "budget": share, "inputs": {"topic": "q"}, "outputs": {"found.{step}": "text"}}
+    plan = [step(name, "lab", writes=[f"found.{name}"]) for name in ("one", "two")]
+    day = {"calls": 9, "when_spent": "ask"}
+    budget = {"calls": 9, "tokens": 999, "usd": 5.0, "day": day}
+    lab = agent("lab", reads=["q"], writes=["found.*"], **labs)
+    return il.Team([lab], il.Plan(plan), budget=budget, rate={"requests": "9/s"}, name="golden shares")
+
+
+def asks_for_more(above: Told, step: str, run_id: str) -> Told:
+    """A run that does a step, and has spent its share."""
+    below = above.has_done(step, run_id)
+    below.does("look", lambda job: il.Reply(writes={"notes": job.view["topic"]}, usage=il.Usage(10, 5, 0.4)))
+    held = below.machine.held(below.calls["write"], below.tick())
+    assert held is not None
+    below.say(held)
+    above.hears(below, run_id)
+    return below
+
+
+def has_more(above: Told, below: Told, run_id: str, reason: str, **more: float) -> None:
+    """A person approves more of its share: it is set aside above, and granted below."""
+    decision = decided("write", "approve", more=more)
+    wanted = wanted_of(below.machine, run_id, decision)
+    raised = share_raised(above.machine, wanted, "person:eve", reason, above.tick())
+    assert isinstance(raised, e.ShareRaised)
+    above.say(raised)
+    below.say(settled(below.machine, approval_of(raised), "person:eve", reason, below.tick(), covered=True))
+
+
+def more_above() -> Told:
+    """Runs that do steps, for which more is set aside: one ends, and one goes on."""
+    told = Told(sharing_team(), {"q": "bees"})
+    below = asks_for_more(told, "one", "n1")
+    has_more(told, below, "n1", "the month ends", calls=2, tokens=30, usd=0.5)
+    below.does("write", lambda _: il.Reply(writes={"text": "more"}, usage=il.Usage(10, 5, 0.4)))
+    told.hears(below, "n1")
+    below = told.has_done("two", "n2")
+    told.say(e.ShareRaised(told.tick(), "two", 1, "n2", "person:eve", "look", 0, START_US, usd=250_000))
+    told.say(e.ShareRaised(told.tick(), "two", 1, "n2", "person:bob", "write", 1, START_US, calls=1))
+    return told
+
+
+def more_below() -> Told:
+    """A run that does a step, of whose share and of the day of the team above it a person approves more."""
+    above = Told(sharing_team(), {"q": "bees"})
+    told = asks_for_more(above, "one", "n1")
+    has_more(above, told, "n1", "the month ends", calls=2, tokens=30, usd=0.5)
+    told.hold("write", "above_1_budget", "team golden shares: its budget is 9 calls a day, of which 0 calls are left")
+    told.decides("write", "approve", more={"calls": 2})
+    told.does("write", lambda _: il.Reply(writes={"text": "more"}, usage=il.Usage(10, 5, 0.4)))
+    return told
+
+
 def watched() -> Told:
     """A supervisor is asked after each step, drops one that waits, and is stopped at its bound: a person decides."""
     team = il.Team(
@@ -1017,6 +1080,8 @@ RUNS = (
     awaited,
     nested,
     below,
+    more_above,
+    more_below,
     reconciled,
     reconciled_again,
     grown,

@@ -98,6 +98,12 @@ def for_run(budget: BudgetPolicy, share: BudgetPolicy | None) -> BudgetPolicy:
     return msgspec.structs.replace(budget, call_calls=calls, call_tokens=tokens, call_usd=usd)
 
 
+def with_more(budget: BudgetPolicy, more: Amounts) -> BudgetPolicy:
+    """A budget on which a run draws that may consume so much more."""
+    calls, tokens, usd = budget.call_calls + more.calls, budget.call_tokens + more.tokens, budget.call_usd + more.usd
+    return msgspec.structs.replace(budget, call_calls=calls, call_tokens=tokens, call_usd=usd)
+
+
 def budget_of(declared: Mapping[str, Any], *, daily: bool = False) -> BudgetPolicy:
     """A budget as it is declared in a team file: `{usd: 0.10, tokens: 4000, calls: 5, call: {usd: 0.02}}`."""
     call = declared.get("call", {})
@@ -192,6 +198,12 @@ def reserve(ledger: Ledger, policy: BudgetPolicy) -> None:
         ledger.returnable += policy.call_calls - 1
         reserved.tokens += policy.call_tokens
         reserved.usd += policy.call_usd
+
+
+def reserve_more(ledger: Ledger, more: Amounts) -> None:
+    """Set aside more for a run for which some is set aside already."""
+    ledger.reserved.add(more)
+    ledger.returnable += more.calls
 
 
 def settle(ledger: Ledger, policy: BudgetPolicy, usage: Usage | None, at_us: int, calls: int | None = None) -> None:

@@ -11,7 +11,7 @@ from interlock.errors import InputError, cut_short
 
 from . import events as e
 from .above import Above
-from .budget import BudgetPolicy
+from .budget import Amounts, BudgetPolicy
 from .commands import CallAgent
 from .delegating import REASON_CHARS_MAX, added
 from .job import Job, Reply, Usage
@@ -52,10 +52,16 @@ def parent_of(machine: Machine, run_id: str, started: e.ChildStarted, gate: str)
     if depth > DEPTH_MAX:
         raise InputError(f"teams are nested more than {DEPTH_MAX} deep", fix="have fewer of them between")
     most = machine.rules.roles[started.agent].budget or BudgetPolicy()
+    more = machine.more.get((machine.number[started.step], started.agent), Amounts())
+    calls, tokens, usd = (_sum(getattr(most, name), getattr(more, name)) for name in ("calls", "tokens", "usd"))
     above = machine.parent.above if machine.parent is not None else ()
     if machine.rules.gate:
         above = Above(gate, machine.rules.gate.rate, machine.rules.gate.budget), *above
-    return e.Parent(run_id, started.step, started.attempt, depth, most.calls, most.tokens, most.usd, above)
+    return e.Parent(run_id, started.step, started.attempt, depth, calls, tokens, usd, most.when_spent, above)
+
+
+def _sum(most: int | None, more: int) -> int | None:
+    return None if most is None else most + more
 
 
 def told_by(machine: Machine, run_id: str, child_id: str, child: Machine, at_us: int) -> list[e.AnyEvent]:

@@ -10,7 +10,7 @@ from interlock.errors import cut_short
 from . import commands as c
 from . import events as e
 from .above import Above, found_above, is_above
-from .budget import BudgetPolicy, for_run
+from .budget import Amounts, BudgetPolicy, for_run, with_more
 from .gate import GatePolicy, policy_above
 from .job import Usage
 from .purse import Budgets, Purse
@@ -27,14 +27,16 @@ REASON_CHARS_MAX = 1_000
 ChildEvent = e.ChildParked | e.ChildEnded | e.ChildAbandoned
 
 
-# Whose budget it is that the run above has set aside.
+# The gate that is what the run above has set aside, and whose budget that is.
+OF_SHARE = "share"
 SHARE = "its share of what the run above may consume"
 
 
 def share_of(parent: e.Parent, own: BudgetPolicy | None) -> BudgetPolicy:
     """What the run above has set aside for this one, of whose calls its own team says what one may consume."""
     call = own or BudgetPolicy()
-    return BudgetPolicy(parent.calls, parent.tokens, parent.usd, False, call.call_tokens, call.call_usd)
+    amounts = (parent.calls, parent.tokens, parent.usd)
+    return BudgetPolicy(*amounts, False, call.call_tokens, call.call_usd, parent.when_spent)
 
 
 def ended(status: str) -> str:
@@ -71,8 +73,9 @@ class Delegating(Revising):
 
     children: the runs that do a step now, by its number. abandoned: those that a step waits for no more, and whose end
     isn't known yet. failed: of a step whose run has failed, that run. charged: what was told of a run that has ended,
-    by its id: what it has consumed, in how many calls. parent: the run a step of which this one does; share: what that
-    has set aside for it.
+    by its id: what it has consumed, in how many calls. more: what people have approved for runs that do a step, by step
+    and agent; raised: who did, by the run, its step and when that had asked. parent: the run a step of which this one
+    does; share: what that has set aside for it.
     """
 
     purse: Purse
@@ -87,15 +90,22 @@ class Delegating(Revising):
         self.abandoned: dict[str, e.ChildAbandoned] = {}
         self.failed: dict[int, str] = {}
         self.charged: dict[str, tuple[Usage, int]] = {}
+        self.more: dict[tuple[int, str], Amounts] = {}
+        self.raised: dict[tuple[str, str, int], str] = {}
 
     def budgets(self, n: int) -> Budgets:
         """What a call for a step draws on, or the run that does it."""
-        duty, share = self._duty[n], self.share
-        if share is None:
-            return duty.budgets
-        if duty.nested is not None:
-            share = for_run(share, self.rules.roles[duty.agent].budget)
-        return (*duty.budgets, ("share", SHARE, share))
+        duty = self._duty[n]
+        share = self._share(duty)
+        found = duty.budgets if share is None else (*duty.budgets, (OF_SHARE, SHARE, share))
+        more = self.more.get((n, duty.agent)) if self.more else None
+        return found if more is None else tuple((kind, whose, with_more(one, more)) for kind, whose, one in found)
+
+    def _share(self, duty: Duty) -> BudgetPolicy | None:
+        """What the run above has set aside, as a call of this duty draws on it, or a run."""
+        if self.share is None or duty.nested is None:
+            return self.share
+        return for_run(self.share, self.rules.roles[duty.agent].budget)
 
     def gate_at(self, kind: str, duty: Duty) -> GatePolicy:
         """The gate of a call that this is a part of: that of its agent, its team, or a team above."""
@@ -112,7 +122,9 @@ class Delegating(Revising):
         return budget is not None and budget.waits
 
     def budget_at(self, kind: str, duty: Duty) -> tuple[BudgetPolicy | None, str]:
-        """The budget that a gate of a call is, None where it is none; and whose: as in Rules, or `team NAME`."""
+        """The budget that a gate of a call is, None where it is none; and whose: as in Rules, `team NAME`, or SHARE."""
+        if kind == OF_SHARE:
+            return self._share(duty), SHARE
         found = found_above(self._above, kind)
         if found is None:
             return self.rules.budget_at(kind, duty)
@@ -160,6 +172,13 @@ class Delegating(Revising):
             self.abandoned[event.run_id] = event
         if child.failure:
             self._due[n] = None
+
+    def _share_raised(self, event: e.ShareRaised) -> None:
+        n = self.number[event.step]
+        more = Amounts(event.calls, event.tokens, event.usd)
+        self.more.setdefault((n, self._duty[n].agent), Amounts()).add(more)
+        self.raised[event.run_id, event.asked, event.asked_us] = event.by
+        self.purse.draw_more(n, event.attempt, self.budgets(n), more)
 
     def _charge(self, event: e.ChildEnded) -> None:
         usage, calls = self.charged.get(event.run_id, (Usage(usd=0.0), 0))

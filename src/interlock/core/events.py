@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from .above import Above
+from .budget import WhenSpent
 from .job import Question, Usage
 from .states import AFTER_DECISION
 
@@ -100,8 +101,8 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The run a step of which another one does. depth: how many runs are above that one.
 
     calls, tokens, usd: what the whole run may consume, beside what its own team declares; its calls draw on that, too.
-    None: as much as it takes. usd: in millionths of a dollar. above: the teams above whose gates its calls pass, too,
-    the nearest first.
+    None: as much as it takes. usd: in millionths of a dollar. when_spent: what becomes of a step that needs more.
+    above: the teams above whose gates its calls pass, too, the nearest first.
     """
 
     run_id: str
@@ -111,6 +112,7 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     calls: int | None = None
     tokens: int | None = None
     usd: int | None = None
+    when_spent: WhenSpent = "fail"
     above: tuple[Above, ...] = ()
 
     @property
@@ -419,6 +421,27 @@ class BudgetRaised(Event, frozen=True, tag="budget_raised"):
     asked_us: int = 0
 
 
+class ShareRaised(Event, frozen=True, tag="share_raised"):
+    """A person has approved more of what is set aside for the run that does a step, which had asked for it.
+
+    It is set aside with the rest until that run ends, and for each further attempt of the step. run_id, asked,
+    asked_attempt, asked_us: that run, its step, after which attempt, and when. calls, tokens, usd: how much more; usd
+    in millionths of a dollar.
+    """
+
+    step: str
+    attempt: int
+    run_id: str
+    by: str
+    asked: str
+    asked_attempt: int
+    asked_us: int
+    calls: int = 0
+    tokens: int = 0
+    usd: int = 0
+    reason: str = ""
+
+
 class AnswerRefused(Event, frozen=True, tag="answer_refused"):
     """A person's decision about a step could not be taken, and changed nothing."""
 
@@ -711,6 +734,7 @@ AnyEvent = (
     | QuestionAnswered
     | QuestionExpired
     | BudgetRaised
+    | ShareRaised
     | AnswerRefused
     | EffectRequested
     | EffectStarted

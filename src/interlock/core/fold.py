@@ -89,6 +89,8 @@ class Fold(Answering):
                 self._question_expired(event)
             case e.BudgetRaised():
                 self._budget_raised(event)
+            case e.ShareRaised():
+                self._share_raised(event)
             case e.AnswerRefused():
                 pass  # a mark for people: nothing has changed
             case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():

@@ -15,6 +15,7 @@ from .budget import (
     is_only_reserved,
     raise_by,
     reserve,
+    reserve_more,
     settle,
     settle_late,
     shortfall,
@@ -92,6 +93,12 @@ class Purse:
             self._drawn[n, attempt] = budgets
         for _, whose, budget in budgets:
             reserve(self.ledgers[whose], budget)
+
+    def draw_more(self, n: int, attempt: int, budgets: Budgets, more: Amounts) -> None:
+        """More is set aside for a run that does a step. budgets: what it draws on, with that."""
+        self._drawn[n, attempt] = budgets
+        for _, whose, _ in budgets:
+            reserve_more(self.ledgers[whose], more)
 
     def set_aside(self, budgets: Budgets) -> None:
         """What a call may consume is kept from those that wait, though it may never be made."""

@@ -16,6 +16,7 @@ from .budget import (
     BudgetPolicy,
     Ledger,
     is_only_reserved,
+    left_of,
     limit,
     micros,
     raise_by,
@@ -86,6 +87,17 @@ def too_little(ledger: Ledger, policy: BudgetPolicy, more: Amounts, at_us: int =
     since = f", since it was raised by {told(before)} after this was asked" if before is not None else ""
     helps = f"at least {told(least)} more would help"
     return f"{told(more)} more are not enough{since}: then {lacking}{_wanted(policy)}; {helps}"
+
+
+def no_room(ledger: Ledger, policy: BudgetPolicy, more: Amounts) -> str:
+    """Why so much more of a budget can't be set aside for a run, in words; "" where it can."""
+    for name in ("calls", "tokens", "usd"):
+        most, need = limit(ledger, policy, name), getattr(more, name)
+        if most is not None and need:
+            left = max(0, most - getattr(ledger.spent, name) - getattr(ledger.reserved, name))
+            if need > left:
+                return f"its budget is {shown(name, most)}, of which {left_of(name, left)}"
+    return ""
 
 
 def _least(ledger: Ledger, policy: BudgetPolicy, before: Amounts) -> Amounts:

@@ -14,6 +14,7 @@ from .assess import FINDINGS_MAX, Submission, submitted, take_effects
 from .budget import DAY_US, Ledger
 from .commands import CallAgent
 from .decision import REASON_CHARS_MAX, TEXT_CHARS_MAX, Asked, Decision, laid_over
+from .delegating import OF_SHARE
 from .effects import approval_question
 from .events import (
     AnswerRefused,
@@ -40,8 +41,13 @@ EVERYTHING_READ = ("*",)
 Settlement = QuestionAnswered | BudgetRaised | WaitEnded | AnswerRefused
 
 
-def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: int) -> Settlement:
-    """The verdict on what a person has decided about a step of this run."""
+def settled(
+    machine: Machine, decision: Decision, by: str, reason: str, at_us: int, *, covered: bool = False
+) -> Settlement:
+    """The verdict on what a person has decided about a step of this run.
+
+    covered: what is approved of its share is set aside in the run above by now.
+    """
     step, verb = decision.step, decision.verb
     n = machine.number.get(step, 0)
     asked = machine.questions.get(n)
@@ -64,7 +70,7 @@ def settled(machine: Machine, decision: Decision, by: str, reason: str, at_us: i
     if verb in {"answer", "retry", "reject", "skip"}:
         return _said(machine, n, decision, by, reason, at_us)
     if asked.budget and verb == "approve":
-        return _raised(machine, n, decision, by, reason, at_us)
+        return _raised(machine, n, decision, by, reason, at_us, covered=covered)
     if n in machine.decisions:
         return _decided(machine, n, decision, by, reason, at_us)
     given, index, limits = _writes(decision, asked), machine.index_of(n), machine.rules.limits
@@ -114,10 +120,12 @@ def _decided(
 
 
 def _raised(
-    machine: Machine, n: int, decision: Decision, by: str, reason: str, at_us: int
+    machine: Machine, n: int, decision: Decision, by: str, reason: str, at_us: int, *, covered: bool
 ) -> BudgetRaised | AnswerRefused:
     """A person approves more of a budget."""
     asked = machine.questions[n]
+    if asked.budget == OF_SHARE and not covered:
+        return refused(decision, by, "decision", "more of its share is set aside in the run above first", at_us)
     policy, whose = machine.budget_at(asked.budget, machine.duty(n))
     assert policy is not None
     if policy.daily and at_us // DAY_US > asked.asked_us // DAY_US:

@@ -13,7 +13,9 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.children import told_by
 from interlock.core.commands import StartChild
+from interlock.core.decision import encoded
 from interlock.core.machine import Machine
+from interlock.core.shares import approval_of
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound
 from interlock.ports import Request
@@ -22,6 +24,9 @@ from . import tasks
 
 CHILD = "child"
 CANCEL = "cancel"
+# Of a run, that more of its share is set aside, and approved; of the run above it, that this is wanted.
+SHARE = "share"
+WANTED = "share_wanted"
 _ID_CHARS = 22
 
 
@@ -36,12 +41,20 @@ def cancelling(run_id: str, above: str) -> Request:
     return Request(f"{CANCEL}-{run_id}", run_id, CANCEL, f"run:{above}", why)
 
 
+def share_id(run_id: str, step: str, asked_us: int) -> str:
+    """The id of the request that tells a run that more of its share is approved: one for each time that it asks."""
+    return f"{SHARE}-{run_id}/{step}/{asked_us}"
+
+
 def asks_of(run_id: str, machine: Machine, facts: Iterable[e.AnyEvent]) -> list[Request]:
     """What facts of a run, which are folded, ask of the run above it and of those that do its steps."""
     asks: list[Request] = []
     for fact in facts:
         if isinstance(fact, e.ChildAbandoned):
             asks.append(cancelling(fact.run_id, run_id))
+        elif isinstance(fact, e.ShareRaised):
+            name, body = share_id(fact.run_id, fact.asked, fact.asked_us), encoded(approval_of(fact))
+            asks.append(Request(name, fact.run_id, SHARE, fact.by, fact.reason, body))
         elif isinstance(fact, e.RunCancelled):
             going = (child.started.run_id for child in machine.children.values() if not child.is_over)
             asks += [cancelling(name, run_id) for name in going]

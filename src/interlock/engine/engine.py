@@ -334,6 +334,7 @@ class Engine(Resuming):
         )
         request = request_of(run_id, decision, by, reason, self._now_us())
         refuse_secrets(request, self._shell.secrets)
+        request = await self._covered(request)
         self._deciding.add(request.request_id)
         while (driver := self._drivers.get(run_id)) is not None:
             verdict = await driver.verdict(request)

@@ -28,9 +28,10 @@ from interlock.errors import (
 from interlock.ports import Letters, Opening, Request, RunRow
 
 from .breakers import gate_name
-from .children import CANCEL, CHILD, FromChild, asks_of
-from .decisions import OPEN, cancelled, folded
+from .children import CANCEL, CHILD, SHARE, FromChild, asks_of
+from .decisions import OPEN, accept, below, cancelled, covered, decide, folded, verdict_on, wants_more
 from .family import member
+from .forks import rules_of
 from .redriving import Redriving
 from .secrecy import without_secrets
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("interlock")
 
 # What a parked run is moved by that other runs ask of it.
-ASKED = frozenset({CANCEL, CHILD})
+ASKED = frozenset({CANCEL, CHILD, SHARE})
 AGAIN_SECONDS = 30.0
 # How often it is looked whether another process still drives a run that does a step of one which is driven here.
 OTHERS_SECONDS = 5.0
@@ -98,7 +99,7 @@ class Nesting(Redriving):
     def hear(self, request: Request) -> None:
         """Something was asked of a run in an append of another, which is durable."""
         driver = self._drivers.get(request.run_id)
-        if (driver is None or not driver.deliver(request)) and request.kind == CANCEL:
+        if (driver is None or not driver.deliver(request)) and request.kind in {CANCEL, SHARE}:
             self._wake(request)
 
     async def _do_step(self, run_id: str, machine: Machine, started: e.ChildStarted) -> None:
@@ -172,6 +173,31 @@ class Nesting(Redriving):
 
     # --- the runs above them ---
 
+    async def _covered(self, request: Request) -> Request:
+        """A decision as its run may take it: what it approves of a share is set aside in the run above first.
+
+        Raises DecisionRefused where that can't be.
+        """
+        row = await self.journal.run(request.run_id)
+        if not row.parent or row.team != self._team_hash:
+            return request
+        machine = await folded(self.journal, self._rules, row.run_id)
+        wanted = wants_more(request, machine, self._now_us())
+        if wanted is None:
+            return request
+        mine = covered(request, machine)
+        self._deciding |= {wanted.request_id, mine.request_id}
+        with below(row.run_id):
+            while (driver := self._drivers.get(wanted.run_id)) is not None:
+                verdict = await driver.verdict(wanted)
+                accept(wanted.run_id, verdict)
+                if verdict is not None:
+                    return mine
+                await asyncio.sleep(0)
+            above = await rules_of(self.journal, await self.journal.run(wanted.run_id))
+            await decide(self.journal, above, wanted, secrets=self._shell.secrets, now_us=self._now_us)
+        return mine
+
     async def _tell_above(self, machine: Machine) -> None:
         """A run that does a step has ended, or is parked: where nobody drives the run above it, that goes on here."""
         above = machine.parent
@@ -233,6 +259,8 @@ class Nesting(Redriving):
     async def _follows(self, request: Request, machine: Machine, at_us: int) -> Sequence[e.AnyEvent]:
         if request.kind == CANCEL:
             return [cancelled(request, at_us)]
+        if request.kind == SHARE:
+            return [verdict_on(request, machine, at_us)]
         try:
             child = await self.folded(request.by)
         except RunNotFound:

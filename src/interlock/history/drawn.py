@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from interlock.core.budget import USD_MICROS, Amounts, BudgetPolicy, Ledger, limit, shortfall
+from interlock.core.delegating import OF_SHARE, SHARE
 from interlock.core.gate import AtGate, GatePolicy, tell
 from interlock.core.machine import Machine
 
@@ -44,6 +45,8 @@ class Shortage(msgspec.Struct, frozen=True):
         """What it is called."""
         if self.gate == "team_budget":
             return "the team's daily budget"
+        if self.gate == OF_SHARE:
+            return self.whose
         return f"the {'daily ' * self.policy.daily}budget of {self.whose or 'the run'}"
 
     @property
@@ -117,7 +120,7 @@ def _plain(amounts: Amounts) -> dict[str, float]:
 
 def _draws(machine: Machine, one: Attempt, whose: str) -> bool:
     declared = machine.plan.declared_id[machine.step(machine.number[one.step]).id]
-    return whose in {"", f"agent {one.agent}", f"step {declared}"} or whose.startswith("team ")
+    return whose in {"", SHARE, f"agent {one.agent}", f"step {declared}"} or whose.startswith("team ")
 
 
 def _summed(attempts: Sequence[Attempt]) -> list[Drawn]:

@@ -8,7 +8,7 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.above import is_above
 from interlock.core.budget import Amounts
-from interlock.core.delegating import ended
+from interlock.core.delegating import OF_SHARE, ended
 from interlock.core.effects import effect_name
 from interlock.core.grown import decoded
 from interlock.core.moments import time_text
@@ -60,6 +60,9 @@ def sentence(event: e.AnyEvent) -> str:  # noqa: C901, PLR0912 - the dispatcher:
             return _answered(event)
         case e.BudgetRaised():
             return _raised(event)
+        case e.ShareRaised():
+            more, why = told(Amounts(event.calls, event.tokens, event.usd)), f" ({event.reason})" * bool(event.reason)
+            return f"{event.by} approves {more} more for run {event.run_id}{why}"
         case e.AnswerRefused():
             return f"{event.by} can't {event.decision}: {reasons(event.findings)}"
         case e.EffectRequested():
@@ -174,8 +177,8 @@ def _answered(event: e.QuestionAnswered) -> str:
 
 def _raised(event: e.BudgetRaised) -> str:
     daily = "daily " * (event.budget == "budget" or is_above(event.budget))
-    is_teams = event.budget == "team_budget"
-    budget = "the team's daily budget" if is_teams else f"the {daily}budget of {event.whose or 'the run'}"
+    named = {"team_budget": "the team's daily budget", OF_SHARE: event.whose}
+    budget = named.get(event.budget, f"the {daily}budget of {event.whose or 'the run'}")
     more = told(Amounts(event.calls, event.tokens, event.usd))
     others = f"; {some(event.others)} can go on, too" if event.others else ""
     return f"{event.by} approves {more} more of {budget}{others}" + (f" ({event.reason})" if event.reason else "")

@@ -30,6 +30,7 @@ JUDGED_EFFECTS = TEAM.with_name("effects_judged.yaml")
 NARROW = TEAM.with_name("narrow.yaml")
 NESTED = TEAM.with_name("nested.yaml")
 DAY_ABOVE = TEAM.with_name("day_above.yaml")
+SHARES = TEAM.with_name("shares_asked.yaml")
 SEEDS_MAX = 1_000
 CAUGHT = Path(__file__).with_name("caught.json")
 
@@ -1094,8 +1095,8 @@ def _kept(raw):
         [
             (
                 "core/delegating.py",
-                '        return (*duty.budgets, ("share", SHARE, share))\n',
-                "        return duty.budgets\n",
+                "duty.budgets if share is None else (*duty.budgets, (OF_SHARE, SHARE, share))",
+                "duty.budgets",
             )
         ],
         faults={"garbage": 0.6},
@@ -1140,6 +1141,30 @@ def _kept(raw):
             )
         ],
         team=DAY_ABOVE,
+    ),
+    Mutant(
+        "more is set aside for a run than there is",
+        [("core/raises.py", "            if need > left:\n", "            if False:\n")],
+        team=SHARES,
+    ),
+    Mutant(
+        "more of a share is granted and not set aside",
+        [
+            ("engine/decisions.py", "covered=request.kind == SHARE)", "covered=True)"),
+            ("engine/decisions.py", "    if request.kind != DECIDE or machine.parent is None:\n", "    if True:\n"),
+        ],
+        team=SHARES,
+    ),
+    Mutant(
+        "what is set aside for a run anew stays so after its end",
+        [
+            (
+                "core/delegating.py",
+                "        return found if more is None else tuple(",
+                "        return found if True else tuple(",
+            )
+        ],
+        team=SHARES,
     ),
     Mutant(
         "nested call taken for lost at resume",

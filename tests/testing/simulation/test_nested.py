@@ -14,7 +14,7 @@ from interlock.core.gate import GatePolicy
 from interlock.testing.simulation.account import Broken
 from interlock.testing.simulation.crashes import explore_crashes
 from interlock.testing.simulation.gates import GateAccount, Gates
-from interlock.testing.simulation.kin import check_child, check_the_end, check_told
+from interlock.testing.simulation.kin import check_child, check_share, check_the_end, check_told
 from interlock.testing.simulation.world import World
 
 from .scenes_of import TEAMS, every_fault, scene, scenes
@@ -123,6 +123,68 @@ def test_a_call_too_many_for_the_day_of_a_team_above_is_found():
     with pytest.raises(Broken, match="3 calls of whole on a day whose budget is less"):
         gates.hear(below, begun, above)
     assert whole.declared_above("above_1_budget") == (None, "")
+
+
+@pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
+def test_more_of_a_share_is_set_aside_before_it_is_granted_whatever_happens(faults):
+    made, seen = scenes(TEAMS / "shares_asked.yaml", faults=faults, runs=3), Counter()
+    for seed in range(12):
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        for account in episode.runs.values():
+            seen.update(type(event).__name__ for event in account.events)
+            seen["deep"] += account.parent is not None and account.parent.depth == 2 and account.tokens > 0
+    assert {"ShareRaised", "BudgetRaised", "deep"} <= seen.keys()
+
+
+def shared():
+    """A run and one that does a step of it, for which more was set aside."""
+    made = scenes(TEAMS / "shares_asked.yaml", runs=3)
+    for seed in range(30):
+        runs = World(made.of(seed), seed).play().runs
+        for account in runs.values():
+            for event in account.events:
+                if isinstance(event, e.ShareRaised):
+                    return runs, account, event
+    raise AssertionError("nobody has approved more")
+
+
+def test_what_is_wrong_with_a_share_that_is_raised_is_found():
+    runs, above, raised = shared()
+    again = type(above)(above.run_id, above.first_rules)
+    for event in above.events[: above.events.index(raised)]:
+        again.hear(event)
+    for change, message in [
+        ({"run_id": "other"}, "more is set aside for run other, which doesn't do"),
+        ({"by": "agent"}, "agent approves more for"),
+        ({"calls": 0, "tokens": 0, "usd": 0}, "is not more"),
+    ]:
+        with pytest.raises(Broken, match=message):
+            again.hear(msgspec.structs.replace(raised, **change))
+    for name in ("calls", "tokens", "usd"):
+        other = type(above)(above.run_id, above.first_rules)
+        for event in above.events[: above.events.index(raised)]:
+            other.hear(event)
+        with pytest.raises(Broken, match="are set aside for"):
+            other.hear(msgspec.structs.replace(raised, **{name: 10**9}))
+    below = runs[raised.run_id]
+    granted = next(event for event in below.events if isinstance(event, e.BudgetRaised))
+    check_share(runs, below, granted)
+    with pytest.raises(Broken, match="has more than is set aside for it"):
+        check_share(runs, below, msgspec.structs.replace(granted, calls=9))
+
+
+def test_more_of_a_share_that_its_run_is_not_told_of_is_found():
+    runs, above, raised = shared()
+    below = runs[raised.run_id]
+    again = type(below)(below.run_id, below.first_rules)
+    again.parent = below.parent
+    for event in below.events:
+        if isinstance(event, e.BudgetRaised):
+            break
+        again.hear(event)
+    with pytest.raises(Broken, match="was never told that it may consume more"):
+        check_the_end({above.run_id: above, below.run_id: again})
 
 
 def test_an_account_finds_a_hold_that_is_told_as_one_for_good_and_a_run_that_is_parked_too_early(tmp_path):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from interlock.core import events as e
+from interlock.core.budget import BudgetPolicy
 
 from .account import Account, Broken
 
@@ -20,9 +21,12 @@ def check_child(accounts: Mapping[str, Account], run_id: str, first: e.RunStarte
     agent = child.started.agent
     nested, most = above.rules.roles[agent].nested, above.rules.roles[agent].budget
     above.require_same("children", f"the team of run {run_id}", first.team, nested.hash if nested else "")
-    bounds = None if most is None else (most.calls, most.tokens, most.usd)
-    told = (parent.calls, parent.tokens, parent.usd)
-    above.require_same("children", f"what run {run_id} may consume", told, bounds or (None, None, None))
+    most = most or BudgetPolicy()
+    more = above.step(parent.step).more.get(agent, (0, 0, 0))
+    bounds = zip((most.calls, most.tokens, most.usd), more, strict=True)
+    expected = (*(None if bound is None else bound + added for bound, added in bounds), most.when_spent)
+    told = (parent.calls, parent.tokens, parent.usd, parent.when_spent)
+    above.require_same("children", f"what run {run_id} may consume", told, expected)
     gate, higher = above.rules.gate, above.parent.above if above.parent is not None else ()
     gates = [(gate.rate, gate.budget)] * bool(gate) + [(one.rate, one.budget) for one in higher]
     passed = [(one.rate, one.budget) for one in parent.above]
@@ -51,6 +55,15 @@ def check_told(accounts: Mapping[str, Account], above: Account, event: e.ChildPa
     above.require_same("children", f"what run {event.run_id} has consumed", consumed, (below.tokens, below.calls))
 
 
+def check_share(accounts: Mapping[str, Account], below: Account, raised: e.BudgetRaised) -> None:
+    """A run hears that more of its share is approved: so much is set aside in the run above it, for that."""
+    above = accounts[below.parent.run_id] if below.parent is not None else below
+    mine = (below.run_id, raised.step, raised.asked_us, raised.calls, raised.tokens, raised.usd)
+    told = [one for one in above.events if isinstance(one, e.ShareRaised)]
+    found = [(one.run_id, one.asked, one.asked_us, one.calls, one.tokens, one.usd) for one in told]
+    above.require("children", found.count(mine) == 1, f"run {below.run_id} has more than is set aside for it")
+
+
 def check_the_end(accounts: Mapping[str, Account]) -> None:
     """At the end nobody waits for a run that is over, and no run goes on for one that is."""
     for above in accounts.values():
@@ -58,7 +71,18 @@ def check_the_end(accounts: Mapping[str, Account]) -> None:
             below = accounts.get(child.started.run_id)
             over = below is not None and below.status in OVER
             above.require("children", not over, f"run {child.started.run_id} is over, and nobody has noticed")
+        for raised in above.events:
+            if isinstance(raised, e.ShareRaised):
+                heard = not _still_asks(accounts[raised.run_id], raised)
+                above.require("children", heard, f"run {raised.run_id} was never told that it may consume more")
     for below in accounts.values():
         parent = accounts.get(below.parent.run_id) if below.parent is not None else None
         if parent is not None and parent.status in OVER:
             below.require("children", below.status in OVER, f"it goes on, and run {parent.run_id} is over")
+
+
+def _still_asks(below: Account, raised: e.ShareRaised) -> bool:
+    """Whether a run waits for what is approved."""
+    asked = [one.at_us for one in below.events if isinstance(one, e.StepEscalated) and one.step == raised.asked]
+    waits = below.status not in OVER and below.step(raised.asked).state == "escalated"
+    return waits and asked[-1] == raised.asked_us

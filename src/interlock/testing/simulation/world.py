@@ -39,7 +39,7 @@ from .disks import Disk, MemoryDisk, SqliteDisk
 from .episode import Episode, Happening, Struck, became_of
 from .forks import check_fork
 from .gates import GateAccount, Gates
-from .kin import check_child, check_told
+from .kin import check_child, check_share, check_told
 from .kin import check_the_end as check_kin
 from .loop import START_US, Timeline
 from .notices import Notices
@@ -285,6 +285,8 @@ class World:
                     self._traffic.check_outcome(account, cast("Outcome", event))
                 elif kind in _ENDED_EFFECT:
                     self._traffic.check_effect(account, cast("e.EffectDone", event))
+                elif kind is e.BudgetRaised and cast("e.BudgetRaised", event).budget == "share":
+                    check_share(self.accounts, account, cast("e.BudgetRaised", event))
                 elif kind in _OF_CHILDREN:
                     self._told_of_children(account, event)
                 for invariant in self.scene.invariants:

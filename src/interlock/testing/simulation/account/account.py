@@ -22,7 +22,7 @@ from .attempts import (
     step_buried,
 )
 from .calls import check_call
-from .children import child_told
+from .children import child_told, share_raised
 from .conflicts import conflicts_resolved
 from .growing import decision_called, gave_up, plan_revised
 from .known import Known
@@ -40,6 +40,7 @@ _WAKES = frozenset(
         e.QuestionAnswered,
         e.BudgetRaised,
         e.QuestionExpired,
+        e.ShareRaised,
         e.AnswerRefused,
         e.WaitEnded,
         e.EventReceived,
@@ -107,6 +108,8 @@ class Account(Known):
                 question_expired(self, event)
             case e.QuestionAnswered():
                 question_answered(self, event)
+            case e.ShareRaised():
+                share_raised(self, event)
             case e.BudgetRaised():
                 budget_raised(self, event)
             case e.EffectRequested() | e.EffectStarted() | e.EffectDone() | e.EffectFailed() | e.EffectBecameUnknown():

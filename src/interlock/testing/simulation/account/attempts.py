@@ -37,11 +37,12 @@ def attempt_started(run: Known, event: e.AttemptStarted | e.ChildStarted) -> Non
     duty = one.duty
     is_called = type(event) is e.AttemptStarted
     run.require("children", (duty.nested is None) == is_called, "{} is done by what {} is not", name, event.agent)
-    for _, whose, budget in run.budgets_of(duty):
+    for _, whose, budget in run.budgets_of(duty, one):
         lacking = run.budgets.setdefault(whose, BudgetAccount()).lacks(budget)
         run.require("gates", not lacking, f"{name} is called, but {whose or 'the run'} has no {lacking} left")
         run.budgets[whose].hold(budget)
     run.drew[event.step, event.attempt] = duty
+    run.charged[event.step, event.attempt] = run.budgets_of(duty, one)
     if not one.reissue:
         one.tries += 1
     if one.first_us < 0:
@@ -151,7 +152,7 @@ def backoff_ended(run: Known, event: e.BackoffEnded) -> None:
     one = run.step(event.step)
     run.require("backoff", one.state == "backing_off", f"{event.step} was not waiting: it is {one.state}")
     if one.held:
-        lacks = run.lacks_for_now(one.duty)
+        lacks = run.lacks_for_now(one)
         run.require("gates", not lacks, f"{event.step} goes on, but what it waits for is still set aside for others")
     late_us = event.at_us - max(one.not_before_us, run.driven_since_us)
     in_time = late_us <= BACKOFF_LATE_US_MAX or one.held or not run.clock_is_steady
@@ -167,11 +168,11 @@ def call_held(run: Known, event: e.CallHeld) -> None:
     declared = _holding(run, event.gate, one)
     run.require("gates", declared is not None, f"{name} is held by a {event.gate} that nobody declared")
     assert declared is not None
-    for kind, whose, budget in run.budgets_of(one.duty):
+    for kind, whose, budget in run.budgets_of(one.duty, one):
         if kind == event.gate:
             lacking = run.budgets.setdefault(whose, BudgetAccount()).lacks(budget, at_best=True)
             run.require("gates", lacking, f"{name} is held, but {whose or 'the run'} has enough left")
-    asks = isinstance(declared, BudgetPolicy) and declared.asks and event.gate.endswith("budget")
+    asks = isinstance(declared, BudgetPolicy) and declared.asks and event.gate.endswith(("budget", "share"))
     if asks and one.draft is None:
         one.short = event.gate
         return
@@ -206,9 +207,9 @@ def _holding(run: Known, kind: str, one: StepAccount) -> BreakerPolicy | RatePol
     declared |= {"team_rate": all_.rate, "team_budget": all_.budget}
     declared |= {"reservation": own.budget, "team_reservation": all_.budget}
     if kind == "run_reservation":
-        return next((budget for _, _, budget in run.budgets_of(one.duty)), None)
+        return next((budget for _, _, budget in run.budgets_of(one.duty, one)), None)
     declared[kind] = declared.get(kind) or run.declared_above(kind)[0]
-    budgets = run.budgets_of(one.duty)
+    budgets = run.budgets_of(one.duty, one)
     return declared[kind] or next((budget for name, _, budget in budgets if name == kind), None)
 
 

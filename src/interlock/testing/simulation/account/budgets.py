@@ -40,11 +40,36 @@ class BudgetAccount:
         self.held_tokens += times * budget.call_tokens
         self.held_usd += times * budget.call_usd
 
+    def hold_more(self, calls: int, tokens: int, usd: int) -> None:
+        """More is set aside for a run that goes on."""
+        self.held_calls += calls
+        self.held_tokens += tokens
+        self.held_usd += usd
+
+    def exceeds(self, budget: BudgetPolicy, *more: int) -> str:
+        """Of which of the three that were to be more there is too little; "" where there is enough."""
+        for name, added, taken, most in zip(
+            ("calls", "tokens", "dollars"),
+            more,
+            (self.calls + self.held_calls, self.tokens + self.held_tokens, self.usd + self.held_usd),
+            _limits(budget, self),
+            strict=True,
+        ):
+            if added and most is not None and taken > most:
+                return name
+        return ""
+
     def raised(self, event: BudgetRaised) -> None:
         """A person has approved more."""
         self.more_calls += event.calls
         self.more_tokens += event.tokens
         self.more_usd += event.usd
+
+
+def _limits(budget: BudgetPolicy, account: BudgetAccount) -> list[int | None]:
+    declared = (budget.calls, budget.tokens, budget.usd)
+    raised = (account.more_calls, account.more_tokens, account.more_usd)
+    return [None if most is None else most + more for most, more in zip(declared, raised, strict=True)]
 
 
 def wrong_with(event: BudgetRaised, budget: BudgetPolicy | None, whose: str) -> str:

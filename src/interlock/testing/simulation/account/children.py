@@ -63,3 +63,21 @@ def _started(run: Known, event: e.ChildStarted) -> None:
     due_us = event.at_us + 1_000 * policy.timeout_ms if policy.timeout_ms else 0
     run.require_same("children", f"the time of {event.run_id}", event.due_us, due_us)
     run.children[event.step] = ChildAccount(event)
+
+
+def share_raised(run: Known, event: e.ShareRaised) -> None:
+    """A person has approved more for a run that does a step: it is set aside where all budgets have so much left."""
+    child, more = run.children.get(event.step), (event.calls, event.tokens, event.usd)
+    goes_on = child is not None and not child.ended and child.started.run_id == event.run_id
+    run.require("children", goes_on, f"more is set aside for run {event.run_id}, which doesn't do {event.step}")
+    run.require("people", event.by.startswith("person:"), f"{event.by} approves more for {event.run_id}")
+    run.require("people", min(more) >= 0 and any(more), f"{more} is not more")
+    one = run.step(event.step)
+    for _, whose, budget in run.budgets_of(one.duty, one):
+        account = run.budgets[whose]
+        account.hold_more(*more)
+        over = account.exceeds(budget, *more)
+        run.require("gates", not over, f"more {over} are set aside for {event.run_id} than {whose or 'the run'} has")
+    before = one.more.get(one.duty.agent, (0, 0, 0))
+    one.more[one.duty.agent] = (before[0] + more[0], before[1] + more[1], before[2] + more[2])
+    run.charged[event.step, event.attempt] = run.budgets_of(one.duty, one)

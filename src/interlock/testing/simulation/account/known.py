@@ -29,7 +29,7 @@ PLANS_KNOWN = 4
 
 _json = msgspec.json.encode
 # Whose budget it is that the run above sets aside.
-SHARE = "the run above"
+SHARE = "its share of what the run above may consume"
 
 
 class StepAccount:
@@ -49,6 +49,8 @@ class StepAccount:
         # about: the key of the effect that a person is asked about.
         # short: the gate of the budget that it needs more of; it asks for that, or will.
         self.asked = self.answer = self.about = self.short = ""
+        # Of a run that does it, by agent: the calls, tokens and micros of a dollar that people have approved.
+        self.more: dict[str, tuple[int, int, int]] = {}
         self.due_us = 0
         self.draft: DraftAccount | None = None
         # How sure its agent was, or how good its guardrails found it; and of one that reconciles, who chose what.
@@ -76,8 +78,8 @@ class Known:
     it. context: all that was committed, as a nested dict. status: running, parked, succeeded, failed or cancelled.
     hashes: those of the views, shared by the accounts of a world; views: (step, agent) -> what it may see. name_of: the
     id of a step by its number; items_of: the ids of its items. drew: (step, attempt) -> the duty whose budgets pay for
-    it. blocked: the steps that were skipped since one that they need is lost. keys: (step, attempt) -> its idempotency
-    key; key_owners: the other way round. ancestors: per step the bitset of all before it.
+    it; charged: those. blocked: the steps that were skipped since one that they need is lost. keys: (step, attempt) ->
+    its idempotency key; key_owners: the other way round. ancestors: per step the bitset of all before it.
     """
 
     def __init__(self, run_id: str, rules: Rules, hashes: ViewHashes | None = None) -> None:
@@ -118,6 +120,7 @@ class Known:
         self.items_of: dict[str, list[str]] = {}
         self.budgets: dict[str, BudgetAccount] = {}
         self.drew: dict[tuple[str, int], Duty] = {}
+        self.charged: dict[tuple[str, int], tuple[tuple[str, str, BudgetPolicy], ...]] = {}
         self.blocked: set[str] = set()
         self.keys: dict[tuple[str, int], str] = {}
         self.key_owners: dict[str, tuple[str, int]] = {}
@@ -152,7 +155,7 @@ class Known:
             return
         most = self.rules.budget
         call = (most.call_tokens, most.call_usd) if most is not None else (0, 0)
-        share = BudgetPolicy(parent.calls, parent.tokens, parent.usd, False, *call)
+        share = BudgetPolicy(parent.calls, parent.tokens, parent.usd, False, *call, parent.when_spent)
         self.share = (("share", SHARE, share),)
 
     def declared_above(self, kind: str) -> tuple[Any, str]:
@@ -165,11 +168,16 @@ class Known:
 
     def budget_at(self, kind: str, duty: Duty) -> tuple[BudgetPolicy | None, str]:
         """The budget that a gate is, and whose."""
+        if kind == "share":
+            return (self.share[0][2] if self.share else None), SHARE
         declared, whose = self.declared_above(kind)
         return (declared, whose) if whose else self.rules.budget_at(kind, duty)
 
-    def budgets_of(self, duty: Duty) -> tuple[tuple[str, str, BudgetPolicy], ...]:
-        """What a call of this duty draws on, or a run; a run has all set aside that its agent declares."""
+    def budgets_of(self, duty: Duty, one: "StepAccount") -> tuple[tuple[str, str, BudgetPolicy], ...]:
+        """What a call of this duty for a step draws on, or a run.
+
+        A run has all set aside that its agent declares, and what people have approved.
+        """
         if duty.nested is None and not self.share:
             return duty.budgets
         own = self.rules.roles[duty.agent].budget or BudgetPolicy() if duty.nested is not None else None
@@ -177,14 +185,15 @@ class Known:
         for kind, whose, budget in (*duty.budgets, *self.share):
             call = (budget.call_calls, budget.call_tokens, budget.call_usd)
             if own is not None:
-                call = (own.calls or 1, own.tokens or 0, own.usd or 0)
+                more = one.more.get(duty.agent, (0, 0, 0))
+                call = (more[0] + (own.calls or 1), more[1] + (own.tokens or 0), more[2] + (own.usd or 0))
             held = dict(zip(("call_calls", "call_tokens", "call_usd"), call, strict=True))
             found.append((kind, whose, msgspec.structs.replace(budget, **held)))
         return tuple(found)
 
-    def lacks_for_now(self, duty: Duty) -> bool:
-        """Whether a call of this duty lacks only what is set aside for others, and may be left by them."""
-        for _, whose, budget in self.budgets_of(duty):
+    def lacks_for_now(self, one: "StepAccount") -> bool:
+        """Whether a call for this step lacks only what is set aside for others, and may be left by them."""
+        for _, whose, budget in self.budgets_of(one.duty, one):
             account = self.budgets.get(whose, BudgetAccount())
             if account.lacks(budget):
                 return not account.lacks(budget, at_best=True)

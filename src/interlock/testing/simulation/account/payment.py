@@ -63,7 +63,7 @@ def pay(run: Known, event: Any, usage: Usage | None, *, is_late: bool = False) -
 
     usage: None where a call has not told. One that tells late was charged its most before.
     """
-    for _, whose, budget in run.budgets_of(run.drew[event.step, event.attempt]):
+    for _, whose, budget in run.charged[event.step, event.attempt]:
         account, most = run.budgets[whose], (budget.call_tokens, budget.call_usd)
         tokens, usd = most
         if usage is not None:

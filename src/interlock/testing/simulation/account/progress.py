@@ -171,7 +171,7 @@ def can_go_on(run: Known, name: str, one: StepAccount) -> bool:
         return one.due_us <= one.first_us + AWAKE_US_MAX
     if name in run.children:
         return not run.children[name].is_parked
-    if one.held and run.lacks_for_now(one.duty):
+    if one.held and run.lacks_for_now(one):
         return False
     return one.state in {"ready", "backing_off", "performing"} or one.open
 
