@@ -23,7 +23,7 @@ class Opening(msgspec.Struct, frozen=True):
 
     team, plan: the hashes it is pinned to; the team's is that of its document, which is kept as a blob. source: the
     team file it was started from, so that it can be resumed by name alone. batch, row: where its request came from (row
-    from 0). parent: the run a step of which it does; "" where it was asked for by itself.
+    from 0). parent: the run a step of which it does, and which has not ended; "" where it was asked for by itself.
     """
 
     team: str

@@ -868,6 +868,17 @@ class JournalContract:
         assert (await journal.run("c")).parent == "p"
 
     @in_loop
+    async def test_no_step_is_begun_of_a_run_that_has_ended(self, opened):
+        """Another process may have cancelled it, and with it the runs that it knew of."""
+        journal, other = opened.open(), opened.open()
+        await open_run(other, "p")
+        await open_run(journal, "c", opening=msgspec.structs.replace(OPENING, parent="p"))
+        await other.append("p", 1, [e.RunCancelled(9, "person:eve", "never mind")])
+        with pytest.raises(StaleDriver):
+            await open_run(journal, "d", opening=msgspec.structs.replace(OPENING, parent="p"))
+        assert [row.run_id for row in await journal.runs()] == ["c", "p"]
+
+    @in_loop
     async def test_an_append_asks_something_of_another_run_once(self, opened):
         journal, other = opened.open(), opened.open()
         await open_run(journal)

@@ -202,8 +202,13 @@ class MemoryJournal:
                 )
 
     def _may_open(self, opening: Opening | None) -> bool:
-        """Whether a run may be opened so: the row of a batch by the batch's owner, once."""
-        if opening is None or not opening.batch:
+        """Whether a run may be opened so: for a run that goes on; the row of a batch by the batch's owner, once."""
+        if opening is None:
+            return True
+        above = self.store.rows.get(opening.parent)
+        if above is not None and above.status not in _OPEN:
+            return False
+        if not opening.batch:
             return True
         owner, rows = self.store.batch_owners.get(opening.batch), self.store.batch_rows.get(opening.batch, {})
         return owner is self and opening.row in rows

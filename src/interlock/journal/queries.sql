@@ -8,6 +8,10 @@ SELECT number, owner, (SELECT max(seq) FROM event WHERE run = number) FROM run W
 INSERT INTO run (run_id, status, reason, team, plan, source, batch, batch_row, owner, started_us, ended_us)
 VALUES (?, 'running', '', ?, ?, ?, ?, ?, ?, ?, 0);
 
+-- name: is_over
+-- No step of a run that has ended is done any more.
+SELECT 1 FROM run WHERE run_id = ? AND status NOT IN ('running', 'parked');
+
 -- name: set_parent
 UPDATE run SET parent = ? WHERE number = ?;
 

@@ -175,6 +175,8 @@ class SqliteStore(JournalFile):
         return place
 
     def _open_run(self, item: Append, opening: Opening) -> Place | None:
+        if opening.parent and self._run_query("is_over", opening.parent):
+            return None
         if opening.batch and not self._run_query("take_batch_row", opening.batch, opening.row, self.epoch):
             return None  # another driver has taken over the batch, or the row
         self._run_query(
