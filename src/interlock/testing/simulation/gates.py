@@ -28,8 +28,13 @@ class Gates:
         # Those of the teams above the run whose event it is.
         self._above: Sequence[GateAccount] = ()
 
-    def hear(self, account: Account, event: e.AnyEvent, above: Sequence["GateAccount"] = ()) -> None:  # noqa: C901, PLR0912 - one case per event
-        """An event has become durable, and its run's account knows of it. above: the gates of the teams above it."""
+    def hear(  # noqa: C901, PLR0912 - one case per event
+        self, account: Account, event: e.AnyEvent, above: Sequence["GateAccount"] = (), now_us: int = e.AT_US_MAX
+    ) -> None:
+        """An event has become durable, and its run's account knows of it.
+
+        above: the gates of the teams above it. now_us: the clock, which the time in a run may be ahead of.
+        """
         self._above = above
         if not self._guards and not above:
             return
@@ -38,7 +43,7 @@ class Gates:
                 call = (account.run_id, event.step, event.attempt)
                 self._callers[call] = event.agent
                 for gate in self._behind(event.agent):
-                    gate.call_began(account, call, event.at_us)
+                    gate.call_began(account, call, min(event.at_us, now_us))
             case e.ChildStarted():
                 self._runs.add((account.run_id, event.step, event.attempt))
             case e.AttemptCommitted():

@@ -278,7 +278,7 @@ class World:
                 self._events += 1
                 self.story.append(Happening(self.timeline.now, number, "event", run_id, event))
                 account.hear(event)
-                self._gates[account.team].hear(account, event, self._gates_above(account))
+                self._gates[account.team].hear(account, event, self._gates_above(account), self.now_us())
                 self._digest.update(account.encoded[-1])
                 kind = type(event)
                 if kind in _OUTCOMES:
