@@ -193,6 +193,10 @@ KEYS = "id, agent, action, needs, reads, writes, instructions, when, for_each, s
         ([a_step(when={"path": ".".join(["mail", *"a" * 32]), "op": "exists"})],
          ["$.steps[0].when.path (step a): a text of 68 characters is no path"]),
         ([a_step(width=1)], ["$.steps[0].width (step a): it has a width, but no for_each; remove it"]),
+        (
+            [a_step(for_each="mail", samples=2)],
+            ["$.steps[0].samples (step a): it has both samples and for_each; keep one"],
+        ),
         ([a_step(batch=1)], ["$.steps[0].batch (step a): it has a batch, but no for_each; remove it"]),
         ([a_step(for_each="mail", width=100_001, batch=-1)],
          ["$.steps[0].width (step a): it is too large or too small; 1 to 100,000",

@@ -253,6 +253,8 @@ class _Examination:
             self._flaw(n, "instructions", f"it is {shown_length(one.instructions)}", most)
         if not 0 <= one.samples <= bounds.samples_max:
             self._flaw(n, "samples", "there are too many or too few", f"1 to {bounds.samples_max:,}")
+        elif one.samples and one.for_each is not None:
+            self._flaw(n, "samples", "it has both samples and for_each", "keep one")
         self._examine_shares(n, one)
         self._examine_patterns(n, "reads", one.reads or ())
         self._examine_patterns(n, "writes", one.writes or ())
