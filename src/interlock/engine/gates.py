@@ -31,6 +31,8 @@ class Gatekeeper:
     policies: of the agents that have a gate; team: the one that all of them share. name: of the team, by which its
     gates are known in the journal. noticing: who is told of breakers that open. above: the teams above, whose gates its
     calls pass, too.
+
+    names: of each agent that has one, the gates that a call of it must pass.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class Gatekeeper:
         for level, one in enumerate(above, 1):
             shared.setdefault(one.gate, policy_above(level, one))  # teams of one name have one gate
         behind = {agent: {gate_name(name, agent): own} | shared if own else shared for agent, own in policies.items()}
-        # Of an agent: their names, and by these what is declared of them.
-        self._gates = {agent: ([*gates], gates) for agent, gates in behind.items() if gates}
+        # Of each agent, by their names, what is declared of them.
+        self._gates = {agent: gates for agent, gates in behind.items() if gates}
+        self.names = {agent: tuple(gates) for agent, gates in self._gates.items()}
         self._journal, self._now_us, self._team, self._noticing = journal, now_us, name, noticing
         self._asking: dict[str, list[tuple[str, Answer, int]]] = {}
         self._turning: set[str] = set()
@@ -80,25 +83,20 @@ class Gatekeeper:
 
         now_us: the time. at_us: that in its run, which is later where the clock was set back.
         """
-        names, policies = self._gates[agent]
+        policies = self._gates[agent]
         if self._noticing is None:
-            [verdict], moved = at_gates(names, _take, policies, (key,), now_us)
+            [verdict], moved = at_gates(self.names[agent], _take, policies, (key,), now_us)
         else:
             take = partial(_take, policies, (key,), now_us)
-            [verdict], moved = at_gates(names, self._noticing.of_turn, agent, take)
+            [verdict], moved = at_gates(self.names[agent], self._noticing.of_turn, agent, take)
         if moved:
             self._tell(agent, moved)
         return _in_run(verdict, at_us - now_us) if verdict.until_us else verdict
 
     def take_back(self, agent: str, key: str) -> None:
         """A call that was just let through is not wanted any more. Where this fails, its grant is lost like others."""
-        names, policies = self._gates[agent]
-        back = partial(take_back, policies, key, self._now_us())
-        self._at_gates(agent, names, back).add_done_callback(_whatever_came)
-
-    def names(self, agent: str) -> Sequence[str]:
-        """The gates that a call of this agent must pass."""
-        return self._gates[agent][0] if agent in self._gates else ()
+        back = partial(take_back, self._gates[agent], key, self._now_us())
+        self._at_gates(agent, back).add_done_callback(_whatever_came)
 
     def told_raise(self, parent: Parent | None, event: BudgetRaised) -> list[tuple[str, Outcome]]:
         """What the gate is told whose daily budget a person has raised."""
@@ -106,20 +104,17 @@ class Gatekeeper:
 
     def _turn(self, agent: str) -> None:
         asking = self._asking.pop(agent)
-        names, policies = self._gates[agent]
         self._turning.add(agent)
         now_us = self._now_us()
-        turned = self._at_gates(agent, names, partial(_take, policies, [key for key, *_ in asking], now_us))
+        turned = self._at_gates(agent, partial(_take, self._gates[agent], [key for key, *_ in asking], now_us))
         if turned.done():
             self._answer(agent, asking, now_us, turned)
         else:
             turned.add_done_callback(partial(self._answer, agent, asking, now_us))
 
-    def _at_gates(
-        self, agent: str, names: Sequence[str], take: Callable[[Sequence[AtGate]], Result]
-    ) -> "asyncio.Future[Result]":
+    def _at_gates(self, agent: str, take: Callable[[Sequence[AtGate]], Result]) -> "asyncio.Future[Result]":
         try:
-            return self._journal.at_gates(names, self._noticed(agent, take))
+            return self._journal.at_gates(self.names[agent], self._noticed(agent, take))
         except JournalError as error:
             failed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
             failed.set_exception(error)

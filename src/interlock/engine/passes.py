@@ -19,12 +19,12 @@ class Passes:
         # What a call is known by at its gates, by its step and attempt.
         self.key = partial(idempotency_key, run_id)
         # By (step, attempt), the gates that a call has passed, and what it is known by there.
-        self._passed = {of: (gates.names(agent), self.key(*of)) for of, agent in machine.drafted().items()}
+        self._passed = {of: (gates.names.get(agent, ()), self.key(*of)) for of, agent in machine.drafted().items()}
         self._told: list[tuple[str, Outcome]] = []
 
     def note(self, call: CallAgent, key: str) -> None:
         """A call was let through."""
-        self._passed[call.step, call.attempt] = self._gates.names(call.agent), key
+        self._passed[call.step, call.attempt] = self._gates.names[call.agent], key
 
     def not_made(self, call: CallAgent, at_us: int) -> None:
         """A call is not made, though it may have been let through."""
@@ -56,7 +56,7 @@ class Passes:
     def _tell(self, agent: str, outcome: Outcome | None) -> None:
         """outcome: None where an event says nothing of a call."""
         if outcome is not None:
-            for name in self._gates.names(agent):
+            for name in self._gates.names.get(agent, ()):
                 self._told.append((name, outcome))
 
     def take(self) -> list[tuple[str, Outcome]]:
