@@ -10,10 +10,11 @@ from interlock.agents.function import FunctionAdapter
 from interlock.core import events as e
 from interlock.core.budget import BudgetPolicy
 from interlock.core.gate import GatePolicy, tell
-from interlock.engine.children import WANTED, child_id
+from interlock.engine.children import child_id
 from interlock.engine.decisions import verdict_on
 from interlock.engine.engine import Engine
 from interlock.engine.family import Crew
+from interlock.engine.shares import SHARE_WANTED
 from interlock.errors import DecisionRefused, InputError, JournalFull
 from interlock.history import Record, lineage
 from interlock.journal.memory import MemoryJournal, MemoryStore
@@ -799,7 +800,7 @@ async def test_what_is_asked_of_a_run_above_in_a_broken_way_is_refused():
     async with engine(sharing_team()) as one:
         await one.run({"question": "bees"}, run_id="r")
         machine = await one.folded("r")
-        verdict = verdict_on(Request("x", "r", WANTED, "person:eve", "", b"[]"), machine, machine.at_us)
+        verdict = verdict_on(Request("x", "r", SHARE_WANTED, "person:eve", "", b"[]"), machine, machine.at_us)
         assert "what is wanted of a share can't be read" in verdict.findings[0].message
 
 

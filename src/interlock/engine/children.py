@@ -13,20 +13,16 @@ import msgspec
 from interlock.core import events as e
 from interlock.core.children import told_by
 from interlock.core.commands import StartChild
-from interlock.core.decision import encoded
 from interlock.core.machine import Machine
-from interlock.core.shares import approval_of
 from interlock.core.values import content_hash
 from interlock.errors import JournalError, RunNotFound
 from interlock.ports import Request
 
 from . import tasks
+from .shares import raising
 
 CHILD = "child"
 CANCEL = "cancel"
-# Of a run, that more of its share is set aside, and approved; of the run above it, that this is wanted.
-SHARE = "share"
-WANTED = "share_wanted"
 _ID_CHARS = 22
 
 
@@ -41,11 +37,6 @@ def cancelling(run_id: str, above: str) -> Request:
     return Request(f"{CANCEL}-{run_id}", run_id, CANCEL, f"run:{above}", why)
 
 
-def share_id(run_id: str, step: str, asked_us: int) -> str:
-    """The id of the request that tells a run that more of its share is approved: one for each time that it asks."""
-    return f"{SHARE}-{run_id}/{step}/{asked_us}"
-
-
 def asks_of(run_id: str, machine: Machine, facts: Iterable[e.AnyEvent]) -> list[Request]:
     """What facts of a run, which are folded, ask of the run above it and of those that do its steps."""
     asks: list[Request] = []
@@ -53,8 +44,7 @@ def asks_of(run_id: str, machine: Machine, facts: Iterable[e.AnyEvent]) -> list[
         if isinstance(fact, e.ChildAbandoned):
             asks.append(cancelling(fact.run_id, run_id))
         elif isinstance(fact, e.ShareRaised):
-            name, body = share_id(fact.run_id, fact.asked, fact.asked_us), encoded(approval_of(fact))
-            asks.append(Request(name, fact.run_id, SHARE, fact.by, fact.reason, body))
+            asks.append(raising(fact))
         elif isinstance(fact, e.RunCancelled):
             going = (child.started.run_id for child in machine.children.values() if not child.is_over)
             asks += [cancelling(name, run_id) for name in going]

@@ -1,8 +1,7 @@
 """What a person decides, or an event brings, on its way into the journal, whoever drives the run."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import msgspec
 
@@ -17,18 +16,19 @@ from interlock.core.machine import Machine
 from interlock.core.raises import why_not_today
 from interlock.core.rules import Rules
 from interlock.core.settlement import expired, overdue, refused, settled
-from interlock.core.shares import Wanted, share_raised, wanted_of
+from interlock.core.shares import share_raised
 from interlock.errors import DecisionRefused, InputError, JournalError, cut_short
 from interlock.ids import new_id
 from interlock.ports import REQUEST_CHARS_MAX, Journal, Request, RunRow, Secrets
 
 from . import clock
-from .children import SHARE, WANTED, asks_of, share_id
+from .children import asks_of
 from .deliveries import EVENT, arrived, came_before, not_taken
 from .family import gates_of_run
 from .forks import rules_of
 from .gates import told_raise
 from .secrecy import without_secrets
+from .shares import SHARE_RAISED, SHARE_WANTED, answers, covered, told_below, wanted_in, wanting
 
 DECIDE = "decide"
 OPEN = frozenset({"running", "parked"})
@@ -45,7 +45,7 @@ BY_CHARS_MAX = len(PERSON) + NAME_CHARS_MAX
 Verdict = e.QuestionAnswered | e.BudgetRaised | e.ShareRaised | e.AnswerRefused | Arrival
 Refused = e.AnswerRefused | e.EventRefused
 # What is asked of whoever drives a run, and has a verdict.
-DECIDED = frozenset({DECIDE, EVENT, SHARE, WANTED})
+DECIDED = frozenset({DECIDE, EVENT, SHARE_RAISED, SHARE_WANTED})
 
 
 def request_of(run_id: str, decision: Decision, by: str, reason: str, now_us: int) -> Request:
@@ -69,19 +69,12 @@ def verdict_on(request: Request, machine: Machine, at_us: int) -> Verdict:
     reason = cut_short(request.reason, REASON_CHARS_MAX)
     try:
         by = person(request.by)
-        if request.kind == WANTED:
-            return share_raised(machine, _wanted(request.body), by, reason, at_us)
+        if request.kind == SHARE_WANTED:
+            return share_raised(machine, wanted_in(request), by, reason, at_us)
         decision = decoded(request.body)
     except InputError as error:
         return refused(Decision("", "retry"), NOBODY, "decision", error.message, at_us)
-    return settled(machine, decision, by, reason, at_us, covered=request.kind == SHARE)
-
-
-def _wanted(body: bytes) -> Wanted:
-    try:
-        return msgspec.json.decode(body, type=Wanted)
-    except msgspec.DecodeError as error:
-        raise InputError(f"what is wanted of a share can't be read: {error}") from error
+    return settled(machine, decision, by, reason, at_us, covered=request.kind == SHARE_RAISED)
 
 
 def cancelled(request: Request, at_us: int) -> e.RunCancelled:
@@ -104,10 +97,10 @@ def accept(run_id: str, verdict: e.AnyEvent | None) -> None:
         raise refusal(run_id, verdict)
 
 
-def wants_more(request: Request, machine: Machine, now_us: int) -> Request | None:
-    """What a decision asks of the run above first, which has set its share aside; None where it asks nothing of that.
+def asked_above(request: Request, machine: Machine, now_us: int) -> tuple[Request, Request] | None:
+    """What a decision asks of the run above first, which has set its share aside; and what its own run takes then.
 
-    Raises DecisionRefused where it can't be taken whatever that says.
+    None where it asks nothing of that. Raises DecisionRefused where it can't be taken whatever the run above says.
     """
     if request.kind != DECIDE or machine.parent is None:
         return None
@@ -115,29 +108,9 @@ def wants_more(request: Request, machine: Machine, now_us: int) -> Request | Non
     asked = machine.questions.get(machine.number.get(decision.step, 0))
     if asked is None or asked.budget != OF_SHARE or decision.verb != "approve":
         return None
-    accept(request.run_id, verdict_on(covered(request, machine), machine, machine.at_us))
-    body = msgspec.json.encode(wanted_of(machine, request.run_id, decision))
-    name = f"{WANTED}-{request.run_id}-{new_id(now_us)}"
-    return Request(name, machine.parent.run_id, WANTED, request.by, request.reason, body)
-
-
-def covered(request: Request, machine: Machine) -> Request:
-    """A decision as the run is told of it where what it approves is set aside above."""
-    decision = decoded(request.body)
-    asked = machine.questions[machine.number[decision.step]]
-    name = share_id(request.run_id, decision.step, asked.asked_us)
-    body = encoded(msgspec.structs.replace(decision, asked_us=asked.asked_us))
-    return msgspec.structs.replace(request, request_id=name, kind=SHARE, body=body)
-
-
-@contextmanager
-def below(run_id: str) -> Iterator[None]:
-    """What a run above refuses is told to whoever has decided about this one."""
-    try:
-        yield
-    except DecisionRefused as error:
-        fix = f"approve less, or see what else may be done: interlock inbox show {run_id}"
-        raise DecisionRefused(error.message, fix=fix) from None
+    mine = covered(request, asked.asked_us)
+    accept(request.run_id, verdict_on(mine, machine, machine.at_us))
+    return wanting(request, decision, machine, now_us), mine
 
 
 async def folded(journal: Journal, rules: Rules, run_id: str) -> Machine:
@@ -228,12 +201,13 @@ async def decide(
     run_id = request.run_id
     refuse_secrets(request, secrets)
     machine = await folded(journal, rules, run_id)
-    if wanted := wants_more(request, machine, now_us()):
+    if asked := asked_above(request, machine, now_us()):
+        wanted, request = asked
         above = await rules_of(journal, await journal.run(wanted.run_id))
-        with below(run_id):
+        with told_below(run_id):
             await decide(journal, above, wanted, secrets=secrets, leave=leave, now_us=now_us)
-        request, machine = covered(request, machine), await folded(journal, rules, run_id)
-    if request.kind == SHARE and await _is_raised(journal, request):
+        machine = await folded(journal, rules, run_id)
+    if request.kind == SHARE_RAISED and await _is_raised(journal, request):
         return await journal.run(run_id)  # whoever drives it has heard of it first
     first = verdict_on(request, machine, machine.at_us)
     if isinstance(first, e.BudgetRaised):
@@ -252,19 +226,12 @@ async def _is_raised(journal: Journal, request: Request) -> bool:
     return any(isinstance(event, e.BudgetRaised) and _is_of(event, request) for event in events)
 
 
-def _is_of_wanted(verdict: Verdict, wanted: Wanted, by: str) -> bool:
-    if isinstance(verdict, e.ShareRaised):
-        found = (verdict.run_id, verdict.asked, verdict.asked_us, verdict.by)
-        return found == (wanted.run_id, wanted.asked, wanted.asked_us, by)
-    return isinstance(verdict, e.AnswerRefused) and (verdict.step, verdict.by) == (wanted.step, by)
-
-
 def _is_of(verdict: Verdict, request: Request) -> bool:
     """Whether this is what became of a request: one person may decide about several things at once."""
     if request.kind == EVENT:
         return isinstance(verdict, Arrival) and verdict.event_id == opened(request.body).id
-    if isinstance(verdict, e.ShareRaised) or request.kind == WANTED:
-        return request.kind == WANTED and _is_of_wanted(verdict, _wanted(request.body), request.by)
+    if isinstance(verdict, e.ShareRaised) or request.kind == SHARE_WANTED:
+        return request.kind == SHARE_WANTED and answers(verdict, request)
     asked = decoded(request.body)
     if isinstance(verdict, Arrival):  # a wait that a person has ended
         return isinstance(verdict, e.WaitEnded) and (verdict.by, verdict.step) == (request.by, asked.step)

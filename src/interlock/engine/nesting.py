@@ -28,12 +28,13 @@ from interlock.errors import (
 from interlock.ports import Letters, Opening, Request, RunRow
 
 from .breakers import gate_name
-from .children import CANCEL, CHILD, SHARE, FromChild, asks_of
-from .decisions import OPEN, accept, below, cancelled, covered, decide, folded, verdict_on, wants_more
+from .children import CANCEL, CHILD, FromChild, asks_of
+from .decisions import OPEN, accept, asked_above, cancelled, decide, folded, verdict_on
 from .family import member
 from .forks import rules_of
 from .redriving import Redriving
 from .secrecy import without_secrets
+from .shares import SHARE_RAISED, told_below
 
 if TYPE_CHECKING:
     from .engine import Engine  # the whole of which this is a part
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("interlock")
 
 # What a parked run is moved by that other runs ask of it.
-ASKED = frozenset({CANCEL, CHILD, SHARE})
+ASKED = frozenset({CANCEL, CHILD, SHARE_RAISED})
 AGAIN_SECONDS = 30.0
 # How often it is looked whether another process still drives a run that does a step of one which is driven here.
 OTHERS_SECONDS = 5.0
@@ -99,7 +100,7 @@ class Nesting(Redriving):
     def hear(self, request: Request) -> None:
         """Something was asked of a run in an append of another, which is durable."""
         driver = self._drivers.get(request.run_id)
-        if (driver is None or not driver.deliver(request)) and request.kind in {CANCEL, SHARE}:
+        if (driver is None or not driver.deliver(request)) and request.kind in {CANCEL, SHARE_RAISED}:
             self._wake(request)
 
     async def _do_step(self, run_id: str, machine: Machine, started: e.ChildStarted) -> None:
@@ -182,12 +183,12 @@ class Nesting(Redriving):
         if not row.parent or row.team != self._team_hash:
             return request
         machine = await folded(self.journal, self._rules, row.run_id)
-        wanted = wants_more(request, machine, self._now_us())
-        if wanted is None:
+        asked = asked_above(request, machine, self._now_us())
+        if asked is None:
             return request
-        mine = covered(request, machine)
+        wanted, mine = asked
         self._deciding |= {wanted.request_id, mine.request_id}
-        with below(row.run_id):
+        with told_below(row.run_id):
             while (driver := self._drivers.get(wanted.run_id)) is not None:
                 verdict = await driver.verdict(wanted)
                 accept(wanted.run_id, verdict)
@@ -259,7 +260,7 @@ class Nesting(Redriving):
     async def _follows(self, request: Request, machine: Machine, at_us: int) -> Sequence[e.AnyEvent]:
         if request.kind == CANCEL:
             return [cancelled(request, at_us)]
-        if request.kind == SHARE:
+        if request.kind == SHARE_RAISED:
             return [verdict_on(request, machine, at_us)]
         try:
             child = await self.folded(request.by)

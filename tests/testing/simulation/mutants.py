@@ -1150,7 +1150,7 @@ def _kept(raw):
     Mutant(
         "more of a share is granted and not set aside",
         [
-            ("engine/decisions.py", "covered=request.kind == SHARE)", "covered=True)"),
+            ("engine/decisions.py", "covered=request.kind == SHARE_RAISED)", "covered=True)"),
             ("engine/decisions.py", "    if request.kind != DECIDE or machine.parent is None:\n", "    if True:\n"),
         ],
         team=SHARES,
