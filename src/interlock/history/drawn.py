@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from interlock.core.budget import USD_MICROS, Amounts, BudgetPolicy, Ledger, limit, shortfall
-from interlock.core.delegating import OF_SHARE, SHARE
+from interlock.core.delegating import SHARE
 from interlock.core.gate import AtGate, GatePolicy, tell
 from interlock.core.machine import Machine
 
 from .attempts import Attempt
+from .telling import budget_words
 
 # What is approved where nothing says how much a call takes: a part of what was declared.
 PART_SUGGESTED = 10
@@ -43,11 +44,7 @@ class Shortage(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         """What it is called."""
-        if self.gate == "team_budget":
-            return "the team's daily budget"
-        if self.gate == OF_SHARE:
-            return self.whose
-        return f"the {'daily ' * self.policy.daily}budget of {self.whose or 'the run'}"
+        return budget_words(self.gate, self.whose)
 
     @property
     def call(self) -> Mapping[str, float]:

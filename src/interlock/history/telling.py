@@ -176,12 +176,20 @@ def _answered(event: e.QuestionAnswered) -> str:
 
 
 def _raised(event: e.BudgetRaised) -> str:
-    daily = "daily " * (event.budget == "budget" or is_above(event.budget))
-    named = {"team_budget": "the team's daily budget", OF_SHARE: event.whose}
-    budget = named.get(event.budget, f"the {daily}budget of {event.whose or 'the run'}")
+    budget = budget_words(event.budget, event.whose)
     more = told(Amounts(event.calls, event.tokens, event.usd))
     others = f"; {some(event.others)} can go on, too" if event.others else ""
     return f"{event.by} approves {more} more of {budget}{others}" + (f" ({event.reason})" if event.reason else "")
+
+
+def budget_words(gate: str, whose: str) -> str:
+    """What a budget is called. gate, whose: as in BudgetRaised."""
+    if gate == "team_budget":
+        return "the team's daily budget"
+    if gate == OF_SHARE:
+        return whose
+    daily = "daily " * (gate == "budget" or is_above(gate))
+    return f"the {daily}budget of {whose or 'the run'}"
 
 
 def _expired(event: e.QuestionExpired) -> str:
