@@ -144,12 +144,12 @@ class Progress:
             self._blocked.add(n)
             fate = "is dead" if self.state[lost] == "dead" else "can't run"
             return f"it needs {self.step_id(lost)}, which {fate}"
-        if (outcomes == {"skipped"} and lost is None) or self._is_dropped_with(n):
+        if (outcomes == {"skipped"} and lost is None) or self._drop_with_its_needs(n):
             return "every step it needs was skipped"
         return ""
 
-    def _is_dropped_with(self, n: int) -> bool:
-        """Whether all that a step needs was dropped, but for the decision that has added it; so it is dropped, too."""
+    def _drop_with_its_needs(self, n: int) -> bool:
+        """Drop a step if all that it needs was dropped, but for the decision that has added it. Whether that was so."""
         asked_for = [need for need in self.plan.needs[n] if need not in self.decisions]
         if not asked_for or not all(need in self._dropped for need in asked_for):
             return False
