@@ -149,11 +149,17 @@ def shared():
     raise AssertionError("nobody has approved more")
 
 
+def before(account, event):
+    """An account of the same run, as it was before an event."""
+    again = type(account)(account.run_id, account.first_rules)
+    for heard in account.events[: account.events.index(event)]:
+        again.hear(heard)
+    return again
+
+
 def test_what_is_wrong_with_a_share_that_is_raised_is_found():
     runs, above, raised = shared()
-    again = type(above)(above.run_id, above.first_rules)
-    for event in above.events[: above.events.index(raised)]:
-        again.hear(event)
+    again = before(above, raised)
     for change, message in [
         ({"run_id": "other"}, "more is set aside for run other, which doesn't do"),
         ({"by": "agent"}, "agent approves more for"),
@@ -162,11 +168,8 @@ def test_what_is_wrong_with_a_share_that_is_raised_is_found():
         with pytest.raises(Broken, match=message):
             again.hear(msgspec.structs.replace(raised, **change))
     for name in ("calls", "tokens", "usd"):
-        other = type(above)(above.run_id, above.first_rules)
-        for event in above.events[: above.events.index(raised)]:
-            other.hear(event)
         with pytest.raises(Broken, match="are set aside for"):
-            other.hear(msgspec.structs.replace(raised, **{name: 10**9}))
+            before(above, raised).hear(msgspec.structs.replace(raised, **{name: 10**9}))
     below = runs[raised.run_id]
     granted = next(event for event in below.events if isinstance(event, e.BudgetRaised))
     check_share(runs, below, granted)
@@ -177,12 +180,8 @@ def test_what_is_wrong_with_a_share_that_is_raised_is_found():
 def test_more_of_a_share_that_its_run_is_not_told_of_is_found():
     runs, above, raised = shared()
     below = runs[raised.run_id]
-    again = type(below)(below.run_id, below.first_rules)
+    again = before(below, next(event for event in below.events if isinstance(event, e.BudgetRaised)))
     again.parent = below.parent
-    for event in below.events:
-        if isinstance(event, e.BudgetRaised):
-            break
-        again.hear(event)
     with pytest.raises(Broken, match="was never told that it may consume more"):
         check_the_end({above.run_id: above, below.run_id: again})
 
@@ -226,12 +225,8 @@ def played():
 def told_until(played, kind, step="research"):
     """The account of the run above, as it was before the first event of this kind; and that event."""
     account = played["sim-0"]
-    again = type(account)("sim-0", account.first_rules)
-    for event in account.events:
-        if type(event).__name__ == kind and event.step == step:
-            return again, event
-        again.hear(event)
-    raise AssertionError(kind)
+    first = next(event for event in account.events if type(event).__name__ == kind and event.step == step)
+    return before(account, first), first
 
 
 @pytest.mark.parametrize(
