@@ -70,6 +70,9 @@ class Driver:
         # Calls that have room and must ask at a gate, or have passed it; and what the gates of all calls are told.
         self._at_gate: list[CallAgent] = []
         self._passed: list[CallAgent] = []
+        # Of the turn that is appended: its facts and commands, and the time, by the clock and in the run.
+        self._turned: tuple[list[e.AnyEvent], Commands, int, int]
+        # Those of its own team, and of the teams above.
         self._gates = shell.gates
         self._passes = Passes(shell.gates, run_id, machine)
         self._has_gates = bool(shell.gates)
