@@ -1,11 +1,14 @@
 """Scenes that the tests of the simulator play."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from interlock.testing.injection.faults import Fault, Faults
 from interlock.testing.simulation.campaign import Recipe, Scenes
+from interlock.testing.simulation.episode import Episode
+from interlock.testing.simulation.world import World
 
 TEAMS = Path(__file__).parent / "teams"
 ALL_FEATURES = TEAMS / "all_features.yaml"
@@ -32,3 +35,11 @@ def fault(kind: str, **given) -> Fault:
 def scene(team=ALL_FEATURES, seed=0, **given):
     changed = {name: given.pop(name) for name in ("agents", "invariants", "rows", "calm") if name in given}
     return msgspec.structs.replace(scenes(team, **given).of(seed), **changed)
+
+
+def episodes(made: Scenes, seeds: Iterable[int]) -> Iterator[Episode]:
+    """What happens in the worlds of these seeds, in none of which anything may break."""
+    for seed in seeds:
+        episode = World(made.of(seed), seed).play()
+        assert episode.broken is None, (seed, episode.broken)
+        yield episode

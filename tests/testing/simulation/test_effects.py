@@ -9,7 +9,7 @@ from interlock.testing.injection.faults import EFFECT
 from interlock.testing.simulation.crashes import explore_crashes
 from interlock.testing.simulation.world import World
 
-from .scenes_of import TEAMS, every_fault, fault, scene, scenes
+from .scenes_of import TEAMS, episodes, every_fault, fault, scene, scenes
 
 EFFECTS = TEAMS / "effects.yaml"
 APPROVED = TEAMS / "effects_approved.yaml"
@@ -19,9 +19,7 @@ RETRIED = TEAMS / "effects_retried.yaml"
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_nothing_breaks_and_everything_happens(faults):
     made, seen = scenes(EFFECTS, faults=faults), Counter()
-    for seed in range(60):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(60)):
         seen.update(type(event).__name__ for account in episode.runs.values() for event in account.events)
     assert {"EffectStarted", "EffectDone", "EffectFailed", "EffectBecameUnknown"} <= seen.keys()
 
@@ -29,9 +27,7 @@ def test_nothing_breaks_and_everything_happens(faults):
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_people_approve_reject_and_miss_deadlines_and_nothing_breaks(faults):
     made, seen = scenes(APPROVED, faults=faults), Counter()
-    for seed in range(25):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(25)):
         for account in episode.runs.values():
             seen.update(_decided(event) for event in account.events)
     assert {"approve an effect", "reject", "QuestionExpired", "EffectDone"} <= seen.keys()
@@ -46,9 +42,7 @@ def _decided(event):
 @pytest.mark.parametrize("kind", EFFECT)
 def test_a_broken_effect_is_told_for_what_it_is(kind):
     made, told, struck = scenes(RETRIED, faults=[fault(kind, step="first", attempt=1)]), [], []
-    for seed in range(8):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(8)):
         struck += [one.kind for one in episode.struck]
         told += [type(event).__name__ for account in episode.runs.values() for event in account.events]
     assert set(struck) == {kind}

@@ -10,7 +10,7 @@ from interlock.core import events as e
 from interlock.testing.simulation.crashes import explore_crashes
 from interlock.testing.simulation.world import World
 
-from .scenes_of import TEAMS, every_fault, scene, scenes
+from .scenes_of import TEAMS, episodes, every_fault, scene, scenes
 
 GROWN = TEAMS / "grown.yaml"
 PLANNED = TEAMS / "planned.yaml"
@@ -21,9 +21,7 @@ WATCHED = TEAMS / "watched.yaml"
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_nothing_breaks_and_every_bound_is_kept(faults):
     made, seen = scenes(GROWN, faults=faults), Counter()
-    for seed in range(60):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(60)):
         for account in episode.runs.values():
             called = [event.step for event in account.events if isinstance(event, e.DecisionCalled)]
             assert len(called) == len(set(called)) <= 6
@@ -44,9 +42,7 @@ def test_nothing_breaks_and_every_bound_is_kept(faults):
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_a_supervisor_that_is_asked_after_each_step_keeps_its_bounds(faults):
     made, seen = scenes(WATCHED, faults=faults), Counter()
-    for seed in range(60):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(60)):
         for account in episode.runs.values():
             called = [
                 event.step for event in account.events if isinstance(event, e.DecisionCalled) and not event.reason
@@ -66,9 +62,7 @@ def test_a_supervisor_that_is_asked_after_each_step_keeps_its_bounds(faults):
 
 def test_a_step_may_repeat_what_another_has_taken_over_since():
     made, taken_over = scenes(WATCHED, faults=every_fault(), runs=3), 0
-    for seed in (85, 87, 142):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, (85, 87, 142)):
         for account in episode.runs.values():
             begun = {(event.step, event.agent) for event in account.events if isinstance(event, e.AttemptStarted)}
             for event in account.events:
@@ -80,9 +74,7 @@ def test_a_step_may_repeat_what_another_has_taken_over_since():
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_where_no_proposal_could_be_taken_the_last_resort_is(faults):
     made, seen = scenes(OTHERWISE, faults=faults), Counter()
-    for seed in range(40):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(40)):
         for account in episode.runs.values():
             seen.update(event.otherwise for event in account.events if isinstance(event, e.PlanRevised))
     assert seen[True]

@@ -17,7 +17,7 @@ from interlock.testing.simulation.gates import GateAccount, Gates
 from interlock.testing.simulation.kin import check_child, check_share, check_the_end, check_told
 from interlock.testing.simulation.world import World
 
-from .scenes_of import TEAMS, every_fault, scene, scenes
+from .scenes_of import TEAMS, episodes, every_fault, scene, scenes
 from .test_crashes import without_gates
 
 NESTED = TEAMS / "nested.yaml"
@@ -27,9 +27,7 @@ NESTED = TEAMS / "nested.yaml"
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_runs_do_steps_of_others_once_whatever_happens(faults, sqlite):
     made, seen = scenes(NESTED, faults=faults, runs=2, sqlite=sqlite), Counter()
-    for seed in range(5 if sqlite else 15):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(5 if sqlite else 15)):
         for account in episode.runs.values():
             seen.update(type(event).__name__ for event in account.events)
             seen["deep"] += account.parent is not None and account.parent.depth == 2
@@ -70,9 +68,7 @@ def tight(folder):
 
 def test_what_others_have_set_aside_is_waited_for_and_parked_runs_are_not_waited_for_awake(tmp_path):
     made, gates, slept = scenes(tight(tmp_path), faults=every_fault(), runs=2), Counter(), 0
-    for seed in range(12):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(12)):
         for account in episode.runs.values():
             held = {""}
             for event in account.events:
@@ -89,9 +85,7 @@ def test_what_others_have_set_aside_is_waited_for_and_parked_runs_are_not_waited
 @pytest.mark.parametrize("team", ["reserved", "reserved_above"])
 def test_who_waits_for_what_others_have_reserved_is_neither_forgotten_nor_let_go_on_in_vain(team):
     made, again = scenes(TEAMS / f"{team}.yaml", faults=every_fault(), runs=3), 0
-    for seed in range(4, 12):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(4, 12)):
         events = (event for account in episode.runs.values() for event in account.events)
         again += any(isinstance(event, e.CallHeld) and event.gate == "run_reservation" for event in events)
     assert again == 8
@@ -100,9 +94,7 @@ def test_who_waits_for_what_others_have_reserved_is_neither_forgotten_nor_let_go
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_calls_of_nested_teams_pass_the_gates_of_all_above_whatever_happens(faults):
     made, seen = scenes(TEAMS / "day_above.yaml", faults=faults, runs=3), Counter()
-    for seed in range(10):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(10)):
         for account in episode.runs.values():
             seen.update(event.gate for event in account.events if isinstance(event, e.CallHeld))
             seen.update(event.budget for event in account.events if isinstance(event, e.BudgetRaised))
@@ -128,9 +120,7 @@ def test_a_call_too_many_for_the_day_of_a_team_above_is_found():
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_more_of_a_share_is_set_aside_before_it_is_granted_whatever_happens(faults):
     made, seen = scenes(TEAMS / "shares_asked.yaml", faults=faults, runs=3), Counter()
-    for seed in range(12):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(12)):
         for account in episode.runs.values():
             seen.update(type(event).__name__ for event in account.events)
             seen["deep"] += account.parent is not None and account.parent.depth == 2 and account.tokens > 0

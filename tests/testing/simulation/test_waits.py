@@ -9,7 +9,7 @@ from interlock.testing.simulation.account import Broken
 from interlock.testing.simulation.crashes import explore_crashes
 from interlock.testing.simulation.world import World
 
-from .scenes_of import TEAMS, every_fault, scene, scenes
+from .scenes_of import TEAMS, episodes, every_fault, scene, scenes
 
 WAITS, ONCE = TEAMS / "waits.yaml", TEAMS / "waits_once.yaml"
 
@@ -17,9 +17,7 @@ WAITS, ONCE = TEAMS / "waits.yaml", TEAMS / "waits_once.yaml"
 @pytest.mark.parametrize("faults", [(), every_fault()], ids=["calm", "every fault"])
 def test_waits_end_once_in_their_time_and_by_one_event(faults):
     made, seen = scenes(WAITS, faults=faults), Counter()
-    for seed in range(25):
-        episode = World(made.of(seed), seed).play()
-        assert episode.broken is None, (seed, episode.broken)
+    for episode in episodes(made, range(25)):
         events = [event for account in episode.runs.values() for event in account.events]
         seen.update(type(event).__name__ for event in events)
         ended = [event for event in events if isinstance(event, e.WaitEnded)]
