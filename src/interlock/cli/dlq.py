@@ -72,7 +72,11 @@ async def chosen(journal: Journal, names: Sequence[str], letters: Letters) -> li
 
 
 async def with_those_above(journal: Journal, rows: Sequence[LetterRow]) -> list[LetterRow]:
-    """For these, the letters that wait and are to be tried again: that of a step tries those of its nested run, too."""
+    """The letters to redrive where these are meant, of which none is tried twice.
+
+    In the place of that of a nested run stands that of the step above, by which the nested run is tried again, too.
+    Those that were redriven before are left out.
+    """
     found: dict[str, LetterRow] = {}
     for row in rows:
         top = [row]

@@ -2,10 +2,10 @@
 
 Who came first goes on first, as far as there is enough; whoever needs less than one before may overtake it.
 
-They stand in lines. The name of a line is the part of the budgets of those in it, from the first on, that each of them
-was found to lack when it was looked at last: as long as that is lacking, none of them can go on. So a look costs as
-much as there are lines, and steps that go on. Of any budget a step is lacking, later ones are not looked at, so that it
-changes lines less often than it has budgets.
+They stand in lines. The name of a line is the budgets with which those of each step in it begin, up to the one that
+was too small for it when it was looked at last. As long as one of these is too small, none of the line can go on, and
+none is looked at: so a look costs as much as there are lines, and steps that go on. A step that is looked at in vain
+moves to a line with a longer name, so it moves less often than it has budgets.
 """
 
 from collections import defaultdict

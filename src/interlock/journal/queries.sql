@@ -170,7 +170,7 @@ SELECT 1 FROM letter WHERE run = (SELECT number FROM run WHERE run_id = ?) AND s
 UPDATE letter SET redriven_run = ?3, redriven_us = ?4, redriven_by = ?5, redriven_reason = ?6
 WHERE run = (SELECT number FROM run WHERE run_id = ?1) AND step = ?2 AND redriven_run = '';
 
--- name: letters: the newest first
+-- name: letters: the newest first; their last column names the letter of the step that the run does for another, if any
 SELECT run.run_id, step, letter.agent, letter.reason, attempts, letter.at_us, run.source, run.batch,
     redriven_run, redriven_us, redriven_by, redriven_reason, coalesce(later.status, ''), iif(run.parent = '', '', coalesce((
         SELECT above.run_id || '/' || of_step.step FROM run AS above JOIN letter AS of_step ON of_step.run = above.number
