@@ -1201,3 +1201,19 @@ def test_a_person_who_ends_a_wait_skips_its_step():
     assert telling.states == {"w": "skipped"}
     with broken("waits", "ann has ended the wait of w otherwise"):
         Telling(Step("w", wait="2h")).begin().hear(e.WaitBegun, "w", 7_202_000_000).hear(e.WaitEnded, "w", by="ann")
+
+
+def test_what_a_judge_has_decided_is_reconciled_once_whatever_is_told_before_that():
+    judged = step("judged", "one", "two", reconcile={"among": ["out.one", "out.two"], "policy": "judge"})
+    telling = Telling(step("one"), step("two"), judged, retries=1).begin()
+    telling.do("one", out__one="a").do("two", out__two="b")
+    telling.start("judged").hear(e.AttemptFailed, "judged", 1, "timeout", "too late").start("judged")
+    choices = Raw(values.encode({"choices": {"out.judged": 2}}))
+    telling.hear(e.AttemptCommitted, "judged", 2, {"out.judged": Raw(b'"b"')}, output=choices)
+    telling.hear(e.ReplyArrivedLate, "judged", 1, after=0)
+    said = e.Said(("one",), Raw(b'"a"')), e.Said(("two",), Raw(b'"b"'))
+    resolved = ("judged", ("out.one", "out.two"), {}, (e.Settled("out.judged", said, 1, "judge ann"),), 0)
+    telling.hear(e.ConflictsResolved, *resolved, after=0)
+    assert telling.states["judged"] == "committed"
+    with broken("once", "judged reconciles although it is committed"):
+        telling.hear(e.ConflictsResolved, *resolved, after=0)

@@ -40,9 +40,9 @@ def conflicts_resolved(run: Known, event: e.ConflictsResolved) -> None:
     """What a step has reconciled is what its candidates come to by its policy."""
     one, name = run.step(event.step), event.step
     run.require("conflicts", run.declared(one).reconcile is not None, f"{name} reconciles, and declares nothing")
-    before = run.events[-2]
-    judged = isinstance(before, e.AttemptCommitted) and before.step == name
-    writes = before.writes if isinstance(before, e.AttemptCommitted) and judged else event.writes
+    before = _committed_before(run, name)
+    judged = isinstance(before, e.AttemptCommitted)
+    writes = before.writes if isinstance(before, e.AttemptCommitted) else event.writes
     if judged:
         run.require("conflicts", not event.writes, f"{name} commits twice what it reconciles")
     else:
@@ -70,6 +70,12 @@ def conflicts_resolved(run: Known, event: e.ConflictsResolved) -> None:
     if not judged:
         commit(run, one, event)
         end(run, name, "committed")
+
+
+def _committed_before(run: Known, name: str) -> e.AnyEvent | None:
+    """What has committed a step; in the turn in which its judge did, more may have been told since."""
+    told = (event for event in reversed(run.events[:-1]) if isinstance(event, e.AttemptCommitted | e.ConflictsResolved))
+    return next((event for event in told if event.step == name), None)
 
 
 def _require_told(run: Known, one: StepAccount, settled: e.Settled, field: _Field, taken: Any) -> None:
