@@ -19,6 +19,8 @@ def test_nothing_is_hidden_from_who_decides():
     assert text.plain(hidden) == (
         "DE89\\u200b37 pay\\u00ad \\ufeff\\u2060 \\u3164 \\udb40\\udc70\\udb40\\udc61 a\\udb40\\udd01 b\\u2028c"
     )
+    smuggled = "a\u034f\ufe00\ufe0d \ufff0\ufff9x\ufffb \U0001d173 \U000e0080\U000e0fff"
+    assert not {*text.plain(smuggled)} & {*smuggled.replace(" ", "").replace("a", "").replace("x", "")}
     joined = "\U0001f469\u200d\U0001f4bb \u2764\ufe0f نمی\u200cخواهم"
     assert text.plain(joined) == joined
 

@@ -1,6 +1,7 @@
 """How values are written for people. Texts of agents and users are hostile: none may move a cursor, or hide."""
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -11,19 +12,12 @@ from typing import TextIO
 from interlock.core.events import AT_US_MAX
 
 # What controls a terminal, turns the order of letters round, or breaks lines where nothing else does.
-_CONTROLS = (*range(9), *range(11, 32), *range(127, 160), 0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F))
-# What nobody sees, so that a person would approve what stands there unread; but for what joins letters and emoji.
-_HIDDEN = (0x00AD, 0x115F, 0x1160, 0x180E, 0x200B, *range(0x2060, 0x2070), 0x3164, 0xFEFF, 0xFFA0)
-_TAGS_AND_SELECTORS = (*range(0xE0000, 0xE0080), *range(0xE0100, 0xE01F0))
-
-
-def _escape(code: int) -> str:
-    """As JSON escapes it, which knows 16 bits at a time."""
-    units = chr(code).encode("utf-16-be").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
-
-
-_VISIBLE = {code: _escape(code) for code in (*_CONTROLS, *_HIDDEN, *_TAGS_AND_SELECTORS)}
+_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e"
+# What nobody sees, so that a person would approve what stands there unread: what is ignored by default in Unicode 15,
+# and annotations; but for what joins letters and emoji, or chooses their form.
+_HIDDEN = r"\xad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+_HIDDEN_FURTHER_UP = r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+_unseen = re.compile(f"[{_CONTROLS}{_HIDDEN}{_HIDDEN_FURTHER_UP}]")
 COLUMNS_MIN = 40
 _SECOND_US, _MINUTE_S, _HOUR_S, _DAY_S = 1_000_000, 60, 3_600, 86_400
 _MILLION, _TEN_THOUSAND = 1_000_000, 10_000
@@ -31,7 +25,13 @@ _MILLION, _TEN_THOUSAND = 1_000_000, 10_000
 
 def plain(text: str) -> str:
     """A text that a terminal shows as it is: what would control the terminal, or is hidden, is made visible."""
-    return text.translate(_VISIBLE)
+    return _unseen.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """As JSON escapes it, which knows 16 bits at a time."""
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def line(text: str) -> str:
