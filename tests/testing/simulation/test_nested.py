@@ -127,6 +127,13 @@ def test_more_of_a_share_is_set_aside_before_it_is_granted_whatever_happens(faul
     assert {"ShareRaised", "BudgetRaised", "deep"} <= seen.keys()
 
 
+def test_a_run_that_has_set_aside_more_takes_no_room_before_it_goes_on():
+    made = scenes(TEAMS / "shares_between.yaml", faults=every_fault(), runs=3)
+    [episode] = episodes(made, [9_100_110])
+    raised = [event for one in episode.runs.values() for event in one.events if isinstance(event, e.ShareRaised)]
+    assert len(raised) == 1
+
+
 def shared():
     """A run and one that does a step of it, for which more was set aside."""
     made = scenes(TEAMS / "shares_asked.yaml", runs=3)

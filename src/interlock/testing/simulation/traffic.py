@@ -149,7 +149,7 @@ class Traffic:
 
 _OUTSIDE = frozenset({e.WaitEnded, e.EventReceived, e.EventRefused})
 _TOLD = frozenset({e.ChildParked, e.ChildEnded, e.ChildAbandoned})
-_DECIDED = _OUTSIDE | _TOLD | {e.QuestionAnswered, e.BudgetRaised, e.QuestionExpired}
+_DECIDED = _OUTSIDE | _TOLD | {e.QuestionAnswered, e.BudgetRaised, e.ShareRaised, e.QuestionExpired}
 _STOPPED = frozenset({e.RunParked, e.RunFinished, e.RunCancelled})
 
 
