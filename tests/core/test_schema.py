@@ -92,6 +92,12 @@ def test_a_field_that_is_not_required_is_checked_wherever_the_reply_writes_it(pa
     assert schema.findings({"other": 1}) == []
 
 
+def test_a_part_of_a_value_that_has_a_schema_may_have_another():
+    schema = WritesSchema({"properties": {"a": {}, "a.b": {"type": "integer"}}})
+    assert schema.findings({"a": {"b": 1}}) == schema.findings({"a": {"c": "x"}}) == []
+    assert schema.findings({"a": {"b": "x"}}) == [("a.b", "a.b: Expected `int`, got `str`")]
+
+
 def test_a_closed_schema_finds_every_other_path():
     schema = WritesSchema(CATEGORY | {"type": "object", "additionalProperties": False})
     assert schema.findings({"ticket.category": "billing", "b": 1, "a": 1}) == [

@@ -86,10 +86,11 @@ class WritesSchema:
     def _as_one_type(self) -> Any:
         """One type for all writes together: msgspec compiles it once, but that of a choice or a list at each use.
 
-        Not every path can name one of its fields; writes never fit the type that there is then, and are looked at one
-        by one.
+        Not every path can name one of its fields, and one field can't be a part of another; writes never fit the type
+        that there is then, and are looked at one by one.
         """
-        if not all(path.isprintable() and _UNNAMEABLE.isdisjoint(path) for path in self.paths):
+        apart = self._types.keys().isdisjoint(prefix for path in self.paths for prefix in paths.prefixes(path))
+        if not apart or not all(path.isprintable() and _UNNAMEABLE.isdisjoint(path) for path in self.paths):
             return None
         kinds = {f"field_{number}": path for number, path in enumerate(self.paths)}
         optional = [(field, self._types[path], None) for field, path in kinds.items() if path not in self.required]
