@@ -304,6 +304,11 @@ class StaleDriver(JournalError):
 
     code = "stale_driver"
 
+    @classmethod
+    def of(cls, run_id: str) -> "StaleDriver":
+        """The error about this run."""
+        return cls(f"run {run_id} is driven by another process now")
+
 
 class RunNotFound(InterlockError):
     """There is no such run in this journal."""

@@ -249,9 +249,12 @@ class Journal(Protocol):
         Takes only what nobody alive owns, and returns that together with what this handle owned already.
         """
 
-    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], "Result"]) -> "asyncio.Future[Result]":
+    def at_gates(
+        self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], "Result"], runs: Sequence[str] = ()
+    ) -> "asyncio.Future[Result]":
         """Have a turn at some gates, alone among all processes; what it returns, once what it changed is durable.
 
+        runs: those that ask there. Raises StaleDriver, before the turn, where another handle drives one of them by now.
         The turn may run in another thread, must be quick, and may be run again where it failed. The future may be done
         already.
         """

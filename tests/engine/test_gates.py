@@ -3,15 +3,18 @@
 import asyncio
 from functools import partial
 
+import msgspec
 import pytest
 
 import interlock as il
 from interlock.agents.function import FunctionAdapter
 from interlock.core import events as e
 from interlock.core.budget import DAY_US
-from interlock.core.gate import turn
-from interlock.errors import JournalError
+from interlock.core.gate import GatePolicy, turn
+from interlock.engine.gates import Gatekeeper
+from interlock.errors import JournalError, StaleDriver
 from interlock.journal.memory import MemoryJournal, MemoryStore
+from interlock.ports import Opening
 from tests import virtual
 from tests.core.test_rate import most_in_a_window
 
@@ -45,12 +48,12 @@ class Apart(MemoryJournal):
 class SlowGates(Apart):
     """A journal whose turns at gates take a while, like those on a disk."""
 
-    def at_gates(self, names, turn):
+    def at_gates(self, names, turn, runs=()):
         loop, taken = asyncio.get_running_loop(), super().at_gates
         later = loop.create_future()
 
         def take():
-            done = taken(names, turn)
+            done = taken(names, turn, runs)
             if not later.cancelled():
                 later.set_result(done.result()) if done.exception() is None else later.set_exception(done.exception())
 
@@ -535,7 +538,7 @@ def test_what_the_budget_of_a_run_keeps_away_is_held_by_no_gate():
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_journal_that_fails_at_a_gate_ends_the_run_with_its_error(at_once):
     class Broken(Apart):
-        def at_gates(self, names, turn):
+        def at_gates(self, names, turn, runs=()):
             if at_once:
                 raise JournalError("the disk is gone")
             failed = asyncio.get_running_loop().create_future()
@@ -585,6 +588,29 @@ def test_calls_that_begin_together_don_t_exceed_the_budget_of_their_run_together
 
     moody = Moody()
     assert (virtual.run(main()), len(moody.began)) == (2, 2)
+
+
+@pytest.mark.parametrize("journal", [Apart, SlowGates])
+def test_a_driver_that_has_lost_its_run_is_not_heard_at_gates_and_those_who_ask_with_it_are(journal):
+    async def main():
+        mine, theirs = journal(), MemoryJournal()
+        theirs.store = mine.store
+        for driver, run_id in ((mine, "kept"), (theirs, "lost")):
+            started = e.RunStarted(0, msgspec.Raw(b"{}"), "t", "p")
+            await driver.append(run_id, 0, [started], opening=Opening("t", "p", ""))
+        gates = Gatekeeper(
+            mine, {"ann": chain(1, rate={"requests": "9/s"}).rules.roles["ann"].gate}, GatePolicy(), "", int
+        )
+        answers = {}
+        for key, run_id in (("first", "kept"), ("second", "kept"), ("third", "lost"), ("fourth", "kept")):
+            gates.ask("ann", run_id, key, partial(answers.setdefault, key))
+        await asyncio.sleep(1)
+        [(_, at)] = await mine.gates()
+        return {key: getattr(answer, "by", answer) for key, answer in answers.items()}, sorted(at.gate.grants)
+
+    answers, grants = virtual.run(main())
+    assert isinstance(answers.pop("third"), StaleDriver)
+    assert (answers, grants) == (dict.fromkeys(["first", "second", "fourth"]), ["first", "fourth", "second"])
 
 
 def test_an_agent_without_a_gate_asks_nobody():

@@ -1152,6 +1152,17 @@ class JournalContract:
         assert [(name, at.gate, list(at.outcomes)) for name, at in await journal.gates()] == [("t/a", Gate(), [BAD])]
 
     @in_loop
+    async def test_whoever_drives_a_run_no_more_has_no_turn_for_it(self, opened):
+        one, other = opened.open(), opened.open()
+        await open_run(one, "r")
+        await open_run(other, "s")
+        assert await one.at_gates(["t/a"], counted, ["r"]) == 0
+        for runs in (["s"], ["r", "s"], ["unknown"]):
+            with pytest.raises(StaleDriver, match=f"run {runs[-1]} is driven by another process now"):
+                await one.at_gates(["t/a"], counted, runs)
+        assert await other.at_gates(["t/a"], counted, ["s"]) == 1
+
+    @in_loop
     async def test_looking_at_gates_changes_nothing(self, opened):
         journal = opened.open()
         await journal.at_gates(["t/a"], counted)

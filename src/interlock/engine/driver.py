@@ -370,7 +370,7 @@ class Driver:
         asking, self._at_gate = self._at_gate, []
         for call in asking:
             key = self._passes.key(call.step, call.attempt)
-            self._gates.ask(call.agent, key, partial(self._answered, call, key), self.machine.at_us)
+            self._gates.ask(call.agent, self._run_id, key, partial(self._answered, call, key), self.machine.at_us)
 
     def _pass_gates(self, at_gates: AtGates) -> Sequence[e.AnyEvent]:
         """Ask within the append that tells them: calls that pass are announced in it, too."""

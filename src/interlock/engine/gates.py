@@ -12,7 +12,7 @@ from interlock.core.breaker import Moved
 from interlock.core.budget import Amounts
 from interlock.core.events import BudgetRaised, Parent
 from interlock.core.gate import AtGate, GatePolicy, Outcome, Policies, Verdict, policy_above, take_back, turn
-from interlock.errors import JournalError
+from interlock.errors import JournalError, StaleDriver
 from interlock.ports import AtGates, Journal, Result
 
 from .breakers import gate_name
@@ -23,6 +23,15 @@ Answer = Callable[[Verdict | BaseException], None]
 Turned = tuple[list[Verdict], Sequence[Moved]]
 
 log = logging.getLogger("interlock")
+
+
+class _Ask(msgspec.Struct, frozen=True):
+    """A call that is asked for, and who is told. at_us: the time in its run."""
+
+    run_id: str
+    key: str
+    answer: Answer
+    at_us: int
 
 
 class Gatekeeper:
@@ -53,7 +62,7 @@ class Gatekeeper:
         self._gates = {agent: gates for agent, gates in behind.items() if gates}
         self.names = {agent: tuple(gates) for agent, gates in self._gates.items()}
         self._journal, self._now_us, self._team, self._noticing = journal, now_us, name, noticing
-        self._asking: dict[str, list[tuple[str, Answer, int]]] = {}
+        self._asking: dict[str, list[_Ask]] = {}
         self._turning: set[str] = set()
         self._below: dict[Sequence[Above], Gatekeeper] = {}
         self._declared = policies, team
@@ -72,11 +81,11 @@ class Gatekeeper:
         """Whether a call of this agent must pass a gate."""
         return agent in self._gates
 
-    def ask(self, agent: str, key: str, answer: Answer, at_us: int = 0) -> None:
+    def ask(self, agent: str, run_id: str, key: str, answer: Answer, at_us: int = 0) -> None:
         """Ask for a call. The answer may come at once; an error is the journal's. at_us: the time in its run."""
-        self._asking.setdefault(agent, []).append((key, answer, at_us))
+        self._asking.setdefault(agent, []).append(_Ask(run_id, key, answer, at_us))
         if agent not in self._turning:
-            self._turn(agent)
+            self._turn(agent, self._asking.pop(agent))
 
     def ask_within(self, at_gates: AtGates, agent: str, key: str, now_us: int, at_us: int) -> Verdict:
         """Ask for a call within an append: `at_gates` has a turn there and then.
@@ -102,19 +111,21 @@ class Gatekeeper:
         """What the gate is told whose daily budget a person has raised."""
         return told_raise(self._team, parent, event)
 
-    def _turn(self, agent: str) -> None:
-        asking = self._asking.pop(agent)
+    def _turn(self, agent: str, asking: "Sequence[_Ask]") -> None:
         self._turning.add(agent)
         now_us = self._now_us()
-        turned = self._at_gates(agent, partial(_take, self._gates[agent], [key for key, *_ in asking], now_us))
+        take = partial(_take, self._gates[agent], [ask.key for ask in asking], now_us)
+        turned = self._at_gates(agent, take, [ask.run_id for ask in asking])
         if turned.done():
             self._answer(agent, asking, now_us, turned)
         else:
             turned.add_done_callback(partial(self._answer, agent, asking, now_us))
 
-    def _at_gates(self, agent: str, take: Callable[[Sequence[AtGate]], Result]) -> "asyncio.Future[Result]":
+    def _at_gates(
+        self, agent: str, take: Callable[[Sequence[AtGate]], Result], runs: Sequence[str] = ()
+    ) -> "asyncio.Future[Result]":
         try:
-            return self._journal.at_gates(self.names[agent], self._noticed(agent, take))
+            return self._journal.at_gates(self.names[agent], self._noticed(agent, take), runs)
         except JournalError as error:
             failed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
             failed.set_exception(error)
@@ -128,20 +139,22 @@ class Gatekeeper:
         if self._noticing is not None:
             self._noticing.posted()
 
-    def _answer(
-        self, agent: str, asking: Sequence[tuple[str, Answer, int]], now_us: int, turned: "asyncio.Future[Turned]"
-    ) -> None:
+    def _answer(self, agent: str, asking: "Sequence[_Ask]", now_us: int, turned: "asyncio.Future[Turned]") -> None:
         self._turning.discard(agent)
         if turned.cancelled():
             return
         error = turned.exception()
+        if isinstance(error, StaleDriver) and len(asking) > 1:
+            for ask in asking:  # the others are driven from here
+                self._turn(agent, [ask])
+            return
         verdicts, moved = turned.result() if error is None else ((), ())
         if moved:
             self._tell(agent, moved)
-        for number, (_, answer, at_us) in enumerate(asking):
-            answer(_in_run(verdicts[number], at_us - now_us) if error is None else error)
+        for number, ask in enumerate(asking):
+            ask.answer(_in_run(verdicts[number], ask.at_us - now_us) if error is None else error)
         if agent in self._asking and agent not in self._turning:
-            self._turn(agent)
+            self._turn(agent, self._asking.pop(agent))
 
 
 def _in_run(verdict: Verdict, ahead_us: int) -> Verdict:

@@ -121,7 +121,7 @@ class MemoryJournal:
         letters = letters_in(events)
         mine = owner is (self if opening is None else None) and self._may_open(opening)
         if not mine or len(stored) != expected_seq or self._are_redriven(run_id, letters):
-            raise StaleDriver(f"run {run_id} is driven by another process now")
+            raise StaleDriver.of(run_id)
         if opening is not None:
             self._open_run(run_id, opening, events[0], stored)
         stored += data
@@ -281,18 +281,26 @@ class MemoryJournal:
     def _is_free(self, owner: "MemoryJournal") -> bool:
         return owner is self or not owner.alive
 
-    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
+    def at_gates(
+        self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result], runs: Sequence[str] = ()
+    ) -> asyncio.Future[Result]:
         """See ports.Journal. What it returns is done already."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         gates = self.store.gates
         before = {name: copied(gates[name]) for name in names if name in gates}
         try:
             self._check_open()
+            self._check_drives(runs)
             done.set_result(self._at_gates(names, turn))
         except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the turn
             gates |= before
             done.set_exception(error)
         return done
+
+    def _check_drives(self, runs: Sequence[str]) -> None:
+        for run_id in runs:
+            if self.store.owners.get(run_id) is not self:
+                raise StaleDriver.of(run_id)
 
     def _at_gates(self, names: Sequence[str], turn: Callable[..., Result], *given: Any) -> Result:
         """Have a turn at the gates themselves: whoever goes on after one that has failed has kept copies of them.

@@ -92,9 +92,11 @@ class SqliteJournal:
             Append(run_id, expected_seq, data, shown, opening, events[0].at_us, settles, asks, told, posting)
         )
 
-    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
+    def at_gates(
+        self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result], runs: Sequence[str] = ()
+    ) -> asyncio.Future[Result]:
         """See ports.Journal."""
-        return self._submit(lambda: self._store.carry_out(lambda: self._store.at_gates(names, turn)))
+        return self._submit(lambda: self._store.carry_out(lambda: self._store.at_gates(names, turn, runs)))
 
     async def gates(self) -> list[tuple[str, AtGate]]:
         """See ports.Journal."""

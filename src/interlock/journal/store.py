@@ -92,7 +92,7 @@ class SqliteStore(JournalFile):
         for item in group:
             place = self._place(item)
             if place is None or place.owner != self.epoch or place.next_seq != item.expected_seq:
-                outcomes.append(StaleDriver(f"run {item.run_id} is driven by another process now"))
+                outcomes.append(StaleDriver.of(item.run_id))
                 continue
             rows += [(place.number, seq, data) for seq, data in enumerate(item.events, place.next_seq)]
             place.next_seq += len(item.events)
@@ -197,8 +197,14 @@ class SqliteStore(JournalFile):
 
     # --- gates ---
 
-    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> Result:
-        """Have a turn at some gates, inside carry_out."""
+    def at_gates(
+        self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result], runs: Sequence[str] = ()
+    ) -> Result:
+        """Have a turn at some gates, inside carry_out; see ports.Journal."""
+        for run_id in runs:
+            place = self._places.get(run_id) or self._stored_place(run_id)
+            if place is None or place.owner != self.epoch:
+                raise StaleDriver.of(run_id)
         found = [AtGate(self._gate(name), self._told(name), name=name) for name in names]
         result = turn(found)
         for at in found:

@@ -173,11 +173,13 @@ class FaultyJournal:
             answer.set_exception(error)
         return answer
 
-    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
+    def at_gates(
+        self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result], runs: Sequence[str] = ()
+    ) -> asyncio.Future[Result]:
         """See ports.Journal."""
         fate = self._fate()
         if not fate or self._before(fate):
-            taken = self.inner.at_gates(names, turn)
+            taken = self.inner.at_gates(names, turn, runs)
             return self._after(taken) if fate == "crash_after_write" else taken
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         error = _error(fate)

@@ -239,10 +239,12 @@ class SlowSqliteJournal:
             else:
                 done.set_exception(error)
 
-    def at_gates(self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result]) -> asyncio.Future[Result]:
+    def at_gates(
+        self, names: Sequence[str], turn: Callable[[Sequence[AtGate]], Result], runs: Sequence[str] = ()
+    ) -> asyncio.Future[Result]:
         """See ports.Journal."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        done.set_result(self._change(lambda: self._store.at_gates(names, turn)))
+        done.set_result(self._change(lambda: self._store.at_gates(names, turn, runs)))
         return done
 
     async def gates(self) -> list[tuple[str, AtGate]]:
