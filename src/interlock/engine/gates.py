@@ -111,7 +111,7 @@ class Gatekeeper:
         """What the gate is told whose daily budget a person has raised."""
         return told_raise(self._team, parent, event)
 
-    def _turn(self, agent: str, asking: "Sequence[_Ask]") -> None:
+    def _turn(self, agent: str, asking: Sequence[_Ask]) -> None:
         self._turning.add(agent)
         now_us = self._now_us()
         take = partial(_take, self._gates[agent], [ask.key for ask in asking], now_us)
@@ -139,7 +139,7 @@ class Gatekeeper:
         if self._noticing is not None:
             self._noticing.posted()
 
-    def _answer(self, agent: str, asking: "Sequence[_Ask]", now_us: int, turned: "asyncio.Future[Turned]") -> None:
+    def _answer(self, agent: str, asking: Sequence[_Ask], now_us: int, turned: "asyncio.Future[Turned]") -> None:
         self._turning.discard(agent)
         if turned.cancelled():
             return

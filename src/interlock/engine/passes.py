@@ -1,5 +1,6 @@
 """Which calls of one run have passed their gates, and what those gates are told of how they ended."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from interlock.core import events as e
@@ -19,7 +20,7 @@ class Passes:
         # What a call is known by at its gates, by its step and attempt.
         self.key = partial(idempotency_key, run_id)
         # By (step, attempt), the gates that a call has passed, and what it is known by there.
-        self._passed = {of: (gates.names.get(agent, ()), self.key(*of)) for of, agent in machine.drafted().items()}
+        self._passed = {of: (self._names(agent), self.key(*of)) for of, agent in machine.drafted().items()}
         self._told: list[tuple[str, Outcome]] = []
 
     def note(self, call: CallAgent, key: str) -> None:
@@ -28,7 +29,7 @@ class Passes:
 
     def not_made(self, call: CallAgent, at_us: int) -> None:
         """A call is not made, though it may have been let through."""
-        self._tell(call.agent, Outcome(self.key(call.step, call.attempt), at_us, "not_made"))
+        self._tell(self._names(call.agent), Outcome(self.key(call.step, call.attempt), at_us, "not_made"))
 
     def hear(self, fact: e.AnyEvent) -> None:
         """What a fact says to the gate of the agent whose call it ends, or has ended before."""
@@ -39,24 +40,24 @@ class Passes:
         passed = self._passed.get(ended)
         if passed is not None:
             names, key = passed
-            outcome = outcome_of(fact, key)
-            if outcome is not None:
-                for name in names:
-                    self._told.append((name, outcome))
+            self._tell(names, outcome_of(fact, key))
         elif isinstance(fact, e.AttemptInterrupted):
-            agent = self._machine.duty(self._machine.number[fact.step]).agent
-            self._tell(agent, outcome_of(fact, self.key(*ended)))
+            names = self._names(self._machine.duty(self._machine.number[fact.step]).agent)
+            self._tell(names, outcome_of(fact, self.key(*ended)))
         elif isinstance(fact, e.RunCancelled):
             for (step, attempt), agent in self._machine.drafted().items():
-                self._tell(agent, Outcome(self.key(step, attempt), fact.at_us, "neutral"))
+                self._tell(self._names(agent), Outcome(self.key(step, attempt), fact.at_us, "neutral"))
             for step, attempt, agent, is_in_flight in self._machine.wanted():
                 came: Came = "neutral" if is_in_flight else "not_made"
-                self._tell(agent, Outcome(self.key(step, attempt), fact.at_us, came))
+                self._tell(self._names(agent), Outcome(self.key(step, attempt), fact.at_us, came))
 
-    def _tell(self, agent: str, outcome: Outcome | None) -> None:
+    def _names(self, agent: str) -> Sequence[str]:
+        return self._gates.names.get(agent, ())
+
+    def _tell(self, names: Sequence[str], outcome: Outcome | None) -> None:
         """outcome: None where an event says nothing of a call."""
         if outcome is not None:
-            for name in self._gates.names.get(agent, ()):
+            for name in names:
                 self._told.append((name, outcome))
 
     def take(self) -> list[tuple[str, Outcome]]:
